@@ -1,0 +1,324 @@
+"""Every knob once: default, unit, range and a line of help, beside each other.
+
+The same words serve in Python (``train(data, lr=0.01)``), in TOML and JSON files, and on the command line
+(``--lr 0.01`` or ``--set optim.lr=0.01``). A value of ``"auto"`` is resolved and printed before training; none
+survives into a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from nearfar.errors import ConfigError, UnknownName
+
+Auto = Literal["auto"]
+
+
+def knob(default: Any, help: str, *, flag: bool = False, low: float | None = None, high: float | None = None,
+         choices: tuple[str, ...] = (), unit: str = "") -> Any:  # fmt: skip
+    """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own."""
+    metadata = {"help": help, "flag": flag, "low": low, "high": high, "choices": choices, "unit": unit}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read."""
+
+    source: str = knob("", "folder, file or hub name")
+    column: tuple[str, ...] = knob((), "column(s) to embed", flag=True)
+    label: str | None = knob(None, "column of the labels", flag=True)
+    split_column: str | None = knob(None, "column that says train, validation or test")
+    train_split: str | None = knob(None, "name of the split to train on")
+    test_split: str | None = knob(None, "name of the split to measure on")
+    holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
+    size: int | Auto = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
+    max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
+    limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained."""
+
+    method: str = knob("simclr", "how it learns; see `nearfar methods`", flag=True)
+    encoder: str = knob("auto", "network: small_cnn, resnet18, tutorial_cnn, mlp, timm:NAME …", flag=True)
+    encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
+    positives: str = knob("auto", "who belongs together", choices=("auto", "views", "labels"))
+    init_from: str | None = knob(None, "start from the weights of this run", flag=True)
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """What a view is."""
+
+    recipe: str = knob("auto", "recipe of the views; see `nearfar views`", flag=True)
+    overrides: dict[str, Any] = knob({}, "changed numbers of the recipe, by transform, such as crop.scale")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move."""
+
+    name: str = knob("adamw", "optimiser", choices=("adamw", "sgd", "lars"))
+    lr: float | Auto = knob("auto", "peak learning rate for the global batch", flag=True, low=0)
+    weight_decay: float | Auto = knob("auto", "not applied to norms and biases", low=0)
+    momentum: float = knob(0.9, "of sgd and lars", low=0, high=1)
+    warmup: float = knob(0.1, "share of the steps in which the rate rises", low=0, high=1)
+    final_lr: float = knob(0.0, "rate at the end, as a share of the peak", low=0, high=1)
+    clip: float | None = knob(None, "largest norm of the gradient", low=0)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How training goes."""
+
+    epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0)
+    batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
+    chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
+    seed: int = knob(0, "of everything that is drawn", flag=True, low=0)
+    device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True)
+    precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True)
+    threads: int | Auto = knob("auto", "of the processor, per process", low=1)
+    processes: int = knob(1, "processes that share the batch", low=1)
+    wrap: str = knob("ddp", "copies of the network, or shards of it", choices=("ddp", "shard"))
+    compile: bool = knob(False, "compile the network with torch.compile")
+    checkpoint_every: str = knob("60s", "such as 60s, 10m, 500steps, never")
+    log_every: int = knob(10, "steps between two lines of metrics", low=1)
+    monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0)
+    stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m")
+    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All knobs of a training. ``method`` holds the method's own numbers, such as ``temperature``."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    method: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested dict of JSON values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The inverse of `as_dict`; also takes a part of it.
+
+        Raises
+        ------
+        UnknownName, ConfigError
+            A key that does not exist (the nearest is proposed), a value out of range or of the wrong kind.
+        """
+        config = cls()
+        for path, value in _flatten(values):
+            config = config.set(path, value)
+        return config
+
+    def set(self, path: str, value: Any) -> Config:
+        """A copy with one value changed; `path` is ``section.key``, or a key that only one section has."""
+        section, key = locate(path)
+        if section == "method":
+            return replace(self, method=_nested(self.method, key.split("."), _literal(value)))
+        part = getattr(self, section)
+        if "." in key:  # inside a dict-valued knob
+            head, *rest = key.split(".")
+            return replace(
+                self, **{section: replace(part, **{head: _nested(getattr(part, head), rest, _literal(value))})}
+            )
+        knob_field = next(f for f in fields(part) if f.name == key)
+        hint = typing.get_type_hints(type(part))[key]
+        return replace(self, **{section: replace(part, **{key: convert(knob_field, hint, value, f"{section}.{key}")})})
+
+
+SECTIONS = ("data", "model", "views", "optim", "train")
+
+
+def knobs() -> Iterator[tuple[str, Field[Any], Any]]:
+    """Every knob as (section, field, type), in the order of this file."""
+    for name in SECTIONS:
+        section = type(getattr(Config(), name))
+        hints = typing.get_type_hints(section)
+        for f in fields(section):
+            yield name, f, hints[f.name]
+
+
+def locate(path: str) -> tuple[str, str]:
+    """Section and key of ``optim.lr`` or of the bare word ``lr``.
+
+    Raises
+    ------
+    UnknownName
+        There is no such knob; the nearest are proposed.
+    """
+    known = {f"{section}.{f.name}": f for section, f, _ in knobs()}
+    head, _, rest = path.partition(".")
+    if head == "method" and rest:
+        return "method", rest
+    if path in known:
+        return head, rest
+    if head in SECTIONS:
+        base = ".".join(path.split(".")[:2])
+        if base in known and rest.count(".") and known[base].type.startswith("dict"):
+            return head, rest
+        raise UnknownName("knob", path, known)
+    homes = [p for p in known if p.endswith(f".{path}")]
+    if not homes:
+        raise UnknownName("knob", path, [*known, *(p.split(".")[1] for p in known)])
+    return tuple(homes[0].split("."))  # type: ignore[return-value]
+
+
+def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
+    """`value` (text or a JSON value) as the knob's type, inside its range.
+
+    Raises
+    ------
+    ConfigError
+        It is neither; the message says what is expected.
+    """
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    if value is None or (isinstance(value, str) and value.lower() == "none"):
+        if type(None) in options or value is None and f.default is None:
+            return None
+    for option in options:
+        result = _as(option, value)
+        if result is not None:
+            _check_range(f, result, where)
+            return result
+    wanted = " or ".join(filter(None, (_in_words(o) for o in options)))
+    raise ConfigError(f"{value!r} is not {wanted}.", where=where, hint=f"It is: {f.metadata['help']}.")
+
+
+def _as(kind: Any, value: Any) -> Any:  # noqa: C901 - one branch a type
+    if typing.get_origin(kind) is Literal:
+        return value if value in typing.get_args(kind) else None
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return tuple(v for v in re.split(r"[,\s]+", value) if v)
+        return tuple(map(str, value)) if isinstance(value, list | tuple) else None
+    if typing.get_origin(kind) is dict:
+        value = _literal(value)
+        return dict(value) if isinstance(value, Mapping) else None
+    if kind is bool:
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
+    if kind is str:
+        return value if isinstance(value, str) else None
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        if kind is int:
+            return int(number) if number == int(number) else None
+        return number
+    return None
+
+
+def _check_range(f: Field[Any], value: Any, where: str) -> None:
+    m = f.metadata
+    if m["choices"] and value not in m["choices"]:
+        raise UnknownName("choice", value, m["choices"], where=where)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = m["low"], m["high"]
+        if value != value or (low is not None and value < low) or (high is not None and value > high):
+            span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
+            raise ConfigError(f"{value} is out of range; it must be {span}.", where=where)
+
+
+def _in_words(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(repr(a) for a in typing.get_args(kind))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
+    return names.get(kind, "a list of words" if typing.get_origin(kind) is tuple else "a table")
+
+
+def _literal(value: Any) -> Any:
+    """Text from a command line as the JSON value that it spells, or itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None if value.lower() == "none" else value
+
+
+def _nested(values: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
+    head, *rest = keys
+    return {**values, head: _nested(values.get(head) or {}, rest, value) if rest else value}
+
+
+def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for section, part in values.items():
+        if section not in (*SECTIONS, "method"):
+            yield section, part  # a bare word, or an error that proposes the nearest knob
+        elif not isinstance(part, Mapping):
+            raise ConfigError(f"expected a table of knobs, got {part!r}.", where=section)
+        else:
+            for key, value in part.items():
+                yield f"{section}.{key}", value
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The nested dict in a TOML or JSON file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or damaged; the message has the line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as e:
+        raise ConfigError(f"cannot be read ({e.strerror}).", where=str(path)) from e
+    except ValueError as e:
+        raise ConfigError(f"is not valid {path.suffix[1:].upper() or 'TOML'}: {e}.", where=str(path)) from e
+
+
+def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) -> tuple[Config, dict[str, str]]:
+    """A config from defaults, then a file, then ``--set`` texts, then named values; and where each came from.
+
+    Returns
+    -------
+    config : Config
+    origins : dict
+        ``section.key`` → ``"run.toml"``, ``"--set"`` or ``"given"``; knobs at their default are absent.
+    """
+    config, origins = Config(), {}
+    steps: list[tuple[str, Any, str]] = []
+    if file is not None:
+        stored = read_file(file)
+        steps += [(p, v, str(file)) for p, v in _flatten(stored.get("config", stored))]
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} is not of the form section.key=value.", where="--set")
+        steps.append((path.strip(), value.strip(), "--set"))
+    steps += [(path, value, "given") for path, value in given.items()]
+    for path, value, origin in steps:
+        config = config.set(path, value)
+        origins[".".join(locate(path))] = origin
+    return config, origins
+
+
+def seconds(text: str, where: str) -> float:
+    """``"90s"``, ``"10m"`` or ``"1.5h"`` in seconds."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*(s|m|min|h)\s*", text)
+    if not match:
+        raise ConfigError(f"{text!r} is not a time such as 90s, 10m or 1.5h.", where=where)
+    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[match[2]]

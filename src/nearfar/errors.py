@@ -1,0 +1,117 @@
+"""Every exception and warning of nearfar, and the exit codes of the command.
+
+::
+
+    NearfarError                    exit 1   something failed
+    ├── UserError                   exit 2   the request or the data must change
+    │   ├── ConfigError                      a knob has a value that it cannot have
+    │   ├── UnknownName                      a method, encoder, column … that does not exist
+    │   ├── DataError                        the data cannot be read or do not suffice
+    │   └── RunError                         the run folder is taken, missing, newer or does not fit
+    ├── TrainingError               exit 1   a loss that is not finite, a step that cannot go on
+    ├── StorageError                exit 1   the disk is full, a write failed
+    └── Stopped                     exit 130 stopped by Ctrl-C (143 by SIGTERM), after saving
+
+    NearfarWarning                           told, not fatal
+    └── CollapseWarning                      the embedding is losing its dimensions
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
+
+
+class NearfarError(Exception):
+    """What is wrong, where, and what to do about it.
+
+    Parameters
+    ----------
+    message : str
+        One sentence.
+    where : str, optional
+        File, row or column.
+    hint : str, optional
+        What to do next.
+    """
+
+    exit_code = EXIT_FAILURE
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.where, self.hint = message, where, hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text} {self.hint}" if self.hint else text
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The form that ``--json`` prints."""
+        return {"kind": type(self).__name__, "message": self.message, "where": self.where, "hint": self.hint}
+
+
+class UserError(NearfarError):
+    """The request or the data must change."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigError(UserError):
+    """A knob has a value that it cannot have."""
+
+
+class UnknownName(UserError):
+    """A name that does not exist; proposes the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> None:
+        known = sorted(map(str, known))
+        near = nearest(name, known)
+        if near:
+            hint = f"Did you mean {' or '.join(repr(n) for n in near)}?"
+        else:
+            hint = f"There are: {', '.join(known[:20])}." if known else "There are none."
+        super().__init__(f"there is no {kind} named {name!r}.", where=where, hint=hint)
+        self.near = near
+
+
+class DataError(UserError):
+    """The data cannot be read or do not suffice."""
+
+
+class RunError(UserError):
+    """The run folder is taken, missing, from a newer version, or does not fit."""
+
+
+class TrainingError(NearfarError):
+    """Training cannot go on."""
+
+
+class StorageError(NearfarError):
+    """A file could not be written."""
+
+
+class Stopped(NearfarError):
+    """Stopped from outside, after saving."""
+
+    exit_code = EXIT_INTERRUPTED
+
+    def __init__(self, message: str, *, exit_code: int = EXIT_INTERRUPTED, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class NearfarWarning(UserWarning):
+    """Told, not fatal."""
+
+
+class CollapseWarning(NearfarWarning):
+    """The embedding is losing its dimensions."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 2) -> list[str]:
+    """The known names closest in spelling to `name`, best first (perhaps none)."""
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.55)
+    return [by_lower[c] for c in close]

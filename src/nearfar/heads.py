@@ -1,0 +1,37 @@
+"""Projectors and predictors."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def mlp(
+    features: int, hidden: int, out: int, *, layers: int = 2, norm: bool = True, norm_last: bool = False
+) -> nn.Sequential:
+    """`layers` linear layers with batch norm (optional) and ReLU between them.
+
+    Parameters
+    ----------
+    features, hidden, out : int
+        Dimensions. With ``layers=1`` there is no hidden layer.
+    norm : bool
+        Batch norm after the hidden layers; those layers then have no bias, which the norm would cancel.
+    norm_last : bool
+        Batch norm without scale and shift after the last layer (SimCLR's official code, SimSiam, MoCo v3).
+
+    Returns
+    -------
+    nn.Sequential
+        From (N, features) to (N, out).
+    """
+    dims = [features, *[hidden] * (layers - 1), out]
+    parts: list[nn.Module] = []
+    for i, (before, after) in enumerate(zip(dims, dims[1:], strict=False)):
+        last = i == len(dims) - 2
+        normed = norm_last if last else norm
+        parts.append(nn.Linear(before, after, bias=not normed))
+        if normed:
+            parts.append(nn.BatchNorm1d(after, affine=not last))
+        if not last:
+            parts.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*parts)

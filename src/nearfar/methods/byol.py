@@ -1,0 +1,34 @@
+"""BYOL: a predictor says what the momentum twin makes of the other view. No negatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.record import Figure, Method, Mlp, Paper, Twin
+
+if TYPE_CHECKING:
+    from nearfar.learner import Embeddings, Loss
+
+RECORD = Method(
+    name="byol",
+    idea="a predictor tells the twin's embedding of the other view; no negatives",
+    paper=Paper("Grill et al.", 2020, "2006.07733"),
+    published=(
+        Figure(0.926, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
+        Figure(0.489, "linear probe", "CIFAR-10, ResNet-18, 10 epochs (EMP-SSL's table)"),
+    ),
+    views="byol",
+    projector=Mlp(hidden=1024, out=256),
+    predictor=Mlp(hidden=1024, out=256),
+    twin=Twin(momentum=0.99, final=1.0),
+    bn="per view",
+)
+
+
+def compare(e: Embeddings, record: Method) -> Loss:
+    """The paper's sentence."""
+    from nearfar.objectives.negative_cosine import negative_cosine
+
+    return negative_cosine(
+        [e.predicted[i] for i, _ in e.pairs], [e.target[j] for _, j in e.pairs], relation=e.relation, world=e.world
+    )

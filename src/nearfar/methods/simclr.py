@@ -1,0 +1,29 @@
+"""SimCLR: two views of an image agree, against all other images of the batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.record import Figure, Method, Mlp, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Embeddings, Loss
+
+RECORD = Method(
+    name="simclr",
+    idea="two views of a row agree, against all other rows of the batch",
+    paper=Paper("Chen, Kornblith, Norouzi, Hinton", 2020, "2002.05709"),
+    published=(
+        Figure(0.910, "linear probe", "CIFAR-10, ResNet-18, 1000 epochs (EMP-SSL's table)"),
+        Figure(0.565, "linear probe", "CIFAR-10, ResNet-18, 10 epochs (EMP-SSL's table)"),
+    ),
+    projector=Mlp(hidden=512, out=128),
+    temperature=0.2,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Loss:
+    """The paper's sentence."""
+    from nearfar.objectives.info_nce import info_nce
+
+    return info_nce(e.online, e.relation, temperature=record.temperature, world=e.world)

@@ -1,0 +1,30 @@
+"""SupCon: rows of one label are positives of each other, and every view of a row is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.record import Figure, Method, Mlp, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Embeddings, Loss
+
+RECORD = Method(
+    name="supcon",
+    idea="rows of one label agree, against rows of other labels; unlabelled rows only with themselves",
+    paper=Paper("Khosla et al.", 2020, "2004.11362"),
+    published=(
+        Figure(0.960, "linear probe", "CIFAR-10, ResNet-50, 1000 epochs (the paper)"),
+        Figure(0.938, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
+    ),
+    positives="labels",
+    projector=Mlp(hidden=512, out=128),
+    temperature=0.1,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Loss:
+    """The paper's sentence."""
+    from nearfar.objectives.supcon import supcon
+
+    return supcon(e.online, e.relation, temperature=record.temperature, world=e.world)

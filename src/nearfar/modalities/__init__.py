@@ -1,0 +1,28 @@
+"""One file a modality: recognise, decode, views, neutral input, defaults.
+
+A modality is a module with these names; everything else in nearfar meets it through them only. ``cell`` is what
+a reader hands over for one row and column: a path, bytes, str, number or array. ``spec`` is a dict of JSON
+values that `plan` makes once, that is stored in the run, and that makes new data of the same kind decodable.
+
+===================================================== ==================================================
+``NAME``                                              the word in ``config.json``
+``recognise(cells) -> float``                         0 … 1: how sure it is, from a few cells
+``plan(cells, options) -> spec``                      sizes, channels, statistics; `options` is the data config
+``decode(cell, spec) -> (array, geometry | None)``    one cell; raises `BadCell` with the reason in words
+``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
+``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
+``recipes(name, spec) -> tuple of recipes``           one recipe per view, cycled; `name` as in ``views.recipe``
+``default_recipe(spec) -> str``                       the recipe's name when the user does not choose
+``default_encoder(spec) -> str``                      likewise
+``encoder_shape(spec) -> dict``                       keyword arguments for the encoder's ``build``
+``raw_features(values, spec) -> ndarray (N, F)``      the raw input as numbers, for the floor
+``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
+``describe(spec) -> str``                             "32 × 32 colour pictures"
+===================================================== ==================================================
+"""
+
+from __future__ import annotations
+
+
+class BadCell(Exception):
+    """A cell that cannot be decoded; the message is the reason, in words."""
