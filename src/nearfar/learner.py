@@ -1,0 +1,228 @@
+"""From a batch of views to the loss: branches, heads, twin, and what a method compares.
+
+Shapes: N rows of the batch (this process's share), V views of each, D dimensions of an embedding. The learner
+builds what the method's record declares and names no method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from nearfar.record import Method
+from nearfar.registry import METHODS
+from nearfar.twin import MomentumTwin
+
+if TYPE_CHECKING:
+    from nearfar.distributed import World
+    from nearfar.objectives.relation import Relation
+
+Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+Maybe = torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of every row of the batch."""
+
+    values: torch.Tensor  # (N, ...), as the column's encoder takes it
+    column: str
+    role: str = "global"  # or "local": too small a crop to be a target
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """V views of N rows, and who belongs together."""
+
+    views: tuple[View, ...]
+    relation: Relation
+
+    def __len__(self) -> int:
+        return len(self.views[0].values)
+
+    def rows(self, start: int, stop: int) -> tuple[View, ...]:
+        """The views of some of the rows only."""
+        return tuple(View(v.values[start:stop], v.column, v.role) for v in self.views)
+
+
+@dataclass(frozen=True)
+class Projections:
+    """What the networks made of the views; each tuple is indexed by view, None where a view has no such side."""
+
+    features: tuple[Maybe, ...]  # (N, D_features), before the projector
+    online: tuple[Maybe, ...]  # (N, D)
+    predicted: tuple[Maybe, ...]  # (N, D); the online ones where the method has no predictor
+    target: tuple[Maybe, ...]  # (N, D), from the twin, without gradient
+
+
+@dataclass(frozen=True)
+class Embeddings(Projections):
+    """What a method's `compare` gets.
+
+    Attributes
+    ----------
+    pairs : tuple of (int, int)
+        (online view, target view) that belong to each other: targets are global views, never the view itself.
+    relation : Relation
+        Group of each of the N rows; equal groups are positives.
+    parts : mapping of str to module
+        The further state that the record declares.
+    world : World
+        The other processes.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    relation: Relation
+    parts: Mapping[str, nn.Module]
+    world: World
+
+
+class Branch(nn.Module):
+    """Encoder and projector of one column."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module | None) -> None:
+        super().__init__()
+        self.encoder, self.projector = encoder, projector or nn.Identity()
+
+    def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (N, D_features) and their projection (N, D)."""
+        features = self.encoder(values)
+        return features, self.projector(features)
+
+
+class Branches(nn.ModuleDict):
+    """One branch per column; columns may share one."""
+
+    def forward(self, values: torch.Tensor, column: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features and projection of one column's values."""
+        return self[column](values)
+
+
+class Learner(nn.Module):
+    """The networks of a method, and its loss on a batch.
+
+    Parameters
+    ----------
+    record : Method
+    encoders : mapping of str to module
+        Encoder of each column; a module with ``out_features``. The same module twice is shared.
+    world : World
+    """
+
+    def __init__(self, record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
+        super().__init__()
+        self.record, self.world = record, world
+        self.compare: Callable[[Embeddings, Method], Loss] = METHODS.get(record.name).compare
+        head = record.projector
+        self.branches = Branches(
+            {c: Branch(e, head.build(e.out_features) if head else None) for c, e in encoders.items()}
+        )
+        self.dim = head.out if head else next(iter(encoders.values())).out_features
+        self.predictor = record.predictor.build(self.dim) if record.predictor else None
+        if record.predictor and record.predictor.out != self.dim:
+            raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
+        self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
+        self.twin = MomentumTwin(self.branches, record.twin.momentum, record.twin.final) if record.twin else None
+
+    # --- one step ---------------------------------------------------------------------------------------------
+
+    def forward(self, batch: ViewBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:
+        """Loss of this process's share (its gradients, averaged over processes, are those of the whole batch)."""
+        embeddings = self.embeddings(self.project(batch.views), batch)
+        loss, numbers = self.compare(embeddings, self.record)
+        return loss, numbers, embeddings
+
+    def project(self, views: Sequence[View], *, targets: bool = True) -> Projections:
+        """Put the views through the branches, and through the twin if the method has one and `targets` is set."""
+        record = self.record
+        one_way = record.twin is not None and not record.symmetric
+        wanted = [not one_way or i == 0 for i in range(len(views))]
+        features, online = self._through(self.branches, views, wanted)
+        if self.predictor is None:
+            predicted = online
+        else:
+            predicted = tuple(None if z is None else self._grouped(self.predictor, z) for z in online)
+        target: tuple[Maybe, ...] = (None,) * len(views)
+        if self.twin is not None and targets:
+            wanted = [v.role == "global" and (not one_way or i == 1) for i, v in enumerate(views)]
+            with torch.no_grad():
+                _, target = self._through(self.twin, views, wanted, shuffle=record.shuffle)
+        return Projections(features, online, predicted, target)
+
+    def embeddings(self, p: Projections, batch: ViewBatch) -> Embeddings:
+        """The projections with everything else that a method compares by."""
+        sides = p.target if self.twin is not None else p.online
+        targets = [j for j, v in enumerate(batch.views) if sides[j] is not None and v.role == "global"]
+        pairs = tuple((i, j) for j in targets for i, z in enumerate(p.online) if z is not None and i != j)
+        return Embeddings(
+            p.features, p.online, p.predicted, p.target,
+            pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def after_step(self, embeddings: Embeddings, progress: float) -> None:
+        """Move the twin and the declared parts once the optimiser has stepped; `progress` is 0 … 1."""
+        if self.twin is not None:
+            self.twin.follow(self.branches, progress)
+        for part in self.parts.values():
+            if hasattr(part, "after_step"):
+                part.after_step(embeddings)
+
+    # --- how batch norm sees the views ------------------------------------------------------------------------
+
+    def _through(
+        self, network: nn.Module, views: Sequence[View], wanted: Sequence[bool], *, shuffle: bool = False
+    ) -> tuple[tuple[Maybe, ...], tuple[Maybe, ...]]:
+        """Features and projections by view: one call per column and shape, or per view if batch norm asks for it."""
+        calls: dict[Any, list[int]] = {}
+        for i, view in enumerate(views):
+            if wanted[i]:
+                alone = i if self.record.bn == "per view" else None
+                calls.setdefault((view.column, view.values.shape[1:], alone), []).append(i)
+        features: list[Maybe] = [None] * len(views)
+        online: list[Maybe] = [None] * len(views)
+        for (column, _, _), members in calls.items():
+            values = [views[i].values for i in members]
+            f, z = self._grouped(network, torch.cat(values) if len(values) > 1 else values[0], column, shuffle=shuffle)
+            sizes = [len(v) for v in values]
+            for i, f_i, z_i in zip(members, f.split(sizes), z.split(sizes), strict=True):
+                features[i], online[i] = f_i, z_i
+        return tuple(features), tuple(online)
+
+    def _grouped(self, network: nn.Module, x: torch.Tensor, *args: str, shuffle: bool = False) -> Any:
+        """Call `network` on each statistics group apart.
+
+        The record's ``bn_groups`` are groups of the *global* batch, so that the numbers do not depend on how many
+        processes share it; this process has its share of them.
+        """
+        groups = max(1, self.record.bn_groups // self.world.size)
+        if groups == 1:
+            return network(x, *args)
+        if len(x) % groups:
+            raise ValueError(f"{len(x)} rows cannot be split into {groups} equal groups for batch norm")
+        order = _exchange(len(x), groups) if shuffle else None
+        chunks = (x if order is None else x[order]).chunk(groups)
+        outputs = [network(chunk, *args) for chunk in chunks]
+        if isinstance(outputs[0], tuple):
+            joined = tuple(torch.cat(o) for o in zip(*outputs, strict=True))
+            return joined if order is None else tuple(o[order.argsort()] for o in joined)
+        return torch.cat(outputs)
+
+
+def _exchange(rows: int, groups: int) -> torch.Tensor:
+    """An order in which every group holds half of its own rows and half of its neighbour's.
+
+    MoCo shuffles rows among GPUs so that a query and its key never share batch statistics. Here neighbouring
+    groups exchange every second row, which does the same, needs no communication and does not depend on how many
+    processes there are.
+    """
+    order = torch.arange(rows).view(groups, -1).clone()
+    for a in range(0, groups - 1, 2):
+        mine = order[a, 1::2].clone()
+        order[a, 1::2] = order[a + 1, 1::2]
+        order[a + 1, 1::2] = mine
+    return order.flatten()

@@ -1,0 +1,87 @@
+"""Batches larger than memory: gradient caching (Gao et al. 2021, arXiv 2101.06983).
+
+First every chunk of rows goes through the network without gradient, and the loss of the whole batch gives the
+gradient with respect to the embeddings; then every chunk goes through again and takes its share of that gradient
+back. The negatives are those of the full batch; memory is that of one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from nearfar.learner import Embeddings, Learner, Maybe, Projections, ViewBatch
+from nearfar.randomness import derive
+
+
+def backward(
+    learner: Learner, batch: ViewBatch, chunk: int, seed: int
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:
+    """Loss of the whole batch, with the gradients of all parameters accumulated.
+
+    Parameters
+    ----------
+    learner : Learner
+    batch : ViewBatch
+    chunk : int
+        Rows of one chunk. Batch norm takes its statistics from each chunk, in both passes.
+    seed : int
+        Dropout draws the same in both passes, from this seed and the chunk's number.
+
+    Notes
+    -----
+    Without batch norm the result equals that of one pass. The twin sees every chunk once, the running statistics
+    of batch norm are updated once.
+    """
+    before = {name: b.clone() for name, b in learner.branches.named_buffers()}
+    if learner.predictor is not None:
+        before |= {f"\0{name}": b.clone() for name, b in learner.predictor.named_buffers()}
+    parts = []
+    for i, views in enumerate(_chunks(batch, chunk)):
+        torch.manual_seed(derive(seed, i))
+        with torch.no_grad():
+            parts.append(learner.project(views))
+    for name, buffer in learner.branches.named_buffers():
+        buffer.copy_(before[name])
+    if learner.predictor is not None:
+        for name, buffer in learner.predictor.named_buffers():
+            buffer.copy_(before[f"\0{name}"])
+
+    whole = _joined(parts)
+    online = tuple(_leaf(z) for z in whole.online)
+    predicted = online if learner.predictor is None else tuple(_leaf(z) for z in whole.predicted)
+    embeddings = learner.embeddings(replace(whole, online=online, predicted=predicted), batch)
+    loss, numbers = learner.compare(embeddings, learner.record)
+    loss.backward()
+
+    sides = (online,) if learner.predictor is None else (online, predicted)
+    for i, views in enumerate(_chunks(batch, chunk)):
+        torch.manual_seed(derive(seed, i))
+        again = learner.project(views, targets=False)
+        outputs, gradients = [], []
+        for side, results in zip(sides, (again.online, again.predicted), strict=False):
+            for leaf, result in zip(side, results, strict=True):
+                if leaf is not None and leaf.grad is not None:
+                    outputs.append(result)
+                    gradients.append(leaf.grad[i * chunk : (i + 1) * chunk].to(result.dtype))
+        torch.autograd.backward(outputs, gradients)
+    return loss.detach(), numbers, embeddings
+
+
+def _chunks(batch: ViewBatch, chunk: int) -> Iterator[tuple]:
+    for start in range(0, len(batch), chunk):
+        yield batch.rows(start, start + chunk)
+
+
+def _joined(parts: list[Projections]) -> Projections:
+    def join(side: str) -> tuple[Maybe, ...]:
+        by_view = zip(*(getattr(p, side) for p in parts), strict=True)
+        return tuple(None if pieces[0] is None else torch.cat(pieces) for pieces in by_view)
+
+    return Projections(*(join(side) for side in ("features", "online", "predicted", "target")))
+
+
+def _leaf(z: Maybe) -> Maybe:
+    return None if z is None else z.detach().requires_grad_()
