@@ -145,7 +145,7 @@ class Learner(nn.Module):
         if self.predictor is None:
             predicted = online
         else:
-            predicted = tuple(None if z is None else self._grouped(self.predictor, z) for z in online)
+            predicted = tuple(z if z is None else self._grouped(self.predictor, [z])[0][0] for z in online)
         target: tuple[Maybe, ...] = (None,) * len(views)
         if self.twin is not None and targets:
             wanted = [v.role == "global" and (not one_way or i == 1) for i, v in enumerate(views)]
@@ -186,31 +186,36 @@ class Learner(nn.Module):
         features: list[Maybe] = [None] * len(views)
         online: list[Maybe] = [None] * len(views)
         for (column, _, _), members in calls.items():
-            values = [views[i].values for i in members]
-            f, z = self._grouped(network, torch.cat(values) if len(values) > 1 else values[0], column, shuffle=shuffle)
-            sizes = [len(v) for v in values]
-            for i, f_i, z_i in zip(members, f.split(sizes), z.split(sizes), strict=True):
-                features[i], online[i] = f_i, z_i
+            outputs = self._grouped(network, [views[i].values for i in members], column, shuffle=shuffle)
+            for i, (f, z) in zip(members, outputs, strict=True):
+                features[i], online[i] = f, z
         return tuple(features), tuple(online)
 
-    def _grouped(self, network: nn.Module, x: torch.Tensor, *args: str, shuffle: bool = False) -> Any:
-        """Call `network` on each statistics group apart.
+    def _grouped(
+        self, network: nn.Module, values: Sequence[torch.Tensor], *args: str, shuffle: bool = False
+    ) -> list[tuple[torch.Tensor, ...]]:
+        """Call `network` on several views of the same rows, each statistics group apart; the outputs by view.
 
         The record's ``bn_groups`` are groups of the *global* batch, so that the numbers do not depend on how many
         processes share it; this process has its share of them.
         """
-        groups = max(1, self.record.bn_groups // self.world.size)
+        rows, groups = len(values[0]), max(1, self.record.bn_groups // self.world.size)
+        if rows % groups:
+            raise ValueError(f"{rows} rows cannot be split into {groups} equal groups for batch norm")
+        order = _exchange(rows, groups).to(values[0].device) if shuffle and groups > 1 else None
+        if order is not None:
+            values = [v[order] for v in values]
+        size = rows // groups
+        by_group = []
+        for start in range(0, rows, size):
+            pieces = [v[start : start + size] for v in values] if groups > 1 else values
+            outputs = network(torch.cat(pieces) if len(pieces) > 1 else pieces[0], *args)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            by_group.append(list(zip(*(o.split(size) for o in outputs), strict=True)))
         if groups == 1:
-            return network(x, *args)
-        if len(x) % groups:
-            raise ValueError(f"{len(x)} rows cannot be split into {groups} equal groups for batch norm")
-        order = _exchange(len(x), groups) if shuffle else None
-        chunks = (x if order is None else x[order]).chunk(groups)
-        outputs = [network(chunk, *args) for chunk in chunks]
-        if isinstance(outputs[0], tuple):
-            joined = tuple(torch.cat(o) for o in zip(*outputs, strict=True))
-            return joined if order is None else tuple(o[order.argsort()] for o in joined)
-        return torch.cat(outputs)
+            return by_group[0]
+        joined = [tuple(torch.cat(o) for o in zip(*view, strict=True)) for view in zip(*by_group, strict=True)]
+        return joined if order is None else [tuple(o[order.argsort()] for o in view) for view in joined]
 
 
 def _exchange(rows: int, groups: int) -> torch.Tensor:

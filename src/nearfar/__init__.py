@@ -1,0 +1,40 @@
+"""nearfar: contrastive learning of embeddings for any modality.
+
+>>> import nearfar
+>>> run = nearfar.train("photos/", method="simclr", out="runs/photos")     # doctest: +SKIP
+>>> model = nearfar.load("runs/photos")                                    # doctest: +SKIP
+>>> model.encode(["a.jpg", "b.jpg"]).shape                                 # doctest: +SKIP
+(2, 512)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
+    "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
+    "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
+}  # fmt: skip
+__all__ = [*sorted(_HOMES), "__version__"]
+
+if TYPE_CHECKING:
+    from nearfar.api import evaluate, load, train
+    from nearfar.config import Config
+    from nearfar.embedder import Embedder
+    from nearfar.errors import NearfarError, NearfarWarning
+    from nearfar.estimator import ContrastiveEmbedding
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import nearfar`` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

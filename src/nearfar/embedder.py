@@ -1,0 +1,234 @@
+"""A trained model as people use it: anything of its modality in, vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.data.table import Column
+from nearfar.errors import ConfigError, RunError, UnknownName
+
+if TYPE_CHECKING:
+    import torch
+
+    from nearfar.config import Config
+    from nearfar.console import Console
+    from nearfar.learner import Branches, Learner
+
+LAYERS = ("features", "projection")
+
+
+class Embedder:
+    """Encoders and projectors of a run, with what is needed to decode new data.
+
+    Parameters
+    ----------
+    config : Config
+    columns : mapping of str to (modality, spec)
+        What the model takes, by column.
+    branches : Branches
+        Encoder and projector of each column.
+    name : str
+    path : Path or None
+        The run's folder.
+    device : str
+    """
+
+    def __init__(
+        self, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], branches: Branches, *,
+        name: str = "model", path: Path | None = None, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
+        self.branches = branches.eval().to(device)
+
+    # --- making one -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Embedder:
+        """The model of a run folder, from that folder alone.
+
+        Raises
+        ------
+        RunError
+            No finished run is there, it is damaged, newer, or its weights do not fit its configuration.
+        """
+        from nearfar import distributed, files
+        from nearfar.config import Config
+        from nearfar.run import Run
+
+        run = Run.open(path)
+        stored = run.config
+        config = Config.from_dict(stored["config"])
+        columns = {n: (c["modality"], c["spec"]) for n, c in stored["columns"].items()}
+        if not run.model_file.exists():
+            raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
+        weights, _ = files.load_tensors(run.model_file)
+        model = cls(config, columns, _branches(config, columns), name=run.name, path=run.path)
+        _fill(model.branches, weights, str(run.model_file))
+        return model.to(str(distributed.device(device)))
+
+    @classmethod
+    def of(cls, learner: Learner, config: Config, columns: Mapping[str, Column], **place: Any) -> Embedder:
+        """The model that a learner has become."""
+        described = {n: (c.modality, c.spec) for n, c in columns.items()}
+        device = str(next(learner.parameters()).device)
+        return cls(config, described, learner.branches, device=device, **place)
+
+    def untrained(self, seed: int | None = None) -> Embedder:
+        """The same architecture with fresh weights: the floor that training has to beat."""
+        from dataclasses import replace
+
+        config = self.config
+        if seed is not None:
+            config = replace(config, train=replace(config.train, seed=seed))
+        branches = _branches(config, self.columns)
+        return Embedder(config, self.columns, branches, name="untrained encoder", device=self.device)
+
+    def to(self, device: str) -> Embedder:
+        """This model on another device."""
+        self.device, self.branches = device, self.branches.to(device)
+        return self
+
+    def save(self, file: Path) -> None:
+        """Write the weights, and nothing else, as safetensors."""
+        from nearfar import files
+
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.branches.state_dict().items()}
+        files.save_tensors(file, tensors, {"format": "pt"})
+
+    # --- using it ---------------------------------------------------------------------------------------------
+
+    def encode(
+        self, inputs: Any, *, column: str | None = None, layer: str | None = None, normalize: bool = True,
+        batch_size: int = 256, console: Console | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Vectors of new data.
+
+        Parameters
+        ----------
+        inputs : path, list, array or Table
+            A folder or file, or a list of files, pictures or rows: whatever `nearfar.data.read.read` takes.
+        column : str, optional
+            Which of the model's columns the inputs are; needed if it has several.
+        layer : {"features", "projection"}, optional
+            What the encoder gives, or what the loss saw. By default what the method says to keep.
+        normalize : bool
+            Unit length.
+        batch_size : int
+
+        Returns
+        -------
+        ndarray of float32, shape (N, D)
+
+        Raises
+        ------
+        DataError
+            A row cannot be read; nothing is skipped here, so that rows and vectors correspond.
+        """
+        name = column or self._only_column()
+        table = self.read(inputs, column=name, console=console)
+        rows = np.arange(len(table))
+        return self._encode(table.first, rows, name, layer or self._keep(), batch_size, normalize, console)
+
+    def read(self, inputs: Any, *, column: str | None = None, max_bad: float = 0.0, **options: Any) -> Any:
+        """New data as a `Table`, decoded the way this model was trained. A `Table` passes through."""
+        from nearfar.data.read import read
+        from nearfar.data.table import Table
+
+        if isinstance(inputs, Table):
+            return inputs
+        modality, spec = self.columns[column or self._only_column()]
+        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **options)
+
+    def features(
+        self, column: Column, rows: np.ndarray, layer: str = "features", *, batch_size: int = 1000,
+        console: Console | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Vectors of rows of a decoded column, not normalised, float32 (len(rows), D)."""
+        name = column.name if column.name in self.columns else self._only_column()
+        return self._encode(column, np.asarray(rows), name, layer, batch_size, False, console)
+
+    def _encode(
+        self, column: Column, rows: np.ndarray, name: str, layer: str, batch_size: int, normalize: bool,
+        console: Console | None,
+    ) -> np.ndarray:  # fmt: skip
+        import torch
+
+        from nearfar import distributed
+        from nearfar.console import QUIET
+        from nearfar.registry import MODALITIES
+
+        if layer not in LAYERS:
+            raise UnknownName("layer", layer, LAYERS)
+        modality, spec = self.columns[name]
+        if column.modality != modality:
+            raise ConfigError(f"the model takes {modality}, the column {column.name!r} holds {column.modality}.")
+        module, branch, parts = MODALITIES.get(modality), self.branches[name], []
+        device = torch.device(self.device)
+        with torch.no_grad(), (console or QUIET).progress("encoding", len(rows), "rows") as progress:
+            for start in range(0, len(rows), batch_size):
+                values, geometry = column.take(rows[start : start + batch_size], device)
+                with distributed.autocast(device, self.config.train.precision):
+                    x = module.neutral(values, geometry, spec)
+                    z = branch.encoder(x) if layer == "features" else branch(x)[1]
+                parts.append(z.float().cpu())
+                progress.advance(len(values))
+        z = torch.cat(parts) if parts else torch.zeros(0, branch.encoder.out_features)
+        return (torch.nn.functional.normalize(z, dim=1) if normalize else z).numpy()
+
+    def _only_column(self) -> str:
+        if len(self.columns) > 1:
+            raise ConfigError(f"the model has the columns {', '.join(self.columns)}.", hint="Say which with column=.")
+        return next(iter(self.columns))
+
+    def _keep(self) -> str:
+        return self.config.method.get("keep", "features")
+
+
+def _branches(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Branches:
+    """Fresh branches, with weights drawn as for training with this config."""
+    import torch
+
+    from nearfar import record
+    from nearfar.learner import Branch, Branches
+    from nearfar.plan import build_encoder
+    from nearfar.randomness import derive
+
+    torch.manual_seed(derive(config.train.seed, "weights"))
+    encoders = {name: build_encoder(config.model, modality, spec) for name, (modality, spec) in columns.items()}
+    head = record.resolve(config.model.method, config.method).projector
+    return Branches({n: Branch(e, head.build(e.out_features) if head else None) for n, e in encoders.items()})
+
+
+def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -> None:
+    own = branches.state_dict()
+    for name, tensor in own.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            found = tuple(weights[name].shape) if name in weights else "missing"
+            raise RunError(f"the weight {name} is {found}, expected {tuple(tensor.shape)}.", where=where)
+    branches.load_state_dict({name: weights[name] for name in own})
+
+
+def copy_weights(path: str | Path, learner: Learner) -> None:
+    """Start a learner from the weights of another run (``model.init_from``): its encoders, and heads that fit.
+
+    Raises
+    ------
+    RunError
+        The encoder of that run is another one.
+    """
+    from nearfar import files
+    from nearfar.run import Run
+
+    run = Run.open(path)
+    weights, _ = files.load_tensors(run.model_file)
+    own = learner.branches.state_dict()
+    for name, tensor in own.items():
+        fits = name in weights and weights[name].shape == tensor.shape
+        if fits:
+            tensor.copy_(weights[name])
+        elif ".encoder." in name:
+            raise RunError(f"the encoder of that run does not fit: {name}.", where=str(path))

@@ -1,0 +1,217 @@
+"""What was asked, what the data are, and so what will be done: every "auto" is resolved here and said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar import distributed, record
+from nearfar.config import Config
+from nearfar.data import split
+from nearfar.data.read import read
+from nearfar.data.table import Column, Table
+from nearfar.errors import ConfigError, DataError
+from nearfar.positives import groups
+from nearfar.randomness import derive
+from nearfar.registry import ENCODERS, MODALITIES
+
+if TYPE_CHECKING:
+    import torch
+
+    from nearfar.console import Console
+    from nearfar.record import Method
+
+TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
+MONITOR_LABELS = 2  # classes needed for the online kNN to say anything
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training, decided.
+
+    Attributes
+    ----------
+    config : Config
+        Nothing in it is "auto" any more.
+    record : Method
+        The method with the user's changes.
+    table : Table
+    train, heldout : ndarray of int64
+        Row numbers trained on, and set aside to be watched.
+    groups : ndarray of int64 (N_table,)
+        Who belongs together.
+    recipes : mapping of str to tuple
+        Recipes of the views, by column.
+    notes : tuple of str
+        What was understood and decided, in sentences.
+    """
+
+    config: Config
+    record: Method
+    table: Table
+    train: np.ndarray
+    heldout: np.ndarray
+    groups: np.ndarray
+    recipes: Mapping[str, tuple[Any, ...]]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that are trained on."""
+        return self.table.columns
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.config.train.epochs * (len(self.train) // self.config.train.batch_size)
+
+    def encoders(self) -> dict[str, torch.nn.Module]:
+        """Fresh encoders by column, drawn from the run's seed."""
+        return build_encoders(self.config, self.columns)
+
+
+def prepare(config: Config, source: Any = None, *, console: Console | None = None) -> Plan:
+    """Read the data and decide everything that was left open.
+
+    Parameters
+    ----------
+    config : Config
+    source : optional
+        Data from Python (arrays, a list of paths); by default ``config.data.source`` is read.
+
+    Raises
+    ------
+    UserError
+        The data or the request must change; the message says how.
+    """
+    method = record.resolve(config.model.method, config.method)
+    d = config.data
+    table = read(
+        source if source is not None else d.source, column=d.column or None, label=d.label,
+        split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
+        limit=d.limit, seed=config.train.seed, console=console,
+    )  # fmt: skip
+    rows = split.plan(
+        table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
+    )
+    notes = [*table.source.get("notes", ()), *rows.notes]
+
+    kind = method.positives if config.model.positives == "auto" else config.model.positives
+    trained_labels = None if table.labels is None else np.where(_mask(len(table), rows.train), table.labels, -1)
+    group = groups(kind, len(table), trained_labels, table.label_names)
+    notes.append(_about_labels(kind, table, method.name))
+
+    config, decided = _resolved(config, method, table, len(rows.train))
+    method = record.override(method, {"positives": kind})
+    recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
+    config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
+    return Plan(config, method, table, rows.train, rows.heldout, group, recipes, tuple(notes + decided))
+
+
+def build_encoders(config: Config, columns: Mapping[str, Column]) -> dict[str, torch.nn.Module]:
+    """Encoders by column, of the config's kind, with weights drawn from the run's seed."""
+    import torch
+
+    torch.manual_seed(derive(config.train.seed, "weights"))
+    return {name: build_encoder(config.model, column.modality, column.spec) for name, column in columns.items()}
+
+
+def build_encoder(model: Any, modality: str, spec: Mapping[str, Any]) -> torch.nn.Module:
+    """One encoder for values of a modality, its weights drawn from torch's global generator."""
+    module, _, variant = model.encoder.partition(":")
+    options = {**MODALITIES.get(modality).encoder_shape(spec), **model.encoder_options}
+    if variant:
+        options["name"] = variant
+    entry = ENCODERS.get(module)
+    if modality not in entry.MODALITIES:
+        fitting = [e for e in ENCODERS if modality in ENCODERS.get(e).MODALITIES]
+        raise ConfigError(
+            f"the encoder {module!r} does not take {modality} input.", where="model.encoder",
+            hint=f"These do: {', '.join(fitting)}.",
+        )  # fmt: skip
+    try:
+        return entry.build(**options)
+    except (TypeError, ValueError) as e:
+        raise ConfigError(f"the encoder {model.encoder!r} cannot be built: {e}.", where="model.encoder") from e
+
+
+def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:
+    """The config without any "auto", and what was decided."""
+    column, t = table.first, config.train
+    modality = MODALITIES.get(column.modality)
+    model, notes = config.model, []
+    if model.encoder == "auto":
+        model = replace(model, encoder=modality.default_encoder(column.spec))
+    recipe = config.views.recipe
+    if recipe == "auto":
+        recipe = method.views if method.views and column.modality == "image" else modality.default_recipe(column.spec)
+        notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}.")
+    batch = _batch_size(config, method, rows)
+    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
+    device = distributed.device(t.device)
+    precision = distributed.precision(t.precision, device)
+    threads = t.threads if t.threads != "auto" else max(1, (os.cpu_count() or 1) // t.processes)
+    lr = method.lr * batch / 256 if config.optim.lr == "auto" else config.optim.lr
+    decay = method.weight_decay if config.optim.weight_decay == "auto" else config.optim.weight_decay
+    size = column.spec.get("size", 0) if config.data.size == "auto" else config.data.size
+    notes.append(
+        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {epochs} epochs of {rows // batch} steps "
+        f"with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
+    )
+    return replace(
+        config,
+        data=replace(config.data, size=size or None, column=tuple(table.columns)),
+        model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
+        views=replace(config.views, recipe=recipe),
+        optim=replace(config.optim, lr=float(lr), weight_decay=float(decay)),
+        train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
+    ), notes  # fmt: skip
+
+
+def _batch_size(config: Config, method: Method, rows: int) -> int:
+    """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data."""
+    t = config.train
+    unit = int(np.lcm(max(1, method.bn_groups), t.processes))
+    if t.batch_size == "auto":
+        batch = min(256, max(unit, rows // 4))
+        batch -= batch % unit
+    else:
+        batch = t.batch_size
+        if batch % unit:
+            raise ConfigError(
+                f"{batch} rows cannot be shared by {t.processes} processes and {method.bn_groups} batch-norm groups.",
+                where="train.batch_size", hint=f"Take a multiple of {unit}.",
+            )  # fmt: skip
+    if batch < 2 or batch > rows:
+        raise DataError(
+            f"a batch of {batch} rows does not fit {rows} rows to train on.",
+            hint="Lower --batch-size, or bring more rows." if rows >= 4 else "Contrast needs at least 4 rows.",
+        )
+    if t.chunk and batch // t.processes % t.chunk:
+        raise ConfigError(f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk")
+    return batch
+
+
+def _recipes(column: Column, config: Config) -> tuple[Any, ...]:
+    modality = MODALITIES.get(column.modality)
+    return modality.recipes(config.views.recipe, column.spec, config.views.overrides)
+
+
+def _mask(length: int, rows: np.ndarray) -> np.ndarray:
+    mask = np.zeros(length, bool)
+    mask[rows] = True
+    return mask
+
+
+def _about_labels(kind: str, table: Table, method: str) -> str:
+    if table.labels is None:
+        return "Labels: none; nothing was labelled, nothing is needed."
+    labelled = int((table.labels >= 0).sum())
+    found = f"Labels: {labelled:,} rows in {len(table.label_names)} classes"
+    if kind == "labels":
+        return f"{found}; {method} learns from those of the training rows."
+    return f"{found}; not used for training, only to measure."

@@ -1,0 +1,323 @@
+"""The one loop, for every modality and every method. It knows nothing of pictures, text or losses."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from nearfar import distributed, health, optim
+from nearfar.config import seconds
+from nearfar.data.sampler import Sampler
+from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, CollapseWarning, Stopped, TrainingError
+from nearfar.learner import Embeddings, Learner
+from nearfar.plan import Plan
+from nearfar.randomness import derive, generator
+from nearfar.schedule import WarmupCosine
+from nearfar.two_pass import backward
+from nearfar.views import Viewer
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+    from nearfar.run import Run
+
+ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a quarter) of its memory
+
+
+@dataclass
+class Position:
+    """Where a training is: enough, with the tensors, to go on bit for bit."""
+
+    step: int = 0  # steps done
+    seconds: float = 0.0  # spent training, over all sittings
+    monitor: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """A learner, its optimiser and its position.
+
+    Parameters
+    ----------
+    plan : Plan
+    run : Run, optional
+        Where metrics and checkpoints go; nothing is written without one.
+    console : Console
+    """
+
+    def __init__(self, plan: Plan, run: Run | None, console: Console) -> None:
+        config = plan.config
+        self.plan, self.run, self.console, self.config = plan, run, console, config
+        self.world = distributed.world()
+        self.device = torch.device(config.train.device)
+        torch.set_num_threads(config.train.threads)
+        self.learner = make_learner(plan, self.world).to(self.device)
+        self.memory_format = distributed.memory_format(self.device)
+        if self.memory_format is not None:
+            self.learner = self.learner.to(memory_format=self.memory_format)
+        if self.world.size > 1 and plan.record.bn_groups == 1 and not config.train.chunk:
+            distributed.synchronise_batch_norm(self.learner)
+        self.model = distributed.wrap(self.learner, self.device, config.train.wrap)
+        named = [(n, p) for n, p in self.learner.named_parameters() if p.requires_grad]
+        o = config.optim
+        self.parameters = [p for _, p in named]
+        self.optimizer = optim.build(
+            self.learner, name=o.name, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum
+        )
+        self.schedule = WarmupCosine(o.lr, o.warmup, o.lr * o.final_lr)
+        self.sampler = Sampler(plan.train, config.train.batch_size, config.train.seed)
+        columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
+        self.viewer = Viewer(
+            columns, plan.recipes, plan.record.count, plan.groups, config.train.seed, self.device, self.world
+        )
+        self.position = Position()
+        self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a checkpoint (process 0; the others take part in gathering shards)."""
+        tensors = distributed.full_state(self.model)
+        tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
+        if self.run is not None and self.world.is_main:
+            self.position.monitor = self.monitor.state()
+            state = {"step": self.position.step, "seconds": self.position.seconds, "monitor": self.position.monitor}
+            self.run.save_checkpoint(tensors, state)
+
+    def load(self) -> None:
+        """Go back to the last checkpoint of the run."""
+        tensors, state = self.run.load_checkpoint()
+        own = {k.removeprefix("optimizer/"): v for k, v in tensors.items() if k.startswith("optimizer/")}
+        distributed.load_state(self.model, {k: v for k, v in tensors.items() if not k.startswith("optimizer/")})
+        optim.load_state_tensors(self.optimizer, self.learner, own)
+        self.position = Position(**state)
+        self.monitor.restore(state["monitor"])
+        if self.world.is_main:
+            self.run.cut_metrics(self.position.step)
+
+    # --- one step ---------------------------------------------------------------------------------------------
+
+    def step(self, rows: np.ndarray, epoch: int, index: int) -> tuple[torch.Tensor, Embeddings, dict[str, Any]]:
+        """Views, loss, gradient, weights, twin and parts: one whole step. The loss is a tensor still on the device."""
+        train, total = self.config.train, self.plan.steps
+        batch = self.viewer.batch(rows, epoch, index)
+        if self.memory_format is not None:
+            batch = distributed.to_memory_format(batch, self.memory_format)
+        noise = derive(train.seed, "dropout", epoch, index)
+        rate = self.schedule.value(self.position.step, total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with distributed.autocast(self.device, train.precision):
+            if train.chunk:
+                loss, numbers, embeddings = backward(self.learner, batch, train.chunk, noise)
+                distributed.average_gradients(self.parameters)
+            else:
+                torch.manual_seed(noise)
+                loss, numbers, embeddings = self.model(batch)
+        if not train.chunk:
+            loss.backward()
+        if self.config.optim.clip:
+            optim.clip(self.parameters, self.config.optim.clip)
+        self.optimizer.step()
+        self.position.step += 1
+        self.learner.after_step(embeddings, self.position.step / total)
+        return loss.detach(), embeddings, {"lr": rate, **numbers}
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Train to the end, saving by time.
+
+        Raises
+        ------
+        TrainingError
+            The loss is not finite; the last good checkpoint is kept.
+        Stopped
+            Ctrl-C, SIGTERM or ``train.stop_after``, after the step was finished and saved.
+        """
+        total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
+        ticker = _Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
+        losses: list[torch.Tensor] = []
+        self.learner.train()
+        with _stop_signals() as stopped, self.console.progress("training", total, "steps") as progress:
+            progress.advance(self.position.step)
+            order, began, counted = None, time.perf_counter(), 0
+            while self.position.step < total:
+                epoch, index = divmod(self.position.step, per_epoch)
+                if order is None or index == 0:
+                    order = self.sampler.order(epoch)
+                started = time.perf_counter()
+                loss, embeddings, numbers = self.step(self.sampler.batch(epoch, index, order), epoch, index)
+                losses.append(loss)
+                counted += 1
+                self.position.seconds += time.perf_counter() - started
+                ends_epoch = index == per_epoch - 1
+                if len(losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
+                    self._check_finite(loss)
+                if len(losses) >= self.config.train.log_every or ends_epoch:
+                    speed = counted * len(order[: self.config.train.batch_size]) / (time.perf_counter() - began)
+                    shown = self._log(losses, embeddings, numbers, epoch, ends_epoch, speed)
+                    progress.advance(len(losses), **shown)
+                    losses, began, counted = [], time.perf_counter(), 0
+                if ticker.wants_save(self.position.step) and self.position.step < total:
+                    self.save()
+                if (code := stopped() or ticker.wants_stop()) and self.position.step < total:
+                    self._stop(code)
+        self.save()
+
+    def _check_finite(self, loss: torch.Tensor) -> None:
+        if not math.isfinite(float(self.world.all_reduce(loss))):
+            kept = "The last good checkpoint is kept." if self.run and self.run.checkpoint_file.exists() else ""
+            raise TrainingError(
+                f"the loss is not finite at step {self.position.step}.",
+                hint=f"{kept} Lower --lr, set optim.clip=1, or use --precision fp32.".strip(),
+            )
+
+    def _stop(self, code: int) -> None:
+        self.save()
+        where = f" --out {self.run.path}" if self.run else ""
+        raise Stopped(
+            f"stopped after step {self.position.step} of {self.plan.steps}; everything is saved.",
+            exit_code=code, hint=f"Say --resume{where} to go on." if self.run else None,
+        )  # fmt: skip
+
+    def _log(
+        self, losses: list[torch.Tensor], e: Embeddings, numbers: dict[str, Any], epoch: int, ends_epoch: bool, speed: float
+    ) -> dict[str, Any]:
+        """Write a line of metrics; once an epoch with the online kNN. Returns what the progress bar shows."""
+        loss = float(self.world.all_reduce(torch.stack(losses).mean())) / self.world.size
+        row = {
+            "step": self.position.step, "epoch": epoch + ends_epoch, "loss": loss,
+            **{k: float(v) for k, v in numbers.items()},
+            "seconds": round(self.position.seconds, 3), "rows_per_second": round(speed, 1),
+        }  # fmt: skip
+        z, features = _first(e.online), _first(e.features)
+        row |= self.monitor.measure(z, features, e.online[1] if len(e.online) > 1 else _first(e.target))
+        if ends_epoch:
+            row |= self._watch()
+        for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
+            self.console.warn(sentence)
+            warnings.warn(sentence, CollapseWarning, stacklevel=2)
+        if self.run is not None and self.world.is_main:
+            self.run.append_metrics(row)
+        return {k: row[k] for k in ("loss", "rank", "knn") if row.get(k) is not None}
+
+    def _watch(self) -> dict[str, float]:
+        """Accuracy of a kNN on held-out rows of the *training* data; test rows are never looked at."""
+        from nearfar.evaluation.knn import online_knn
+
+        plan, count = self.plan, self.config.train.monitor_rows
+        if plan.table.labels is None or not count or not self.world.is_main or self.config.train.wrap == "shard":
+            return {}
+        labels = plan.table.labels
+        drawn = generator(self.config.train.seed, "monitor")
+        gallery = _some(plan.train[labels[plan.train] >= 0], 5 * count, drawn)
+        queries = _some(plan.heldout[labels[plan.heldout] >= 0], count, drawn)
+        if len(queries) < 2 or len(np.unique(labels[gallery])) < 2:
+            return {}
+        column = next(iter(self.viewer.columns.values()))
+        x, y = (encode_rows(self.learner, column, r, self.device, self.config.train.precision) for r in (gallery, queries))
+        return {"knn": online_knn(x, labels[gallery], y, labels[queries])}
+
+
+def make_learner(plan: Plan, world: distributed.World) -> Learner:
+    """The learner of a plan, its weights drawn from the run's seed, or taken from ``model.init_from``."""
+    encoders = plan.encoders()
+    torch.manual_seed(derive(plan.config.train.seed, "heads"))
+    learner = Learner(plan.record, encoders, world)
+    if plan.config.model.init_from:
+        from nearfar.embedder import copy_weights
+
+        copy_weights(plan.config.model.init_from, learner)
+    return learner
+
+
+@torch.no_grad()
+def encode_rows(
+    learner: Learner, column: Any, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 1000
+) -> torch.Tensor:
+    """Encoder features of rows of a column in evaluation mode, float32 (len(rows), D_features)."""
+    from nearfar.registry import MODALITIES
+
+    modality, branch, was = MODALITIES.get(column.modality), learner.branches[column.name], learner.training
+    learner.eval()
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        values, geometry = column.take(rows[start : start + batch_size], device)
+        with distributed.autocast(device, precision):
+            parts.append(branch.encoder(modality.neutral(values, geometry, column.spec)).float())
+    learner.train(was)
+    return torch.cat(parts)
+
+
+def _placed(column: Any, device: torch.device) -> Any:
+    """The column on the GPU if it fits in a quarter of its memory; else where it is."""
+    if device.type != "cuda":
+        return column
+    room = torch.cuda.get_device_properties(device).total_memory // ON_DEVICE_SHARE
+    return column.to(device) if column.values.nbytes <= room else column
+
+
+def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:
+    return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]
+
+
+def _first(tensors: tuple[torch.Tensor | None, ...]) -> torch.Tensor:
+    return next(t for t in tensors if t is not None).detach()
+
+
+class _Ticker:
+    """When to save and when to stop. Process 0's clock decides for all, so that they save the same step."""
+
+    def __init__(self, every: str, stop_after: str | None, world: distributed.World) -> None:
+        self.world = world
+        self.steps = int(every[:-5]) if every.endswith("steps") else None
+        self.every = None if self.steps or every == "never" else seconds(every, "train.checkpoint_every")
+        self.budget = seconds(stop_after, "train.stop_after") if stop_after else None
+        self.started = self.saved = time.monotonic()
+
+    def _agreed(self, wish: bool) -> bool:
+        return self.world.agree(wish) if self.world.size > 1 else wish
+
+    def wants_save(self, step: int) -> bool:
+        if self.steps:
+            return step % self.steps == 0
+        due = self.every is not None and time.monotonic() - self.saved >= self.every
+        if due := self._agreed(due):
+            self.saved = time.monotonic()
+        return due
+
+    def wants_stop(self) -> int:
+        over = self.budget is not None and time.monotonic() - self.started >= self.budget
+        return EXIT_INTERRUPTED if self.budget is not None and self._agreed(over) else 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], int]]:
+    """First Ctrl-C or SIGTERM: remembered, so that the step can be finished. Second Ctrl-C: at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    code = 0
+
+    def remember(number: int, _frame: object) -> None:
+        nonlocal code
+        if code:
+            raise KeyboardInterrupt
+        code = EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
+
+    before = {s: signal.signal(s, remember) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
