@@ -87,6 +87,24 @@ class Embedder:
         branches = _branches(config, self.columns)
         return Embedder(config, self.columns, branches, name="untrained encoder", device=self.device)
 
+    def source(self) -> str:
+        """What the model was trained on.
+
+        Raises
+        ------
+        ConfigError
+            That was data from Python, which a run cannot find again.
+        """
+        source = self.config.data.source
+        if not source:
+            raise ConfigError("the model was trained on data from Python.", hint="Say what to use with --on or --in.")
+        return source
+
+    def reading(self) -> dict[str, Any]:
+        """How that was read."""
+        d = self.config.data
+        return {"label": d.label, "split_column": d.split_column, "limit": d.limit, "seed": self.config.train.seed}
+
     def to(self, device: str) -> Embedder:
         """This model on another device."""
         self.device, self.branches = device, self.branches.to(device)

@@ -99,6 +99,8 @@ class Method:
         What the authors or the best peers reached, with the setting.
     expected : str
         Time and accuracy to expect here, as measured.
+    objective : str
+        Module in ``nearfar.objectives`` that says what no learning looks like.
     positives : {"views", "labels"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
     views : str or None
@@ -131,6 +133,7 @@ class Method:
     paper: Paper | None = None
     published: tuple[Figure, ...] = ()
     expected: str = ""
+    objective: str = ""
     positives: str = "views"
     views: str | None = None
     count: int = 2
@@ -157,7 +160,7 @@ class Method:
         return ", ".join(found) or "nothing more"
 
 
-CITATION = ("name", "idea", "paper", "published", "expected")
+CITATION = ("name", "idea", "paper", "published", "expected", "objective")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 

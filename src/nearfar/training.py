@@ -59,10 +59,7 @@ class Trainer:
         self.world = distributed.world()
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
-        self.learner = make_learner(plan, self.world).to(self.device)
-        self.memory_format = distributed.memory_format(self.device)
-        if self.memory_format is not None:
-            self.learner = self.learner.to(memory_format=self.memory_format)
+        self.learner = distributed.channels_last(make_learner(plan, self.world).to(self.device))
         if self.world.size > 1 and plan.record.bn_groups == 1 and not config.train.chunk:
             distributed.synchronise_batch_norm(self.learner)
         self.model = distributed.wrap(self.learner, self.device, config.train.wrap)
@@ -109,8 +106,6 @@ class Trainer:
         """Views, loss, gradient, weights, twin and parts: one whole step. The loss is a tensor still on the device."""
         train, total = self.config.train, self.plan.steps
         batch = self.viewer.batch(rows, epoch, index)
-        if self.memory_format is not None:
-            batch = distributed.to_memory_format(batch, self.memory_format)
         noise = derive(train.seed, "dropout", epoch, index)
         rate = self.schedule.value(self.position.step, total)
         for group in self.optimizer.param_groups:

@@ -58,7 +58,7 @@ class Viewer:
             recipes = self.recipes[name]
             for v in range(self.count if len(self.columns) == 1 else 1):
                 drawn = generator(self.seed, "views", epoch, step, name, v)
-                draws = Draws(drawn, len(rows), share, self.device)
+                draws = Draws(drawn, len(rows), share, self.device, lambda c=column: c.take(rows, self.device)[0])
                 seen = modality.views(values, geometry, recipes[v % len(recipes)], draws, column.spec)
                 views.append(View(seen, name))
         group = torch.from_numpy(self.groups[rows[share]]).to(self.device, non_blocking=True)

@@ -6,7 +6,7 @@ Nothing downstream of here knows a container format; nothing here knows a method
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,13 +55,24 @@ class Column:
 
     def take(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[torch.Tensor, Any]:
         """Values (B, ...) and geometry (B, 2) or None of the given rows, as tensors on `device`."""
+        return _taken(self.values, rows, device), None if self.geometry is None else _taken(self.geometry, rows, device)
+
+    def to(self, device: str | torch.device) -> Column:
+        """The whole column on a device."""
         import torch
 
-        values = torch.from_numpy(np.ascontiguousarray(self.values[rows])).to(device, non_blocking=True)
-        if self.geometry is None:
-            return values, None
-        geometry = torch.from_numpy(np.ascontiguousarray(self.geometry[rows])).to(device, non_blocking=True)
-        return values, geometry
+        def move(array: Any) -> Any:
+            return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return replace(self, values=move(self.values), geometry=move(self.geometry))
+
+
+def _taken(array: Any, rows: np.ndarray, device: str | torch.device) -> torch.Tensor:
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        return array[torch.from_numpy(rows).to(array.device, non_blocking=True)]
+    return torch.from_numpy(np.ascontiguousarray(array[rows])).to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ RECORD = Method(
         Figure(0.910, "linear probe", "CIFAR-10, ResNet-18, 1000 epochs (EMP-SSL's table)"),
         Figure(0.565, "linear probe", "CIFAR-10, ResNet-18, 10 epochs (EMP-SSL's table)"),
     ),
+    objective="info_nce",
     projector=Mlp(hidden=512, out=128),
     temperature=0.2,
 )

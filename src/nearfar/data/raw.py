@@ -1,0 +1,172 @@
+"""What a reader hands over: named columns of cells that are not decoded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+@dataclass
+class Raw:
+    """Columns as they lie in a container.
+
+    Parameters
+    ----------
+    columns : dict of str to sequence
+        Cells by column: an array (N, ...) or anything with a length and an index.
+    names : sequence of str
+        Where each row is.
+    splits : list of str or None
+        Split of each row, in the usual names.
+    label : str, optional
+        Column of the labels, where the container says so.
+    classes : dict of str to list of str
+        Class names by column, where the container has them.
+    files : tuple of Path
+        What was read: the cache is keyed by these.
+    """
+
+    columns: dict[str, Any]
+    names: Sequence[str]
+    splits: list[str] | None = None
+    label: str | None = None
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Cells(Sequence):
+    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path."""
+
+    def __init__(self, column: pa.ChunkedArray, folder: Path | None = None) -> None:
+        self.column, self.folder = column, folder
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._cell(self.column[int(index)].as_py())
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.column.chunks:
+            for value in batch:
+                yield self._cell(value.as_py())
+
+    def _cell(self, value: Any) -> Any:
+        if self.folder is not None and isinstance(value, str):
+            path = Path(value)
+            return path if path.is_absolute() else self.folder / path
+        if isinstance(value, dict) and self.folder is None and value.get("bytes") is None and value.get("path"):
+            return Path(value["path"])
+        return value
+
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+def of_arrow(table: pa.Table, name: str, folder: Path, files: tuple[Path, ...]) -> Raw:
+    """A `Raw` from an Arrow table that came from the file called `name` in `folder`."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for key in table.column_names:
+        column = table.column(key)
+        kind = column.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+            columns[key] = _numbers(column)
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            first = next((v for v in column.slice(0, 100).to_pylist() if v), "")
+            columns[key] = Cells(column, folder if first.lower().endswith(IMAGE_ENDINGS) else None)
+        else:
+            columns[key] = Cells(column)
+    names = [f"{name}:{i + 1}" for i in range(table.num_rows)]
+    return Raw(columns, names, classes=_class_names(table.schema), files=files)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow as pa
+
+    if column.null_count == 0 and pa.types.is_integer(column.type):
+        return column.to_numpy()
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Class names that Hugging Face's `datasets` leaves in a file's metadata."""
+    import json
+
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {k: list(f["names"]) for k, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError):
+        return {}
+
+
+def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
+    """Several containers of the same columns, each with its split, as one.
+
+    Raises
+    ------
+    DataError
+        Their columns differ.
+    """
+    from nearfar.errors import DataError
+
+    first = parts[0][1]
+    for _, part in parts[1:]:
+        if set(part.columns) != set(first.columns):
+            raise DataError(
+                f"the files have different columns: {', '.join(first.columns)}, and {', '.join(part.columns)}.",
+                where=part.names[0] if len(part) else None,
+            )
+    columns = {k: _concatenated([p.columns[k] for _, p in parts]) for k in first.columns}
+    splits: list[str] | None = None
+    if any(s for s, _ in parts):
+        splits = [s or "train" for s, p in parts for _ in range(len(p))]
+    names = [n for _, p in parts for n in p.names]
+    files = tuple(f for _, p in parts for f in p.files)
+    return Raw(columns, names, splits, first.label, first.classes, files)
+
+
+def _concatenated(pieces: list[Any]) -> Any:
+    if len(pieces) == 1:
+        return pieces[0]
+    if all(isinstance(p, np.ndarray) for p in pieces):
+        return np.concatenate(pieces)
+    return Chain(pieces)
+
+
+class Chain(Sequence):
+    """Sequences one after the other."""
+
+    def __init__(self, pieces: list[Any]) -> None:
+        self.pieces, self.ends = pieces, np.cumsum([len(p) for p in pieces])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: int) -> Any:
+        piece = int(np.searchsorted(self.ends, index, side="right"))
+        return self.pieces[piece][index - (self.ends[piece - 1] if piece else 0)]
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file or folder is named after: ``test``, ``train-00000-of-00002`` …"""
+    import re
+
+    return SPLITS.get(re.split(r"[-_.\d]", name.lower(), maxsplit=1)[0])

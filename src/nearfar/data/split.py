@@ -1,0 +1,109 @@
+"""Which rows are trained on, watched, and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.data.table import Table
+from nearfar.errors import DataError, UnknownName
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Row numbers: trained on; held out of training to be watched; and what to say about it."""
+
+    train: np.ndarray
+    heldout: np.ndarray
+    notes: tuple[str, ...]
+
+
+def plan(
+    table: Table, *, train_split: str | None = None, test_split: str | None = None, holdout: float = 0.1, seed: int = 0
+) -> SplitPlan:
+    """Rows for a training.
+
+    The split named ``train`` where there are splits; the rest is never looked at. Its held-out rows, for watching
+    only, are a share of the train split that is *also* trained on where labels are not, so nothing is lost: see
+    Notes. Without splits, `holdout` of the rows are set aside by content hash, so equal rows stay on one side.
+
+    Raises
+    ------
+    DataError, UnknownName
+        There are no rows to train on, or no split of that name.
+    """
+    if table.splits:
+        name = train_split or "train"
+        train = _split(table, name)
+        if "validation" in table.splits and name != "validation" and test_split != "validation":
+            watched, about = table.splits["validation"], "the validation split is watched"
+            notes = (f"Rows: {len(train):,} of the split {name!r}; {about}.",)
+        else:
+            train, watched = _by_hash(table, train, min(holdout, 0.02 if len(train) > 20_000 else 0.05))
+            notes = (f"Rows: {len(train):,} of the split {name!r}, {len(watched):,} more of it only watched.",)
+        return SplitPlan(train, watched, notes)
+    train, watched = _by_hash(table, np.arange(len(table)), holdout)
+    if holdout and len(watched):
+        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by content, never trained on (--set data.holdout=0 turns it off)."
+    else:
+        note = f"Rows: {len(train):,}, all trained on; figures on them are transductive."
+    return SplitPlan(train, watched, (note,))
+
+
+def _split(table: Table, name: str) -> np.ndarray:
+    if name not in table.splits:
+        raise UnknownName("split", name, table.splits)
+    return table.splits[name]
+
+
+def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose content hash falls into the last `share` of its range are set aside."""
+    if share <= 0 or len(rows) < 40:
+        return rows, rows[:0]
+    aside = (table.hashes[rows] >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
+    return rows[~aside], rows[aside]
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Row numbers that probes and galleries are fitted on, and those that are scored."""
+
+    train: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...]
+
+
+def evaluation_plan(
+    table: Table, *, train_split: str | None = None, test_split: str | None = None, share: float = 0.2, seed: int = 0
+) -> EvaluationPlan:
+    """Rows for a measurement: the splits train and test, or a stratified `share` drawn by `seed` as the test rows.
+
+    Where there is no test split, the validation split serves.
+
+    Raises
+    ------
+    DataError, UnknownName
+        There are too few labelled rows, or no split of that name.
+    """
+    if table.splits:
+        name = test_split or ("test" if "test" in table.splits else "validation" if "validation" in table.splits else None)
+        if name is not None:
+            train, test = _split(table, train_split or "train"), _split(table, name)
+            return EvaluationPlan(train, test, (f"fitted on the train split, scored on the split {name!r}",))
+    rows = table.splits.get("train", np.arange(len(table))) if table.splits else np.arange(len(table))
+    labels = np.zeros(len(table), np.int64) if table.labels is None else table.labels
+    generator, test = np.random.default_rng(seed), []
+    for label in np.unique(labels[rows]):
+        members = rows[labels[rows] == label]
+        test.append(generator.permutation(members)[: round(share * len(members))])
+    chosen = np.sort(np.concatenate(test)) if test else rows[:0]
+    if len(chosen) == 0:
+        raise DataError(f"{len(rows)} rows are too few to measure anything on.")
+    train = np.setdiff1d(rows, chosen)
+    return EvaluationPlan(train, chosen, (f"no test split: stratified {1 - share:.0%}/{share:.0%}, seed {seed}",))
+
+
+def duplicates(table: Table, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Test rows whose content is also among the train rows."""
+    return test[np.isin(table.hashes[test], table.hashes[train])]

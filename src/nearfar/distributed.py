@@ -1,0 +1,345 @@
+"""Processes, devices and precision: the one module that says ``torch.distributed``.
+
+Several processes share the global batch: rank r owns a contiguous slice of it. Everything that compares rows gets a
+`World`; everything else does not know how many processes there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from nearfar.errors import ConfigError, NearfarError, TrainingError
+from nearfar.objectives.world import World as OneProcess
+
+# --- the other processes ----------------------------------------------------------------------------------------
+
+
+class World(OneProcess):
+    """A world of one process, with what the loop needs besides what objectives need."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, rows: int) -> slice:
+        """This process's part of a global batch of `rows`."""
+        per, extra = divmod(rows, self.size)
+        start = self.rank * per + min(self.rank, extra)
+        return slice(start, start + per + (self.rank < extra))
+
+    def agree(self, wish: bool) -> bool:
+        """What process 0 wishes."""
+        return wish
+
+    def barrier(self) -> None:
+        """Wait for the others."""
+
+
+class ManyProcesses(World):
+    """The world of an initialised process group."""
+
+    def __init__(self) -> None:
+        self.size, self.rank = dist.get_world_size(), dist.get_rank()
+
+    def gather(self, x: torch.Tensor) -> torch.Tensor:
+        """Rows of all processes in global order, with gradient; their numbers of rows may differ."""
+        return _Gather.apply(x)
+
+    def gather_int(self, x: torch.Tensor) -> torch.Tensor:
+        """The same without gradient."""
+        return _gather(x.detach())[0]
+
+    def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
+        """Sum over the processes, with gradient."""
+        return _AllReduce.apply(x)
+
+    def agree(self, wish: bool) -> bool:
+        """What process 0 wishes."""
+        said = torch.tensor(int(wish), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.broadcast(said, 0)
+        return bool(said)
+
+    def barrier(self) -> None:
+        """Wait for the others."""
+        dist.barrier()
+
+
+def _gather(x: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+    x = x.contiguous()
+    lengths = [torch.zeros(1, dtype=torch.long, device=x.device) for _ in range(dist.get_world_size())]
+    dist.all_gather(lengths, torch.tensor([len(x)], device=x.device))
+    counts = [int(c) for c in lengths]
+    padded = x.new_zeros(max(counts), *x.shape[1:])
+    padded[: len(x)] = x
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([p[:c] for p, c in zip(parts, counts, strict=True)]), counts
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        whole, ctx.counts = _gather(x)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        # Every process uses every row, so a row's gradient is the sum over the processes.
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        start = sum(ctx.counts[: dist.get_rank()])
+        return gradient[start : start + ctx.counts[dist.get_rank()]]
+
+
+class _AllReduce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        x = x.contiguous().clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def world() -> World:
+    """The world that this process is in."""
+    return ManyProcesses() if dist.is_available() and dist.is_initialized() else World()
+
+
+# --- starting processes -----------------------------------------------------------------------------------------
+
+
+def join_if_launched() -> None:
+    """Join the process group that ``torchrun`` announced in the environment, if there is one."""
+    if "WORLD_SIZE" in os.environ and int(os.environ["WORLD_SIZE"]) > 1 and not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) -> None:
+    """Run ``function(*args)`` in so many new processes that form one world; wait for all.
+
+    Raises
+    ------
+    NearfarError
+        What the first process that failed raised.
+    """
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    context = torch.multiprocessing.get_context("spawn")
+    errors = context.SimpleQueue()
+    workers = [
+        context.Process(target=_child, args=(function, args, rank, processes, port, errors)) for rank in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            while worker.is_alive():
+                worker.join(0.2)
+                if any(w.exitcode not in (None, 0) for w in workers):
+                    break
+            if any(w.exitcode not in (None, 0) for w in workers):
+                break
+        for worker in workers:
+            worker.join(5 if any(w.exitcode for w in workers) else None)
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.terminate()
+                worker.join()
+    if not errors.empty():
+        raise errors.get()
+    if failed := [w.exitcode for w in workers if w.exitcode]:
+        raise TrainingError(f"a process ended with status {failed[0]}.")
+
+
+def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size: int, port: int, errors: Any) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
+    try:
+        if not torch.cuda.is_available():
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+        join_if_launched()
+        function(*args)
+    except NearfarError as e:
+        errors.put(e)
+        raise SystemExit(e.exit_code) from e
+    except Exception as e:
+        errors.put(TrainingError(f"process {rank} failed: {e!r}.", hint=traceback.format_exc()))
+        raise SystemExit(1) from e
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+# --- devices and precision --------------------------------------------------------------------------------------
+
+
+def device(name: str = "auto") -> torch.device:
+    """The device called `name`; ``auto`` is a GPU where there is one.
+
+    Raises
+    ------
+    ConfigError
+        There is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+    except RuntimeError as e:
+        raise ConfigError(f"there is no device called {name!r}.", where="train.device", hint="Use cpu or cuda.") from e
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("this machine has no usable GPU.", where="train.device", hint="Use --device cpu.")
+    return found
+
+
+def precision(name: str, on: torch.device) -> str:
+    """``bf16`` where the hardware computes in it, when `name` is ``auto``."""
+    if name != "auto":
+        return name
+    if on.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if on.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def autocast(on: torch.device, kind: str) -> contextlib.AbstractContextManager[Any]:
+    """The network in bfloat16, or as it is."""
+    return torch.autocast(on.type, dtype=torch.bfloat16, enabled=kind == "bf16")
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """The module with its convolutions' weights laid out so that they run fastest."""
+    if any(isinstance(m, nn.Conv2d) for m in module.modules()):
+        return module.to(memory_format=torch.channels_last)
+    return module
+
+
+# --- one network on many processes ------------------------------------------------------------------------------
+
+
+def wrap(module: nn.Module, on: torch.device, how: str = "ddp") -> nn.Module:
+    """The module as it is called in a step: itself, or with its gradients averaged over the processes.
+
+    ``ddp`` keeps a copy on every process; ``shard`` (FSDP2) splits the parameters of the encoders among them.
+    """
+    if world().size == 1:
+        return module
+    if how == "shard":
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(module)
+        return module
+    ids = [on.index or 0] if on.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients over the processes, for a step that DDP does not see."""
+    size = world().size
+    if size == 1:
+        return
+    for p in parameters:
+        if p.grad is not None:
+            dist.all_reduce(p.grad)
+            p.grad /= size
+
+
+def average_buffers(module: nn.Module) -> None:
+    """Make running statistics equal on all processes: the mean of theirs."""
+    size = world().size
+    if size == 1:
+        return
+    for name, buffer in module.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            dist.all_reduce(buffer)
+            buffer /= size
+
+
+def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """All parameters and buffers as whole tensors, by the plain module's names."""
+    plain = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+    return {k: _whole(v) for k, v in plain.state_dict().items()}
+
+
+def load_state(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """The inverse of `full_state`."""
+    plain = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+    own = plain.state_dict()
+    with torch.no_grad():
+        for name, tensor in own.items():
+            copy_into(tensor, state[name])
+
+
+def copy_into(target: torch.Tensor, whole: torch.Tensor) -> None:
+    """Put a whole tensor into a plain or sharded one."""
+    if hasattr(target, "device_mesh"):
+        from torch.distributed.tensor import distribute_tensor
+
+        whole = distribute_tensor(whole.to(target.device), target.device_mesh, target.placements)
+    target.copy_(whole)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
+
+
+# --- batch norm over processes ----------------------------------------------------------------------------------
+
+
+class _Synchronised:
+    """Statistics over the rows of all processes, by a sum with gradient (torch's own refuses processors)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        here, axes = world(), [0, *range(2, x.dim())]
+        x32 = x.float() if x.dtype != torch.float64 else x
+        shape = [1, -1, *[1] * (x.dim() - 2)]
+        local = torch.cat([x32.sum(axes), x32.new_tensor([x.numel() / x.shape[1]])])
+        total = here.all_reduce(local)
+        mean, count = total[:-1] / total[-1], total[-1].detach()
+        centred = x32 - mean.view(shape)
+        var = here.all_reduce(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_((var * count / (count - 1)).to(self.running_var.dtype), self.momentum)
+        y = centred * torch.rsqrt(var + self.eps).view(shape)
+        if self.affine:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(x.dtype)
+
+
+class SynchronisedBatchNorm1d(_Synchronised, nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d` over the rows of all processes."""
+
+
+class SynchronisedBatchNorm2d(_Synchronised, nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` over the rows of all processes."""
+
+
+def synchronise_batch_norm(module: nn.Module) -> None:
+    """Let every batch norm of the module take its statistics over all processes."""
+    for m in module.modules():
+        if type(m) is nn.BatchNorm1d:
+            m.__class__ = SynchronisedBatchNorm1d
+        elif type(m) is nn.BatchNorm2d:
+            m.__class__ = SynchronisedBatchNorm2d
+

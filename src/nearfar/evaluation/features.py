@@ -1,0 +1,66 @@
+"""What protocols measure, and the intervals around what they find."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.errors import DataError
+
+
+@dataclass(frozen=True)
+class Features:
+    """Labelled vectors.
+
+    Parameters
+    ----------
+    x : ndarray of float32 (N, D)
+        Not normalised.
+    y : ndarray of int64 (N,)
+        Classes; no −1.
+    classes : int
+        How many there are.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: int
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x: expected {len(self.y)} rows, got {len(self.x)}")
+        if not np.isfinite(self.x).all():
+            raise DataError("the vectors hold numbers that are not finite: the model is broken, or its input is.")
+
+
+def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Each dimension to mean 0 and spread 1 *of the training rows*; constant dimensions become 0."""
+    mean, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    scale = np.where(spread > 1e-8 * max(1.0, float(spread.max(initial=0))), 1 / np.maximum(spread, 1e-30), 0)
+    return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def wilson(hits: int, total: int) -> list[float]:
+    """95 % interval of a share (Wilson 1927)."""
+    if total == 0:
+        return [0.0, 1.0]
+    z, p = 1.959964, hits / total
+    middle = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def paired(a: np.ndarray, b: np.ndarray) -> dict[str, object]:
+    """Mean of a − b over paired draws with its 95 % interval (Student's t)."""
+    from scipy import stats
+
+    d = np.asarray(a, float) - np.asarray(b, float)
+    half = float(stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d))) if len(d) > 1 else math.inf
+    return {"mean": float(d.mean()), "interval": [float(d.mean()) - half, float(d.mean()) + half], "draws": len(d)}

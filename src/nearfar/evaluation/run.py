@@ -1,0 +1,174 @@
+"""Models side by side on one table, with floors under them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar import files
+from nearfar.data import split
+from nearfar.data.table import Table
+from nearfar.errors import DataError, UnknownName
+from nearfar.evaluation import floors, geometry
+from nearfar.evaluation.features import Features, paired
+from nearfar.registry import PROTOCOLS
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+
+ORDER = ("knn", "linear_probe", "few_labels")
+
+
+@dataclass
+class Evaluation:
+    """What was measured.
+
+    Attributes
+    ----------
+    data : dict
+        Source, rows, classes, and how they were split.
+    results : list of dict
+        One per model.
+    warnings : list of str
+    """
+
+    data: dict[str, Any]
+    results: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return files.finite({
+            "schema": 1, "verb": "eval", "data": self.data, "results": self.results, "warnings": self.warnings,
+        })  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON form."""
+        files.write_json(path, self.as_dict())
+
+    def table(self) -> str:
+        """Figures for people: models above, floors below, intervals beside."""
+        from nearfar.evaluation.table import render
+
+        return render(self)
+
+
+def evaluate(
+    models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = ORDER, seed: int = 0,
+    with_floors: bool = True, layer: str = "features", limit: int | None = None, console: Console | None = None,
+    train_split: str | None = None, test_split: str | None = None, **reading: Any,
+) -> Evaluation:  # fmt: skip
+    """Measure `models` on `data`.
+
+    Parameters
+    ----------
+    models : sequence of Embedder
+    data : path, array or Table, optional
+        By default what the first model was trained on.
+    protocols : sequence of str
+        Names of modules in ``nearfar.evaluation``.
+    seed : int
+    with_floors : bool
+        Measure the raw input and the untrained encoder as well.
+    layer : {"features", "projection"}
+    limit : int, optional
+        Use only so many rows of every split.
+    console : Console, optional
+    train_split, test_split : str, optional
+    **reading
+        Of `nearfar.data.read.read`: ``label``, ``column`` …
+
+    Raises
+    ------
+    DataError
+        There is too little to measure on.
+    """
+    from nearfar.console import QUIET
+
+    console = console or QUIET
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise UnknownName("protocol", name, PROTOCOLS)
+    table = _table(models[0], data, limit, console, reading)
+    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed)
+    column, labels = table.first, table.labels
+    warnings = _about_rows(models, table, rows)
+    about = {
+        "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
+        "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
+        "classes": list(table.label_names), "skipped": len(table.skipped),
+        "duplicates": int(len(split.duplicates(table, rows.train, rows.test))),
+    }  # fmt: skip
+    if labels is None or len(np.unique(labels[labels >= 0])) < 2:
+        warnings.append("There are no labels of two classes, so only the geometry is measured.")
+        return Evaluation(about, [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models], warnings)
+    train, test = rows.train[labels[rows.train] >= 0], rows.test[labels[rows.test] >= 0]
+    if len(train) < 2 or len(test) < 1 or len(np.unique(labels[train])) < 2:
+        raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
+    known = np.isin(labels[test], labels[train])
+    if not known.all():
+        warnings.append(f"{int((~known).sum())} test rows are of classes without training rows; they count as wrong.")
+    about |= {"labelled_train_rows": len(train), "labelled_test_rows": len(test)}
+
+    def measured(model: Any, label: str) -> dict[str, Any]:
+        console.say(f"Measuring {label} …")
+        x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
+        fit, score = (Features(x[: len(train)], labels[train], len(table.label_names)),
+                      Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
+        return {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols} | {"geometry": geometry.describe(fit.x, seed)}
+
+    raw = floors.RawInput()
+    floor: dict[str, Any] = {"majority": floors.majority(labels[train], labels[test])}
+    if with_floors:
+        floor["raw_input"] = measured(raw, "the raw input")
+    results = []
+    for model in models:
+        under = dict(floor)
+        if with_floors:
+            under["untrained_encoder"] = measured(floors.untrained(model, column, train), f"{model.name} untrained")
+        result = {"run": model.name, "layer": layer, "views": 1, **measured(model, model.name), "floors": under}
+        _compare(result)
+        results.append(result)
+    return Evaluation(about, results, warnings)
+
+
+def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
+    if isinstance(data, Table):
+        return data
+    if data is None:
+        data = model.source()
+        reading = {**model.reading(), **reading}
+    spec = next(iter(model.columns.values()))
+    return model.read(data, max_bad=0.05, limit=limit, console=console, **reading) if spec else None
+
+
+def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:
+    return {"run": model.name, "geometry": shape, "floors": {}}
+
+
+def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan) -> list[str]:
+    """Warnings about what would make figures look better than they are."""
+    found = []
+    if repeated := len(split.duplicates(table, rows.train, rows.test)):
+        found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
+    if not table.splits and any(getattr(m, "fingerprint", None) == table.fingerprint for m in models):
+        found.append("The model was trained on these rows (without labels): the figures are transductive.")
+    if table.labels is not None and (counts := np.bincount(table.labels[table.labels >= 0])).size > 1:
+        if counts.max() > 3 * max(1, counts[counts > 0].min()):
+            found.append(f"The classes are uneven: from {counts[counts > 0].min():,} to {counts.max():,} rows.")
+    if table.skipped:
+        found.append(f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …).")
+    return found
+
+
+def _compare(result: dict[str, Any]) -> None:
+    """Paired differences over the same draws, trained minus floor."""
+    for floor in ("raw_input", "untrained_encoder"):
+        for count, own in result.get("few_labels", {}).items():
+            other = result["floors"].get(floor, {}).get("few_labels", {}).get(count)
+            if other:
+                own.setdefault("above", {})[floor] = paired(np.asarray(own["draws"]), np.asarray(other["draws"]))

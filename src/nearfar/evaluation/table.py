@@ -1,0 +1,57 @@
+"""The figures as a table of plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearfar.evaluation.run import Evaluation
+
+
+def render(evaluation: Evaluation) -> str:
+    """Models above, floors below, one column per protocol."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for result in evaluation.results:
+        rows.append((result["run"], result))
+    for result in evaluation.results:
+        several = len(evaluation.results) > 1
+        if "untrained_encoder" in result["floors"]:
+            rows.append((f"{result['run']} untrained" if several else "untrained encoder", result["floors"]["untrained_encoder"]))
+    first = evaluation.results[0]["floors"]
+    if "raw_input" in first:
+        rows.append(("raw input", first["raw_input"]))
+    cells = [["", *_heads(rows[0][1])]] + [[name, *_figures(values, rows[0][1])] for name, values in rows]
+    if "majority" in first:
+        cells.append(["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in cells]
+    lines.insert(1, "─" * len(max(lines, key=len)))
+    lines.append("")
+    data = evaluation.data
+    lines.append(f"{data['test_rows']:,} test rows, {data['train_rows']:,} to fit on; {data['split']}.")
+    lines += [f"note: {w}" for w in evaluation.warnings]
+    return "\n".join(lines)
+
+
+def _heads(result: dict[str, Any]) -> list[str]:
+    heads = []
+    if "knn" in result:
+        s = result["knn"]["settings"]
+        heads.append(f"kNN (k {s['k']}, cos)")
+    if "linear_probe" in result:
+        heads.append("linear probe")
+    heads += [f"{n} label{'s' if n != '1' else ''}/class" for n in result.get("few_labels", {})]
+    return [*heads, "eff. rank"]
+
+
+def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
+    out = []
+    for protocol in ("knn", "linear_probe"):
+        if protocol in like:
+            r = result[protocol]
+            out.append(f"{r['accuracy']:.3f} [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]")
+    for count in like.get("few_labels", {}):
+        r = result["few_labels"].get(count)
+        out.append(f"{r['mean']:.3f} ± {r['std']:.3f}" if r else "–")
+    rank = result.get("geometry", {}).get("effective_rank")
+    return [*out, f"{rank:.1f}" if rank is not None else "–"]

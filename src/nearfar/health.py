@@ -1,0 +1,116 @@
+"""Collapse is told, not discovered: how many dimensions an embedding uses, and which knob to turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from nearfar.record import Method
+from nearfar.registry import OBJECTIVES
+
+SAMPLE = 512  # rows that the figures are computed from
+ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
+FLAT = 0.02  # effective rank below this share of the dimensions (or 1.5) is a collapse
+STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing
+
+
+def effective_rank(x: torch.Tensor) -> torch.Tensor:
+    """exp of the entropy of the normalised singular values (Roy and Vetterli 2007) of centred rows (N, D)."""
+    x = x.float() - x.float().mean(0)
+    p = torch.linalg.eigvalsh(x.T @ x if x.shape[1] <= x.shape[0] else x @ x.T).clamp(min=0).sqrt()
+    p = p / p.sum().clamp(min=1e-12)
+    return torch.exp(-(p * (p + 1e-12).log()).sum()) if float(p.sum()) > 0 else torch.ones(())
+
+
+def alignment(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Mean squared distance of the unit vectors of two views (Wang and Isola 2020, arXiv 2005.10242)."""
+    return (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(1).mean()
+
+
+def uniformity(x: torch.Tensor) -> torch.Tensor:
+    """log mean exp(−2·squared distance) over pairs of unit vectors; 0 if all are equal, −4 if they spread."""
+    z = F.normalize(x.float(), dim=1)
+    return torch.pdist(z).square().mul(-2).exp().mean().log()
+
+
+def mean_cosine(x: torch.Tensor) -> torch.Tensor:
+    """Mean cosine of different rows: 1 means one point."""
+    z, n = F.normalize(x.float(), dim=1), len(x)
+    return (z.sum(0).square().sum() - n) / (n * (n - 1))
+
+
+class Monitor:
+    """Watches the embeddings of a training and says, once each, what goes wrong.
+
+    Parameters
+    ----------
+    record : Method
+    rows : int
+        Rows of the global batch.
+    """
+
+    def __init__(self, record: Method, rows: int) -> None:
+        self.record = record
+        self.no_learning = _no_learning(record, rows)
+        self.told: set[str] = set()
+
+    def state(self) -> dict[str, Any]:
+        """What has to survive a stop."""
+        return {"told": sorted(self.told)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.told = set(state.get("told", ()))
+
+    @torch.no_grad()
+    def measure(self, z: torch.Tensor, features: torch.Tensor, other: torch.Tensor | None) -> dict[str, float]:
+        """Geometry of one batch: of its embeddings `z` (N, D), its features, and the other view's embeddings."""
+        z, features = z[:SAMPLE], features[:SAMPLE]
+        if len(z) < 3:
+            return {}
+        row = {
+            "rank": float(effective_rank(F.normalize(z.float(), dim=1))), "feature_rank": float(effective_rank(features)),
+            "uniformity": float(uniformity(z)), "cosine": float(mean_cosine(z)),
+            "room": min(z.shape[1], len(z) - 1),
+        }  # fmt: skip
+        if other is not None and other.shape[1] == z.shape[1]:
+            row["alignment"] = float(alignment(z, other[:SAMPLE]))
+        return row
+
+    def update(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
+        """Warnings that this line of metrics gives cause for, each told once."""
+        if step < max(10, 0.03 * total) or "cosine" not in row:
+            return []  # fresh heads map everything close together for a moment
+        found = {}
+        if row["cosine"] > ALIKE:
+            found["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
+        elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
+            found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
+        if self.no_learning and step > 0.2 * total and row["loss"] > (1 - STUCK) * self.no_learning:
+            found["stuck"] = (
+                f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
+            )
+        new = {k: v for k, v in found.items() if k not in self.told}
+        self.told |= new.keys()
+        return [f"collapse: {text} {self._advice()}" for text in new.values()]
+
+    def _advice(self) -> str:
+        r = self.record
+        if r.twin and r.predictor is None and not r.parts:
+            return "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
+        if r.twin and not r.parts:
+            return "Lower --lr, or bring method.twin.momentum closer to 1."
+        if r.temperature is not None and r.temperature > 0.5:
+            return f"Lower the temperature (--set method.temperature=0.2; it is {r.temperature})."
+        return "Lower --lr, add warm-up (optim.warmup), weaken the views, or see whether the rows are all alike."
+
+
+def _no_learning(record: Method, rows: int) -> float | None:
+    """Loss of an embedding that has learnt nothing, as the method's objective declares it."""
+    info = OBJECTIVES.get(record.objective).INFO if record.objective else None
+    if info is None or info.no_learning is None:
+        return None
+    negatives = next((p.size for p in record.parts.values() if hasattr(p, "size")), 0)
+    return info.no_learning(rows, record.count, negatives)

@@ -1,0 +1,129 @@
+"""Numeric rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.errors import ConfigError, DataError
+from nearfar.modalities import BadCell
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+NAME = "vector"
+
+
+def recognise(cells: Sequence[Any]) -> float:
+    """Arrays and lists of numbers."""
+    first = next((c for c in cells if c is not None), None)
+    if isinstance(first, np.ndarray):
+        return 0.9 if first.ndim == 1 and np.issubdtype(first.dtype, np.number) else 0.0
+    return 0.8 if isinstance(first, list) and first and all(isinstance(v, int | float) for v in first) else 0.0
+
+
+def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Number of features, and mean and spread of each; missing values count as the mean."""
+    rows = np.asarray(cells, dtype=np.float64) if isinstance(cells, np.ndarray) else _stacked(cells)
+    rows = np.where(np.isfinite(rows), rows, np.nan)
+    if rows.shape[1] == 0 or np.isnan(rows).all():
+        raise DataError("there are no numbers to learn from.")
+    with np.errstate(all="ignore"):
+        mean = np.nan_to_num(np.nanmean(rows, 0)) if len(rows) else np.zeros(rows.shape[1])
+        spread = np.nan_to_num(np.nanstd(rows, 0))
+    return {
+        "features": int(rows.shape[1]),
+        "mean": mean.tolist(),
+        "spread": np.where(spread > 1e-12 * np.maximum(1, np.abs(mean)), spread, 1.0).tolist(),
+    }
+
+
+def _stacked(cells: Sequence[Any]) -> np.ndarray:
+    length = len(next(c for c in cells if c is not None))
+    return np.asarray([c for c in cells if c is not None and len(c) == length], dtype=np.float64)
+
+
+def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
+    """One row, standardised, float32 (F,)."""
+    if cell is None:
+        raise BadCell("is empty")
+    row = np.asarray(cell, dtype=np.float64)
+    if row.shape != (spec["features"],):
+        raise BadCell(f"has shape {row.shape}, expected {spec['features']} numbers")
+    return decode_array(row[None], spec)[0], None
+
+
+def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
+    """Rows (N, F), standardised; what is missing or not finite becomes the mean, 0."""
+    if values.ndim != 2 or values.shape[1] != spec["features"]:
+        raise DataError(f"the rows have shape {values.shape[1:]}, expected {spec['features']} numbers.")
+    standard = (values.astype(np.float64) - spec["mean"]) / spec["spread"]
+    return np.nan_to_num(standard, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def views(
+    values: torch.Tensor, geometry: None, recipe: tuple[Any, ...], draws: Any, spec: Mapping[str, Any]
+) -> torch.Tensor:
+    """One copy of each row with other rows' values in it."""
+    rows = values.float()
+    for transform in recipe:
+        rows = transform.apply(rows, draws)
+    return rows
+
+
+def neutral(values: torch.Tensor, geometry: None, spec: Mapping[str, Any]) -> torch.Tensor:
+    """The rows."""
+    return values.float()
+
+
+def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+    """The recipes of the views, with changed numbers."""
+    from nearfar.transforms.recipe import override
+    from nearfar.transforms.recipes import RECIPES, named
+
+    fitting = [n for n, r in RECIPES.items() if all(t.kind == "rows" for v in r for t in v)]
+    try:
+        if name in RECIPES and name not in fitting:
+            raise ValueError(f"the recipe {name!r} is not for numeric rows; these are: {', '.join(fitting)}")
+        found = named(name, 0, 0)
+        return tuple(override(r, overrides) if overrides else r for r in found)
+    except (ValueError, TypeError) as e:
+        raise ConfigError(f"{e}.", where="views") from e
+
+
+def default_recipe(spec: Mapping[str, Any]) -> str:
+    """Feature corruption (SCARF)."""
+    return "vector"
+
+
+def default_encoder(spec: Mapping[str, Any]) -> str:
+    """A fully connected network."""
+    return "mlp"
+
+
+def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
+    """What an encoder's ``build`` is told."""
+    return {"features": spec["features"]}
+
+
+def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
+    """The rows."""
+    return np.asarray(values, dtype=np.float32)
+
+
+def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Image.Image:
+    """The row as a strip of colours: blue below, red above its mean."""
+    from PIL import Image
+
+    x = np.clip(values / 3, -1, 1)
+    colour = np.stack([1 + np.minimum(x, 0), 1 - np.abs(x), 1 - np.maximum(x, 0)], -1)
+    strip = Image.fromarray((255 * colour[None]).astype(np.uint8))
+    return strip.resize((64, 64), Image.Resampling.NEAREST)
+
+
+def describe(spec: Mapping[str, Any]) -> str:
+    """In words."""
+    return f"rows of {spec['features']} numbers"

@@ -1,0 +1,59 @@
+"""Rotation, scale, shear and shift in one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Turn, resize, shear and move; every number is drawn uniformly and apart for each row.
+
+    Parameters
+    ----------
+    degrees : float
+        Rotation in [−degrees, degrees].
+    scale : (float, float)
+        Size of the content, 1 being unchanged.
+    shear : float
+        Horizontal shear in [−shear, shear] degrees.
+    shift : float
+        Move along each axis, in [−shift, shift] of the side.
+    p : float
+        Probability per row.
+    fill : {"reflection", "border", "zeros"}
+        What lies outside of the image.
+    """
+
+    degrees: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shear: float = 0.0
+    shift: float = 0.0
+    p: float = 1.0
+    fill: str = "reflection"
+    kind: ClassVar[str] = "geometry"
+
+    def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
+        """From view to image coordinates, shape (N, 3, 3): the inverse of what happens to the content."""
+        angle = draws.uniform(-self.degrees, self.degrees) * (math.pi / 180)
+        size = draws.uniform(*self.scale)
+        slant = (draws.uniform(-self.shear, self.shear) * (math.pi / 180)).tan()
+        shift = draws.uniform(-2 * self.shift, 2 * self.shift, 2)
+        on = draws.bernoulli(self.p)
+        cos, sin = angle.cos() / size, angle.sin() / size
+        # Rotation is meant in pixels of the original: undo the squeeze to a square around it.
+        aspect = torch.ones_like(cos) if geometry is None else (geometry[:, 1] / geometry[:, 0]).to(cos)
+        a, b = cos, sin / aspect
+        c, d = -sin * aspect, cos
+        b, d = b - a * slant / aspect, d - c * slant / aspect
+        matrix = torch.eye(3, device=cos.device).repeat(len(draws), 1, 1)
+        linear = torch.stack((a, b, c, d), 1).view(-1, 2, 2)
+        matrix[:, :2, :2] = linear
+        matrix[:, :2, 2] = -(linear @ shift[:, :, None])[:, :, 0]
+        return torch.where(on[:, None, None], matrix, torch.eye(3, device=cos.device))

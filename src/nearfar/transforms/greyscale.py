@@ -1,0 +1,29 @@
+"""Greyscale as one matrix per row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+from nearfar.transforms.jitter import LUMA, identity
+
+
+@dataclass(frozen=True)
+class Greyscale:
+    """Luma in all channels, with probability p."""
+
+    p: float = 0.2
+    kind: ClassVar[str] = "colour"
+
+    def matrix(self, draws: Draws, mean: torch.Tensor) -> torch.Tensor:
+        """Colour matrix (N, C, C + 1)."""
+        channels = mean.shape[1]
+        matrix = identity(mean)
+        if channels == 3:
+            grey = torch.tensor(LUMA, device=mean.device).expand(3, 3)
+            on = draws.bernoulli(self.p)[:, None, None]
+            matrix[:, :, :3] = torch.where(on, grey, matrix[:, :, :3])
+        return matrix

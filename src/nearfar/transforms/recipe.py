@@ -1,0 +1,184 @@
+"""A recipe is data: a tuple of transforms. Here it is applied to a batch, and turned into JSON and back."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from nearfar.transforms.draws import Draws
+
+Recipe = tuple[Any, ...]
+
+
+def apply(
+    recipe: Recipe, values: torch.Tensor, draws: Draws, *, geometry: torch.Tensor | None = None, size: int | None = None
+) -> torch.Tensor:
+    """One random view of each image.
+
+    Parameters
+    ----------
+    recipe : tuple of transforms
+    values : Tensor (N, C, H, W)
+        uint8, or float in [0, 1].
+    draws : Draws
+    geometry : Tensor (N, 2), optional
+        Original height and width of images that are stored squeezed to a square; shapes are meant in the original.
+    size : int, optional
+        Side of the view in pixels; the image's own by default.
+
+    Returns
+    -------
+    Tensor (N, C, size, size), float32 in [0, 1]
+
+    Notes
+    -----
+    Consecutive geometric transforms become one resampling (bilinear; shrinking is averaged first, so it does not
+    alias), consecutive colour transforms one matrix product, cut to [0, 1] at its end.
+    """
+    images = values.float().mul_(1 / 255) if values.dtype == torch.uint8 else values.float()
+    size = size or images.shape[-1]
+    for kind, group in _stages(recipe):
+        if kind == "geometry":
+            images = _resample(images, group, draws, geometry, size)
+        elif kind == "colour":
+            images = _recolour(images, group, draws)
+        else:
+            for transform in group:
+                images = transform.apply(images, draws)
+    if images.shape[-1] != size:
+        images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    return images
+
+
+def _stages(recipe: Recipe) -> list[tuple[str, list[Any]]]:
+    stages: list[tuple[str, list[Any]]] = []
+    for transform in recipe:
+        if not stages or stages[-1][0] != transform.kind:
+            stages.append((transform.kind, []))
+        stages[-1][1].append(transform)
+    return stages
+
+
+def _resample(
+    images: torch.Tensor, group: list[Any], draws: Draws, geometry: torch.Tensor | None, size: int
+) -> torch.Tensor:
+    matrix = group[0].matrix(draws, geometry)
+    for transform in group[1:]:
+        matrix = matrix @ transform.matrix(draws, geometry)
+    fill = next((t.fill for t in reversed(group) if hasattr(t, "fill")), "reflection")
+    # How many pixels of the image fall on one of the view: from 2 on, average before sampling.
+    shrink = matrix[:, :2, :2].norm(dim=1).amax(1) * (images.shape[-1] / size)
+    levels = shrink.clamp(min=1).log2().round().int()
+    if size >= images.shape[-1] and not any(hasattr(t, "scale") and max(t.scale) > 1 for t in group):
+        return _sample(images, matrix, size, fill)
+    out = images.new_empty(len(images), images.shape[1], size, size)
+    for level in levels.unique().tolist():
+        rows = (levels == level).nonzero()[:, 0]
+        small = F.avg_pool2d(images[rows], 2**level) if level else images[rows]
+        out[rows] = _sample(small, matrix[rows], size, fill)
+    return out
+
+
+def _sample(images: torch.Tensor, matrix: torch.Tensor, size: int, fill: str) -> torch.Tensor:
+    grid = F.affine_grid(matrix[:, :2], [len(images), images.shape[1], size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=fill, align_corners=False)
+
+
+def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Tensor:
+    mean = images.mean((2, 3))
+    n, channels = mean.shape
+    linear, offset = torch.eye(channels, device=mean.device).expand(n, -1, -1), mean.new_zeros(n, channels, 1)
+    for transform in group:
+        matrix = transform.matrix(draws, mean)
+        step, moved = matrix[:, :, :channels], matrix[:, :, channels:]
+        linear, offset = step @ linear, step @ offset + moved
+        mean = (step @ mean[:, :, None] + moved)[:, :, 0]
+    return torch.baddbmm(offset, linear, images.flatten(2)).clamp_(0, 1).view_as(images)
+
+
+# --- recipes as JSON ------------------------------------------------------------------------------------------
+
+
+@cache
+def kinds() -> dict[str, type]:
+    """Every transform of this folder by name: ``crop`` → `Crop`."""
+    found = {}
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        module = importlib.import_module(f"nearfar.transforms.{file.stem}") if file.stem != "recipe" else None
+        for _, member in inspect.getmembers(module, inspect.isclass) if module else ():
+            if is_dataclass(member) and hasattr(member, "kind") and member.__module__ == module.__name__:
+                found[file.stem] = member
+    return found
+
+
+def to_dicts(recipe: Recipe) -> list[dict[str, Any]]:
+    """The recipe as JSON values."""
+    names = {transform: name for name, transform in kinds().items()}
+    return [{"transform": names[type(t)], **asdict(t)} for t in recipe]
+
+
+def from_dicts(values: Sequence[Mapping[str, Any]]) -> Recipe:
+    """The inverse of `to_dicts`.
+
+    Raises
+    ------
+    ValueError
+        A transform or one of its numbers does not exist; the nearest name is proposed.
+    """
+    recipe = []
+    for value in values:
+        numbers = dict(value)
+        name = numbers.pop("transform", None)
+        recipe.append(changed(_known("transform", name, kinds())(), numbers, str(name)))
+    return tuple(recipe)
+
+
+def override(recipe: Recipe, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """The recipe with some numbers changed: ``{"crop": {"scale": [0.3, 1]}}``; None takes a transform out.
+
+    Raises
+    ------
+    ValueError
+        A transform is not in the recipe, or has no such number; the nearest name is proposed.
+    """
+    names = {transform: name for name, transform in kinds().items()}
+    here = {names[type(t)]: t for t in recipe}
+    for name in changes:
+        _known("transform in this recipe", name, here)
+    kept = [(names[type(t)], t) for t in recipe if changes.get(names[type(t)], {}) is not None]
+    return tuple(changed(t, changes.get(name, {}), name) for name, t in kept)
+
+
+def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:
+    """A transform with some of its numbers changed."""
+    known = {f.name: getattr(transform, f.name) for f in fields(transform)}
+    for key in numbers:
+        _known(f"number of {where}", key, known)
+    new = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
+    for key, value in new.items():
+        if isinstance(known[key], tuple) != isinstance(value, tuple):
+            raise ValueError(f"{where}.{key}: expected something like {known[key]!r}, got {value!r}")
+    return type(transform)(**{**known, **new})
+
+
+def describe(recipe: Recipe) -> list[str]:
+    """One line per transform: its name and numbers."""
+    names = {transform: name for name, transform in kinds().items()}
+    return [f"{names[type(t)]} " + ", ".join(f"{k} {v}" for k, v in asdict(t).items()) for t in recipe]
+
+
+def _known(what: str, name: Any, known: Mapping[str, Any]) -> Any:
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"there is no {what} named {name!r}; {hint}")
+    return known[name]
