@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nearfar import files
 from nearfar.config import Config
+from nearfar.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     from nearfar.console import Console
+    from nearfar.data.table import Table
     from nearfar.embedder import Embedder
     from nearfar.evaluation.run import Evaluation
     from nearfar.plan import Plan
+    from nearfar.run import Run
 
 
 @dataclass(frozen=True)
@@ -67,47 +71,134 @@ def train(
     Stopped
         Stopped from outside, saved.
     """
+    from nearfar import distributed
     from nearfar.console import QUIET
-    from nearfar.plan import prepare
     from nearfar.run import Run
 
     console = console or QUIET
-    run = None
+    distributed.join_if_launched()
+    if resume:
+        if out is None:
+            raise ConfigError("--resume needs to know the run folder.", hint="Say --out RUN.")
+        config = Config.from_dict(Run.open(out).config["config"])
+        for word, value in knobs.items():
+            config = config.set(word, value)
+    else:
+        config = _with_knobs(config or Config(), source, knobs)
+    arrays = None if isinstance(source, str | Path) else source
+    job = _Job(config, arrays, None if out is None else str(out), resume, overwrite, command or " ".join(sys.argv))
+    if config.train.processes > 1 and distributed.world().size == 1:
+        if out is None:
+            raise ConfigError("several processes need a run folder.", hint="Say --out RUN.")
+        distributed.launch(_work, (job, console.quiet), config.train.processes)
+        run = Run.open(out)
+        return Trained(load(out), plan(config, source=arrays), run.path, run.metrics())
+    return _work(job, console)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a process needs to know to train."""
+
+    config: Config
+    arrays: Any
+    out: str | None
+    resume: bool
+    overwrite: bool
+    command: str
+
+
+def _work(job: _Job, console: Console | bool) -> Trained:
+    """Train in this process, alone or as one of many."""
+    from nearfar import distributed
+    from nearfar.console import QUIET, Console
+    from nearfar.embedder import Embedder
+    from nearfar.plan import prepare
+    from nearfar.run import Run
+    from nearfar.training import Trainer
+
+    world, run = distributed.world(), None
+    if isinstance(console, bool):
+        console = Console(quiet=console) if world.is_main else QUIET
     try:
-        if resume:
-            run = Run.create(_required(out), resume=True)
-            config = Config.from_dict(run.config["config"])
-        else:
-            config = _with_knobs(config or Config(), source, knobs)
-        plan = prepare(config, None if isinstance(source, str | Path) else source, console=console)
+        plan = prepare(job.config, job.arrays, console=console)
         for note in plan.notes:
             console.say(note)
-        if out is not None and not resume:
-            run = Run.create(out, overwrite=overwrite)
-        return _fit(plan, run, resume, console, command)
+        if job.out is not None and world.is_main:
+            run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
+        elif job.out is not None:
+            run = Run(job.out)
+        world.barrier()
+        trainer = Trainer(plan, run, console)
+        if job.resume:
+            trainer.load()
+        elif run is not None and world.is_main:
+            _record(run, plan, job.command)
+        trainer.fit()
+        place = {"name": run.name, "path": run.path} if run else {}
+        model = Embedder.of(trainer.learner, plan.config, plan.columns, **place)
+        if run is not None and world.is_main:
+            model.save(run.model_file)
+            _describe(run, model, plan, console)
+        return Trained(model, plan, run.path if run else None, run.metrics() if run else [])
     finally:
         if run is not None:
             run.release()
 
 
-def _fit(plan: Plan, run: Any, resume: bool, console: Console, command: str | None) -> Trained:
-    from nearfar import distributed
-    from nearfar.embedder import Embedder
-    from nearfar.training import Trainer
+def plan(config: Config, *, source: Any = None, console: Console | None = None) -> Plan:
+    """What a training with this config would do."""
+    from nearfar.plan import prepare
 
-    if plan.config.train.processes > 1:
-        raise NotImplementedError
-    trainer = Trainer(plan, run, console)
-    if resume:
-        trainer.load()
-    elif run is not None:
-        _record(run, plan, command)
-    trainer.fit()
-    place = {"name": run.name, "path": run.path} if run else {}
-    model = Embedder.of(trainer.learner, plan.config, plan.columns, **place)
-    if run is not None and distributed.world().is_main:
-        model.save(run.model_file)
-    return Trained(model, plan, run.path if run else None, run.metrics() if run else [])
+    return prepare(config, source, console=console)
+
+
+def _describe(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
+    """Write the list of skipped rows, the model card and the report, which has no figures yet."""
+    from nearfar.report import card, collect
+
+    if plan.table.skipped:
+        lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
+        files.write_atomic(run.path / "skipped.csv", "\n".join(lines).encode() + b"\n")
+    shown = collect.collect(model, plan.table, plan.train, plan.heldout if len(plan.heldout) >= 50 else plan.train)
+    card.write(run.path / "README.md", name=run.name, config=run.config, evaluation=None)
+    _report(run, shown, plan.table, None)
+
+
+def keep(model: Embedder, evaluation: Evaluation, *, console: Console | None = None) -> Path:
+    """Put a measurement into the run's folder: ``evaluation.json``, the report, the card. Returns the report's path."""
+    from nearfar.report import card, collect
+    from nearfar.run import Run
+
+    run = Run.open(model.path)
+    evaluation.save(run.path / "evaluation.json")
+    table, rows = evaluation.table_of_rows, evaluation.rows
+    shown = collect.collect(model, table, rows.train, rows.test)
+    card.write(
+        run.path / "README.md",
+        name=run.name,
+        config=run.config,
+        evaluation=evaluation.as_dict(),
+        table=evaluation.table(),
+    )
+    return _report(run, shown, table, evaluation.as_dict())
+
+
+def _report(run: Run, shown: dict[str, Any], table: Table, evaluation: dict[str, Any] | None) -> Path:
+    from nearfar import health, record
+    from nearfar.report.write import write
+
+    config = run.config["config"]
+    method = record.resolve(config["model"]["method"], config["method"])
+    return write(
+        run.path / "report.html", name=run.name, config=run.config, metrics=run.metrics(), evaluation=evaluation,
+        shown=shown, skipped=[(s.name, s.reason) for s in table.skipped],
+        level=health.no_learning(method, config["train"]["batch_size"]),
+    )  # fmt: skip
+
+
+def _csv(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _record(run: Any, plan: Plan, command: str | None) -> None:
@@ -155,18 +246,9 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     return evaluation.evaluate(loaded, data, **options)
 
 
-def _required(out: str | Path | None) -> str | Path:
-    from nearfar.errors import ConfigError
-
-    if out is None:
-        raise ConfigError("--resume needs to know the run folder.", hint="Say --out RUN.")
-    return out
-
-
 def _with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
     """The config with the given words set; a word of the method's own record counts as well."""
     from nearfar import record
-    from nearfar.errors import UnknownName
 
     for word in ("method", *[w for w in knobs if w != "method"]):
         if word not in knobs:

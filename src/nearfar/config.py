@@ -190,9 +190,13 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
     ConfigError
         It is neither; the message says what is expected.
     """
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    options = (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
     if value is None or (isinstance(value, str) and value.lower() == "none"):
-        if type(None) in options or value is None and f.default is None:
+        if type(None) in options or (value is None and f.default is None):
             return None
     for option in options:
         result = _as(option, value)
@@ -203,7 +207,7 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
     raise ConfigError(f"{value!r} is not {wanted}.", where=where, hint=f"It is: {f.metadata['help']}.")
 
 
-def _as(kind: Any, value: Any) -> Any:  # noqa: C901 - one branch a type
+def _as(kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is Literal:
         return value if value in typing.get_args(kind) else None
     if typing.get_origin(kind) is tuple:

@@ -145,7 +145,8 @@ def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) 
     context = torch.multiprocessing.get_context("spawn")
     errors = context.SimpleQueue()
     workers = [
-        context.Process(target=_child, args=(function, args, rank, processes, port, errors)) for rank in range(processes)
+        context.Process(target=_child, args=(function, args, rank, processes, port, errors))
+        for rank in range(processes)
     ]
     for worker in workers:
         worker.start()
@@ -171,7 +172,9 @@ def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) 
 
 
 def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size: int, port: int, errors: Any) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank)
+    )
     try:
         if not torch.cuda.is_available():
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
@@ -342,4 +345,3 @@ def synchronise_batch_norm(module: nn.Module) -> None:
             m.__class__ = SynchronisedBatchNorm1d
         elif type(m) is nn.BatchNorm2d:
             m.__class__ = SynchronisedBatchNorm2d
-

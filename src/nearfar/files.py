@@ -182,5 +182,3 @@ def cache_home() -> Path:
     if home := os.environ.get("NEARFAR_HOME"):
         return Path(home).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nearfar"
-
-

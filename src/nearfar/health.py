@@ -53,7 +53,7 @@ class Monitor:
 
     def __init__(self, record: Method, rows: int) -> None:
         self.record = record
-        self.no_learning = _no_learning(record, rows)
+        self.no_learning = no_learning(record, rows)
         self.told: set[str] = set()
 
     def state(self) -> dict[str, Any]:
@@ -89,9 +89,7 @@ class Monitor:
         elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
             found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
         if self.no_learning and step > 0.2 * total and row["loss"] > (1 - STUCK) * self.no_learning:
-            found["stuck"] = (
-                f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
-            )
+            found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
         new = {k: v for k, v in found.items() if k not in self.told}
         self.told |= new.keys()
         return [f"collapse: {text} {self._advice()}" for text in new.values()]
@@ -107,7 +105,7 @@ class Monitor:
         return "Lower --lr, add warm-up (optim.warmup), weaken the views, or see whether the rows are all alike."
 
 
-def _no_learning(record: Method, rows: int) -> float | None:
+def no_learning(record: Method, rows: int) -> float | None:
     """Loss of an embedding that has learnt nothing, as the method's objective declares it."""
     info = OBJECTIVES.get(record.objective).INFO if record.objective else None
     if info is None or info.no_learning is None:

@@ -48,7 +48,9 @@ class Lars(torch.optim.Optimizer):
     def __init__(
         self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0, trust: float = 0.02
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False})
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False}
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -62,7 +64,9 @@ class Lars(torch.optim.Optimizer):
                 grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
             if not group["plain"]:
                 w, g = torch._foreach_norm(params), torch._foreach_norm(grads)
-                scales = [torch.where((a > 0) & (b > 0), group["trust"] * a / b, 1.0) for a, b in zip(w, g, strict=True)]
+                scales = [
+                    torch.where((a > 0) & (b > 0), group["trust"] * a / b, 1.0) for a, b in zip(w, g, strict=True)
+                ]
                 grads = torch._foreach_mul(grads, scales)
             for p in params:
                 if "momentum_buffer" not in self.state[p]:

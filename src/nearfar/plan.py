@@ -192,7 +192,9 @@ def _batch_size(config: Config, method: Method, rows: int) -> int:
             hint="Lower --batch-size, or bring more rows." if rows >= 4 else "Contrast needs at least 4 rows.",
         )
     if t.chunk and batch // t.processes % t.chunk:
-        raise ConfigError(f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk")
+        raise ConfigError(
+            f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk"
+        )
     return batch
 
 

@@ -186,7 +186,13 @@ class Trainer:
         )  # fmt: skip
 
     def _log(
-        self, losses: list[torch.Tensor], e: Embeddings, numbers: dict[str, Any], epoch: int, ends_epoch: bool, speed: float
+        self,
+        losses: list[torch.Tensor],
+        e: Embeddings,
+        numbers: dict[str, Any],
+        epoch: int,
+        ends_epoch: bool,
+        speed: float,
     ) -> dict[str, Any]:
         """Write a line of metrics; once an epoch with the online kNN. Returns what the progress bar shows."""
         loss = float(self.world.all_reduce(torch.stack(losses).mean())) / self.world.size
@@ -220,7 +226,9 @@ class Trainer:
         if len(queries) < 2 or len(np.unique(labels[gallery])) < 2:
             return {}
         column = next(iter(self.viewer.columns.values()))
-        x, y = (encode_rows(self.learner, column, r, self.device, self.config.train.precision) for r in (gallery, queries))
+        x, y = (
+            encode_rows(self.learner, column, r, self.device, self.config.train.precision) for r in (gallery, queries)
+        )
         return {"knn": online_knn(x, labels[gallery], y, labels[queries])}
 
 

@@ -112,7 +112,9 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
 
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {k: list(f["names"]) for k, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+        return {
+            k: list(f["names"]) for k, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"
+        }
     except (KeyError, ValueError, TypeError):
         return {}
 

@@ -92,7 +92,10 @@ def _open_path(source: str | Path) -> Raw:
         try:
             if path.is_dir() and not any(path.iterdir()):
                 raise DataError("the folder is empty.", where=str(source))
-            for reader in sorted(READERS, key=lambda r: ("saved", "arrays", "tables").index(r) if r in ("saved", "arrays", "tables") else 9):
+            for reader in sorted(
+                READERS,
+                key=lambda r: ("saved", "arrays", "tables").index(r) if r in ("saved", "arrays", "tables") else 9,
+            ):
                 if READERS.get(reader).recognises(path):
                     return READERS.get(reader).open(path)
         except PermissionError as e:
@@ -100,7 +103,8 @@ def _open_path(source: str | Path) -> Raw:
         if path.is_file():
             return Raw({"image": [path]}, [path.name], files=(path,))
         raise DataError(
-            "holds nothing that is read: no pictures, CSV, JSON lines, Parquet, npz or saved data set.", where=str(source)
+            "holds nothing that is read: no pictures, CSV, JSON lines, Parquet, npz or saved data set.",
+            where=str(source),
         )
     text = str(source)
     if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
@@ -116,7 +120,11 @@ def _missing(path: Path) -> DataError:
     from nearfar.errors import nearest
 
     near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else []
-    hint = f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else "See `nearfar train --help` for what is read."
+    hint = (
+        f"Did you mean {' or '.join(repr(n) for n in near)}?"
+        if near
+        else "See `nearfar train --help` for what is read."
+    )
     return DataError("there is no such file or folder.", where=str(path), hint=hint)
 
 
@@ -196,14 +204,18 @@ def _encoded(cells: Sequence[Any], classes: list[str] | None) -> tuple[np.ndarra
     if classes is not None:
         labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
         return labels, tuple(classes)
-    as_text = [None if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    as_text = [
+        None if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values
+    ]
     names = sorted({t for t in as_text if t is not None}, key=_natural)
     number = {t: i for i, t in enumerate(names)}
     return np.asarray([-1 if t is None else number[t] for t in as_text], np.int64), tuple(names)
 
 
 def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and value != value)
+    return (
+        value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and value != value)
+    )
 
 
 def _natural(text: str) -> tuple[int, float, str]:
@@ -227,10 +239,16 @@ def _choose(
         return {c: (k, pool[c]) for c, k in found.items()}
     if len(found) > 1:
         raise DataError(f"the columns {' and '.join(found)} can both be embedded.", hint="Say which with --column.")
-    numeric = [c for c, cells in pool.items() if isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "iufb"]
+    numeric = [
+        c
+        for c, cells in pool.items()
+        if isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "iufb"
+    ]
     if numeric and modality in (None, "vector"):
         if not wanted and len(numeric) > 1:
-            notes.append(f"Columns: the {len(numeric)} numeric ones ({', '.join(numeric[:6])}{', …' if len(numeric) > 6 else ''}).")
+            notes.append(
+                f"Columns: the {len(numeric)} numeric ones ({', '.join(numeric[:6])}{', …' if len(numeric) > 6 else ''})."
+            )
         return {"vector": ("vector", np.stack([pool[c].astype(np.float64) for c in numeric], 1))}
     kinds = ", ".join(MODALITIES) if modality is None else modality
     raise DataError(
@@ -316,7 +334,9 @@ def _decoded(raw: Raw, name: str, kind: str, cells: Any, spec: dict[str, Any], c
                 stored = cache.load(entry)
     arrays, manifest = stored
     geometry = np.asarray(arrays["geometry"]) if "geometry" in arrays else None
-    return Decoded(arrays["values"], geometry, np.asarray(arrays["hashes"]), {int(k): v for k, v in manifest["bad"].items()})
+    return Decoded(
+        arrays["values"], geometry, np.asarray(arrays["hashes"]), {int(k): v for k, v in manifest["bad"].items()}
+    )
 
 
 def _rows_key(raw: Raw) -> str:
@@ -334,7 +354,11 @@ def _first_good(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> tupl
 
 
 def _decode_cells(
-    module: Any, cells: Sequence[Any], spec: dict[str, Any], console: Console | None, allocate: Callable[..., np.ndarray]
+    module: Any,
+    cells: Sequence[Any],
+    spec: dict[str, Any],
+    console: Console | None,
+    allocate: Callable[..., np.ndarray],
 ) -> Decoded:
     from nearfar.console import QUIET
 
@@ -394,7 +418,9 @@ def _table(
         place[good] = np.arange(len(good))
         splits = {s: place[r][place[r] >= 0] for s, r in splits.items()}
         labels, hashes = None if labels is None else labels[good], hashes[good]
-        source["notes"].append(f"Skipped: {len(bad)} unreadable rows ({skipped[0].name} {skipped[0].reason}{', …' if len(bad) > 1 else ''}).")
+        source["notes"].append(
+            f"Skipped: {len(bad)} unreadable rows ({skipped[0].name} {skipped[0].reason}{', …' if len(bad) > 1 else ''})."
+        )
     fingerprint = hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
     return Table(
         columns, [raw.names[i] for i in good] if bad else raw.names, hashes, labels, label_names,
@@ -408,7 +434,9 @@ def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.nda
     return Column(name, kind, spec, d.values[good], None if d.geometry is None else d.geometry[good])
 
 
-def _described(source: Any, column: tuple[str, ...], label: str | None, notes: list[str], size: int | None) -> dict[str, Any]:
+def _described(
+    source: Any, column: tuple[str, ...], label: str | None, notes: list[str], size: int | None
+) -> dict[str, Any]:
     path = None
     if isinstance(source, str | Path):
         path = str(Path(source).expanduser().absolute()) if Path(source).expanduser().exists() else str(source)

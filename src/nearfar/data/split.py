@@ -87,7 +87,9 @@ def evaluation_plan(
         There are too few labelled rows, or no split of that name.
     """
     if table.splits:
-        name = test_split or ("test" if "test" in table.splits else "validation" if "validation" in table.splits else None)
+        name = test_split or (
+            "test" if "test" in table.splits else "validation" if "validation" in table.splits else None
+        )
         if name is not None:
             train, test = _split(table, train_split or "train"), _split(table, name)
             return EvaluationPlan(train, test, (f"fitted on the train split, scored on the split {name!r}",))

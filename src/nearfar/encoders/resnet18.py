@@ -36,5 +36,3 @@ def build(*, channels: int, size: int, stem: str = "auto") -> nn.Module:
     network.fc = nn.Identity()
     network.out_features = 512
     return network
-
-

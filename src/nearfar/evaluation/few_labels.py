@@ -49,5 +49,7 @@ def draws(y: np.ndarray, classes: int, count: int, seed: int) -> list[np.ndarray
     chosen = []
     for draw in range(DRAWS):
         generator = np.random.default_rng((seed, count, draw))
-        chosen.append(np.concatenate([generator.choice(np.flatnonzero(y == c), count, replace=False) for c in range(classes)]))
+        chosen.append(
+            np.concatenate([generator.choice(np.flatnonzero(y == c), count, replace=False) for c in range(classes)])
+        )
     return chosen

@@ -64,7 +64,12 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tenso
     w = torch.zeros(x.shape[1] + 1, classes) if start is None else start.clone()
     w.requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [w], max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-5, tolerance_change=1e-7
+        [w],
+        max_iter=ITERATIONS,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-5,
+        tolerance_change=1e-7,
     )
 
     def closure() -> torch.Tensor:

@@ -39,6 +39,8 @@ class Evaluation:
     data: dict[str, Any]
     results: list[dict[str, Any]]
     warnings: list[str] = field(default_factory=list)
+    table_of_rows: Table | None = field(default=None, repr=False)
+    rows: split.EvaluationPlan | None = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -101,11 +103,12 @@ def evaluate(
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
         "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
         "classes": list(table.label_names), "skipped": len(table.skipped),
-        "duplicates": int(len(split.duplicates(table, rows.train, rows.test))),
+        "duplicates": len(split.duplicates(table, rows.train, rows.test)),
     }  # fmt: skip
     if labels is None or len(np.unique(labels[labels >= 0])) < 2:
         warnings.append("There are no labels of two classes, so only the geometry is measured.")
-        return Evaluation(about, [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models], warnings)
+        plain = [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models]
+        return Evaluation(about, plain, warnings, table, rows)
     train, test = rows.train[labels[rows.train] >= 0], rows.test[labels[rows.test] >= 0]
     if len(train) < 2 or len(test) < 1 or len(np.unique(labels[train])) < 2:
         raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
@@ -119,7 +122,9 @@ def evaluate(
         x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
         fit, score = (Features(x[: len(train)], labels[train], len(table.label_names)),
                       Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
-        return {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols} | {"geometry": geometry.describe(fit.x, seed)}
+        return {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols} | {
+            "geometry": geometry.describe(fit.x, seed)
+        }
 
     raw = floors.RawInput()
     floor: dict[str, Any] = {"majority": floors.majority(labels[train], labels[test])}
@@ -133,7 +138,7 @@ def evaluate(
         result = {"run": model.name, "layer": layer, "views": 1, **measured(model, model.name), "floors": under}
         _compare(result)
         results.append(result)
-    return Evaluation(about, results, warnings)
+    return Evaluation(about, results, warnings, table, rows)
 
 
 def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
@@ -161,7 +166,9 @@ def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan)
         if counts.max() > 3 * max(1, counts[counts > 0].min()):
             found.append(f"The classes are uneven: from {counts[counts > 0].min():,} to {counts.max():,} rows.")
     if table.skipped:
-        found.append(f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …).")
+        found.append(
+            f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …)."
+        )
     return found
 
 

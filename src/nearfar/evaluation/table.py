@@ -16,15 +16,27 @@ def render(evaluation: Evaluation) -> str:
     for result in evaluation.results:
         several = len(evaluation.results) > 1
         if "untrained_encoder" in result["floors"]:
-            rows.append((f"{result['run']} untrained" if several else "untrained encoder", result["floors"]["untrained_encoder"]))
+            rows.append(
+                (
+                    f"{result['run']} untrained" if several else "untrained encoder",
+                    result["floors"]["untrained_encoder"],
+                )
+            )
     first = evaluation.results[0]["floors"]
     if "raw_input" in first:
         rows.append(("raw input", first["raw_input"]))
     cells = [["", *_heads(rows[0][1])]] + [[name, *_figures(values, rows[0][1])] for name, values in rows]
     if "majority" in first:
-        cells.append(["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]])
+        cells.append(
+            ["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]]
+        )
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in cells]
+    lines = [
+        "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
     lines.insert(1, "─" * len(max(lines, key=len)))
     lines.append("")
     data = evaluation.data

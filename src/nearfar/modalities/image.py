@@ -175,7 +175,9 @@ def _is_grey(image: Image.Image) -> bool:
     if image.mode == "L":
         return True
     small = np.asarray(image.resize((16, 16)), dtype=np.int16)
-    return bool((np.abs(small[..., 0] - small[..., 1]) <= 2).all() and (np.abs(small[..., 0] - small[..., 2]) <= 2).all())
+    return bool(
+        (np.abs(small[..., 0] - small[..., 1]) <= 2).all() and (np.abs(small[..., 0] - small[..., 2]) <= 2).all()
+    )
 
 
 def views(

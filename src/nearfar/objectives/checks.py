@@ -43,4 +43,10 @@ def temperature(value: float | torch.Tensor) -> float | torch.Tensor:
 
 
 def _what(x: object) -> str:
-    return f"shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else f"{type(x).__name__} of {len(x)}" if isinstance(x, Sequence) else repr(x)
+    return (
+        f"shape {tuple(x.shape)}"
+        if isinstance(x, torch.Tensor)
+        else f"{type(x).__name__} of {len(x)}"
+        if isinstance(x, Sequence)
+        else repr(x)
+    )

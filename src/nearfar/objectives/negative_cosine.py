@@ -58,7 +58,9 @@ def negative_cosine(
     p = checks.same_shapes("predicted", predicted, rows)
     t = checks.same_shapes("targets", targets, rows)
     if len(p) != len(t) or p[0].shape != t[0].shape:
-        raise ValueError(f"targets: expected {len(p)} of shape {tuple(p[0].shape)}, got {len(t)} of {tuple(t[0].shape)}")
+        raise ValueError(
+            f"targets: expected {len(p)} of shape {tuple(p[0].shape)}, got {len(t)} of {tuple(t[0].shape)}"
+        )
     with torch.autocast(p[0].device.type, enabled=False):
         cosine = torch.stack([F.cosine_similarity(a, b.detach(), dim=1) for a, b in zip(p, t, strict=True)])
         count = world.all_reduce(torch.tensor(cosine.numel(), device=cosine.device))

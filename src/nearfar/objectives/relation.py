@@ -34,7 +34,9 @@ class Relation:
             if v is None:
                 continue
             if v.dim() != 1 or v.is_floating_point() or v.dtype == torch.bool:
-                raise ValueError(f"relation.{name}: expected whole numbers of shape (N,), got {v.dtype} {tuple(v.shape)}")
+                raise ValueError(
+                    f"relation.{name}: expected whole numbers of shape (N,), got {v.dtype} {tuple(v.shape)}"
+                )
             if len(v) != len(self.group):
                 raise ValueError(f"relation.{name}: expected {len(self.group)} entries, got {len(v)}")
 

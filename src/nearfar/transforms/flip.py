@@ -18,7 +18,7 @@ class Flip:
     vertical: bool = False
     kind: ClassVar[str] = "geometry"
 
-    def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:  # noqa: ARG002
+    def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, shape (N, 3, 3)."""
         sign = 1 - 2 * draws.bernoulli(self.p).float()
         matrix = torch.eye(3, device=sign.device).repeat(len(draws), 1, 1)

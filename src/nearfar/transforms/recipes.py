@@ -53,7 +53,10 @@ def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1)
-        raise ValueError(f"there is no recipe named {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(RECIPES)}"))
+        raise ValueError(
+            f"there is no recipe named {name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(RECIPES)}")
+        )
     small = size < BLUR_FROM
     return tuple(
         tuple(

@@ -1,0 +1,65 @@
+"""CIFAR-10 for ten epochs: labels with SupCon, no labels with SimCLR, cross entropy, and an untrained encoder.
+
+    python benchmarks/cifar10.py DATA supcon --out docs/results/cifar10
+
+DATA holds train.parquet and test.parquet with the columns ``image`` and ``label``. Trained on all 50,000 training
+rows, measured once on the 10,000 test rows; nothing was chosen on the latter. Leaves one JSON per case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from nearfar import __version__, api, files
+from nearfar.console import Console
+
+COMMON = {"epochs": 10, "batch_size": 256, "holdout": 0.0, "lr": 2e-3, "weight_decay": 0.05}
+CASES = {
+    "supcon": {"method": "supcon", "recipe": "light", "temperature": 0.1},
+    "simclr": {"method": "simclr", "recipe": "simclr", "temperature": 0.2},
+    "supervised": {"method": "supervised", "recipe": "light", "parts": {"classifier": {"classes": 10}}},
+    "untrained": {"method": "simclr", "epochs": 0},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--out", type=Path, default=Path("docs/results/cifar10"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int)
+    args = parser.parse_args()
+    knobs = (
+        COMMON | CASES[args.case] | {"seed": args.seed} | ({"epochs": args.epochs} if args.epochs is not None else {})
+    )
+    console = Console()
+    name = f"{args.case}-seed{args.seed}"
+    began = time.time()
+    trained = api.train(args.data, out=args.runs / f"cifar10-{name}", overwrite=True, console=console, **knobs)
+    wall = time.time() - began
+    evaluation = api.evaluate(trained.model, args.data, with_floors=args.case == "untrained", console=console)
+    print(evaluation.table())
+    args.out.mkdir(parents=True, exist_ok=True)
+    files.write_json(args.out / f"{name}.json", {
+        "command": "python " + " ".join(sys.argv), "case": args.case, "seed": args.seed, "knobs": knobs,
+        "training_seconds": trained.metrics[-1]["seconds"] if trained.metrics else 0.0, "wall_seconds": wall,
+        "parameters": sum(p.numel() for b in trained.model.branches.values() for p in b.encoder.parameters()),
+        "dimensions": evaluation.results[0]["geometry"]["dimensions"],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+                   f"{trained.plan.config.train.precision}, load average {os.getloadavg()[0]:.1f}",
+        "nearfar": __version__, "evaluation": evaluation.as_dict(),
+    })  # fmt: skip
+    api.keep(trained.model, evaluation)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The command. One file a verb; a verb's file defines ``command`` and imports nothing heavy at its top."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from nearfar import __version__
+from nearfar.console import Console
+from nearfar.errors import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    NearfarError,
+    NearfarWarning,
+    StorageError,
+)
+
+# Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
+ORDER = ("demo", "train", "eval", "search", "embed", "views", "methods", "config", "doctor")
+
+
+class Verbs(click.Group):
+    """The verbs are the files of this folder."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs."""
+        found = {f.stem for f in Path(__file__).parent.glob("*.py") if not f.stem.startswith("_")}
+        return [v for v in ORDER if v in found] + sorted(found - set(ORDER))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """One verb."""
+        if name not in self.list_commands(ctx):
+            return None
+        return importlib.import_module(f"nearfar.cli.{name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The verb that was typed; proposes the nearest for one that does not exist."""
+        from nearfar.errors import nearest
+
+        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            near = nearest(args[0], self.list_commands(ctx))
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(self.list_commands(ctx))}."
+            raise click.UsageError(f"there is no verb {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+def common(function: Any) -> Any:
+    """The options that every verb has."""
+    for option in (
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, and nothing else there."
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+    ):
+        function = option(function)
+    return function
+
+
+def console(as_json: bool, quiet: bool, debug: bool) -> Console:
+    """The console of a verb; `debug` was already looked for when errors are shown."""
+    return Console(quiet=quiet, json=as_json)
+
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.command(cls=Verbs, context_settings=CONTEXT, no_args_is_help=True)
+@click.version_option(__version__, prog_name="nearfar")
+def cli() -> None:
+    """Train embeddings by contrast, measure them honestly, and use them.
+
+    \b
+    nearfar demo                          see it work, on digits that need no download
+    nearfar train photos/ --out runs/a    learn an embedding, without labels
+    nearfar eval runs/a --on labelled/    measure it, with floors beside every figure
+    nearfar search runs/a query.jpg       find what is near
+    """
+
+
+def main() -> NoReturn:
+    """Run the command; errors are sentences, exit statuses are those of `nearfar.errors`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run the command with `args` and give its exit status."""
+    import warnings
+
+    warnings.simplefilter("ignore", NearfarWarning)  # the console has said it
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return cli.main(args, prog_name="nearfar", standalone_mode=False) or 0
+    except click.exceptions.Abort:
+        return _fail(args, NearfarError("stopped."), EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        return _fail(args, NearfarError("stopped."), EXIT_INTERRUPTED)
+    except _Terminated:
+        return _fail(args, NearfarError("terminated."), EXIT_TERMINATED)
+    except click.ClickException as e:
+        return _fail(args, NearfarError(_sentence(e)), EXIT_USAGE, kind="UsageError")
+    except NearfarError as e:
+        return _fail(args, e, e.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except OSError as e:
+        return _fail(args, StorageError(f"{e.strerror or e}.", where=e.filename), EXIT_FAILURE)
+    except Exception as e:
+        hint = "This is a fault of nearfar; --debug shows where."
+        return _fail(args, NearfarError(f"{type(e).__name__}: {e}.", hint=hint), EXIT_FAILURE)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(BaseException):
+    pass
+
+
+def _terminated(*_: object) -> None:
+    raise _Terminated
+
+
+def _sentence(e: click.ClickException) -> str:
+    where = f" See `{e.ctx.command_path} --help`." if isinstance(e, click.UsageError) and e.ctx else ""
+    text = e.format_message()
+    return f"{text}{'' if text.endswith(('.', '?')) else '.'}{where}"
+
+
+def _fail(args: list[str], e: NearfarError, code: int, kind: str | None = None) -> int:
+    if "--debug" in args and sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    sys.stderr.write(f"nearfar: {e}\n")
+    if "--json" in args:
+        error = e.as_dict() | ({"kind": kind} if kind else {})
+        sys.stdout.write(json.dumps({"schema": 1, "error": error}) + "\n")
+    return code

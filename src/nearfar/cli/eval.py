@@ -1,0 +1,50 @@
+"""``nearfar eval``."""
+
+from __future__ import annotations
+
+import click
+
+from nearfar.cli import common, console
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--on", "data", help="Labelled data.  [what the first run was trained on]")
+@click.option("--label", help="Column of the labels.")
+@click.option("--column", help="Column to embed.")
+@click.option("--protocol", "protocols", multiple=True, help="knn, linear_probe, few_labels; repeatable.  [all]")
+@click.option("--layer", default="features", show_default=True, help="features or projection.")
+@click.option("--train-split", help="Split to fit probes on.")
+@click.option("--test-split", help="Split to score.")
+@click.option("--limit", type=click.IntRange(2), help="Use only so many rows of every split.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and draws.")
+@click.option("--no-floors", is_flag=True, help="Leave out the raw input and the untrained encoder.")
+@common
+def command(
+    runs: tuple[str, ...], data: str | None, label: str | None, column: str | None, protocols: tuple[str, ...],
+    layer: str, train_split: str | None, test_split: str | None, limit: int | None, seed: int, no_floors: bool,
+    as_json: bool, quiet: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Measure RUNS side by side: kNN, linear probe and few labels, with floors and intervals.
+
+    Probes are fitted on training rows and scored once on test rows. One run's report is written into its folder.
+
+    \b
+    nearfar eval runs/photos --on labelled/
+    nearfar eval runs/a runs/b --on labelled/ --protocol knn
+    """
+    from nearfar import api
+
+    to = console(as_json, quiet, debug)
+    reading = {k: v for k, v in {"label": label, "column": column}.items() if v is not None}
+    options = {"protocols": protocols} if protocols else {}
+    models = [api.load(r) for r in runs]
+    evaluation = api.evaluate(
+        models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
+        with_floors=not no_floors, console=to, **options, **reading,
+    )  # fmt: skip
+    to.say("\n" + evaluation.table())
+    if len(models) == 1:
+        report = api.keep(models[0], evaluation, console=to)
+        to.say(f"\nReport: {report}")
+    to.result(evaluation.as_dict())

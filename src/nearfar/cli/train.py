@@ -1,0 +1,83 @@
+"""``nearfar train``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from nearfar.cli import common, console
+from nearfar.config import assemble, knobs
+
+
+def _option(section: str, f: Any) -> Any:
+    """A command-line option for a knob."""
+    default = f.default if f.default not in ((), None, "") else None
+    shown = f" [{default}]" if default is not None else ""
+    unit = f", in {f.metadata['unit']}" if f.metadata["unit"] else ""
+    return click.option(
+        f"--{f.name.replace('_', '-')}", f.name, multiple=f.default == (), default=None,
+        help=f"{f.metadata['help'].capitalize()}{unit}.{shown}", metavar=f.name.upper(),
+    )  # fmt: skip
+
+
+def _options(function: Any) -> Any:
+    for section, f, _ in reversed([k for k in knobs() if k[1].metadata["flag"]]):
+        function = _option(section, f)(function)
+    return function
+
+
+@click.command()
+@click.argument("data", required=False)
+@click.option("--out", type=click.Path(), help="Run folder.  [runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
+@_options
+@click.option(
+    "--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Any other knob of `nearfar config`; repeatable."
+)
+@click.option(
+    "--config", "file", type=click.Path(), help="Knobs from a TOML or JSON file, or from a run's config.json."
+)
+@click.option("--dry-run", is_flag=True, help="Say what was understood, and stop.")
+@common
+def command(
+    data: str | None, out: str | None, resume: bool, overwrite: bool, sets: tuple[str, ...], file: str | None,
+    dry_run: bool, as_json: bool, quiet: bool, debug: bool, **flags: Any,
+) -> None:  # fmt: skip
+    """Learn an embedding of DATA: a folder of pictures, or a table with a column of pictures or of numbers.
+
+    \b
+    nearfar train photos/ --out runs/photos
+    nearfar train labelled/ --method supcon --epochs 50 --out runs/labelled
+    nearfar train table.parquet --column image --set optim.lr=0.003
+    nearfar train --resume --out runs/photos
+    """
+    from pathlib import Path
+
+    from nearfar import api
+
+    to = console(as_json, quiet, debug)
+    if data is None and not resume:
+        raise click.UsageError("say what to learn from: a folder, a file, or a name on the hub.")
+    given = {k: v for k, v in flags.items() if v not in (None, ())}
+    config, _ = assemble(file, sets, **given)
+    if data is not None:
+        config = config.set("data.source", str(data))
+    if dry_run:
+        plan = api.plan(config, console=to)
+        to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), "notes": list(plan.notes)})
+        return
+    out = out or str(Path("runs") / (Path(data).stem if data else "run"))
+    trained = api.train(
+        data, out=out, resume=resume, overwrite=overwrite, config=config, console=to,
+        command="nearfar " + " ".join(sys.argv[1:]),
+    )  # fmt: skip
+    to.say(f"\nThe model is in {trained.path}; its curves are in {trained.path / 'report.html'}.")
+    labelled = trained.plan.table.labels is not None
+    to.say(f"Next: nearfar eval {trained.path}" + ("" if labelled else " --on LABELLED_DATA"))
+    last = trained.metrics[-1] if trained.metrics else {}
+    to.result(
+        {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, "notes": list(trained.plan.notes)}
+    )

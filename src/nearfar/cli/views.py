@@ -1,0 +1,40 @@
+"""``nearfar views``."""
+
+from __future__ import annotations
+
+import click
+
+from nearfar.cli import common, console
+
+
+@click.command()
+@click.argument("data")
+@click.option("--out", default="views.png", show_default=True, type=click.Path(), help="Picture to write.")
+@click.option("--recipe", help="Recipe of the views.  [what `train` would take]")
+@click.option("--method", default="simclr", show_default=True, help="Whose views.")
+@click.option("--column", help="Column of the table.")
+@click.option("--size", type=click.IntRange(8, 1024), help="Side of the stored pictures.")
+@click.option("--rows", default=8, show_default=True, type=click.IntRange(1, 64), help="Rows to draw.")
+@click.option("--views", "count", default=8, show_default=True, type=click.IntRange(1, 32), help="Views of each.")
+@click.option("--seed", default=0, show_default=True, help="Of rows and views.")
+@click.option("--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Such as views.overrides.crop.scale=[0.3,1].")
+@common
+def command(
+    data: str, out: str, recipe: str | None, method: str, column: str | None, size: int | None, rows: int, count: int,
+    seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Draw rows of DATA and their random views, to see what a training would learn from."""
+    from nearfar import api, sheet
+    from nearfar.config import assemble
+
+    to = console(as_json, quiet, debug)
+    given = {"source": data, "recipe": recipe, "method": method, "size": size, "seed": seed}
+    config, _ = assemble(None, sets, **{k: v for k, v in given.items() if v is not None})
+    if column:
+        config = config.set("data.column", [column])
+    plan = api.plan(config, console=to)
+    lines = sheet.write(out, plan, rows=rows, count=count)
+    for line in lines:
+        to.say(line)
+    to.say(f"The sheet is {out}.")
+    to.result({"schema": 1, "verb": "views", "out": out, "recipe": lines})

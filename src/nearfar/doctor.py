@@ -1,0 +1,39 @@
+"""What this machine and this installation offer."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+from nearfar import __version__, files
+
+EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn"}
+
+
+def examine() -> dict[str, Any]:
+    """Versions, device, precision, folders, extras and plug-ins."""
+    import torch
+
+    from nearfar import distributed
+    from nearfar.data import cache
+
+    on = distributed.device()
+    name = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.processor() or platform.machine()
+    kept = sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if cache.root().exists() else 0
+    return {
+        "nearfar": __version__, "python": platform.python_version(), "system": platform.platform(),
+        "torch": torch.__version__, "torchvision": _version("torchvision"), "device": f"{on} ({name})",
+        "cores": os.cpu_count(), "precision": distributed.precision("auto", on),
+        "cache": f"{cache.root()} ({kept / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
+        "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
+        "plug-ins": os.environ.get("NEARFAR_PLUGINS", "none (set NEARFAR_PLUGINS)"),
+    }  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

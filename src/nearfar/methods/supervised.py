@@ -1,0 +1,47 @@
+"""Cross entropy with labels: no contrast, the reference that the others are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nearfar.record import Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nearfar.learner import Embeddings, Loss
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A linear layer to so many classes."""
+
+    classes: int = 1000
+
+    def build(self, dim: int) -> nn.Module:
+        """The layer."""
+        from torch import nn
+
+        return nn.Linear(dim, self.classes)
+
+
+RECORD = Method(
+    name="supervised",
+    idea="a linear layer tells the label by cross entropy; no contrast, for comparison",
+    objective="cross_entropy",
+    positives="labels",
+    views="light",
+    count=1,
+    projector=None,
+    parts={"classifier": Classifier()},
+    lr=2e-3,
+    weight_decay=0.05,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Loss:
+    """The classifier's cross entropy."""
+    from nearfar.objectives.cross_entropy import cross_entropy
+
+    return cross_entropy([e.parts["classifier"](z) for z in e.online], e.relation, world=e.world)

@@ -1,0 +1,61 @@
+"""Cross entropy of class scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from nearfar.objectives import checks
+from nearfar.objectives.info import Objective
+from nearfar.objectives.relation import Relation
+from nearfar.objectives.world import ONE, World
+
+INFO = Objective(
+    function="cross_entropy",
+    formula="L_i = log Σ_c exp(x_ic) − x_i,y(i)",
+    paper="–",
+    arxiv="–",
+    takes="scores",
+    symmetries=("rows", "views"),
+    no_learning=lambda rows, views, memory: math.log(memory) if memory else math.inf,
+)
+
+
+def cross_entropy(
+    scores: Sequence[torch.Tensor], relation: Relation, *, world: World = ONE
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean cross entropy over rows and views.
+
+    Parameters
+    ----------
+    scores : sequence of V tensors (N, C)
+        One score per class.
+    relation : Relation
+        Group of each row is its class; groups from C on are unlabelled rows, which are left out.
+    world : World
+
+    Returns
+    -------
+    loss : Tensor ()
+    numbers : dict
+        ``anchors`` (labelled rows times views) and ``accuracy`` on the batch's views.
+
+    Raises
+    ------
+    ValueError
+        An argument is not of the kind described, or no row is labelled.
+    """
+    xs = checks.same_shapes("scores", scores, len(relation))
+    x, y = torch.cat(xs), relation.group.repeat(len(xs))
+    labelled = y < x.shape[1]
+    count = world.all_reduce(labelled.sum())
+    if int(count) == 0:
+        raise ValueError(f"relation.group: expected a class below {x.shape[1]}, no row of the batch has one")
+    with torch.autocast(x.device.type, enabled=False):
+        loss = F.cross_entropy(x, y.masked_fill(~labelled, -100), reduction="sum") * world.size / count
+    with torch.no_grad():
+        hits = world.all_reduce(((x.argmax(1) == y) & labelled).sum().to(x.dtype)) / count
+    return loss, {"anchors": count.detach(), "accuracy": hits}

@@ -1,0 +1,119 @@
+"""Everything that is known of a run as one HTML page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nearfar import __version__, files
+from nearfar.evaluation.features import wilson
+from nearfar.report import charts
+
+
+def write(
+    path: Path, *, name: str, config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]],
+    evaluation: Mapping[str, Any] | None = None, shown: Mapping[str, Any] | None = None,
+    skipped: Sequence[tuple[str, str]] = (), level: float | None = None,
+) -> Path:  # fmt: skip
+    """Write the page.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Of the run.
+    config : mapping
+        ``config.json`` of the run.
+    metrics : sequence of mapping
+        Lines of ``metrics.jsonl``.
+    evaluation : mapping, optional
+        JSON form of an `Evaluation`.
+    shown : mapping, optional
+        What `nearfar.report.collect.collect` gave.
+    skipped : sequence of (name, reason)
+    level : float, optional
+        Loss without learning.
+    """
+    import jinja2
+
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters |= {"figure": _figure, "data": _data}
+    result = (evaluation or {}).get("results", [None])[0]
+    page = environment.get_template("page.html").render(
+        name=name, config=config, pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
+        curves=_curves(metrics, level), rows=_rows(result), counts=list(result.get("few_labels", {})) if result else [],
+        few=_few(result), evaluation=evaluation, result=result, shown=shown or {}, skipped=list(skipped),
+        confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},
+        style=(folder / "page.css").read_text(), script=(folder / "page.js").read_text(),
+    )  # fmt: skip
+    files.write_atomic(path, page.encode())
+    return path
+
+
+def _figure(value: Any, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def _data(value: Any) -> str:
+    """JSON that is safe inside a script element."""
+    import markupsafe
+
+    text = json.dumps(files.finite(value))
+    return markupsafe.Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _curves(metrics: Sequence[Mapping[str, Any]], level: float | None) -> list[Any]:
+    def line(key: str) -> list[tuple[float, float]]:
+        return [(m["step"], m[key]) for m in metrics if m.get(key) is not None]
+
+    losses = line("loss")
+    shown_level = level if losses and level and level < 3 * max(y for _, y in losses) else None
+    found = [
+        charts.lines({"loss": losses}, x="step", title="Loss", level=shown_level, level_name="without learning"),
+        charts.lines({"embedding": line("rank"), "features": line("feature_rank")}, x="step", title="Effective rank"),
+        charts.lines({"alignment": line("alignment"), "uniformity": line("uniformity")}, x="step", title="Geometry"),
+        charts.lines({"kNN": [(m["epoch"], m["knn"]) for m in metrics if m.get("knn") is not None]}, x="epoch",
+                     title="kNN accuracy on held-out training rows"),
+    ]  # fmt: skip
+    return [c for c in found if c]
+
+
+def _rows(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, figures): the model, then its floors."""
+    if not result:
+        return []
+    names = {"untrained_encoder": "untrained encoder", "raw_input": "raw input"}
+    under = [(text, result["floors"][key]) for key, text in names.items() if key in result["floors"]]
+    return [(result["run"], result), *under]
+
+
+def _few(result: Mapping[str, Any] | None) -> Any:
+    if not result or not result.get("few_labels"):
+        return ""
+    groups = []
+    for count in result["few_labels"]:
+        dots = []
+        for name, values in _rows(result):
+            if r := values.get("few_labels", {}).get(count):
+                half = 1.96 * r["std"] / math.sqrt(len(r["draws"]))
+                dots.append((name, r["mean"], r["mean"] - half, r["mean"] + half))
+        groups.append((f"{count} per class", dots))
+    return charts.dots(groups, title="Accuracy with few labels (mean over draws, 95 % interval)")
+
+
+def _confusion(result: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    table = (result or {}).get("linear_probe", {}).get("confusion")
+    if not table or len(table) > 40:
+        return None
+    rows = [
+        {"total": sum(r), "cells": [(n, n / max(1, sum(r))) for n in r], "interval": wilson(r[i], sum(r))}
+        for i, r in enumerate(table)
+    ]
+    return {"classes": evaluation["data"]["classes"], "rows": rows}
