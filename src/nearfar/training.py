@@ -202,7 +202,8 @@ class Trainer:
             "seconds": round(self.position.seconds, 3), "rows_per_second": round(speed, 1),
         }  # fmt: skip
         z, features = _first(e.online), _first(e.features)
-        row |= self.monitor.measure(z, features, e.online[1] if len(e.online) > 1 else _first(e.target))
+        others = [t for t in (*e.online[1:], *e.target) if t is not None]
+        row |= self.monitor.measure(z, features, others[0].detach() if others else None)
         if ends_epoch:
             row |= self._watch()
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
