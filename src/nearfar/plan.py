@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -141,6 +140,8 @@ def build_encoder(model: Any, modality: str, spec: Mapping[str, Any]) -> torch.n
 
 def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:
     """The config without any "auto", and what was decided."""
+    import torch
+
     column, t = table.first, config.train
     modality = MODALITIES.get(column.modality)
     model, notes = config.model, []
@@ -154,7 +155,7 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
-    threads = t.threads if t.threads != "auto" else max(1, (os.cpu_count() or 1) // t.processes)
+    threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
     lr = method.lr * batch / 256 if config.optim.lr == "auto" else config.optim.lr
     decay = method.weight_decay if config.optim.weight_decay == "auto" else config.optim.weight_decay
     size = column.spec.get("size", 0) if config.data.size == "auto" else config.data.size

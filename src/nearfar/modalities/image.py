@@ -207,7 +207,7 @@ def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | N
 
     try:
         found = named(name, spec["size"], spec["channels"])
-        return tuple(override(r, overrides) if overrides else r for r in found)
+        return override(found, overrides or {})
     except (ValueError, TypeError) as e:
         raise ConfigError(f"{e}.", where="views") from e
 

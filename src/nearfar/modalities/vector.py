@@ -89,7 +89,7 @@ def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | N
         if name in RECIPES and name not in fitting:
             raise ValueError(f"the recipe {name!r} is not for numeric rows; these are: {', '.join(fitting)}")
         found = named(name, 0, 0)
-        return tuple(override(r, overrides) if overrides else r for r in found)
+        return override(found, overrides or {})
     except (ValueError, TypeError) as e:
         raise ConfigError(f"{e}.", where="views") from e
 

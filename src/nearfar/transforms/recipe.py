@@ -142,20 +142,24 @@ def from_dicts(values: Sequence[Mapping[str, Any]]) -> Recipe:
     return tuple(recipe)
 
 
-def override(recipe: Recipe, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """The recipe with some numbers changed: ``{"crop": {"scale": [0.3, 1]}}``; None takes a transform out.
+def override(recipes: tuple[Recipe, ...], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Recipe, ...]:
+    """The recipes with some numbers changed: ``{"crop": {"scale": [0.3, 1]}}``; None takes a transform out.
 
     Raises
     ------
     ValueError
-        A transform is not in the recipe, or has no such number; the nearest name is proposed.
+        A transform is in none of the recipes, or has no such number; the nearest name is proposed.
     """
     names = {transform: name for name, transform in kinds().items()}
-    here = {names[type(t)]: t for t in recipe}
+    here = {names[type(t)]: t for recipe in recipes for t in recipe}
     for name in changes:
         _known("transform in this recipe", name, here)
-    kept = [(names[type(t)], t) for t in recipe if changes.get(names[type(t)], {}) is not None]
-    return tuple(changed(t, changes.get(name, {}), name) for name, t in kept)
+
+    def one(recipe: Recipe) -> Recipe:
+        kept = [(names[type(t)], t) for t in recipe if changes.get(names[type(t)], {}) is not None]
+        return tuple(changed(t, changes.get(name, {}), name) for name, t in kept)
+
+    return tuple(one(recipe) for recipe in recipes)
 
 
 def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:

@@ -1,0 +1,68 @@
+"""Fixtures: a cache of its own for every session, digits, the data folder, small pictures."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Tests are small: one thread is quicker than two, and equal on every machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Decoded data of tests go to a folder that disappears."""
+    before = os.environ.get("NEARFAR_HOME")
+    os.environ["NEARFAR_HOME"] = str(tmp_path_factory.mktemp("nearfar-home"))
+    yield
+    os.environ.pop("NEARFAR_HOME") if before is None else os.environ.__setitem__("NEARFAR_HOME", before)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """A few hundred handwritten digits, in splits."""
+    from nearfar.demo import digits
+
+    found = digits()
+    return {"train": tuple(a[:400] for a in found["train"]), "test": tuple(a[:200] for a in found["test"])}
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """Real data, where they are."""
+    folder = os.environ.get("NEARFAR_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("NEARFAR_DATA does not name a folder of real data")
+    return Path(folder)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 24 small pictures in two classes: red ones and blue ones."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for name, colour in (("blue", (40, 60, 200)), ("red", (200, 50, 40))):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(12):
+            array = np.clip(np.array(colour) + draw.normal(0, 25, (20 + i, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(array).save(tmp_path / "pictures" / name / f"{i:02}.png")
+    return tmp_path / "pictures"
+
+
+TINY = {
+    "epochs": 2,
+    "batch_size": 64,
+    "encoder_options": {"widths": [8, 16]},
+    "projector": {"hidden": 32, "out": 16},
+    "holdout": 0.0,
+    "precision": "fp32",
+    "threads": 1,
+}
+
+
+@pytest.fixture
+def tiny():
+    """Knobs of a training that takes a second."""
+    return dict(TINY)
