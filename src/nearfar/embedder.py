@@ -42,7 +42,9 @@ class Embedder:
         name: str = "model", path: Path | None = None, device: str = "cpu",
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
-        self.branches = branches.eval().to(device)
+        from nearfar.distributed import channels_last
+
+        self.branches = channels_last(branches.eval().to(device))
 
     # --- making one -------------------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Embedder:
         from nearfar import files
 
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.branches.state_dict().items()}
-        files.save_tensors(file, tensors, {"format": "pt"})
+        files.save_tensors(file, tensors, {})
 
     # --- using it ---------------------------------------------------------------------------------------------
 

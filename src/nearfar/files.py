@@ -138,7 +138,8 @@ def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: d
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomic(path, save(tensors, {**metadata, "checksum": _checksum(tensors)}))
+    described = json.dumps({**metadata, "checksum": _checksum(tensors)}, sort_keys=True)
+    write_atomic(path, save(tensors, {"nearfar": described}))  # one key: several come out in any order
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -153,7 +154,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
 
     try:
         with safe_open(str(path), framework="pt") as f:
-            metadata = f.metadata() or {}
+            metadata = json.loads((f.metadata() or {}).get("nearfar", "{}"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as e:
         raise RunError("is missing.", where=str(path)) from e

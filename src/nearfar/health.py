@@ -88,7 +88,7 @@ class Monitor:
             found["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
         elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
             found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
-        if self.no_learning and step > 0.2 * total and row["loss"] > (1 - STUCK) * self.no_learning:
+        if self.no_learning and step > 0.2 * total and abs(row["loss"] - self.no_learning) < STUCK * self.no_learning:
             found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
         new = {k: v for k, v in found.items() if k not in self.told}
         self.told |= new.keys()

@@ -192,6 +192,10 @@ def _batch_size(config: Config, method: Method, rows: int) -> int:
             f"a batch of {batch} rows does not fit {rows} rows to train on.",
             hint="Lower --batch-size, or bring more rows." if rows >= 4 else "Contrast needs at least 4 rows.",
         )
+    if t.wrap == "shard" and (method.twin or t.chunk):
+        raise ConfigError(
+            "a sharded network cannot have a twin or be chunked yet.", where="train.wrap", hint="Use ddp."
+        )
     if t.chunk and batch // t.processes % t.chunk:
         raise ConfigError(
             f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk"

@@ -82,6 +82,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint (process 0; the others take part in gathering shards)."""
+        distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
         tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
         if self.run is not None and self.world.is_main:

@@ -33,7 +33,7 @@ def backward(
     Notes
     -----
     Without batch norm the result equals that of one pass. The twin sees every chunk once, the running statistics
-    of batch norm are updated once.
+    of batch norm are updated once, chunk by chunk.
     """
     before = {name: b.clone() for name, b in learner.branches.named_buffers()}
     if learner.predictor is not None:

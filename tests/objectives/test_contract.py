@@ -76,7 +76,7 @@ def close(value, reference, tau):
     assert abs(float(value) - float(reference)) <= 1e-5 * max(1, abs(float(reference))) * slack
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", [*OBJECTIVES])
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_equals_the_reference_in_float64(name, n):
     if name == "cross_entropy" and n == 1:
@@ -149,9 +149,7 @@ def test_against_a_memory():
     q, k = inputs(5, 4, seed=4)
     memory = inputs(11, 4, count=1, seed=5)[0].detach()
     group, groups = torch.tensor([0, 1, 2, 3, 3]), torch.tensor([-1, -1, 0, 3, 9, 8, 7, 6, 5, 2, 1])
-    fast, _ = info_nce_against(
-        q, k, Relation(group), memory_keys=memory, memory_groups=groups, temperature=0.07
-    )
+    fast, _ = info_nce_against(q, k, Relation(group), memory_keys=memory, memory_groups=groups, temperature=0.07)
     slow = slow_against(q, k, group, memory, groups, 0.07)
     assert abs(float(fast.detach() - slow.detach())) < 1e-10
     for a, b in zip(torch.autograd.grad(fast, (q, k)), torch.autograd.grad(slow, (q, k)), strict=True):
@@ -199,7 +197,7 @@ def test_equal_and_zero_rows():
     assert torch.isfinite(zero[0].grad).all()
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", [*OBJECTIVES])
 def test_no_learning_level_is_that_of_equal_similarities(name):
     level = OBJECTIVES.get(name).INFO.no_learning
     if level is None or name == "cross_entropy":
@@ -208,7 +206,7 @@ def test_no_learning_level_is_that_of_equal_similarities(name):
     assert float(case(name, views, torch.arange(8))[0]) == pytest.approx(level(8, 2, 0), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", [*OBJECTIVES])
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(2, 12), d=st.integers(2, 9), seed=st.integers(0, 10**6))
 def test_declared_symmetries(name, n, d, seed):

@@ -92,12 +92,10 @@ def _open_path(source: str | Path) -> Raw:
         try:
             if path.is_dir() and not any(path.iterdir()):
                 raise DataError("the folder is empty.", where=str(source))
-            for reader in sorted(
-                READERS,
-                key=lambda r: ("saved", "arrays", "tables").index(r) if r in ("saved", "arrays", "tables") else 9,
-            ):
-                if READERS.get(reader).recognises(path):
-                    return READERS.get(reader).open(path)
+            readers = [READERS.get(r) for r in READERS]
+            for reader in sorted(readers, key=lambda r: getattr(r, "RANK", 5)):
+                if reader.recognises(path):
+                    return reader.open(path)
         except PermissionError as e:
             raise DataError("may not be read (permission).", where=str(e.filename or source)) from e
         if path.is_file():

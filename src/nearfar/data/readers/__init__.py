@@ -1,1 +1,4 @@
-"""One file a format: ``recognises(path) -> bool`` and ``open(path) -> Raw``. The first that recognises a path reads it."""
+"""One file a format: ``recognises(path) -> bool`` and ``open(path) -> Raw``.
+
+Readers are asked in the order of their ``RANK`` (5 where there is none); the first that recognises a path reads it.
+"""

@@ -13,6 +13,8 @@ from nearfar.errors import DataError
 LIMIT = 16 * 2**30  # bytes that the arrays may declare
 LABELS = ("y", "label", "labels", "target")
 
+RANK = 1  # readers are asked in this order
+
 
 def recognises(path: Path) -> bool:
     """An ``.npz`` file, or a folder of them named after their splits."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nearfar.data.raw import IMAGE_ENDINGS, SPLITS, Raw
 
+RANK = 9  # readers are asked in this order
+
 
 def recognises(path: Path) -> bool:
     """A folder with a picture somewhere inside."""

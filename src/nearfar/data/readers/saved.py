@@ -7,6 +7,8 @@ from pathlib import Path
 from nearfar.data.raw import SPLITS, Raw, joined, of_arrow
 from nearfar.errors import DataError
 
+RANK = 0  # readers are asked in this order
+
 
 def recognises(path: Path) -> bool:
     """A folder that ``save_to_disk`` wrote."""

@@ -9,6 +9,8 @@ from nearfar.errors import DataError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
+RANK = 2  # readers are asked in this order
+
 
 def recognises(path: Path) -> bool:
     """A file with one of the endings, or a folder that holds such files and nothing deeper."""

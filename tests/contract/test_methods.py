@@ -1,0 +1,217 @@
+"""Every method of the registry: it trains, its record round-trips, it resumes bit for bit, two passes equal one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nearfar import api, record
+from nearfar.config import Config
+from nearfar.console import QUIET
+from nearfar.learner import Learner, View, ViewBatch
+from nearfar.objectives.relation import Relation
+from nearfar.distributed import World
+from nearfar.plan import prepare
+from nearfar.registry import METHODS
+from nearfar.training import Trainer
+from nearfar.two_pass import backward
+
+ALL = [*METHODS]
+
+
+def knobs(name, tiny):
+    """Small numbers for whatever parts the method declares."""
+    changes = {}
+    r = METHODS.get(name).RECORD
+    if r.predictor:
+        changes["predictor"] = {"hidden": 32, "out": 16}
+    if "memory" in r.parts:
+        changes["parts"] = {"memory": {"size": 96}}
+    if "classifier" in r.parts:
+        changes["parts"] = {"classifier": {"classes": 10}}
+    if r.projector is None:
+        tiny = {k: v for k, v in tiny.items() if k != "projector"}
+    return tiny | changes | {"method": name}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_declares_itself(name):
+    r = METHODS.get(name).RECORD
+    assert r.name == name
+    assert r.idea
+    assert r.paper is not None or name == "supervised"
+    for figure in r.published:
+        assert 0 < figure.value < 1
+        assert figure.setting
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_record_round_trips_through_json(name):
+    r = record.resolve(name)
+    stored = json.loads(json.dumps(record.as_dict(r)))
+    assert record.resolve(stored.pop("name"), stored) == r
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_trains_and_encodes(name, digits, tiny, tmp_path):
+    trained = api.train(digits, out=tmp_path / "run", **knobs(name, tiny))
+    losses = [m["loss"] for m in trained.metrics]
+    assert np.isfinite(losses).all()
+    assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
+    loaded = api.load(tmp_path / "run", device="cpu")
+    z = loaded.encode(digits["test"][0])
+    assert z.shape == (200, 16)
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(z, trained.model.encode(digits["test"][0]))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_resumes_bit_for_bit(name, digits, tiny, tmp_path, monkeypatch):
+    given = knobs(name, tiny) | {"checkpoint_every": "3steps", "log_every": 2}
+    api.train(digits, out=tmp_path / "whole", **given)
+    step = Trainer.step
+
+    def dies_at_eight(self, *args):
+        if self.position.step == 8:
+            raise Killed
+        return step(self, *args)
+
+    monkeypatch.setattr(Trainer, "step", dies_at_eight)
+    with pytest.raises(Killed):
+        api.train(digits, out=tmp_path / "broken", **given)
+    monkeypatch.setattr(Trainer, "step", step)
+    api.train(digits, out=tmp_path / "broken", resume=True)
+    for file in ("model.safetensors", "checkpoint/state.safetensors"):
+        a, b = (load_file(tmp_path / run / file) for run in ("whole", "broken"))
+        assert a.keys() == b.keys()
+        for key in a:
+            assert torch.equal(a[key], b[key]), key
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "broken/model.safetensors").read_bytes()
+    rows = [json.loads(line) for line in (tmp_path / "broken" / "metrics.jsonl").read_text().splitlines()]
+    wanted = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["loss"]) for r in rows] == [(r["step"], r["loss"]) for r in wanted]
+
+
+class Plain(torch.nn.Module):
+    """An encoder without batch norm."""
+
+    out_features = 12
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 12), torch.nn.Dropout(dropout))
+
+    def forward(self, x):
+        return self.layers(x).tanh()
+
+
+def learner_and_batch(name, bn_groups=1, norm=False, dropout=0.0, rows=16):
+    r = METHODS.get(name).RECORD
+    small = {"hidden": 8, "out": 6, "norm": norm}
+    changes = {"projector": small} | ({"predictor": small} if r.predictor else {})
+    changes |= {"bn_groups": bn_groups, "shuffle": False}
+    changes |= {"parts": {"memory": {"size": 20}}} if "memory" in r.parts else {}
+    torch.manual_seed(0)
+    learner = Learner(record.resolve(name, changes), {"x": Plain(dropout)}, World()).double().train()
+    views = tuple(View(torch.randn(rows, 3, 4, 4, dtype=torch.float64), "x") for _ in range(r.count))
+    return learner, ViewBatch(
+        views, Relation(torch.arange(rows) // 2 if r.positives == "labels" else torch.arange(rows))
+    )
+
+
+@pytest.mark.parametrize("name", [m for m in ALL])
+@pytest.mark.parametrize("norm", [False, True])
+def test_two_passes_equal_one(name, norm):
+    """Without batch norm in any case; with it, where one pass takes its statistics from the same chunks."""
+    learner, batch = learner_and_batch(name, bn_groups=4, norm=norm)
+    loss, _, _ = learner(batch)
+    loss.backward()
+    one = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
+    buffers = {n: b.clone() for n, b in learner.branches.named_buffers()}
+    other, _ = learner_and_batch(name, bn_groups=1, norm=norm)
+    again, _, _ = backward(other, batch, chunk=4, seed=0)
+    assert float(again) == pytest.approx(float(loss.detach()), abs=1e-10)
+    for n, p in other.named_parameters():
+        if p.requires_grad:
+            assert torch.allclose(p.grad, one[n], atol=1e-10), n
+    for n, b in other.branches.named_buffers():
+        if learner.record.bn == "per view" and n.endswith(("mean", "var")):
+            continue  # the same statistics enter the running ones in another order: by chunk, not by view
+        assert torch.allclose(b.double(), buffers[n].double(), atol=1e-10), n
+
+
+def test_two_passes_replay_dropout():
+    learner, batch = learner_and_batch("simclr", dropout=0.5)
+    backward(learner, batch, chunk=4, seed=3)
+    first = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
+    # The gradient is that of the loss whose dropout the first pass drew: check one direction by finite differences.
+    weight = learner.branches["x"].encoder.layers[1].weight
+    direction = torch.randn_like(weight)
+
+    def loss_at(step):
+        with torch.no_grad():
+            weight.add_(step * direction)
+        value, _, _ = backward(learner, batch, chunk=4, seed=3)
+        with torch.no_grad():
+            weight.sub_(step * direction)
+        return float(value)
+
+    slope = (loss_at(1e-6) - loss_at(-1e-6)) / 2e-6
+    assert slope == pytest.approx(float((first["branches.x.encoder.layers.1.weight"] * direction).sum()), rel=1e-5)
+
+
+def test_chunks_train_like_the_whole_batch(digits, tiny, tmp_path):
+    whole = api.train(digits, **tiny | {"method": "simclr", "bn_groups": 4})
+    parts = api.train(digits, **tiny | {"method": "simclr", "chunk": 16})
+    a, b = whole.model.encode(digits["test"][0][:20]), parts.model.encode(digits["test"][0][:20])
+    np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_learns_digits(name, digits, tmp_path):
+    """A few seconds of training beat the untrained encoder by a margin."""
+    from nearfar.evaluation.floors import untrained
+    from nearfar.evaluation.knn import predict
+
+    given = {"epochs": 10, "batch_size": 32, "encoder_options": {"widths": [16, 32, 64]}, "holdout": 0.0, "threads": 1}
+    if METHODS.get(name).RECORD.twin:  # a twin that lags for hundreds of steps needs hundreds of steps
+        given |= {"twin": {"momentum": 0.9, "final": 0.99}}
+    if name == "supervised":
+        given |= {"parts": {"classifier": {"classes": 10}}}
+    trained = api.train(digits, method=name, lr=0.003, recipe="digits", **given)
+    table, columns = trained.plan.table, trained.plan.table.first
+    train, test = table.splits["train"], table.splits["test"]
+    accuracy = []
+    for model in (trained.model, untrained(trained.model, columns, train)):
+        x = model.features(columns, np.arange(len(table)))
+        found = predict(x[train[:60]], table.labels[train[:60]], x[test], 10, 1, None)
+        accuracy.append((found == table.labels[test]).mean())
+    assert accuracy[0] > accuracy[1] + 0.03
+
+
+def test_supcon_needs_labels_and_keeps_unlabelled_rows_apart(digits, tiny):
+    from nearfar.errors import DataError
+
+    with pytest.raises(DataError, match="--label"):
+        api.train(digits["train"][0], **tiny | {"method": "supcon"})
+    images, labels = digits["train"]
+    some = labels.astype(float).copy()
+    some[::2] = np.nan
+    plan = prepare(Config().set("model.method", "supcon").set("data.holdout", 0.0), (images, some), console=QUIET)
+    assert len(set(plan.groups[::2])) == 200
+    assert plan.groups[::2].min() >= 10
+    assert set(plan.groups[1::2]) <= set(range(10))
+
+
+def test_labels_of_test_rows_never_reach_training(digits):
+    images, labels = digits["train"]
+    data = {"train": (images, labels), "test": digits["test"]}
+    plan = prepare(Config().set("model.method", "supcon"), data, console=QUIET)
+    rows = plan.table.splits["test"]
+    assert plan.groups[rows].min() >= 10

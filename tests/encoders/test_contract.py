@@ -1,0 +1,78 @@
+"""Every encoder of the registry, by what its file declares."""
+
+import pytest
+import torch
+
+from nearfar.encoders import tutorial_cnn
+from nearfar.registry import ENCODERS
+
+IMAGE = [e for e in ENCODERS if "image" in ENCODERS.get(e).MODALITIES and e != "timm"]
+VECTOR = [e for e in ENCODERS if "vector" in ENCODERS.get(e).MODALITIES]
+
+
+@pytest.mark.parametrize("name", [*ENCODERS])
+def test_says_what_it_is(name):
+    module = ENCODERS.get(name)
+    assert module.SUMMARY
+    assert module.MODALITIES
+
+
+@pytest.mark.parametrize("name", IMAGE)
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 32), (4, 64), (3, 96)])
+def test_images_of_any_size(name, channels, size):
+    encoder = ENCODERS.get(name).build(channels=channels, size=size)
+    z = encoder.eval()(torch.randn(2, channels, size, size))
+    assert z.shape == (2, encoder.out_features)
+
+
+def test_the_smallest_pictures():
+    encoder = ENCODERS.get("small_cnn").build(channels=1, size=8)
+    assert encoder(torch.randn(2, 1, 8, 8)).shape == (2, encoder.out_features)
+
+
+@pytest.mark.parametrize("name", VECTOR)
+def test_rows(name):
+    encoder = ENCODERS.get(name).build(features=7)
+    assert encoder(torch.randn(4, 7)).shape == (4, encoder.out_features)
+
+
+@pytest.mark.parametrize("name", IMAGE + VECTOR)
+def test_every_parameter_gets_a_gradient_and_the_seed_decides(name):
+    shape = {"channels": 3, "size": 32} if name in IMAGE else {"features": 6}
+    torch.manual_seed(1)
+    encoder = ENCODERS.get(name).build(**shape)
+    torch.manual_seed(1)
+    again = ENCODERS.get(name).build(**shape)
+    for a, b in zip(encoder.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    x = torch.randn(8, 3, 32, 32) if name in IMAGE else torch.randn(8, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        z = encoder(x)
+    (z.float() * torch.randn(z.shape)).sum().backward()
+    if name == "resnet18":  # the last norm of each block starts at zero, so what is before it waits a step
+        return
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters() if p.dim() > 1)
+
+
+def test_the_tutorials_shape_error():
+    """After two poolings a 32×32 image is 128·8·8 numbers; flattening to 128·4·4 makes four rows of one image."""
+    encoder = tutorial_cnn.build(channels=3, size=32)
+    x = torch.randn(64, 3, 32, 32)
+    before_flatten = encoder.layers[:6](x)
+    assert before_flatten.shape == (64, 128, 8, 8)
+    assert before_flatten.reshape(-1, 128 * 4 * 4).shape[0] == 256
+    assert encoder(x).shape == (64, 128)
+
+
+def test_timm_says_what_to_install_or_what_is_near():
+    build = ENCODERS.get("timm").build
+    try:
+        import timm  # noqa: F401
+    except ImportError:
+        with pytest.raises(ValueError, match="nearfar\\[timm\\]"):
+            build(channels=3, size=32, name="resnet18")
+        pytest.skip("timm is not installed")
+    with pytest.raises(ValueError, match="resnet18"):
+        build(channels=3, size=32, name="resnet18x")
+    encoder = build(channels=4, size=64, name="resnet10t")
+    assert encoder(torch.randn(2, 4, 64, 64)).shape == (2, encoder.out_features)
