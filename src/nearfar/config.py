@@ -195,9 +195,9 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
         if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
         else (hint,)
     )
-    if value is None or (isinstance(value, str) and value.lower() == "none"):
-        if type(None) in options or (value is None and f.default is None):
-            return None
+    said_none = value is None or (isinstance(value, str) and value.lower() == "none")
+    if said_none and type(None) in options:
+        return None
     for option in options:
         result = _as(option, value)
         if result is not None:

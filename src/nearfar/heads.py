@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 
@@ -26,7 +28,7 @@ def mlp(
     """
     dims = [features, *[hidden] * (layers - 1), out]
     parts: list[nn.Module] = []
-    for i, (before, after) in enumerate(zip(dims, dims[1:], strict=False)):
+    for i, (before, after) in enumerate(pairwise(dims)):
         last = i == len(dims) - 2
         normed = norm_last if last else norm
         parts.append(nn.Linear(before, after, bias=not normed))

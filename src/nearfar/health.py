@@ -71,7 +71,8 @@ class Monitor:
         if len(z) < 3:
             return {}
         row = {
-            "rank": float(effective_rank(F.normalize(z.float(), dim=1))), "feature_rank": float(effective_rank(features)),
+            "rank": float(effective_rank(F.normalize(z.float(), dim=1))),
+            "feature_rank": float(effective_rank(features)),
             "uniformity": float(uniformity(z)), "cosine": float(mean_cosine(z)),
             "room": min(z.shape[1], len(z) - 1),
         }  # fmt: skip

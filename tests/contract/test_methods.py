@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from nearfar import api, record
 from nearfar.config import Config
 from nearfar.console import QUIET
+from nearfar.distributed import World
 from nearfar.learner import Learner, View, ViewBatch
 from nearfar.objectives.relation import Relation
-from nearfar.distributed import World
 from nearfar.plan import prepare
 from nearfar.registry import METHODS
 from nearfar.training import Trainer

@@ -33,11 +33,10 @@ def command(run: str | None, file: str | None, sets: tuple[str, ...], as_json: b
         origin = origins.get(f"{name}.{f.name}", "default")
         if run is not None and value == getattr(getattr(default, name), f.name):
             origin = "default"
+        came = "" if origin == "default" else f"← {origin}  "
         choices = f" ({', '.join(f.metadata['choices'])})" if f.metadata["choices"] else ""
         unit = f" [{f.metadata['unit']}]" if f.metadata["unit"] else ""
-        to.say(
-            f"{f.name:<17} = {_text(value):<12} {'' if origin == 'default' else '← ' + origin + '  '}# {f.metadata['help']}{choices}{unit}"
-        )
+        to.say(f"{f.name:<17} = {_text(value):<12} {came}# {f.metadata['help']}{choices}{unit}")
     if config.method:
         to.say("\n[method]")
         for key, value in config.method.items():

@@ -86,9 +86,10 @@ def make_room(nbytes: int) -> None:
     """
     from nearfar.errors import StorageError
 
-    if nbytes > files.free_bytes(root()):
+    free = files.free_bytes(root())
+    if nbytes > free:
         raise StorageError(
-            f"the decoded data need {nbytes / 2**20:,.0f} MiB and {files.free_bytes(root()) / 2**20:,.0f} MiB are free.",
+            f"the decoded data need {nbytes / 2**20:,.0f} MiB and {free / 2**20:,.0f} MiB are free.",
             where=str(root()), hint="Make room, set NEARFAR_HOME to another disk, or lower --size.",
         )  # fmt: skip
     limit = int(float(os.environ.get("NEARFAR_CACHE_LIMIT", LIMIT)))

@@ -39,6 +39,7 @@ def open_hub(name: str) -> Raw:
         raise
     except Exception as e:  # the library raises many kinds; the person needs one sentence
         raise DataError(
-            f"cannot be read from the hub ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}).", where=name,
+            f"cannot be read from the hub ({type(e).__name__}: {str(e).partition(chr(10))[0]}).",
+            where=name,
             hint="Is the name right, and is there a network? HF_HUB_OFFLINE=1 uses only what is cached.",
         ) from e  # fmt: skip

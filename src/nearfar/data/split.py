@@ -45,7 +45,7 @@ def plan(
         return SplitPlan(train, watched, notes)
     train, watched = _by_hash(table, np.arange(len(table)), holdout)
     if holdout and len(watched):
-        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by content, never trained on (--set data.holdout=0 turns it off)."
+        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by content, never trained on (data.holdout=0: none)."
     else:
         note = f"Rows: {len(train):,}, all trained on; figures on them are transductive."
     return SplitPlan(train, watched, (note,))

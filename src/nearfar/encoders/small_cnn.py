@@ -20,7 +20,8 @@ class Block(nn.Module):
         )  # fmt: skip
         same = inputs == width and stride == 1
         self.shortcut = nn.Identity() if same else nn.Sequential(
-            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(), nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
+            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+            nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -162,9 +162,9 @@ def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan)
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
     if not table.splits and any(getattr(m, "fingerprint", None) == table.fingerprint for m in models):
         found.append("The model was trained on these rows (without labels): the figures are transductive.")
-    if table.labels is not None and (counts := np.bincount(table.labels[table.labels >= 0])).size > 1:
-        if counts.max() > 3 * max(1, counts[counts > 0].min()):
-            found.append(f"The classes are uneven: from {counts[counts > 0].min():,} to {counts.max():,} rows.")
+    counts = np.zeros(0, int) if table.labels is None else np.bincount(table.labels[table.labels >= 0])
+    if counts.size > 1 and counts.max() > 3 * counts[counts > 0].min():
+        found.append(f"The classes are uneven: from {counts[counts > 0].min():,} to {counts.max():,} rows.")
     if table.skipped:
         found.append(
             f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …)."

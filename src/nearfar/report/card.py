@@ -18,6 +18,8 @@ def write(
     settings, data = config["config"], config["data"]
     method = record.resolve(settings["model"]["method"])
     columns = ", ".join(f"`{n}` ({c['modality']})" for n, c in config["columns"].items())
+    pictures = any(c["modality"] == "image" for c in config["columns"].values())
+    example = '["a.jpg", "b.jpg"]' if pictures else "rows"
     parts = [
         f"# {name}\n",
         f"An embedding model trained by contrast with [nearfar](https://pypi.org/project/nearfar/) {__version__}.\n",
@@ -27,14 +29,13 @@ def write(
         f"| takes | {columns} |",
         f"| trained on | {data['train_rows']:,} rows, fingerprint `{data['fingerprint']}` |",
         f"| training | {settings['train']['epochs']} epochs, batch {settings['train']['batch_size']}, "
-        f"learning rate {settings['optim']['lr']:.3g}, seed {settings['train']['seed']}, {settings['train']['precision']} |",
+        f"learning rate {settings['optim']['lr']:.3g}, seed {settings['train']['seed']}, "
+        f"{settings['train']['precision']} |",
         f"| labels | {'used' if settings['model']['positives'] == 'labels' else 'not used'} |",
         "\n## Figures\n",
         f"```text\n{table}\n```" if table else "Not measured yet: `nearfar eval`.",
         "\n## Use\n",
-        f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode(["a.jpg", "b.jpg"])  # unit vectors\n```'
-        if any(c["modality"] == "image" for c in config["columns"].values())
-        else f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode(rows)  # unit vectors\n```',
+        f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode({example})  # unit vectors\n```',
         "\n## Limits\n",
         "It was measured on the data named above and on nothing else. Nearness means what the views of its training "
         "left unchanged; it need not be what a person means by it.\n",

@@ -70,13 +70,15 @@ def dots(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, float]]]]
     y = TOP + 6
     for label, ds in groups:
         parts.append(
-            f'<text class="name" x="{left - 10}" y="{y + len(ds) * row / 2:.0f}" text-anchor="end">{escape(label)}</text>'
+            f'<text class="name" x="{left - 10}" y="{y + len(ds) * row / 2:.0f}" text-anchor="end">'
+            f"{escape(label)}</text>"
         )
         for name, value, low, high in ds:
             i, cy = names.index(name), y + row / 2
             parts.append(
                 f'<g class="dot s{i}"><line x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{cy}" y2="{cy}"/>'
-                f'<circle cx="{at(value):.1f}" cy="{cy}" r="4"/><title>{escape(name)}: {value:.3f} [{low:.3f}, {high:.3f}]</title></g>'
+                f'<circle cx="{at(value):.1f}" cy="{cy}" r="4"/>'
+                f"<title>{escape(name)}: {value:.3f} [{low:.3f}, {high:.3f}]</title></g>"
             )
             y += row
         y += 14

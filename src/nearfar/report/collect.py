@@ -85,7 +85,9 @@ def _query(table: Table, column: Column, row: int, near: np.ndarray, scores: np.
     pairs = [(n, s) for n, s in zip(near, scores, strict=True) if n != row][:NEIGHBOURS]
     return {
         "note": note, **_cell(table, column, row),
-        "near": [{**_cell(table, column, n), "score": round(float(s), 3), "hit": _hit(table, row, n)} for n, s in pairs],
+        "near": [
+            {**_cell(table, column, n), "score": round(float(s), 3), "hit": _hit(table, row, n)} for n, s in pairs
+        ],
     }  # fmt: skip
 
 

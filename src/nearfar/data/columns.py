@@ -1,0 +1,147 @@
+"""Which columns are splits, labels, and what is to be embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.raw import SPLITS, Raw
+from nearfar.errors import DataError, UnknownName
+from nearfar.registry import MODALITIES
+
+LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
+SPLIT_NAMES = ("split", "subset", "partition")
+SURE = 0.5  # a modality that is less sure than this does not claim a column
+
+
+def take_splits(raw: Raw, name: str | None) -> dict[str, np.ndarray]:
+    if name is not None and name not in raw.columns:
+        raise UnknownName("column", name, raw.columns, where="--split-column")
+    if name is None:
+        name = next((c for c in raw.columns if c.lower() in SPLIT_NAMES and _holds_splits(raw.columns[c])), None)
+    values = raw.splits
+    if name is not None:
+        values = [SPLITS.get(str(v).lower(), str(v)) for v in raw.columns.pop(name)]
+    if values is None:
+        return {}
+    array = np.asarray(values, dtype=object)
+    return {str(s): np.flatnonzero(array == s) for s in dict.fromkeys(values)}
+
+
+def _holds_splits(cells: Sequence[Any]) -> bool:
+    some = [cells[i] for i in range(min(len(cells), 100))]
+    return all(isinstance(v, str) and v.lower() in SPLITS for v in some)
+
+
+def take_labels(raw: Raw, name: str | None, notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...], str | None]:
+    if name is not None and name not in raw.columns:
+        raise UnknownName("column", name, raw.columns, where="--label")
+    if name is None:
+        near = [raw.label] if raw.label else [c for c in raw.columns if c.lower() in LABEL_NAMES]
+        if len(near) > 1:
+            raise DataError(f"the columns {' and '.join(near)} may both be labels.", hint="Say which with --label.")
+        name = near[0] if near else None
+        if name is not None and name != "label":
+            notes.append(f"Label column: {name!r} (change with --label).")
+    if name is None or len(raw.columns) == 1:
+        return None, (), None
+    return *_encoded(raw.columns.pop(name), raw.classes.get(name)), name
+
+
+def _encoded(cells: Sequence[Any], classes: list[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
+    values = [None if _empty(v) else v for v in cells]
+    if classes is not None:
+        labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
+        return labels, tuple(classes)
+    as_text = [
+        None if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values
+    ]
+    names = sorted({t for t in as_text if t is not None}, key=_natural)
+    number = {t: i for i, t in enumerate(names)}
+    return np.asarray([-1 if t is None else number[t] for t in as_text], np.int64), tuple(names)
+
+
+def _empty(value: Any) -> bool:
+    return (
+        value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and value != value)
+    )
+
+
+def _natural(text: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(text), text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def choose(
+    raw: Raw, wanted: tuple[str, ...], modality: str | None, label: str | None, notes: list[str], *, needed: bool
+) -> dict[str, tuple[str, Any]]:
+    """The column to embed with its modality, or the numeric columns together as one."""
+    for name in wanted:
+        if name not in raw.columns:
+            raise UnknownName("column", name, raw.columns, where="--column")
+    pool = {c: raw.columns[c] for c in (wanted or raw.columns)}
+    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality))}
+    if found and not (len(found) > 1 and not wanted):
+        notes.extend(f"Column: {c!r} ({k})." for c, k in found.items() if len(raw.columns) > 1)
+        return {c: (k, pool[c]) for c, k in found.items()}
+    if len(found) > 1:
+        raise DataError(f"the columns {' and '.join(found)} can both be embedded.", hint="Say which with --column.")
+    numeric = [
+        c
+        for c, cells in pool.items()
+        if isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "iufb"
+    ]
+    if numeric and modality in (None, "vector"):
+        if not wanted and len(numeric) > 1:
+            notes.append(
+                f"Columns: the {len(numeric)} numeric ones ({', '.join([*numeric[:6], *['…'] * (len(numeric) > 6)])})."
+            )
+        return {"vector": ("vector", np.stack([pool[c].astype(np.float64) for c in numeric], 1))}
+    kinds = ", ".join(MODALITIES) if modality is None else modality
+    raise DataError(
+        f"none of the columns {', '.join(pool) or '(none)'} holds what can be embedded ({kinds}).",
+        hint="Text, sound and other modalities are not there yet." if modality is None else None,
+    )
+
+
+def _modality(cells: Any, only: str | None) -> str | None:
+    if isinstance(cells, np.ndarray) and cells.ndim > 1:
+        sample: Sequence[Any] = list(cells[:8])
+    else:
+        sample = [cells[i] for i in range(min(len(cells), 32))]
+    sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
+    best = max(sure, key=lambda m: sure[m])
+    return best if sure[best] >= SURE else None
+
+
+def limited(
+    raw: Raw, splits: dict[str, np.ndarray], labels: np.ndarray | None, limit: int, seed: int
+) -> tuple[Raw, dict[str, np.ndarray], np.ndarray | None]:
+    generator = np.random.default_rng(seed)
+    pools = splits or {"": np.arange(len(raw))}
+    kept = {s: np.sort(generator.permutation(rows)[:limit]) for s, rows in pools.items()}
+    rows = np.sort(np.concatenate(list(kept.values())))
+    columns = {k: v[rows] if isinstance(v, np.ndarray) else Picked(v, rows) for k, v in raw.columns.items()}
+    smaller = Raw(columns, [raw.names[i] for i in rows], classes=raw.classes, files=raw.files)
+    new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
+    return smaller, new, None if labels is None else labels[rows]
+
+
+@dataclass(frozen=True)
+class Picked(Sequence):
+    """Some rows of a sequence."""
+
+    cells: Sequence[Any]
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.cells[int(self.rows[index])]

@@ -1,0 +1,61 @@
+"""What the documentation says is what the program does."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nearfar import config
+from nearfar.registry import METHODS
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+
+
+def blocks():
+    return re.findall(r"<!-- help: (.*?) -->\n```text\n(.*?)```", README.read_text(), re.S)
+
+
+def help_of(args):
+    text = "from nearfar.cli import main; main()"
+    out = subprocess.run([sys.executable, "-c", text, *args.split()], capture_output=True, text=True, check=True)
+    return out.stdout
+
+
+@pytest.mark.parametrize(("args", "shown"), blocks())
+def test_help_in_the_readme_is_the_real_one(args, shown):
+    assert shown.strip() == help_of(args).strip()
+
+
+def test_there_is_help_in_the_readme():
+    assert blocks()
+
+
+def test_every_file_of_the_tree_exists():
+    tree = re.search(r"```text\nsrc/nearfar/\n(.*?)```", README.read_text(), re.S)[1]
+    for line in tree.splitlines():
+        if line.startswith("  "):
+            for name in re.findall(r"[\w/]+\.py|\w+/", line.split("  ")[1] if "  " in line[2:] else line):
+                assert (ROOT / "src/nearfar" / name).exists(), name
+
+
+def test_links_lead_somewhere():
+    for file in [README, *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", file.read_text()):
+            assert (file.parent / target).exists(), (file.name, target)
+
+
+def test_every_knob_has_help_and_a_legal_default():
+    for section, f, hint in config.knobs():
+        assert f.metadata["help"], f.name
+        default = f.default_factory() if f.default is dataclasses.MISSING else f.default
+        assert config.convert(f, hint, default, f"{section}.{f.name}") == default
+
+
+def test_methods_are_named_in_the_readme():
+    text = README.read_text().lower().replace(" ", "_")
+    for name in METHODS:
+        assert name in text or name == "supervised"

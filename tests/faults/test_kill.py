@@ -1,0 +1,139 @@
+"""Killed at any instant, a run goes on to the very same weights; a failing write loses nothing."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from nearfar import api, files
+from nearfar.errors import RunError, StorageError, TrainingError
+from nearfar.run import Run
+from nearfar.training import Trainer
+
+SCRIPT = """
+import sys
+from nearfar import api
+from tests.conftest import TINY
+from nearfar.demo import digits
+d = {k: tuple(a[:128] for a in v) for k, v in digits().items()}
+resume = sys.argv[2] == "resume"
+knobs = {} if resume else TINY | {"epochs": 40, "method": "moco_v2", "parts": {"memory": {"size": 96}}, "checkpoint_every": "2steps"}
+api.train(d, out=sys.argv[1], resume=resume, **knobs)
+"""
+
+
+def process(out, how):
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), how], stderr=subprocess.PIPE, cwd=os.getcwd())
+
+
+def test_kill_minus_nine(tmp_path):
+    """SIGKILL three times at random instants; the weights are byte for byte those of the undisturbed run."""
+    whole = process(tmp_path / "whole", "new")
+    out = tmp_path / "killed"
+    draw, how, kills = np.random.default_rng(0), "new", 0
+    while kills < 3:
+        p = process(out, how)
+        deadline = time.monotonic() + 60
+        while (
+            not (out / "checkpoint" / "state.safetensors").exists() and p.poll() is None and time.monotonic() < deadline
+        ):
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0, 0.4) if how == "new" else 2.5 + draw.uniform(0, 0.5))
+        if p.poll() is None:
+            p.send_signal(signal.SIGKILL)
+            kills += 1
+        elif (out / "model.safetensors").exists():
+            break
+        p.wait()
+        how = "resume"
+    p = process(out, "resume")
+    assert p.wait() == 0, p.stderr.read()
+    assert whole.wait() == 0, whole.stderr.read()
+    assert kills >= 1
+    a, b = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
+    assert a == b
+
+
+def test_every_write_may_fail(digits, tiny, tmp_path, monkeypatch):
+    """The k-th write fails for lack of room: the run ends with a sentence and what was there is still whole."""
+    real, count, fails_at = files.os.replace, 0, None
+
+    def replace(a, b):
+        nonlocal count
+        count += 1
+        if count == fails_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(a, b)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    data = {k: tuple(a[:64] for a in v) for k, v in digits.items()}
+    given = tiny | {"epochs": 2, "checkpoint_every": "1steps", "log_every": 1, "batch_size": 32}
+    api.train(data, out=tmp_path / "free", **given)
+    writes = count
+    assert writes >= 5
+    for k in range(1, writes + 1):
+        count, fails_at = 0, k
+        out = tmp_path / f"run{k}"
+        with pytest.raises(StorageError, match="disk is full"):
+            api.train(data, out=out, **given)
+        fails_at = None
+        assert not [p for p in out.rglob(".*") if p.name.startswith((".state", ".model", ".config"))]
+        if (out / "checkpoint" / "state.safetensors").exists():
+            Run(out).load_checkpoint()
+            api.train(data, out=out, resume=True)
+            assert (out / "model.safetensors").read_bytes() == (tmp_path / "free" / "model.safetensors").read_bytes()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(digits, tiny, tmp_path, monkeypatch):
+    step = Trainer.step
+
+    def spoilt(self, *args):
+        loss, e, numbers = step(self, *args)
+        return (loss * float("nan") if self.position.step == 4 else loss), e, numbers
+
+    monkeypatch.setattr(Trainer, "step", spoilt)
+    with pytest.raises(TrainingError, match="not finite at step 4"):
+        api.train(digits, out=tmp_path / "run", **tiny | {"checkpoint_every": "2steps"})
+    _, state = Run(tmp_path / "run").load_checkpoint()
+    assert state["step"] == 2
+
+
+@pytest.mark.parametrize("at", [0, 7, 40, -200, -1])
+def test_a_flipped_bit_or_a_cut_is_noticed(digits, tiny, tmp_path, at):
+    run = tmp_path / "run"
+    api.train(digits, out=run, **tiny | {"epochs": 1})
+    whole = (run / "model.safetensors").read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[at] ^= 4
+    for content in (bytes(spoilt), whole[: len(whole) // 2], b"", b"\x80\x04\x95pickle"):
+        (run / "model.safetensors").write_bytes(content)
+        with pytest.raises(RunError):
+            api.load(run)
+
+
+def test_two_trainings_in_one_folder(digits, tiny, tmp_path):
+    run = Run.create(tmp_path / "run")
+    code = f"from nearfar.run import Run; Run.create({str(tmp_path / 'run')!r}, overwrite=True)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode != 0
+    assert "another process is training" in found.stderr
+    run.release()
+
+
+def test_only_files_py_and_data_open_for_writing():
+    """Writes go through one door, and nothing in the package can unpickle."""
+    import re
+    from pathlib import Path
+
+    root = Path(api.__file__).parent
+    for file in root.rglob("*.py"):
+        text = file.read_text()
+        assert not re.search(
+            r"\bimport (pickle|joblib|dill|cloudpickle|shelve|marshal)|torch\.(load|save)\(|allow_pickle=True", text
+        ), file
+        assert not re.search(r"(?<![.\w])(eval|exec)\(", text), file

@@ -1,0 +1,168 @@
+"""Two and three processes give the loss and the gradients of one, for every method and objective."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from nearfar import distributed, record
+from nearfar.distributed import World
+from nearfar.errors import DataError
+from nearfar.learner import Learner, View, ViewBatch
+from nearfar.objectives.info_nce import info_nce, info_nce_against
+from nearfar.objectives.negative_cosine import negative_cosine
+from nearfar.objectives.relation import Relation
+from nearfar.objectives.supcon import supcon
+from nearfar.registry import METHODS
+
+ROWS = 24
+
+
+class Net(torch.nn.Module):
+    out_features = 10
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 10, 3), torch.nn.BatchNorm2d(10)
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
+
+
+def learner_of(name, world):
+    r = METHODS.get(name).RECORD
+    changes = {"projector": {"hidden": 12, "out": 6}} | ({"predictor": {"hidden": 8, "out": 6}} if r.predictor else {})
+    changes |= {"parts": {"memory": {"size": 30}}} if "memory" in r.parts else {}
+    changes |= {"bn_groups": 12} if r.bn_groups > 1 else {}
+    torch.manual_seed(0)
+    learner = Learner(record.resolve(name, changes), {"x": Net()}, world).double().train()
+    if world.size > 1 and learner.record.bn_groups == 1:
+        distributed.synchronise_batch_norm(learner)
+    return learner
+
+
+def batch_of(name, share):
+    r = METHODS.get(name).RECORD
+    torch.manual_seed(1)
+    views = tuple(torch.randn(ROWS, 3, 6, 6, dtype=torch.float64)[share] for _ in range(r.count))
+    group = torch.arange(ROWS) % 5 if r.positives == "labels" else torch.arange(ROWS)
+    return ViewBatch(tuple(View(v, "x") for v in views), Relation(group[share]))
+
+
+def one_step(name, world, wrap=False):
+    """Loss, gradients and state after a step of plain gradient descent."""
+    learner = learner_of(name, world)
+    model = distributed.wrap(learner, torch.device("cpu")) if wrap else learner
+    loss, _, embeddings = model(batch_of(name, world.share(ROWS)))
+    loss.backward()
+    grads = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
+    with torch.no_grad():
+        for p in learner.parameters():
+            if p.grad is not None:
+                p -= 0.1 * p.grad
+    learner.after_step(embeddings, 0.1)
+    total = world.all_reduce(loss.detach()) / world.size
+    kept = {n: b for n, b in learner.state_dict().items() if learner.record.bn_groups == 1 or "running" not in n}
+    return float(total), grads, kept
+
+
+OBJECTIVE_CASES = {
+    "info_nce": lambda v, g, w: info_nce(v, Relation(g), temperature=0.2, world=w)[0],
+    "info_nce cold": lambda v, g, w: info_nce(v, Relation(g), temperature=0.01, world=w)[0],
+    "supcon": lambda v, g, w: supcon(v, Relation(g % 4), temperature=0.1, world=w)[0],
+    "supcon in": lambda v, g, w: supcon(v, Relation(g % 4), temperature=0.1, variant="in", world=w)[0],
+    "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
+    "against": lambda v, g, w: info_nce_against(v[0], v[1], Relation(g), temperature=0.2, world=w)[0],
+    "cosine": lambda v, g, w: negative_cosine([v[0]], [v[1]], world=w)[0],
+}
+
+
+def objective_step(case, world, rows=11):
+    torch.manual_seed(2)
+    x = [torch.randn(rows, 4, dtype=torch.float64) for _ in range(2)]
+    weight = torch.eye(4, dtype=torch.float64).requires_grad_()
+    share = world.share(rows)
+    loss = OBJECTIVE_CASES[case]([v[share] @ weight for v in x], torch.arange(rows)[share], world)
+    loss.backward()
+    return float(world.all_reduce(loss.detach())) / world.size, world.all_reduce(weight.grad) / world.size
+
+
+def work(folder, reference):
+    world = distributed.world()
+    found = {"size": world.size, "differences": {}}
+    for case in OBJECTIVE_CASES:
+        loss, grad = objective_step(case, world)
+        want, want_grad = reference["objectives"][case]
+        found["differences"][case] = max(abs(loss - want), float((grad - want_grad).abs().max()))
+    for name in METHODS:
+        loss, grads, state = one_step(name, world, wrap=True)
+        want, want_grads, want_state = reference["methods"][name]
+        d = [abs(loss - want)] + [float((grads[n] - g).abs().max()) for n, g in want_grads.items()]
+        d += [float((state[n].double() - v.double()).abs().max()) for n, v in want_state.items()]
+        found["differences"][name] = max(d)
+    Path(folder, f"{world.rank}.json").write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_many_processes_equal_one(processes, tmp_path):
+    reference = {
+        "objectives": {c: objective_step(c, World()) for c in OBJECTIVE_CASES},
+        "methods": {m: one_step(m, World()) for m in METHODS},
+    }
+    distributed.launch(work, (str(tmp_path), reference), processes)
+    for rank in range(processes):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found["size"] == processes
+        for case, difference in found["differences"].items():
+            assert difference < 1e-9, (rank, case)
+
+
+def fail():
+    if distributed.world().rank == 1:
+        raise DataError("a row is bad.", where="x.csv:3")
+    distributed.world().barrier()
+
+
+def test_a_failing_process_is_one_sentence_and_leaves_no_orphans():
+    with pytest.raises(DataError, match="a row is bad"):
+        distributed.launch(fail, (), 2)
+    assert "WORLD_SIZE" not in os.environ
+
+
+def test_training_with_two_processes(digits, tiny, tmp_path):
+    import numpy as np
+
+    from nearfar import api
+
+    given = tiny | {"epochs": 1, "method": "byol", "predictor": {"hidden": 16, "out": 16}}
+    one = api.train(digits, out=tmp_path / "one", **given)
+    two = api.train(digits, out=tmp_path / "two", processes=2, **given)
+    losses = [[m["loss"] for m in t.metrics] for t in (one, two)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    a, b = (t.model.encode(digits["test"][0][:50]) for t in (one, two))
+    np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_sharded_parameters(digits, tiny, tmp_path):
+    import numpy as np
+
+    from nearfar import api
+
+    given = tiny | {"epochs": 1, "method": "simclr"}
+    one = api.train(digits, out=tmp_path / "one", **given)
+    two = api.train(digits, out=tmp_path / "two", processes=2, wrap="shard", **given)
+    np.testing.assert_allclose(one.metrics[-1]["loss"], two.metrics[-1]["loss"], rtol=1e-3)
+    a, b = (t.model.encode(digits["test"][0][:50]) for t in (one, two))
+    np.testing.assert_allclose(a, b, atol=5e-3)
+
+
+def test_shares_are_contiguous_and_complete():
+    world = World()
+    world.size = 3
+    parts = []
+    for rank in range(3):
+        world.rank = rank
+        parts += list(range(11))[world.share(11)]
+    assert parts == list(range(11))

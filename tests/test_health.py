@@ -1,0 +1,69 @@
+"""Collapse is told: by every method when it is made to collapse, and not by healthy runs."""
+
+import warnings
+
+import pytest
+import torch
+
+from nearfar import api, health
+from nearfar.errors import CollapseWarning
+from nearfar.registry import METHODS
+
+CONTRASTIVE = [m for m in METHODS if METHODS.get(m).RECORD.projector]
+
+
+def told(data, **knobs):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CollapseWarning)
+        trained = api.train(data, **knobs)
+    return [str(w.message) for w in caught if issubclass(w.category, CollapseWarning)], trained
+
+
+def given(name, tiny, **more):
+    r = METHODS.get(name).RECORD
+    changes = {"predictor": {"hidden": 32, "out": 16}} if r.predictor else {}
+    changes |= {"parts": {"memory": {"size": 96}}} if "memory" in r.parts else {}
+    return tiny | changes | {"method": name, "epochs": 12, "log_every": 2, "bn_groups": 1, "shuffle": False} | more
+
+
+@pytest.mark.parametrize("name", CONTRASTIVE)
+def test_healthy_runs_are_left_alone(name, digits, tiny):
+    found, _ = told(digits, **given(name, tiny, lr=0.002))
+    assert found == []
+
+
+@pytest.mark.parametrize("name", CONTRASTIVE)
+def test_collapse_on_purpose(name, digits, tiny):
+    """The safeguard taken out where there is one, else a rate that wrecks the network."""
+    if name == "byol":
+        knobs = given(name, tiny, predictor=None, twin={"momentum": 0.5, "final": 0.5}, lr=0.02, epochs=40)
+        knobs["projector"] = {"hidden": 32, "out": 16, "norm": False}
+    else:
+        knobs = given(name, tiny, lr=30.0)
+        knobs["projector"] = {"hidden": 32, "out": 16, "norm": False}
+    found, trained = told(digits, **knobs)
+    assert found, [(m["step"], m["loss"], m["rank"], m["cosine"]) for m in trained.metrics[::6]]
+    assert any(knob in found[0] for knob in ("predictor", "--lr", "temperature"))
+
+
+def test_effective_rank_alignment_uniformity():
+    torch.manual_seed(0)
+    x = torch.randn(600, 10)
+    assert float(health.effective_rank(x)) > 9.5
+    assert float(health.effective_rank(x[:, :1] @ torch.randn(1, 10))) == pytest.approx(1, abs=0.02)
+    assert float(health.effective_rank(torch.ones(20, 4))) == pytest.approx(1, abs=0.02)
+    assert float(health.alignment(x, x)) == pytest.approx(0, abs=1e-6)
+    assert float(health.alignment(x, -x)) == pytest.approx(4, abs=1e-4)
+    assert float(health.uniformity(torch.ones(20, 4))) == pytest.approx(0, abs=1e-5)
+    assert float(health.uniformity(x)) < -3
+    assert float(health.mean_cosine(torch.ones(20, 4))) == pytest.approx(1, abs=1e-5)
+
+
+def test_each_warning_is_told_once_and_survives_a_stop():
+    monitor = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
+    row = {"loss": 1.0, "cosine": 0.9999, "rank": 9.0, "room": 16}
+    assert len(monitor.update(50, 100, row)) == 1
+    assert monitor.update(52, 100, row) == []
+    other = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
+    other.restore(monitor.state())
+    assert other.update(54, 100, row) == []
