@@ -35,7 +35,7 @@ def write(
         "\n## Figures\n",
         f"```text\n{table}\n```" if table else "Not measured yet: `nearfar eval`.",
         "\n## Use\n",
-        f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode({example})  # unit vectors\n```',
+        f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode({example})  # unit\n```',
         "\n## Limits\n",
         "It was measured on the data named above and on nothing else. Nearness means what the views of its training "
         "left unchanged; it need not be what a person means by it.\n",
