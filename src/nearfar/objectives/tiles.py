@@ -7,13 +7,14 @@ shift keeps the exponentials in range while 2/τ ≤ 80; otherwise every row car
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
-TILE = 1024
+TILE = 512  # rows and columns of a tile: 1 MiB in float32, which stays in a CPU core's cache
 SAFE = 80.0  # exp(−80) is still a normal float32
 
 
@@ -66,12 +67,18 @@ class Exclusion:
         return mask
 
 
-def logsumexp_self(z: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
-    """log Σ_{j ≠ i} exp(scale · z_i·z_j) for unit rows z (M, D); shape (M,)."""
+def logsumexp_self(
+    z: torch.Tensor, scale: float | torch.Tensor, exclusion: Exclusion | None = None
+) -> torch.Tensor:
+    """log Σ_{j ≠ i} exp(scale · z_i·z_j) for unit rows z (M, D); −inf where a row sees none; shape (M,).
+
+    What `exclusion` leaves out must be symmetric, as groups are. A row never sees itself.
+    """
+    exclusion = exclusion or Exclusion()
     if float(torch.as_tensor(scale).detach()) * 2 > SAFE:
         own = torch.arange(len(z), device=z.device)
-        return logsumexp_cross(z, z, scale, Exclusion(own=own))
-    return _Self.apply(z, _as_tensor(scale, z))
+        return logsumexp_cross(z, z, scale, replace(exclusion, own=own))
+    return _Self.apply(z, _as_tensor(scale, z), exclusion)
 
 
 def logsumexp_cross(
@@ -81,57 +88,67 @@ def logsumexp_cross(
     return _Cross.apply(rows, columns, _as_tensor(scale, rows), exclusion or Exclusion())
 
 
+def recomputed(function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
+    """`function` of the tensors; what it makes on the way is not kept, but made again in the backward pass."""
+    return _Recomputed.apply(function, *tensors)
+
+
 def _as_tensor(scale: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return scale.to(like.dtype) if isinstance(scale, torch.Tensor) else like.new_tensor(scale)
 
 
-def _slices(length: int) -> Iterator[slice]:
-    for start in range(0, length, TILE):
-        yield slice(start, min(start + TILE, length))
+def slices(x: torch.Tensor) -> Iterator[slice]:
+    """The rows of `x`, a tile's worth at a time; larger tiles on a GPU, where every launch costs."""
+    size = TILE if x.device.type == "cpu" else 8 * TILE
+    for start in range(0, len(x), size):
+        yield slice(start, min(start + size, len(x)))
+
+
+def triangle(x: torch.Tensor) -> Iterator[tuple[slice, slice]]:
+    """The tiles on and above the diagonal of rows against themselves."""
+    return ((a, b) for a in slices(x) for b in slices(x) if b.start >= a.start)
 
 
 class _Self(torch.autograd.Function):
     """Rows against themselves, upper triangle, constant shift."""
 
     @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, z: torch.Tensor, scale: torch.Tensor, exclusion: Exclusion) -> torch.Tensor:
         s, total = scale.item(), torch.zeros(len(z), dtype=z.dtype, device=z.device)
-        for a in _slices(len(z)):
-            for b in _slices(len(z)):
-                if b.start < a.start:
-                    continue
-                e = _exponentials(z[a], z[b], s, diagonal=a == b)
-                total[a] += e.sum(1)
-                if a != b:
-                    total[b] += e.sum(0)
+        for a, b in triangle(z):
+            e = _exponentials(z, a, b, s, exclusion)
+            total[a] += e.sum(1)
+            if a != b:
+                total[b] += e.sum(0)
         lse = total.log() + s
+        ctx.exclusion = exclusion
         ctx.save_for_backward(z, scale, lse)
         return lse
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         z, scale, lse = ctx.saved_tensors
         s = scale.item()
         weight = gradient * torch.exp(s - lse)  # per row: upstream gradient / sum of shifted exponentials
         weight = torch.where(torch.isfinite(weight), weight, 0.0)
         dz, dscale = torch.zeros_like(z), torch.zeros_like(scale)
-        for a in _slices(len(z)):
-            for b in _slices(len(z)):
-                if b.start < a.start:
-                    continue
-                w = _exponentials(z[a], z[b], s, diagonal=a == b).mul_(weight[a, None] + weight[None, b])
-                if ctx.needs_input_grad[1]:
-                    share = 0.5 if a == b else 1.0  # a diagonal tile holds every pair twice
-                    dscale += share * (w * (z[a] @ z[b].T)).sum()
-                dz[a].addmm_(w, z[b], alpha=s)
-                if a != b:
-                    dz[b].addmm_(w.T, z[a], alpha=s)
-        return dz, dscale if ctx.needs_input_grad[1] else None
+        for a, b in triangle(z):
+            w = _exponentials(z, a, b, s, ctx.exclusion).mul_(weight[a, None] + weight[None, b])
+            if ctx.needs_input_grad[1]:
+                share = 0.5 if a == b else 1.0  # a diagonal tile holds every pair twice
+                dscale += share * (w * (z[a] @ z[b].T)).sum()
+            dz[a].addmm_(w, z[b], alpha=s)
+            if a != b:
+                dz[b].addmm_(w.T, z[a], alpha=s)
+        return dz, dscale if ctx.needs_input_grad[1] else None, None
 
 
-def _exponentials(a: torch.Tensor, b: torch.Tensor, scale: float, *, diagonal: bool) -> torch.Tensor:
-    e = (a @ b.T).sub_(1).mul_(scale).exp_()
-    return e.fill_diagonal_(0) if diagonal else e
+def _exponentials(z: torch.Tensor, a: slice, b: slice, scale: float, exclusion: Exclusion) -> torch.Tensor:
+    e = (z[a] @ z[b].T).sub_(1).mul_(scale).exp_()
+    if (mask := exclusion.mask(a, b)) is not None:
+        e.masked_fill_(mask, 0)
+    return e.fill_diagonal_(0) if a == b else e
 
 
 class _Cross(torch.autograd.Function):
@@ -142,10 +159,10 @@ class _Cross(torch.autograd.Function):
         ctx: Any, rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, exclusion: Exclusion
     ) -> torch.Tensor:
         lse = torch.empty(len(rows), dtype=rows.dtype, device=rows.device)
-        for a in _slices(len(rows)):
+        for a in slices(rows):
             peak = torch.full((a.stop - a.start,), -torch.inf, dtype=rows.dtype, device=rows.device)
             total = torch.zeros_like(peak)
-            for b in _slices(len(columns)):
+            for b in slices(columns):
                 x = _logits(rows, columns, scale, exclusion, a, b)
                 higher = torch.maximum(peak, x.amax(1))
                 anchor = torch.where(torch.isfinite(higher), higher, 0.0)
@@ -157,6 +174,7 @@ class _Cross(torch.autograd.Function):
         return lse
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, columns, scale, lse = ctx.saved_tensors
         wants_rows, wants_columns, wants_scale, _ = ctx.needs_input_grad
@@ -165,8 +183,8 @@ class _Cross(torch.autograd.Function):
         dscale = torch.zeros_like(scale) if wants_scale else None
         anchor = torch.where(torch.isfinite(lse), lse, 0.0)
         gradient = torch.where(torch.isfinite(lse), gradient, 0.0)
-        for a in _slices(len(rows)):
-            for b in _slices(len(columns)):
+        for a in slices(rows):
+            for b in slices(columns):
                 x = _logits(rows, columns, scale, ctx.exclusion, a, b)
                 w = (x - anchor[a, None]).exp_().mul_(gradient[a, None])
                 if wants_scale:
@@ -185,3 +203,23 @@ def _logits(
     x = (rows[a] @ columns[b].T).mul_(scale)
     mask = exclusion.mask(a, b)
     return x if mask is None else x.masked_fill_(mask, -torch.inf)
+
+
+class _Recomputed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
+        ctx.function = function
+        ctx.save_for_backward(*tensors)
+        return function(*tensors)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        wanted = ctx.needs_input_grad[1:]
+        with torch.enable_grad():
+            inputs = [t.detach().requires_grad_(w) for t, w in zip(ctx.saved_tensors, wanted, strict=True)]
+            result = ctx.function(*inputs)
+        found = iter(
+            torch.autograd.grad(result, [t for t in inputs if t.requires_grad], gradient, allow_unused=True)
+        )
+        return None, *(next(found) if w else None for w in wanted)
