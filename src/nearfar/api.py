@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nearfar.plan import Plan
     from nearfar.run import Run
 
+SHORT = 50  # steps; shorter trainings are over before their time is told
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -111,7 +113,7 @@ class _Job:
 def _work(job: _Job, console: Console | bool) -> Trained:
     """Train in this process, alone or as one of many."""
     from nearfar import distributed
-    from nearfar.console import QUIET, Console
+    from nearfar.console import QUIET, Console, clock
     from nearfar.embedder import Embedder
     from nearfar.plan import prepare
     from nearfar.run import Run
@@ -134,13 +136,15 @@ def _work(job: _Job, console: Console | bool) -> Trained:
             trainer.load()
         elif run is not None and world.is_main:
             _record(run, plan, job.command)
+        if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
+            console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place = {"name": run.name, "path": run.path} if run else {}
         model = Embedder.of(trainer.learner, plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             model.save(run.model_file)
             _describe(run, model, plan, console)
-        return Trained(model, plan, run.path if run else None, run.metrics() if run else [])
+        return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
     finally:
         if run is not None:
             run.release()

@@ -97,7 +97,7 @@ class TrainConfig:
     log_every: int = knob(10, "steps between two lines of metrics", low=1)
     monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0)
     stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m")
-    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard")
+    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard", flag=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar import distributed, health, optim
+from nearfar import distributed, health, metrics, optim
 from nearfar.config import seconds
 from nearfar.data.sampler import Sampler
 from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, CollapseWarning, Stopped, TrainingError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nearfar.console import Console
     from nearfar.run import Run
 
+TRIALS = 3  # steps that the time is estimated from
 ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a quarter) of its memory
 
 
@@ -60,6 +62,9 @@ class Trainer:
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
         self.learner = distributed.channels_last(make_learner(plan, self.world).to(self.device))
+        if config.train.compile:
+            for branch in self.learner.branches.values():
+                branch.encoder.compile()
         if self.world.size > 1 and plan.record.bn_groups == 1 and not config.train.chunk:
             distributed.synchronise_batch_norm(self.learner)
         self.model = distributed.wrap(self.learner, self.device, config.train.wrap)
@@ -77,6 +82,8 @@ class Trainer:
         )
         self.position = Position()
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
+        self.metrics: list[dict[str, Any]] = []  # lines of this sitting
+        self.sinks = metrics.sinks(config.train.log, run) if self.world.is_main else []
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -127,6 +134,21 @@ class Trainer:
         self.position.step += 1
         self.learner.after_step(embeddings, self.position.step / total)
         return loss.detach(), embeddings, {"lr": rate, **numbers}
+
+    def expected_seconds(self) -> float:
+        """How long the steps that are left should take, from a few that are thrown away."""
+        left = self.plan.steps - self.position.step
+        rows = self.sampler.batch(0, 0)
+        scratch, best = copy.deepcopy(self.learner), math.inf
+        for _ in range(min(TRIALS, left)):
+            began = time.perf_counter()
+            batch = self.viewer.batch(rows, 0, 0)
+            with distributed.autocast(self.device, self.config.train.precision):
+                loss, _, _ = scratch(batch)
+            loss.backward()
+            float(loss)
+            best = min(best, time.perf_counter() - began)
+        return best * left if left else 0.0
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -210,8 +232,11 @@ class Trainer:
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
             self.console.warn(sentence)
             warnings.warn(sentence, CollapseWarning, stacklevel=2)
+        self.metrics.append(row)
         if self.run is not None and self.world.is_main:
             self.run.append_metrics(row)
+        for sink in self.sinks:
+            sink.write(row)
         return {k: row[k] for k in ("loss", "rank", "knn") if row.get(k) is not None}
 
     def _watch(self) -> dict[str, float]:

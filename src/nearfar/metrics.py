@@ -1,0 +1,56 @@
+"""Further places for the lines of metrics, besides ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nearfar.errors import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from nearfar.run import Run
+
+
+class Sink(Protocol):
+    """Takes one line of metrics at a time."""
+
+    def write(self, row: dict[str, Any]) -> None: ...
+
+
+class TensorBoard:
+    """Event files in ``RUN/tensorboard``, one curve a number."""
+
+    def __init__(self, run: Run) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as e:
+            raise ConfigError(
+                "TensorBoard is not installed.", where="train.log", hint='Say pip install "nearfar[log]".'
+            ) from e
+        self.writer = SummaryWriter(str(run.path / "tensorboard"))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """One point on each curve."""
+        for name, value in row.items():
+            if name != "step" and isinstance(value, int | float):
+                self.writer.add_scalar(name, value, row["step"])
+        self.writer.flush()
+
+
+SINKS = {"tensorboard": TensorBoard}
+
+
+def sinks(names: Sequence[str], run: Run | None) -> list[Sink]:
+    """The sinks of those names.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name, its library is missing, or there is no run folder to write to.
+    """
+    for name in names:
+        if name not in SINKS:
+            raise UnknownName("place for metrics", name, SINKS)
+    if names and run is None:
+        raise ConfigError("metrics need a run folder.", where="train.log", hint="Say --out RUN.")
+    return [SINKS[name](run) for name in names]
