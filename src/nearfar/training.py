@@ -146,7 +146,7 @@ class Trainer:
             with distributed.autocast(self.device, self.config.train.precision):
                 loss, _, _ = scratch(batch)
             loss.backward()
-            float(loss)
+            float(loss.detach())
             best = min(best, time.perf_counter() - began)
         return best * left if left else 0.0
 
