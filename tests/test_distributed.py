@@ -64,7 +64,9 @@ def one_step(name, world, wrap=False):
                 p -= 0.1 * p.grad
     learner.after_step(embeddings, 0.1)
     total = world.all_reduce(loss.detach()) / world.size
-    kept = {n: b for n, b in learner.state_dict().items() if learner.record.bn_groups == 1 or "running" not in n}
+    # statistics of groups are averaged when saved, and each process counts its own groups
+    own = ("running_mean", "running_var", "num_batches_tracked") if learner.record.bn_groups > 1 else ()
+    kept = {n: b for n, b in learner.state_dict().items() if not n.endswith(own or "\0")}
     return float(total), grads, kept
 
 

@@ -135,12 +135,13 @@ def _work(job: _Job, console: Console | bool) -> Trained:
         if job.resume:
             trainer.load()
         elif run is not None and world.is_main:
+            run.clear()  # only now: whatever could be wrong with the request has been found out
             _record(run, plan, job.command)
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place = {"name": run.name, "path": run.path} if run else {}
-        model = Embedder.of(trainer.learner, plan.config, plan.columns, **place)
+        model = Embedder.of(trainer.whole(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             model.save(run.model_file)
             _describe(run, model, plan, console)

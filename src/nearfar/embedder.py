@@ -245,6 +245,9 @@ def copy_weights(path: str | Path, learner: Learner) -> None:
 
     run = Run.open(path)
     weights, _ = files.load_tensors(run.model_file)
+    theirs, mine = list(run.config["columns"]), list(learner.branches)
+    if len(theirs) == len(mine) == 1:  # one column each: whatever it is called
+        weights = {k.replace(theirs[0], mine[0], 1): v for k, v in weights.items()}
     own = learner.branches.state_dict()
     for name, tensor in own.items():
         fits = name in weights and weights[name].shape == tensor.shape

@@ -163,8 +163,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
             f"is damaged or no safetensors file ({e}).", where=str(path),
             hint="nearfar reads no pickled weights: they can run code.",
         ) from e  # fmt: skip
-    if "checksum" in metadata and metadata["checksum"] != _checksum(tensors):
-        raise RunError("is damaged: its content is not what was written.", where=str(path))
+    if metadata.get("checksum") != _checksum(tensors):
+        raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
     return tensors, metadata
 
 
@@ -173,7 +173,7 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
-        digest.update(name.encode())
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -13,15 +13,21 @@ from nearfar.registry import OBJECTIVES
 SAMPLE = 512  # rows that the figures are computed from
 ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
 FLAT = 0.02  # effective rank below this share of the dimensions (or 1.5) is a collapse
+DUST = 1e-6  # of the mean: spread below it is rounding
 STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing
 
 
 def effective_rank(x: torch.Tensor) -> torch.Tensor:
     """exp of the entropy of the normalised singular values (Roy and Vetterli 2007) of centred rows (N, D)."""
-    x = x.float() - x.float().mean(0)
+    mean = x.float().mean(0)
+    x = x.float() - mean
+    spread = x.abs().amax()
+    if not spread > DUST * mean.abs().amax():  # one point; rounding is no spread, and eigenvalues of it do not converge
+        return torch.ones((), device=x.device)
+    x = x / spread
     p = torch.linalg.eigvalsh(x.T @ x if x.shape[1] <= x.shape[0] else x @ x.T).clamp(min=0).sqrt()
-    p = p / p.sum().clamp(min=1e-12)
-    return torch.exp(-(p * (p + 1e-12).log()).sum()) if float(p.sum()) > 0 else torch.ones(())
+    p = p / p.sum()
+    return torch.exp(-(p * (p + 1e-12).log()).sum())
 
 
 def alignment(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

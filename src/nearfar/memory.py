@@ -42,7 +42,7 @@ class Queue(nn.Module):
         size = len(self.keys)
         keys, groups = keys[-size:], groups[-size:]
         places = (self.position + torch.arange(len(keys), device=keys.device)) % size
-        self.keys[places] = nn.functional.normalize(keys.float(), dim=1)
+        self.keys[places] = nn.functional.normalize(keys.to(self.keys.dtype), dim=1)
         self.groups[places] = groups
         self.position.copy_((self.position + len(keys)) % size)
 

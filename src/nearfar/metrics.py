@@ -20,13 +20,19 @@ class Sink(Protocol):
 class TensorBoard:
     """Event files in ``RUN/tensorboard``, one curve a number."""
 
-    def __init__(self, run: Run) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as e:
+    @staticmethod
+    def check() -> None:
+        """Raises `ConfigError` if the library is missing."""
+        import importlib.util
+
+        if importlib.util.find_spec("tensorboard") is None:
             raise ConfigError(
                 "TensorBoard is not installed.", where="train.log", hint='Say pip install "nearfar[log]".'
-            ) from e
+            )
+
+    def __init__(self, run: Run) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
         self.writer = SummaryWriter(str(run.path / "tensorboard"))
 
     def write(self, row: dict[str, Any]) -> None:
@@ -40,17 +46,22 @@ class TensorBoard:
 SINKS = {"tensorboard": TensorBoard}
 
 
-def sinks(names: Sequence[str], run: Run | None) -> list[Sink]:
-    """The sinks of those names.
+def check(names: Sequence[str], run: Run | None) -> None:
+    """See whether there are such sinks, before anything is begun.
 
     Raises
     ------
-    ConfigError
+    UnknownName, ConfigError
         There is none of that name, its library is missing, or there is no run folder to write to.
     """
     for name in names:
         if name not in SINKS:
             raise UnknownName("place for metrics", name, SINKS)
+        SINKS[name].check()
     if names and run is None:
         raise ConfigError("metrics need a run folder.", where="train.log", hint="Say --out RUN.")
+
+
+def sinks(names: Sequence[str], run: Run | None) -> list[Sink]:
+    """The sinks of those names, open."""
     return [SINKS[name](run) for name in names]

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -66,8 +67,6 @@ class Run:
             raise RunError("has no checkpoint to go on from.", where=str(path), hint="Leave --resume away.")
         run.path.mkdir(parents=True, exist_ok=True)
         run.lock()
-        if occupied and overwrite and not resume:
-            run.clear()
         return run
 
     @classmethod
@@ -107,6 +106,8 @@ class Run:
             self._lock.release()
             (self.path / ".lock").unlink(missing_ok=True)
             self._lock = None
+            with contextlib.suppress(OSError):
+                self.path.rmdir()  # only where nothing came to be written
 
     def clear(self) -> None:
         """Remove what an earlier training left; other files stay."""

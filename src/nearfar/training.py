@@ -61,7 +61,9 @@ class Trainer:
         self.world = distributed.world()
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
-        self.learner = distributed.channels_last(make_learner(plan, self.world).to(self.device))
+        self.learner = make_learner(plan, self.world).to(self.device)
+        if config.train.wrap != "shard":  # shards must be contiguous
+            distributed.channels_last(self.learner)
         if config.train.compile:
             for branch in self.learner.branches.values():
                 branch.encoder.compile()
@@ -83,7 +85,8 @@ class Trainer:
         self.position = Position()
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
-        self.sinks = metrics.sinks(config.train.log, run) if self.world.is_main else []
+        metrics.check(config.train.log, run)
+        self.sinks: list[metrics.Sink] = []
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,14 @@ class Trainer:
             self.position.monitor = self.monitor.state()
             state = {"step": self.position.step, "seconds": self.position.seconds, "monitor": self.position.monitor}
             self.run.save_checkpoint(tensors, state)
+
+    def whole(self) -> Learner:
+        """The learner with whole tensors, also where its parameters are shared out (all processes take part)."""
+        if self.config.train.wrap != "shard" or self.world.size == 1:
+            return self.learner
+        whole = make_learner(self.plan, self.world)
+        distributed.load_state(whole, distributed.full_state(self.model))
+        return whole
 
     def load(self) -> None:
         """Go back to the last checkpoint of the run."""
@@ -165,6 +176,7 @@ class Trainer:
         total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
         ticker = _Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
         losses: list[torch.Tensor] = []
+        self.sinks = metrics.sinks(self.config.train.log, self.run) if self.world.is_main else []
         self.learner.train()
         with _stop_signals() as stopped, self.console.progress("training", total, "steps") as progress:
             progress.advance(self.position.step)

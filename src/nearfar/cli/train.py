@@ -67,6 +67,8 @@ def command(
         config = config.set("data.source", str(data))
     if dry_run:
         plan = api.plan(config, console=to)
+        for note in plan.notes:
+            to.say(note)
         to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), "notes": list(plan.notes)})
         return
     out = out or str(Path("runs") / (Path(data).stem if data else "run"))

@@ -147,8 +147,10 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
     if data is None:
         data = model.source()
         reading = {**model.reading(), **reading}
+    if limit is not None:
+        reading["limit"] = limit
     spec = next(iter(model.columns.values()))
-    return model.read(data, max_bad=0.05, limit=limit, console=console, **reading) if spec else None
+    return model.read(data, max_bad=0.05, console=console, **reading) if spec else None
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:

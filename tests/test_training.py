@@ -1,0 +1,55 @@
+"""What the loop offers besides learning: a start from another run, further places for metrics, time, compile."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from nearfar import api
+from nearfar.console import Console
+from nearfar.errors import ConfigError, RunError, UnknownName
+
+
+def test_init_from_starts_where_another_run_ended(digits, tiny, tmp_path):
+    first = api.train(digits, out=tmp_path / "first", **tiny)
+    images = digits["test"][0][:20]
+    again = api.train(digits, init_from=str(tmp_path / "first"), **tiny | {"epochs": 0, "seed": 5, "method": "supcon"})
+    np.testing.assert_array_equal(first.encode(images), again.encode(images))
+    fresh = api.train(digits, **tiny | {"epochs": 0, "seed": 5, "method": "supcon"})
+    assert np.abs(first.encode(images) - fresh.encode(images)).max() > 0.01
+    with pytest.raises(RunError, match="encoder"):
+        api.train(digits, init_from=str(tmp_path / "first"), **tiny | {"encoder_options": {"widths": [8, 24]}})
+
+
+def test_metrics_go_to_tensorboard_too(digits, tiny, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained = api.train(digits, out=tmp_path / "run", log=("tensorboard",), **tiny)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    points = [(e.step, round(e.value, 4)) for e in events.Scalars("loss")]
+    assert points == [(m["step"], round(m["loss"], 4)) for m in trained.metrics]
+
+
+def test_places_for_metrics_are_checked(digits, tiny, tmp_path):
+    with pytest.raises(UnknownName, match="tensorboard"):
+        api.train(digits, out=tmp_path / "run", log=("tensorbord",), **tiny)
+    with pytest.raises(ConfigError, match="--out"):
+        api.train(digits, log=("tensorboard",), **tiny)
+
+
+def test_time_is_told_before_training(digits, tiny, monkeypatch):
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    trained = api.train(digits, console=Console(), **tiny | {"epochs": 10})
+    assert "Time: about" in said.getvalue()
+    silent = api.train(digits, **tiny | {"epochs": 10})
+    images = digits["test"][0][:20]
+    np.testing.assert_array_equal(trained.encode(images), silent.encode(images))
+
+
+def test_metrics_without_a_run_folder(digits, tiny):
+    trained = api.train(digits, **tiny)
+    assert trained.path is None
+    assert trained.metrics[-1]["step"] == trained.plan.steps
