@@ -122,7 +122,9 @@ def digits() -> str:
     for name, values in d["accuracy"].items():
         body.append([name, *(f"{values[c]['mean']:.3f}" for c in counts)])
     body.append(["asked", *(f"{d['asked'][c]:.3f}" for c in counts)])
-    over = [["trained − raw pixels, 95 %", *(f"[{d['above_raw'][c][0]:+.3f}, {d['above_raw'][c][1]:+.3f}]" for c in counts)]]
+    over = [
+        ["trained − raw pixels, 95 %", *(f"[{d['above_raw'][c][0]:+.3f}, {d['above_raw'][c][1]:+.3f}]" for c in counts)]
+    ]
     tried = [[json.dumps(t["knobs"]), *(f"{t['accuracy'][c]:.3f}" for c in counts), f"{t['seconds']:.0f}"]
              for t in d["tried"]]  # fmt: skip
     return f"""# The demonstration: handwritten digits, no labels used in training

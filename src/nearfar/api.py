@@ -171,7 +171,7 @@ def _describe(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     _report(run, shown, plan.table, None)
 
 
-def keep(model: Embedder, evaluation: Evaluation, *, console: Console | None = None) -> Path:
+def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", console: Console | None = None) -> Path:
     """Put a measurement into the run's folder: ``evaluation.json``, the report, the card. Returns the report's path."""
     from nearfar.report import card, collect
     from nearfar.run import Run
@@ -179,7 +179,7 @@ def keep(model: Embedder, evaluation: Evaluation, *, console: Console | None = N
     run = Run.open(model.path)
     evaluation.save(run.path / "evaluation.json")
     table, rows = evaluation.table_of_rows, evaluation.rows
-    shown = collect.collect(model, table, rows.train, rows.test)
+    shown = collect.collect(model, table, rows.train, rows.test, kind=layout)
     card.write(
         run.path / "README.md",
         name=run.name,

@@ -9,8 +9,11 @@ import numpy as np
 
 from nearfar import files
 from nearfar.data.table import Table
+from nearfar.errors import ConfigError
 
 ENDINGS = (".parquet", ".npz", ".npy")
+LAYOUTS = ("pca", "tsne", "umap")
+UMAP_NEIGHBOURS = 15
 
 
 def write(path: Path, table: Table, z: np.ndarray, *, project: str | None = None) -> None:
@@ -50,9 +53,28 @@ def write(path: Path, table: Table, z: np.ndarray, *, project: str | None = None
 
 
 def layout(z: np.ndarray, kind: str = "pca", seed: int = 0) -> np.ndarray:
-    """Two coordinates of each row, float32 (N, 2): principal components, or t-SNE started from them."""
+    """Two coordinates of each row, float32 (N, 2).
+
+    Parameters
+    ----------
+    z : ndarray (N, D)
+    kind : {"pca", "tsne", "umap"}
+        Principal components; t-SNE started from them; UMAP, whose layout differs between machines.
+    seed : int
+
+    Raises
+    ------
+    ConfigError
+        UMAP is asked for and not installed.
+    """
     from sklearn.decomposition import PCA
 
+    if kind == "umap" and len(z) > UMAP_NEIGHBOURS + 1:
+        try:
+            from umap import UMAP
+        except ImportError as e:
+            raise ConfigError("UMAP is not installed.", hint='Say pip install "nearfar[umap]".') from e
+        return UMAP(n_neighbors=UMAP_NEIGHBOURS, metric="cosine", random_state=seed).fit_transform(z).astype(np.float32)
     width = min(50 if kind == "tsne" else 2, *z.shape)
     flat = PCA(width, random_state=seed).fit_transform(np.asarray(z, np.float64))
     flat = np.pad(flat, ((0, 0), (0, max(0, 2 - width))))

@@ -59,3 +59,11 @@ def test_methods_are_named_in_the_readme():
     text = README.read_text().lower().replace(" ", "_")
     for name in METHODS:
         assert name in text or name == "supervised"
+
+
+@pytest.mark.parametrize("name", ["cifar10", "speed", "digits"])
+def test_results_say_what_the_json_says(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import tables
+
+    assert (ROOT / "docs/results" / f"{name}.md").read_text() == tables.PAGES[name]()

@@ -49,3 +49,30 @@ def test_numeric_rows_have_a_report_too(tmp_path):
     trained = api.train((x, (x[:, 0] > 0).astype(int)), out=tmp_path / "run", epochs=1, batch_size=32, threads=1)
     assert "Map" in (tmp_path / "run" / "report.html").read_text()
     assert trained.metrics
+
+
+def test_layouts():
+    from nearfar.vectors import layout
+
+    z = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    z[30:] += 8
+    for kind in ("pca", "tsne"):
+        xy = layout(z, kind)
+        assert xy.shape == (60, 2)
+        assert np.linalg.norm(xy[:30].mean(0) - xy[30:].mean(0)) > xy[:30].std()
+
+
+def test_umap_where_it_is_installed():
+    import importlib.util
+
+    import pytest
+
+    from nearfar.errors import ConfigError
+    from nearfar.vectors import layout
+
+    z = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    if importlib.util.find_spec("umap"):
+        assert layout(z, "umap").shape == (40, 2)
+    else:
+        with pytest.raises(ConfigError, match="nearfar\\[umap\\]"):
+            layout(z, "umap")

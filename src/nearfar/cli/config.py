@@ -11,7 +11,7 @@ from nearfar.config import Config, assemble, knobs
 from nearfar.errors import RunError
 
 
-@click.command()
+@click.command(short_help="Show every knob and where its value came from.")
 @click.argument("run", required=False)
 @click.option("--config", "file", type=click.Path(), help="Knobs from a TOML or JSON file.")
 @click.option("--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Change a knob; repeatable.")

@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Learn digits without labels; nothing to download.")
 @click.option("--out", default="runs/demo", show_default=True, type=click.Path(), help="Run folder; written anew.")
 @click.option("--epochs", type=click.IntRange(0), help="Fewer, to be quicker.")
 @click.option("--seed", default=0, show_default=True, help="Of the training.")

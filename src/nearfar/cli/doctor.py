@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Show what this machine has.")
 @common
 def command(as_json: bool, quiet: bool, debug: bool) -> None:
     """Show what nearfar finds on this machine, for questions and bug reports."""

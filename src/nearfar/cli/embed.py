@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Write vectors as a table.")
 @click.argument("run")
 @click.argument("data")
 @click.option("--out", required=True, type=click.Path(), help="File to write: .parquet, .npz or .npy.")
@@ -15,7 +15,7 @@ from nearfar.cli import common, console
 @click.option("--label", help="Column of the labels, copied beside the vectors.")
 @click.option("--layer", default=None, help="features or projection.  [what the method keeps]")
 @click.option("--no-normalize", is_flag=True, help="Leave the vectors' lengths as they are.")
-@click.option("--project", type=click.Choice(["pca", "tsne"]), help="Add two coordinates for a map.")
+@click.option("--project", type=click.Choice(["pca", "tsne", "umap"]), help="Add two coordinates for a map.")
 @common
 def command(
     run: str, data: str, out: str, column: str | None, label: str | None, layer: str | None, no_normalize: bool,

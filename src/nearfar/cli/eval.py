@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Measure runs, with floors and intervals.")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--on", "data", help="Labelled data.  [what the first run was trained on]")
 @click.option("--label", help="Column of the labels.")
@@ -18,12 +18,16 @@ from nearfar.cli import common, console
 @click.option("--test-split", help="Split to score.")
 @click.option("--limit", type=click.IntRange(2), help="Use only so many rows of every split.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of splits and draws.")
+@click.option(
+    "--map", "layout", type=click.Choice(["tsne", "pca", "umap"]), default="tsne", show_default=True,
+    help="Of the report.",
+)  # fmt: skip
 @click.option("--no-floors", is_flag=True, help="Leave out the raw input and the untrained encoder.")
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None, protocols: tuple[str, ...],
-    layer: str, train_split: str | None, test_split: str | None, limit: int | None, seed: int, no_floors: bool,
-    as_json: bool, quiet: bool, debug: bool,
+    layer: str, train_split: str | None, test_split: str | None, limit: int | None, seed: int, layout: str,
+    no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Measure RUNS side by side: kNN, linear probe and few labels, with floors and intervals.
 
@@ -45,6 +49,6 @@ def command(
     )  # fmt: skip
     to.say("\n" + evaluation.table())
     if len(models) == 1:
-        report = api.keep(models[0], evaluation, console=to)
+        report = api.keep(models[0], evaluation, layout=layout, console=to)
         to.say(f"\nReport: {report}")
     to.result(evaluation.as_dict())

@@ -9,7 +9,7 @@ from nearfar.cli import common, console
 from nearfar.registry import METHODS
 
 
-@click.command()
+@click.command(short_help="List the ways of learning.")
 @click.argument("name", required=False)
 @common
 def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:

@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Find what is near.")
 @click.argument("run")
 @click.argument("queries", nargs=-1, required=True, type=click.Path())
 @click.option("--in", "data", help="Where to search.  [what the run was trained on]")

@@ -28,7 +28,7 @@ def _options(function: Any) -> Any:
     return function
 
 
-@click.command()
+@click.command(short_help="Learn an embedding of pictures or of rows.")
 @click.argument("data", required=False)
 @click.option("--out", type=click.Path(), help="Run folder.  [runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")

@@ -7,7 +7,7 @@ import click
 from nearfar.cli import common, console
 
 
-@click.command()
+@click.command(short_help="Draw rows and their random views.")
 @click.argument("data")
 @click.option("--out", default="views.png", show_default=True, type=click.Path(), help="Picture to write.")
 @click.option("--recipe", help="Recipe of the views.  [what `train` would take]")

@@ -45,9 +45,7 @@ def plan(
         return SplitPlan(train, watched, notes)
     train, watched = _by_hash(table, np.arange(len(table)), holdout)
     if holdout and len(watched):
-        note = (
-            f"Rows: {len(train):,}; {len(watched):,} more set aside by content, not trained on (data.holdout)."
-        )
+        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by content, not trained on (data.holdout)."
     else:
         note = f"Rows: {len(train):,}, all trained on; figures on them are transductive."
     return SplitPlan(train, watched, (note,))

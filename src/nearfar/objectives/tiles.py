@@ -7,7 +7,7 @@ shift keeps the exponentials in range while 2/τ ≤ 80; otherwise every row car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,9 +67,7 @@ class Exclusion:
         return mask
 
 
-def logsumexp_self(
-    z: torch.Tensor, scale: float | torch.Tensor, exclusion: Exclusion | None = None
-) -> torch.Tensor:
+def logsumexp_self(z: torch.Tensor, scale: float | torch.Tensor, exclusion: Exclusion | None = None) -> torch.Tensor:
     """log Σ_{j ≠ i} exp(scale · z_i·z_j) for unit rows z (M, D); −inf where a row sees none; shape (M,).
 
     What `exclusion` leaves out must be symmetric, as groups are. A row never sees itself.
@@ -86,11 +84,6 @@ def logsumexp_cross(
 ) -> torch.Tensor:
     """log Σ_j exp(scale · rows_i·columns_j) over the columns that row i sees; −inf where it sees none; shape (M,)."""
     return _Cross.apply(rows, columns, _as_tensor(scale, rows), exclusion or Exclusion())
-
-
-def recomputed(function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
-    """`function` of the tensors; what it makes on the way is not kept, but made again in the backward pass."""
-    return _Recomputed.apply(function, *tensors)
 
 
 def _as_tensor(scale: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -203,23 +196,3 @@ def _logits(
     x = (rows[a] @ columns[b].T).mul_(scale)
     mask = exclusion.mask(a, b)
     return x if mask is None else x.masked_fill_(mask, -torch.inf)
-
-
-class _Recomputed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
-        ctx.function = function
-        ctx.save_for_backward(*tensors)
-        return function(*tensors)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[1:]
-        with torch.enable_grad():
-            inputs = [t.detach().requires_grad_(w) for t, w in zip(ctx.saved_tensors, wanted, strict=True)]
-            result = ctx.function(*inputs)
-        found = iter(
-            torch.autograd.grad(result, [t for t in inputs if t.requires_grad], gradient, allow_unused=True)
-        )
-        return None, *(next(found) if w else None for w in wanted)

@@ -22,9 +22,9 @@ def write(
     example = '["a.jpg", "b.jpg"]' if pictures else "rows"
     parts = [
         f"# {name}\n",
-        f"An embedding model trained by contrast with [nearfar](https://pypi.org/project/nearfar/) {__version__}.\n",
+        f"An embedding model trained by contrast with nearfar {__version__}.\n",
         "| | |\n|---|---|",
-        f"| method | {method.name}: {method.idea} ({method.paper}) |",
+        f"| method | {method.name}: {method.idea}{f' ({method.paper})' if method.paper else ''} |",
         f"| encoder | {settings['model']['encoder']} |",
         f"| takes | {columns} |",
         f"| trained on | {data['train_rows']:,} rows, fingerprint `{data['fingerprint']}` |",

@@ -45,7 +45,7 @@ def _map(table: Table, column: Column, rows: np.ndarray, xy: np.ndarray, kind: s
     side = int(np.ceil(np.sqrt(len(rows))))
     labels = [-1] * len(rows) if table.labels is None else [int(v) for v in table.labels[rows]]
     return {
-        "kind": {"tsne": "t-SNE", "pca": "principal components"}[kind], "side": side, "thumb": THUMB,
+        "kind": {"tsne": "t-SNE", "pca": "principal components", "umap": "UMAP"}[kind], "side": side, "thumb": THUMB,
         "sprite": _sprite(column, rows, side), "xy": [[round(float(a), 4), round(float(b), 4)] for a, b in place],
         "labels": labels, "names": [str(table.names[r]) for r in rows], "classes": list(table.label_names),
     }  # fmt: skip

@@ -34,7 +34,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     # With labels the views need less: they only have to keep the network from learning rows by heart.
     "light": ((Crop((0.4, 1.0)), Flip(), Jitter(0.3, 0.3, 0.3, 0.05, p=0.5)),),
     # A digit mirrored is another sign, or none.
-    "digits": ((Affine(degrees=20, scale=(0.75, 1.2), shear=15, shift=0.1, fill="zeros"), Erase((0.02, 0.15), p=0.3)),),
+    "digits": ((Affine(degrees=30, scale=(0.6, 1.3), shear=25, shift=0.15, fill="zeros"), Erase((0.02, 0.15), p=0.3)),),
     # Bahri et al. 2021 (2106.15147): the row as it is, and a corrupted copy.
     "vector": ((), (Corrupt(0.6),)),
     "none": ((),),
