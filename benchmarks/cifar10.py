@@ -19,6 +19,7 @@ import torch
 
 from nearfar import __version__, api, files
 from nearfar.console import Console
+from nearfar.run import Run
 
 COMMON = {"epochs": 10, "batch_size": 128, "holdout": 0.0, "lr": 2e-3, "weight_decay": 0.05}
 # Chosen on training rows only (25,000 trained on for three epochs, 5,000 others measured): with labels, weak views and
@@ -45,28 +46,30 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--measure", action="store_true", help="measure the run that is there, without training")
     args = parser.parse_args()
     knobs = (
         COMMON | CASES[args.case] | {"seed": args.seed} | ({"epochs": args.epochs} if args.epochs is not None else {})
     )
     console = Console()
     name = f"{args.case}-seed{args.seed}"
-    began = time.time()
-    trained = api.train(args.data, out=args.runs / f"cifar10-{name}", overwrite=True, console=console, **knobs)
-    wall = time.time() - began
-    evaluation = api.evaluate(trained.model, args.data, with_floors=args.case == "untrained", console=console)
+    run = args.runs / f"cifar10-{name}"
+    if not args.measure:
+        api.train(args.data, out=run, overwrite=True, console=console, **knobs)
+    model, metrics = api.load(run), Run.open(run).metrics()
+    evaluation = api.evaluate(model, args.data, with_floors=args.case == "untrained", console=console)
     print(evaluation.table())
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{name}.json", {
         "command": "python " + " ".join(sys.argv), "case": args.case, "seed": args.seed, "knobs": knobs,
-        "training_seconds": trained.metrics[-1]["seconds"] if trained.metrics else 0.0, "wall_seconds": wall,
-        "parameters": sum(p.numel() for b in trained.model.branches.values() for p in b.encoder.parameters()),
+        "training_seconds": metrics[-1]["seconds"] if metrics else 0.0,
+        "parameters": sum(p.numel() for b in model.branches.values() for p in b.encoder.parameters()),
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-                   f"{trained.plan.config.train.precision}, load average {os.getloadavg()[0]:.1f}",
+                   f"{model.config.train.precision}, load average {os.getloadavg()[0]:.1f}",
         "nearfar": __version__, "evaluation": evaluation.as_dict(),
     })  # fmt: skip
-    api.keep(trained.model, evaluation)
+    api.keep(model, evaluation)
 
 
 if __name__ == "__main__":

@@ -33,10 +33,7 @@ CANDIDATES: list[dict[str, Any]] = [
     {"overrides": WEAK},
     {"overrides": STRONGER},
     {"encoder_options": {"widths": [32, 64, 128]}},
-    {"encoder_options": {"widths": [32, 64, 128, 512]}},
-    {"temperature": 0.2},
-    {"lr": 0.005},
-    {"batch_size": 64},
+    {"batch_size": 128},
 ]
 
 
