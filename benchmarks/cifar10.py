@@ -61,7 +61,7 @@ def main() -> None:
     print(evaluation.table())
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{name}.json", {
-        "command": "python " + " ".join(sys.argv), "case": args.case, "seed": args.seed, "knobs": knobs,
+        "command": "python " + " ".join(a for a in sys.argv if a != "--measure"), "case": args.case, "seed": args.seed, "knobs": knobs,
         "training_seconds": metrics[-1]["seconds"] if metrics else 0.0,
         "parameters": sum(p.numel() for b in model.branches.values() for p in b.encoder.parameters()),
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],

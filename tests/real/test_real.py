@@ -52,3 +52,24 @@ def test_photographs_of_different_shapes(data_folder):
     table = read(data_folder / "clothing_small", limit=40)
     shapes = table.first.geometry
     assert len(np.unique(shapes, axis=0)) > 10
+
+
+def test_the_tutorials_script_put_right(data_folder, tmp_path):
+    """It runs on a thousand rows, its loss falls below the no-learning level, and its probe beats chance."""
+    import re
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    import pyarrow.parquet as pq
+
+    for split, rows in (("train", 1024), ("test", 300)):
+        file = next((data_folder / "cifar10").glob(f"{split}*.parquet"))
+        pq.write_table(pq.read_table(file).slice(0, rows), tmp_path / f"{split}.parquet")
+    script = Path(__file__).parents[2] / "examples" / "cifar10_tutorial.py"
+    assert len(script.read_text().splitlines()) < 80
+    out = subprocess.run([sys.executable, str(script), str(tmp_path), "3"], capture_output=True, text=True, check=True)
+    losses = [float(x) for x in re.findall(r"loss ([\d.]+)", out.stdout)]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0] < 6.3
+    assert float(re.search(r"linear probe ([\d.]+)", out.stdout)[1]) > 0.15

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def render(evaluation: Evaluation) -> str:
-    """Models above, floors below, one column per protocol."""
+    """One line per model and floor and one column per figure, or the other way round if that is narrower."""
     rows: list[tuple[str, dict[str, Any]]] = []
     for result in evaluation.results:
         rows.append((result["run"], result))
@@ -30,14 +30,7 @@ def render(evaluation: Evaluation) -> str:
         cells.append(
             ["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]]
         )
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines = [
-        "  ".join(
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-    lines.insert(1, "─" * len(max(lines, key=len)))
+    lines = min(_lines(cells), _lines([list(row) for row in zip(*cells, strict=True)]), key=_width)
     lines.append("")
     data = evaluation.data
     lines.append(f"{data['test_rows']:,} test rows, {data['train_rows']:,} to fit on; {data['split']}.")
@@ -45,15 +38,29 @@ def render(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def _lines(cells: list[list[str]]) -> list[str]:
+    """Columns under each other, a rule below the first line."""
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in cells
+    ]
+    return [lines[0], "─" * _width(lines), *lines[1:]]
+
+
+def _width(lines: list[str]) -> int:
+    return max(map(len, lines))
+
+
 def _heads(result: dict[str, Any]) -> list[str]:
     heads = []
     if "knn" in result:
         s = result["knn"]["settings"]
-        heads.append(f"kNN (k {s['k']}, cos)")
+        heads.append(f"kNN (k {s['k']}, cosine)")
     if "linear_probe" in result:
         heads.append("linear probe")
-    heads += [f"{n} label{'s' if n != '1' else ''}/class" for n in result.get("few_labels", {})]
-    return [*heads, "eff. rank"]
+    heads += [f"{n} label{'s' if n != '1' else ''} per class" for n in result.get("few_labels", {})]
+    return [*heads, "effective rank"]
 
 
 def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
