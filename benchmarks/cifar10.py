@@ -12,7 +12,6 @@ import argparse
 import os
 import platform
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -59,6 +58,8 @@ def main() -> None:
     model, metrics = api.load(run), Run.open(run).metrics()
     evaluation = api.evaluate(model, args.data, with_floors=args.case == "untrained", console=console)
     print(evaluation.table())
+    found = evaluation.as_dict()
+    found["data"]["source"] = args.data
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{name}.json", {
         "command": "python " + " ".join(a for a in sys.argv if a != "--measure"), "case": args.case, "seed": args.seed, "knobs": knobs,
@@ -67,7 +68,7 @@ def main() -> None:
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
                    f"{model.config.train.precision}, load average {os.getloadavg()[0]:.1f}",
-        "nearfar": __version__, "evaluation": evaluation.as_dict(),
+        "nearfar": __version__, "evaluation": found,
     })  # fmt: skip
     api.keep(model, evaluation)
 

@@ -181,7 +181,9 @@ def test_learns_digits(name, digits, tmp_path):
 
     r = METHODS.get(name).RECORD
     given = {"epochs": 10, "batch_size": 32, "encoder_options": {"widths": [16, 32, 64]}, "holdout": 0.0, "threads": 1}
-    given["overrides"] = {"affine": {"degrees": 15, "scale": [0.8, 1.2], "shear": 10, "shift": 0.1}}  # few steps: weak views
+    given["overrides"] = {
+        "affine": {"degrees": 15, "scale": [0.8, 1.2], "shear": 10, "shift": 0.1}
+    }  # few steps: weak views
     if r.twin:  # a twin that lags for hundreds of steps needs hundreds of steps, without negatives more
         given |= {"twin": {"momentum": 0.95, "final": 1.0}, "epochs": 25 if r.parts else 50}
     if "memory" in r.parts:

@@ -67,3 +67,15 @@ def test_results_say_what_the_json_says(name, monkeypatch):
     import tables
 
     assert (ROOT / "docs/results" / f"{name}.md").read_text() == tables.PAGES[name]()
+
+
+@pytest.mark.parametrize("name", ["simclr", "supcon"])
+def test_expected_figures_are_the_measured_ones(name):
+    import json
+
+    found = json.loads((ROOT / f"docs/results/cifar10/{name}-seed0.json").read_text())
+    r = found["evaluation"]["results"][0]
+    said = METHODS.get(name).RECORD.expected
+    assert f"linear probe {r['linear_probe']['accuracy']:.3f}" in said
+    assert f"kNN {r['knn']['accuracy']:.3f}" in said
+    assert f"{found['training_seconds'] / 60:.0f} minutes" in said

@@ -42,7 +42,9 @@ def _lines(cells: list[list[str]]) -> list[str]:
     """Columns under each other, a rule below the first line."""
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     lines = [
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in cells
     ]
     return [lines[0], "─" * _width(lines), *lines[1:]]
