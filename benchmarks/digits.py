@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     before = files.read_json(args.out) if args.out.exists() else {}
     tried = choose() if args.choose else before.get("tried", [])
     data, per_seed, seconds = demo.digits(), [], []

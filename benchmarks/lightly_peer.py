@@ -18,7 +18,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -57,8 +57,8 @@ def peer_steps(plan, workers: int) -> Iterator[None]:
     optimizer = torch.optim.AdamW(branch.parameters(), lr=1e-3)
     values = plan.table.first.values[plan.train]
     data = Pictures(values, SimCLRTransform(input_size=32, gaussian_blur=0.0))
+    loader = DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=workers)
     while True:
-        loader = DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=False)
         for views in loader:
             optimizer.zero_grad()
             loss = loss_function(branch(views[0])[1], branch(views[1])[1])
@@ -79,11 +79,16 @@ def our_steps(plan) -> Iterator[None]:
         epoch += 1
 
 
-def rate(steps: Iterator[None], count: int) -> float:
+def rate(make: Callable[[], Iterator[None]], count: int) -> float:
+    """Images per second over a block; begun anew each time, so that no worker prefetches during another's block."""
+    steps = make()
+    next(steps)
     began = time.perf_counter()
     for _ in range(count):
         next(steps)
-    return count * BATCH / (time.perf_counter() - began)
+    found = count * BATCH / (time.perf_counter() - began)
+    steps.close()
+    return found
 
 
 def main() -> None:
@@ -101,9 +106,11 @@ def main() -> None:
         )
         return prepare(config, console=QUIET)
 
+    auto, fp32 = plan("auto"), plan("fp32")
     contestants = {
-        "ours, defaults": our_steps(plan("auto")), "ours, fp32": our_steps(plan("fp32")),
-        "lightly, main process": peer_steps(plan("fp32"), 0), f"lightly, {args.workers} workers": peer_steps(plan("fp32"), args.workers),
+        "ours, defaults": lambda: our_steps(auto), "ours, fp32": lambda: our_steps(fp32),
+        "lightly, main process": lambda: peer_steps(fp32, 0),
+        f"lightly, {args.workers} workers": lambda: peer_steps(fp32, args.workers),
     }  # fmt: skip
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for block in range(args.blocks + 1):
