@@ -1,263 +1,312 @@
-"""Every objective of the registry keeps what it declares, and equals a slow, obvious reference in float64."""
+"""Every objective of the registry keeps what it declares, and equals a slow, obvious reference in float64.
 
+A new objective is tested by what it declares (`INFO`) and, beside it here, by one file in ``reference/`` with the
+formula written from the paper and the sets of parameters to try. No list is edited.
+"""
+
+import inspect
 import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar.objectives.cross_entropy import cross_entropy
-from nearfar.objectives.info_nce import info_nce, info_nce_against
-from nearfar.objectives.negative_cosine import negative_cosine
+from nearfar.objectives import tiles
+from nearfar.objectives.info import DATA, TAKES
 from nearfar.objectives.relation import Relation
-from nearfar.objectives.supcon import supcon
 from nearfar.registry import OBJECTIVES
-
-
-def unit(x):
-    return x / x.norm(dim=1, keepdim=True).clamp_min(1e-12)
-
-
-def slow_supcon(views, group, tau, variant="out"):
-    """Khosla et al. 2020, equations 2 and 3, row by row."""
-    z, g = unit(torch.cat(views)), group.repeat(len(views))
-    losses = []
-    for i in range(len(z)):
-        others = [a for a in range(len(z)) if a != i]
-        positives = [p for p in others if g[p] == g[i]]
-        if not positives:
-            continue
-        denominator = torch.logsumexp(torch.stack([z[i] @ z[a] / tau for a in others]), 0)
-        logs = torch.stack([z[i] @ z[p] / tau - denominator for p in positives])
-        losses.append(-logs.mean() if variant == "out" else -(logs.logsumexp(0) - math.log(len(positives))))
-    return torch.stack(losses).mean()
-
-
-def slow_against(q, k, group, memory, memory_groups, tau):
-    """He et al. 2020, equation 1, without memory of the row's own group."""
-    q, k, m = unit(q), unit(k), unit(memory)
-    losses = []
-    for i in range(len(q)):
-        terms = [q[i] @ k[i] / tau] + [q[i] @ m[j] / tau for j in range(len(m)) if memory_groups[j] != group[i]]
-        losses.append(torch.logsumexp(torch.stack(terms), 0) - terms[0])
-    return torch.stack(losses).mean()
-
-
-def slow_cosine(p, t):
-    return torch.stack([2 - 2 * (unit(a) * unit(b)).sum(1) for a, b in zip(p, t, strict=True)]).mean()
-
-
-def case(name, views, group, tau=0.2):
-    """(fast, slow) values of the objective called `name` on the same inputs."""
-    if name == "info_nce":
-        return info_nce(views, Relation(group), temperature=tau)[0], slow_supcon(views, group, tau)
-    if name == "supcon":
-        return supcon(views, Relation(group), temperature=tau)[0], slow_supcon(views, group, tau)
-    if name == "negative_cosine":
-        return negative_cosine(views, views[::-1], relation=Relation(group))[0], slow_cosine(
-            views, [v.detach() for v in views[::-1]]
-        )
-    if name == "cross_entropy":
-        classes = group % views[0].shape[1]
-        rows = [F.log_softmax(v, 1)[torch.arange(len(v)), classes] for v in views]
-        return cross_entropy(views, Relation(classes))[0], -torch.cat(rows).mean()
-    pytest.fail(f"the objective {name} has no reference here: write one")
-
-
-def inputs(n, d, count=2, seed=0, scale=1.0, dtype=torch.float64):
-    g = torch.Generator().manual_seed(seed)
-    return [(scale * torch.randn(n, d, generator=g, dtype=dtype)).requires_grad_() for _ in range(count)]
-
-
-def close(value, reference, tau):
-    slack = max(1, 0.05 / tau)
-    assert abs(float(value) - float(reference)) <= 1e-5 * max(1, abs(float(reference))) * slack
-
-
-@pytest.mark.parametrize("name", [*OBJECTIVES])
-@pytest.mark.parametrize("n", [1, 2, 7])
-def test_equals_the_reference_in_float64(name, n):
-    if name == "cross_entropy" and n == 1:
-        n = 3
-    views = inputs(n, 5)
-    fast, slow = case(name, views, torch.arange(n))
-    assert abs(float(fast.detach() - slow.detach())) < 1e-10
-    for a, b in zip(torch.autograd.grad(fast, views), torch.autograd.grad(slow, views), strict=True):
-        assert torch.allclose(a, b, atol=1e-10)
-
-
-@pytest.mark.parametrize("name", ["info_nce", "supcon"])
-@pytest.mark.parametrize("tau", [0.01, 0.025, 0.07, 0.5, 10.0])
-def test_every_temperature_in_float32(name, tau):
-    group = torch.tensor([0, 1, 2, 2, 3, 4, 4, 5, 6])
-    exact = inputs(9, 6, seed=3, scale=4.0)
-    views = [v.detach().float().requires_grad_() for v in exact]
-    fast, _ = case(name, views, group, tau)
-    _, slow = case(name, exact, group, tau)
-    close(fast.detach(), slow.detach(), tau)
-    got, want = torch.autograd.grad(fast, views), torch.autograd.grad(slow, exact)
-    for a, b in zip(got, want, strict=True):
-        assert (a.double() - b).norm() <= 1e-4 * max(1, 0.05 / tau) * b.norm() + 1e-9
-
-
-def test_smallest_temperature_with_opposite_vectors():
-    a = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    views, exact = [a, -a], [a.double(), -a.double()]
-    loss, _ = info_nce(views, Relation(torch.arange(2)), temperature=0.01)
-    close(loss, slow_supcon(exact, torch.arange(2), 0.01), 0.01)
-    assert math.isfinite(float(loss))
-
-
-@pytest.mark.parametrize("variant", ["out", "in"])
-def test_supcon_with_several_positives(variant):
-    group = torch.tensor([0, 0, 1, 1, 1, 2, 3])
-    views = inputs(7, 4, seed=1)
-    fast, numbers = supcon(views, Relation(group), temperature=0.1, variant=variant)
-    slow = slow_supcon(views, group, 0.1, variant)
-    assert abs(float(fast.detach() - slow.detach())) < 1e-10
-    assert int(numbers["anchors"]) == 14
-    for a, b in zip(torch.autograd.grad(fast, views), torch.autograd.grad(slow, views), strict=True):
-        assert torch.allclose(a, b, atol=1e-10)
-
-
-def test_rows_without_a_positive_are_left_out_and_counted():
-    views = inputs(5, 4, count=1)
-    group = torch.tensor([0, 0, 1, 2, 3])
-    loss, numbers = supcon(views, Relation(group), temperature=0.3)
-    assert int(numbers["anchors"]) == 2
-    assert abs(float(loss.detach() - slow_supcon(views, group, 0.3).detach())) < 1e-10
-    with pytest.raises(ValueError, match="every row is alone"):
-        supcon(views, Relation(torch.arange(5)))
-
-
-def test_ignored_rows_leave_the_denominator():
-    views = inputs(4, 3, seed=2)
-    group, ignore = torch.arange(4), torch.tensor([0, 0, 1, 2])
-    loss, _ = info_nce(views, Relation(group, ignore), temperature=0.2)
-    z, g, ig = unit(torch.cat(views)), group.repeat(2), ignore.repeat(2)
-    want = []
-    for i in range(8):
-        seen = [a for a in range(8) if a != i and (ig[a] != ig[i] or g[a] == g[i])]
-        p = next(a for a in seen if g[a] == g[i])
-        want.append(torch.logsumexp(torch.stack([z[i] @ z[a] / 0.2 for a in seen]), 0) - z[i] @ z[p] / 0.2)
-    assert abs(float(loss.detach() - torch.stack(want).mean().detach())) < 1e-10
-
-
-def test_against_a_memory():
-    q, k = inputs(5, 4, seed=4)
-    memory = inputs(11, 4, count=1, seed=5)[0].detach()
-    group, groups = torch.tensor([0, 1, 2, 3, 3]), torch.tensor([-1, -1, 0, 3, 9, 8, 7, 6, 5, 2, 1])
-    fast, _ = info_nce_against(q, k, Relation(group), memory_keys=memory, memory_groups=groups, temperature=0.07)
-    slow = slow_against(q, k, group, memory, groups, 0.07)
-    assert abs(float(fast.detach() - slow.detach())) < 1e-10
-    for a, b in zip(torch.autograd.grad(fast, (q, k)), torch.autograd.grad(slow, (q, k)), strict=True):
-        assert torch.allclose(a, b, atol=1e-10)
-
-
-def test_gradients_by_finite_differences_and_of_a_learnt_temperature():
-    views, tau = inputs(5, 3), torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    relation = Relation(torch.tensor([0, 1, 1, 2, 3]))
-    assert torch.autograd.gradcheck(lambda a, b, t: supcon([a, b], relation, temperature=t)[0], (*views, tau))
-    cold = torch.tensor(0.012, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a, b, t: supcon([a, b], relation, temperature=t)[0], (*views, cold))
-
-
-@pytest.mark.parametrize("tile", [3, 4, 16])
-def test_tiles_of_any_size_agree(tile, monkeypatch):
-    from nearfar.objectives import tiles
-
-    group = torch.tensor([0, 1, 2, 2, 3, 4, 4, 5, 6])
-    views = inputs(9, 6, seed=3)
-    reference = slow_supcon(views, group, 0.2)
-    monkeypatch.setattr(tiles, "TILE", tile)
-    for tau_case in (0.2,):
-        fast, _ = supcon(views, Relation(group), temperature=tau_case)
-        assert abs(float(fast.detach() - reference.detach())) < 1e-10
-        for a, b in zip(torch.autograd.grad(fast, views), torch.autograd.grad(reference, views), strict=True):
-            assert torch.allclose(a, b, atol=1e-10)
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_input_is_computed_in_float32(dtype):
-    views = [v.detach().to(dtype) for v in inputs(16, 8, seed=7)]
-    loss, _ = info_nce(views, Relation(torch.arange(16)), temperature=0.1)
-    close(loss, slow_supcon([v.double() for v in views], torch.arange(16), 0.1), 0.1)
-    assert loss.dtype == torch.float32
-
-
-def test_equal_and_zero_rows():
-    equal = [torch.ones(6, 4), torch.ones(6, 4)]
-    loss, _ = info_nce(equal, Relation(torch.arange(6)), temperature=0.2)
-    assert float(loss) == pytest.approx(math.log(11), abs=1e-5)  # the no-learning level
-    zero = [torch.zeros(6, 4, requires_grad=True), torch.randn(6, 4)]
-    loss, _ = info_nce(zero, Relation(torch.arange(6)), temperature=0.2)
-    loss.backward()
-    assert torch.isfinite(zero[0].grad).all()
-
-
-@pytest.mark.parametrize("name", [*OBJECTIVES])
-def test_no_learning_level_is_that_of_equal_similarities(name):
-    level = OBJECTIVES.get(name).INFO.no_learning
-    if level is None or name == "cross_entropy":
-        return
-    views = [torch.ones(8, 3), torch.ones(8, 3)]
-    assert float(case(name, views, torch.arange(8))[0]) == pytest.approx(level(8, 2, 0), abs=1e-5)
-
-
-@pytest.mark.parametrize("name", [*OBJECTIVES])
-@settings(max_examples=25, deadline=None)
-@given(n=st.integers(2, 12), d=st.integers(2, 9), seed=st.integers(0, 10**6))
-def test_declared_symmetries(name, n, d, seed):
-    views = [v.detach() for v in inputs(n, d, seed=seed)]
-    group = torch.arange(n) // 2 if name == "supcon" else torch.arange(n)
-    value = float(case(name, views, group)[0])
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    for symmetry in OBJECTIVES.get(name).INFO.symmetries:
-        if symmetry == "rows":
-            other = case(name, [v[order] for v in views], group[order])[0]
-        elif symmetry == "views":
-            other = case(name, views[::-1], group)[0]
-        else:
-            other = case(name, views, 3 * group + 5)[0]
-        assert float(other) == pytest.approx(value, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("views", "group", "tau", "said"),
-    [
-        ([torch.randn(3, 2)], torch.arange(3), 0.1, "at least 2"),
-        ([torch.randn(3, 2), torch.randn(4, 2)], torch.arange(3), 0.1, "expected 3 rows"),
-        ([torch.randn(3, 2), torch.randn(3, 4)], torch.arange(3), 0.1, "expected shape"),
-        ([torch.ones(3, 2).long()] * 2, torch.arange(3), 0.1, "floating point"),
-        ([torch.randn(3, 0)] * 2, torch.arange(3), 0.1, "dimension"),
-        ([torch.randn(3, 2)] * 2, torch.arange(3), 0.0, "above 0"),
-        ([torch.randn(3, 2)] * 2, torch.arange(4), 0.1, "expected 4 rows"),
-    ],
+from tests.objectives.inputs import (
+    NOT_ROWS,
+    REFERENCED,
+    build,
+    cases,
+    changed,
+    function_of,
+    gradients,
+    leaves,
+    reference_of,
+    some_rows,
+    takes_temperature,
 )
-def test_bad_input_is_named(views, group, tau, said):
-    with pytest.raises(ValueError, match=said):
-        info_nce(views, Relation(group), temperature=tau)
+
+ALL = [*OBJECTIVES]
+CASES = cases()
 
 
-def test_relation_refuses_what_are_no_groups():
+def info(name):
+    return OBJECTIVES.get(name).INFO
+
+
+def grouped():
+    """Cases times kinds of groups, where the objective asks who belongs together."""
+    return [
+        pytest.param(name, parameters, group, id=f"{name}-{case}-{group}")
+        for name, case, parameters in CASES
+        for group in (("own", "mixed") if info(name).takes in ("views", "sides") else ("own",))
+    ]
+
+
+def plain_cases():
+    return [pytest.param(n, p, id=f"{n}-{c}") for n, c, p in CASES]
+
+
+def rows_of(name, wanted):
+    return max(wanted, info(name).min_rows)
+
+
+def value(name, arguments, parameters):
+    return function_of(name)(**arguments, **parameters)[0]
+
+
+def slow(name, arguments, parameters):
+    return reference_of(name).reference(**arguments, **parameters)
+
+
+# --- what is declared -------------------------------------------------------------------------------------------
+
+
+def test_every_objective_has_a_reference():
+    assert set(REFERENCED) == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_declares_itself(name):
+    i = info(name)
+    assert i.takes in TAKES
+    assert set(i.data) <= set(DATA) and i.data
+    assert i.formula and i.paper and i.arxiv and i.neighbours
+    assert set(i.symmetries) <= {"rows", "views", "groups", "sides"}
+    assert callable(i.degenerate) or i.degenerate in ("finite", "error")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_docstring_law(name):
+    """Formula, shapes, paper, what it needs, what no learning gives."""
+    text = inspect.getdoc(function_of(name))
+    for part in ("::\n", "Parameters\n---", "Returns\n---", "Raises\n---", "Notes\n---"):
+        assert part in text, part
+    text = " ".join(text.split())
+    assert "Needs " in text and "Without learning" in text
+    assert any(number in text for number in info(name).arxiv.split(", ")) or info(name).arxiv == "–"
+
+
+# --- exactness --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "parameters", "group"), grouped())
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_equals_the_reference_in_float64(name, parameters, group, n):
+    arguments = build(info(name).takes, rows_of(name, n), 5, group=group)
+    fast, exact = value(name, arguments, parameters), slow(name, arguments, parameters)
+    assert abs(float(fast.detach() - exact.detach())) < 1e-10
+    for a, b in zip(gradients(fast, arguments), gradients(exact, arguments), strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_float32_within_tolerance(name, parameters):
+    temperatures = [0.01, 0.025, 0.07, 0.5, 10.0] if takes_temperature(name) and "similarity" not in parameters else [None]
+    for tau in temperatures:
+        given = parameters if tau is None else parameters | {"temperature": tau}
+        exact = build(info(name).takes, rows_of(name, 9), 6, group="mixed", seed=3, scale=4.0)
+        arguments = changed(exact, lambda v: v.detach().float().requires_grad_())
+        exact = changed(arguments, lambda v: v.detach().double().requires_grad_())
+        fast, reference = value(name, arguments, given), slow(name, exact, given)
+        tau = given.get("temperature", 1.0)
+        slack = max(1, 0.05 / tau)
+        assert fast.dtype == torch.float32
+        assert abs(float(fast.detach()) - float(reference.detach())) <= 1e-5 * max(1, abs(float(reference.detach()))) * slack
+        got, want = gradients(fast, arguments), gradients(reference, exact)
+        size = max(float(b.norm()) for b in want)
+        for a, b in zip(got, want, strict=True):
+            assert (a.double() - b).norm() <= 1e-4 * slack * max(float(b.norm()), 1e-3 * size) + 1e-9
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_input_is_computed_in_float32(name, parameters, dtype):
+    arguments = build(info(name).takes, rows_of(name, 16), 8, group="mixed", seed=7)
+    arguments = changed(arguments, lambda v: v.detach().to(dtype))
+    fast = value(name, arguments, parameters)
+    reference = float(slow(name, changed(arguments, lambda v: v.double()), parameters))
+    slack = max(1, 0.05 / parameters.get("temperature", 1.0))
+    assert fast.dtype == torch.float32
+    assert abs(float(fast) - reference) <= 1e-5 * max(1, abs(reference)) * slack
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_gradients_by_finite_differences(name, parameters):
+    arguments = build(info(name).takes, rows_of(name, 5), 4, group="mixed", seed=11)
+    if info(name).takes == "two sides":  # the target gets no gradient, on purpose
+        arguments["targets"] = [t.detach() for t in arguments["targets"]]
+    xs = [x for x in leaves(arguments) if x.requires_grad]
+
+    def loss(*xs):
+        new = iter(xs)
+        return value(name, changed(arguments, lambda v: next(new) if v.requires_grad else v), parameters)
+
+    assert torch.autograd.gradcheck(loss, xs)
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+@pytest.mark.parametrize("tile", [3, 4])
+def test_tiles_of_any_size_agree(name, parameters, tile, monkeypatch):
+    arguments = build(info(name).takes, rows_of(name, 9), 6, group="mixed", seed=3)
+    reference = value(name, arguments, parameters)
+    wanted = gradients(reference, arguments)
+    monkeypatch.setattr(tiles, "TILE", tile)
+    fast = value(name, arguments, parameters)
+    assert abs(float(fast.detach() - reference.detach())) < 1e-10
+    for a, b in zip(gradients(fast, arguments), wanted, strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_duplicated_rows(name, parameters):
+    arguments = build(info(name).takes, rows_of(name, 6), 5, seed=5)
+    arguments = changed(arguments, lambda v: v.detach().clone().requires_grad_(), rows_only=True)
+    with torch.no_grad():
+        for x in leaves(some_rows(arguments, slice(None))):
+            x[1] = x[0]
+    fast, exact = value(name, arguments, parameters), slow(name, arguments, parameters)
+    assert abs(float(fast.detach() - exact.detach())) < 1e-10
+    for a, b in zip(gradients(fast, arguments), gradients(exact, arguments), strict=True):
+        assert torch.allclose(a, b, atol=1e-9)
+
+
+# --- what is declared holds -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_equal_rows_give_what_is_declared(name, parameters):
+    n, views, i = rows_of(name, 6), 2, info(name)
+    arguments = changed(build(i.takes, n, 4, views=views), lambda v: torch.ones_like(v).requires_grad_(), rows_only=True)
+    if i.degenerate == "error":
+        with pytest.raises(ValueError):
+            value(name, arguments, parameters)
+        return
+    loss = value(name, arguments, parameters)
+    assert math.isfinite(float(loss.detach()))
+    assert all(torch.isfinite(g).all() for g in gradients(loss, arguments))
+    if callable(i.degenerate) and not parameters:
+        assert float(loss.detach()) == pytest.approx(i.degenerate(n, views), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if info(n).takes != "scores"])
+def test_zero_rows_have_finite_gradients(name):
+    arguments = build(info(name).takes, rows_of(name, 6), 4)
+    with torch.no_grad():
+        leaves(arguments)[0].zero_()
+    loss = value(name, arguments, {})
+    assert math.isfinite(float(loss.detach()))
+    assert all(torch.isfinite(g).all() for g in gradients(loss, arguments))
+
+
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(n=st.integers(2, 12), d=st.integers(2, 9), seed=st.integers(0, 10**6), group=st.sampled_from(["own", "mixed"]))
+def test_declared_symmetries(name, parameters, n, d, seed, group):
+    arguments = build(info(name).takes, rows_of(name, n), d, group=group, seed=seed)
+    expected = float(value(name, arguments, parameters).detach())
+    order = torch.randperm(rows_of(name, n), generator=torch.Generator().manual_seed(seed))
+    for symmetry in info(name).symmetries:
+        other = dict(arguments)
+        if symmetry == "rows":
+            other = some_rows(arguments, order)
+        elif symmetry == "views":
+            other = {k: v[::-1] if isinstance(v, list) else v for k, v in arguments.items()}
+        elif symmetry == "sides":
+            other = arguments | {"left": arguments["right"], "right": arguments["left"]}
+        else:
+            other["relation"] = Relation(3 * arguments["relation"].group + 5)
+        assert float(value(name, other, parameters).detach()) == pytest.approx(expected, abs=1e-9, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if info(n).min_rows > 1])
+def test_fewer_rows_than_declared_are_refused(name):
+    with pytest.raises(ValueError):
+        value(name, build(info(name).takes, info(name).min_rows - 1), {})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_learning_level_is_that_of_equal_similarities(name):
+    i = info(name)
+    if i.no_learning is None or i.takes not in ("views", "sides"):
+        return
+    arguments = changed(build(i.takes, 8, 3), torch.ones_like)
+    assert float(value(name, arguments, {})) == pytest.approx(i.no_learning(8, 2, 0), abs=1e-5)
+
+
+# --- bad input --------------------------------------------------------------------------------------------------
+
+
+def spoilt(arguments, kind):
+    """The arguments with one thing wrong, and the word that the message must have."""
+    name = next(iter(arguments))
+    first = leaves(arguments)[0].detach()
+    bad = {
+        "not a number": torch.full_like(first, float("nan")),
+        "whole numbers": first.long(),
+        "no dimension": first[..., :0],
+        "wrong rows": first[:-1],
+        "wrong dimensions": torch.cat((first, first), -1),
+    }[kind]
+    spoilt_one = [bad, *arguments[name][1:]] if isinstance(arguments[name], list) else bad
+    return arguments | {name: spoilt_one}, name
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("kind", ["not a number", "whole numbers", "no dimension", "wrong rows", "wrong dimensions"])
+def test_bad_input_is_named(name, kind):
+    arguments, word = spoilt(build(info(name).takes, rows_of(name, 4), 6), kind)
+    others = [k for k in arguments if k != "relation"] if kind.startswith("wrong") or kind == "no dimension" else [word]
+    with pytest.raises(ValueError, match="|".join(others)) as said:
+        value(name, arguments, {})
+    assert "expected" in str(said.value)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if "relation" in build(info(n).takes, 4)])
+def test_relation_of_the_wrong_length_is_refused(name):
+    arguments = build(info(name).takes, rows_of(name, 4))
+    arguments["relation"] = arguments["relation"].rows(slice(0, -1))
+    with pytest.raises(ValueError, match="rows"):
+        value(name, arguments, {})
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if takes_temperature(n)])
+@pytest.mark.parametrize("tau", [0.0, -1.0, float("nan")])
+def test_a_temperature_must_be_above_zero(name, tau):
+    with pytest.raises(ValueError, match="temperature: expected a number above 0"):
+        value(name, build(info(name).takes, rows_of(name, 4)), {"temperature": tau})
+
+
+def test_relation_refuses_what_is_no_relation():
     with pytest.raises(ValueError, match="whole numbers"):
         Relation(torch.randn(3))
     with pytest.raises(ValueError, match="3 entries"):
         Relation(torch.arange(3), torch.arange(4))
+    with pytest.raises(ValueError, match="finite"):
+        Relation(torch.arange(3), score=torch.tensor([1.0, float("nan"), 2.0]))
+    with pytest.raises(ValueError, match="N, K"):
+        Relation(torch.arange(3), positive_rows=torch.arange(3))
 
 
-def test_same_inputs_same_bits():
-    views = [v.detach().float() for v in inputs(300, 16)]
-    first, second = (info_nce(views, Relation(torch.arange(300)))[0] for _ in range(2))
+# --- the same bits, and little memory ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_same_inputs_same_bits(name):
+    arguments = build(info(name).takes, 300, 16, dtype=torch.float32, group="pairs")
+    first, second = (value(name, arguments, {}) for _ in range(2))
     assert torch.equal(first, second)
+    for a, b in zip(gradients(first, arguments), gradients(second, arguments), strict=True):
+        assert torch.equal(a, b)
 
 
-def test_memory_grows_with_rows_not_with_their_square(monkeypatch):
-    """No tensor larger than a tile or an N × D matrix is ever made."""
-    from nearfar.objectives import tiles
-
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_memory_grows_with_rows_not_with_their_square(name, parameters, monkeypatch):
+    """No tensor larger than a tile, the embeddings of all, or D × D is ever made."""
     monkeypatch.setattr(tiles, "TILE", 64)
     largest = 0
 
@@ -265,11 +314,19 @@ def test_memory_grows_with_rows_not_with_their_square(monkeypatch):
         def __torch_dispatch__(self, func, kinds, args=(), kwargs=None):
             nonlocal largest
             out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor):
-                largest = max(largest, out.numel())
+            for x in out if isinstance(out, tuple | list) else [out]:
+                if isinstance(x, torch.Tensor):
+                    largest = max(largest, x.numel())
             return out
 
-    views = [torch.randn(512, 8, requires_grad=True) for _ in range(2)]
+    arguments = build(info(name).takes, 512, 8, dtype=torch.float32, group="pairs")
+    embeddings = sum(x.numel() for k, x in zip_names(arguments) if k not in NOT_ROWS)
     with Watch():
-        info_nce(views, Relation(torch.arange(512)))[0].backward()
-    assert largest <= max(64 * 64, 1024 * 8)
+        value(name, arguments, parameters).backward()
+    assert largest <= max(64 * 64, 2 * embeddings, 1024 * getattr(reference_of(name), "PER_ROW", 8))
+
+
+def zip_names(arguments):
+    for k, v in arguments.items():
+        if not isinstance(v, Relation):
+            yield from ((k, x) for x in (v if isinstance(v, list) else [v]))

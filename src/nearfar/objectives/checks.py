@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 
-def embeddings(name: str, x: torch.Tensor, rows: int | None = None) -> torch.Tensor:
-    """`x` (N, D) with N = `rows`, in float32 or float64."""
-    if not isinstance(x, torch.Tensor) or x.dim() != 2:
-        raise ValueError(f"{name}: expected a tensor of shape (N, D), got {_what(x)}")
+class NotFinite(ValueError):
+    """An argument has numbers that are NaN or infinite."""
+
+
+def embeddings(name: str, x: torch.Tensor, rows: int | None = None, dims: int = 2) -> torch.Tensor:
+    """`x` (N, D), or (N, K, D), with N = `rows`, in float32 or float64.
+
+    On a GPU numbers that are not finite are not looked for, which would make it wait; the loss shows them.
+    """
+    shape = "(N, D)" if dims == 2 else "(N, K, D)"
+    if not isinstance(x, torch.Tensor) or x.dim() != dims:
+        raise ValueError(f"{name}: expected a tensor of shape {shape}, got {_what(x)}")
     if not x.is_floating_point():
         raise ValueError(f"{name}: expected floating point numbers, got {x.dtype}")
-    if x.shape[1] == 0 or x.shape[0] == 0:
+    if 0 in x.shape:
         raise ValueError(f"{name}: expected at least one row and one dimension, got shape {tuple(x.shape)}")
     if rows is not None and len(x) != rows:
         raise ValueError(f"{name}: expected {rows} rows, got {len(x)}")
+    if x.device.type == "cpu" and not bool(torch.isfinite(x).all()):
+        row = int((~torch.isfinite(x.detach())).flatten(1).any(1).nonzero()[0])
+        raise NotFinite(f"{name}: expected finite numbers, got NaN or infinity in row {row}")
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -31,14 +43,35 @@ def same_shapes(name: str, xs: Sequence[torch.Tensor], rows: int | None, least: 
     return checked
 
 
+def sides(relation: Any, **named: torch.Tensor) -> list[torch.Tensor]:
+    """Embeddings (N, D) of the rows of a relation, such as ``left=`` and ``right=``, all of one shape."""
+    checked = [embeddings(name, x, None if relation is None else len(relation)) for name, x in named.items()]
+    for name, x in zip(named, checked, strict=True):
+        if x.shape != checked[0].shape:
+            raise ValueError(f"{name}: expected shape {tuple(checked[0].shape)}, got {tuple(x.shape)}")
+    return checked
+
+
 def temperature(value: float | torch.Tensor) -> float | torch.Tensor:
     """A temperature above 0; a tensor (learnable) passes through."""
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
             raise ValueError(f"temperature: expected one number, got shape {tuple(value.shape)}")
         return value.reshape(())
-    if not value > 0:
-        raise ValueError(f"temperature: expected a number above 0, got {value}")
+    return above("temperature", value)
+
+
+def above(name: str, value: float, least: float = 0.0) -> float:
+    """A number above `least`."""
+    if not value > least:
+        raise ValueError(f"{name}: expected a number above {least:g}, got {value}")
+    return value
+
+
+def choice(name: str, value: str, choices: Sequence[str]) -> str:
+    """One of some words."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected {' or '.join(map(repr, choices))}, got {value!r}")
     return value
 
 

@@ -20,6 +20,8 @@ INFO = Objective(
     arxiv="–",
     takes="scores",
     symmetries=("rows", "views"),
+    data=("labels",),
+    neighbours="No contrast: the reference that the others are held against.",
     no_learning=lambda rows, views, memory: math.log(memory) if memory else math.inf,
 )
 
@@ -27,7 +29,9 @@ INFO = Objective(
 def cross_entropy(
     scores: Sequence[torch.Tensor], relation: Relation, *, world: World = ONE
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Mean cross entropy over rows and views.
+    """Mean cross entropy over rows and views, of scores x and class y(i)::
+
+        L = mean_i  log Σ_c exp(x_ic) − x_i,y(i)
 
     Parameters
     ----------
@@ -47,6 +51,10 @@ def cross_entropy(
     ------
     ValueError
         An argument is not of the kind described, or no row is labelled.
+
+    Notes
+    -----
+    Needs labels. Without learning it is ln(C).
     """
     xs = checks.same_shapes("scores", scores, len(relation))
     x, y = torch.cat(xs), relation.group.repeat(len(xs))

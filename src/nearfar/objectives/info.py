@@ -5,22 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+TAKES = {
+    "views": "views: V tensors (N, D) of the same rows, relation",
+    "sides": "left (N, D), right (N, D), relation: the two columns of a pair",
+    "scored pairs": "left (N, D), right (N, D), relation with a score for each pair",
+    "two sides": "predicted: P tensors (N, D), targets: P tensors (N, D), relation",
+    "classes": "views, relation whose groups are classes, weight (C, D)",
+    "scores": "scores: V tensors (N, C), relation whose groups are classes",
+    "triplets": "anchor (N, D), positive (N, D), negative (N, K, D)",
+    "prototypes": "scores: V tensors (N, K) of the online views, targets: V tensors (N, K) of the target views",
+}
+
+DATA = ("one column", "labels", "pairs", "pairs with scores", "triplets", "a measurement")
+
 
 @dataclass(frozen=True)
 class Objective:
-    """Read by the contract tests and by the collapse monitor.
+    """Read by the contract tests, by the collapse monitor and by the page that says which loss is for which data.
 
     Parameters
     ----------
     function : str
-        Name of the function in the same file.
+        Name of the function in the same file: ``function(*inputs, **parameters, world=…) → (loss, numbers)``.
     formula, paper, arxiv : str
-    takes : {"views", "two sides", "queries and keys"}
-        Kind of its first arguments.
-    symmetries : tuple of {"rows", "views", "groups"}
-        What may be permuted or renamed without changing the loss.
+    takes : str
+        Kind of its inputs, a key of `TAKES`.
+    symmetries : tuple of {"rows", "views", "groups", "sides"}
+        What may be permuted, renamed or exchanged without changing the loss.
+    data : tuple of str
+        What a user must bring: of `DATA`.
+    neighbours : str
+        How it relates to other objectives, in a sentence.
     min_rows : int
-        Fewest rows of a batch.
+        Fewest rows of a batch (over all processes).
+    degenerate : {"finite", "error"} or callable
+        What a batch of equal rows gives: a finite loss, a ValueError, or the value from (rows, views).
     no_learning : callable
         Loss of an embedding that has learnt nothing (all similarities equal), from (rows, views, negatives); None
         where there is no such level.
@@ -32,5 +51,8 @@ class Objective:
     arxiv: str
     takes: str
     symmetries: tuple[str, ...]
+    data: tuple[str, ...] = ("one column",)
+    neighbours: str = ""
     min_rows: int = 1
+    degenerate: str | Callable[[int, int], float] = "finite"
     no_learning: Callable[[int, int, int], float] | None = None

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
 from nearfar.objectives import checks
+from nearfar.objectives import similarity as similar
 from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.supcon import supcon
-from nearfar.objectives.tiles import Exclusion, logsumexp_cross
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.pairs import Pairs, among, between, logsumexp
+from nearfar.objectives.relation import NOBODY, Relation
+from nearfar.objectives.supcon import softmax_loss
+from nearfar.objectives.world import ONE, World, average, mean
 
 INFO = Objective(
     function="info_nce",
@@ -22,18 +22,22 @@ INFO = Objective(
     arxiv="1807.03748, 2002.05709",
     takes="views",
     symmetries=("rows", "views", "groups"),
+    data=("one column", "pairs", "triplets"),
+    neighbours="Several positives per row make it supcon; without the positive in the denominator it is dcl.",
+    degenerate=lambda rows, views: math.log(rows * views - 1),
     no_learning=lambda rows, views, memory: math.log(memory + 1 if memory else rows * views - 1),
 )
 
 
 def info_nce(
-    views: Sequence[torch.Tensor], relation: Relation, *, temperature: float | torch.Tensor = 0.2, world: World = ONE
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    views: Sequence[torch.Tensor], relation: Relation, *, temperature: float | torch.Tensor = 0.2,
+    similarity: str = "cosine", world: World = ONE,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
     """NT-Xent, the symmetric InfoNCE of SimCLR (Chen et al. 2020, arXiv 2002.05709).
 
     Cross entropy of one embedding's other view among all other embeddings of the batch, itself left out::
 
-        L = mean_i  −log( exp(s_ip/τ) / Σ_{a≠i} exp(s_ia/τ) ),   s the cosine
+        L = mean_i  −log( exp(s_ip/τ) / Σ_{a≠i} exp(s_ia/τ) ),   s the similarity
 
     Parameters
     ----------
@@ -42,14 +46,16 @@ def info_nce(
     relation : Relation
         Group of each row. Rows of one group are positives too, never negatives.
     temperature : float or tensor ()
-        τ > 0, in units of the cosine; a tensor gets a gradient.
+        τ > 0, in units of the similarity; a tensor gets a gradient.
+    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
+        Distances count negatively.
     world : World
 
     Returns
     -------
     loss : Tensor ()
     numbers : dict
-        ``anchors`` and ``positive`` (mean cosine with the positive).
+        ``anchors`` and ``positive`` (mean similarity with the positive).
 
     Raises
     ------
@@ -58,22 +64,95 @@ def info_nce(
 
     Notes
     -----
-    Without learning the loss is ln(V·N − 1). More than one positive per row makes it `supcon` ("out"). For keys
-    from another network and a queue see `info_nce_against`.
+    Needs one column and views of it. Without learning the loss is ln(V·N − 1). More than one positive per row makes
+    it `supcon` ("out"). For two columns see `info_nce_between`, for keys of another network and a queue
+    `info_nce_against`.
     """
-    checks.same_shapes("views", views, len(relation), least=2)
-    return supcon(views, relation, temperature=temperature, world=world)
+    xs = checks.same_shapes("views", views, len(relation), least=2)
+    with torch.autocast(xs[0].device.type, enabled=False):
+        return softmax_loss(among(xs, relation, world, similarity), temperature, "out", world)
+
+
+def info_nce_between(
+    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, negatives: torch.Tensor | None = None,
+    temperature: float | torch.Tensor = 0.07, similarity: str = "cosine", both_ways: bool = True, world: World = ONE,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    """InfoNCE of two columns: CLIP's loss (Radford et al. 2021, arXiv 2103.00020), with hard negatives if given.
+
+    ::
+
+        L = ½ (L_left→right + L_right→left),   L_l→r = mean_i −log( exp(s(l_i, r_i)/τ) / Σ_j exp(s(l_i, r_j)/τ) )
+
+    where j runs over the right side of all rows and, from left to right, over everybody's hard negatives (Karpukhin
+    et al. 2020, arXiv 2004.04906).
+
+    Parameters
+    ----------
+    left, right : Tensor (N, D)
+        The two sides of each row.
+    relation : Relation
+        Rows of one group are positives across the sides; their mean is taken outside of the logarithm.
+    negatives : Tensor (N, K, D), optional
+        Hard negatives of each left row; negatives of all other left rows too.
+    temperature : float or tensor ()
+        τ > 0; CLIP learns it and keeps it above 0.01.
+    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
+    both_ways : bool
+        Also from right to left.
+    world : World
+
+    Returns
+    -------
+    loss : Tensor ()
+    numbers : dict
+
+    Raises
+    ------
+    ValueError
+        An argument is not of the kind described.
+
+    Notes
+    -----
+    Needs pairs (or triplets: the third column as `negatives`). Without learning the loss is ln(N), or
+    ln(N·(1 + K)) from left to right. Sentence-transformers calls it MultipleNegativesRankingLoss.
+    """
+    x, y = checks.sides(relation, left=left, right=right)
+    with torch.autocast(x.device.type, enabled=False):
+        forth = between(x, y, relation, world, similarity)
+        if negatives is not None:
+            forth = _with_negatives(forth, checks.embeddings("negatives", negatives, len(relation), dims=3), world)
+        loss, numbers = softmax_loss(forth, temperature, "out", world)
+        if both_ways:
+            back, _ = softmax_loss(between(y, x, relation, world, similarity), temperature, "out", world)
+            loss = (loss + back) / 2
+    return loss, numbers
+
+
+def _with_negatives(pairs: Pairs, negatives: torch.Tensor, world: World) -> Pairs:
+    """The pairs with further columns that belong to nobody."""
+    from dataclasses import replace
+
+    more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
+
+    def longer(ids: torch.Tensor | None) -> torch.Tensor | None:
+        return None if ids is None else torch.cat((ids, ids.new_full((len(more),), NOBODY)))
+
+    return replace(
+        pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
+        column_ignore=longer(pairs.column_ignore), column_row=longer(pairs.column_row),
+    )  # fmt: skip
 
 
 def info_nce_against(
     queries: torch.Tensor, keys: torch.Tensor, relation: Relation, *, memory_keys: torch.Tensor | None = None,
-    memory_groups: torch.Tensor | None = None, temperature: float | torch.Tensor = 0.2, world: World = ONE,
+    memory_groups: torch.Tensor | None = None, temperature: float | torch.Tensor = 0.2, similarity: str = "cosine",
+    world: World = ONE,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
     """InfoNCE of queries against keys of another network (MoCo: He et al. 2020, arXiv 1911.05722).
 
     ::
 
-        L = mean_i  −log( exp(q_i·k_i/τ) / (exp(q_i·k_i/τ) + Σ_{m} exp(q_i·m/τ)) )
+        L = mean_i  −log( exp(s(q_i, k_i)/τ) / (exp(s(q_i, k_i)/τ) + Σ_m exp(s(q_i, m)/τ)) )
 
     where m runs over the memory, or without one over the other keys of the batch; either way without those of i's
     own group, which are neither positive nor negative.
@@ -87,6 +166,7 @@ def info_nce_against(
     memory_groups : LongTensor (K,), optional
         Group of each key in memory.
     temperature : float or tensor ()
+    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
     world : World
 
     Returns
@@ -101,24 +181,20 @@ def info_nce_against(
 
     Notes
     -----
-    Without learning the loss is ln(K + 1).
+    Needs one column and a twin. Without learning the loss is ln(K + 1).
     """
-    q, k = checks.same_shapes("queries and keys", (queries, keys), len(relation))
+    q, k = checks.sides(relation, queries=queries, keys=keys)
     tau = checks.temperature(temperature)
     if (memory_keys is None) != (memory_groups is None):
         raise ValueError("memory_groups: expected together with memory_keys")
     with torch.autocast(q.device.type, enabled=False):
-        q, k = F.normalize(q, dim=1), F.normalize(k, dim=1)
         if memory_keys is None:
-            others, groups = world.gather(k), world.gather_int(relation.group)
+            pairs = between(q, k, relation, world, similarity)
         else:
-            others = F.normalize(checks.embeddings("memory_keys", memory_keys), dim=1).to(q.dtype)
-            groups = memory_groups
-        seen = Exclusion(row_group=relation.group, column_group=groups, same_group=True)
-        negatives = logsumexp_cross(q, others, 1 / tau, seen)
-        cosine = (q * k).sum(1)
-        count = world.all_reduce(torch.tensor(len(q), device=q.device))
-        loss = (torch.logaddexp(cosine / tau, negatives) - cosine / tau).sum() * world.size / count
-    with torch.no_grad():
-        positive = world.all_reduce(cosine.sum()) / count
-    return loss, {"anchors": count, "positive": positive}
+            memory = similar.prepared(checks.embeddings("memory_keys", memory_keys).to(q.dtype), similarity)
+            rows = similar.prepared(q, similar.check(similarity))
+            pairs = Pairs(rows, memory, relation.group, memory_groups, similarity)
+        positive = similar.of_rows(pairs.rows, similar.prepared(k, similarity), similarity)
+        negatives = logsumexp(pairs, 1 / tau, "negatives")
+        loss, count = mean(torch.logaddexp(positive / tau, negatives) - positive / tau, None, world)
+    return loss, {"anchors": count, "positive": average(positive, torch.ones_like(positive).bool(), count, world)}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from nearfar.objectives import checks
 from nearfar.objectives.info import Objective
 from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.world import ONE, World, average, mean
 
 INFO = Objective(
     function="negative_cosine",
@@ -19,6 +19,8 @@ INFO = Objective(
     arxiv="2006.07733",
     takes="two sides",
     symmetries=("rows", "views"),
+    data=("one column",),
+    neighbours="The positives' term of alignment_uniformity; without a predictor and a lagging target it collapses.",
     no_learning=None,
 )
 
@@ -27,7 +29,9 @@ def negative_cosine(
     predicted: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], *, relation: Relation | None = None,
     world: World = ONE,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-    """Squared distance of unit vectors, 2 − 2·cos, averaged over rows and pairs (Grill et al. 2020, 2006.07733).
+    """Squared distance of unit vectors, averaged over rows and pairs (Grill et al. 2020, arXiv 2006.07733)::
+
+        L = mean_i  2 − 2·cos(p_i, t_i)
 
     Parameters
     ----------
@@ -52,7 +56,8 @@ def negative_cosine(
 
     Notes
     -----
-    Its minimum is reached by collapse too: what prevents that is the predictor and the target's lag, not this loss.
+    Needs one column and views of it. Without learning it has no level of its own: its minimum is reached by collapse too.
+    What prevents that is the predictor and the target's lag, not this loss.
     """
     rows = None if relation is None else len(relation)
     p = checks.same_shapes("predicted", predicted, rows)
@@ -63,8 +68,5 @@ def negative_cosine(
         )
     with torch.autocast(p[0].device.type, enabled=False):
         cosine = torch.stack([F.cosine_similarity(a, b.detach(), dim=1) for a, b in zip(p, t, strict=True)])
-        count = world.all_reduce(torch.tensor(cosine.numel(), device=cosine.device))
-        loss = (2 - 2 * cosine).sum() * world.size / count
-    with torch.no_grad():
-        positive = world.all_reduce(cosine.sum()) / count
-    return loss, {"anchors": count, "positive": positive}
+        loss, count = mean(2 - 2 * cosine, None, world)
+    return loss, {"anchors": count, "positive": average(cosine, torch.ones_like(cosine).bool(), count, world)}

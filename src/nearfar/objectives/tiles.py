@@ -7,8 +7,7 @@ shift keeps the exponentials in range while 2/τ ≤ 80; otherwise every row car
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,77 +16,7 @@ from torch.autograd.function import once_differentiable
 TILE = 512  # rows and columns of a tile: 1 MiB in float32, which stays in a CPU core's cache
 SAFE = 80.0  # exp(−80) is still a normal float32
 
-
-@dataclass(frozen=True)
-class Exclusion:
-    """Which columns a row does not see.
-
-    Parameters
-    ----------
-    own : LongTensor (M,), optional
-        Column that is the row itself.
-    row_group, column_group : LongTensor, optional
-        With `same_group`: columns of the row's own group are left out.
-    row_ignore, column_ignore : LongTensor, optional
-        Columns of the row's own `ignore` and another group are left out.
-    same_group : bool
-    only_group : bool
-        The opposite: only columns of the row's own group are seen.
-    """
-
-    own: torch.Tensor | None = None
-    row_group: torch.Tensor | None = None
-    column_group: torch.Tensor | None = None
-    row_ignore: torch.Tensor | None = None
-    column_ignore: torch.Tensor | None = None
-    same_group: bool = False
-    only_group: bool = False
-
-    def mask(self, rows: slice, columns: slice) -> torch.Tensor | None:
-        """True where a tile's column is not seen by its row."""
-        mask = None
-        if self.same_group or self.only_group or self.row_ignore is not None:
-            same = self.row_group[rows, None] == self.column_group[None, columns]
-        if self.same_group:
-            mask = same
-        if self.only_group:
-            mask = ~same
-        if self.row_ignore is not None:
-            ignored = (self.row_ignore[rows, None] == self.column_ignore[None, columns]) & ~same
-            mask = ignored if mask is None else mask | ignored
-        if self.own is not None:
-            place = self.own[rows] - columns.start
-            inside = (place >= 0) & (place < columns.stop - columns.start)
-            if mask is None and not bool(inside.any()):
-                return None
-            if mask is None:
-                shape = (rows.stop - rows.start, columns.stop - columns.start)
-                mask = torch.zeros(shape, dtype=torch.bool, device=place.device)
-            mask[inside.nonzero()[:, 0], place[inside]] = True
-        return mask
-
-
-def logsumexp_self(z: torch.Tensor, scale: float | torch.Tensor, exclusion: Exclusion | None = None) -> torch.Tensor:
-    """log Σ_{j ≠ i} exp(scale · z_i·z_j) for unit rows z (M, D); −inf where a row sees none; shape (M,).
-
-    What `exclusion` leaves out must be symmetric, as groups are. A row never sees itself.
-    """
-    exclusion = exclusion or Exclusion()
-    if float(torch.as_tensor(scale).detach()) * 2 > SAFE:
-        own = torch.arange(len(z), device=z.device)
-        return logsumexp_cross(z, z, scale, replace(exclusion, own=own))
-    return _Self.apply(z, _as_tensor(scale, z), exclusion)
-
-
-def logsumexp_cross(
-    rows: torch.Tensor, columns: torch.Tensor, scale: float | torch.Tensor, exclusion: Exclusion | None = None
-) -> torch.Tensor:
-    """log Σ_j exp(scale · rows_i·columns_j) over the columns that row i sees; −inf where it sees none; shape (M,)."""
-    return _Cross.apply(rows, columns, _as_tensor(scale, rows), exclusion or Exclusion())
-
-
-def _as_tensor(scale: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return scale.to(like.dtype) if isinstance(scale, torch.Tensor) else like.new_tensor(scale)
+Mask = Callable[[slice, slice], torch.Tensor | None]  # True where a tile's column is not seen by its row
 
 
 def slices(x: torch.Tensor) -> Iterator[slice]:
@@ -97,24 +26,72 @@ def slices(x: torch.Tensor) -> Iterator[slice]:
         yield slice(start, min(start + size, len(x)))
 
 
-def triangle(x: torch.Tensor) -> Iterator[tuple[slice, slice]]:
-    """The tiles on and above the diagonal of rows against themselves."""
-    return ((a, b) for a in slices(x) for b in slices(x) if b.start >= a.start)
+def grid(rows: torch.Tensor, columns: torch.Tensor, *, triangle: bool = False) -> Iterator[tuple[slice, slice]]:
+    """All tiles; of a `triangle` those on and above the diagonal."""
+    return ((a, b) for a in slices(rows) for b in slices(columns) if not triangle or b.start >= a.start)
+
+
+class Running:
+    """Sums, or log-sums-exp with a running maximum, of M rows whose terms come tile by tile."""
+
+    def __init__(self, rows: int, like: torch.Tensor, *, logarithm: bool) -> None:
+        self.total = like.new_zeros(rows)
+        self.peak = like.new_full((rows,), -torch.inf) if logarithm else None
+
+    def add(self, a: slice, values: torch.Tensor) -> None:
+        """Take in terms (A, B) of the rows `a`."""
+        if self.peak is None:
+            self.total[a] += values.sum(1)
+            return
+        higher = torch.maximum(self.peak[a], values.amax(1))
+        anchor = torch.where(torch.isfinite(higher), higher, 0.0)
+        self.total[a] = self.total[a] * torch.exp(self.peak[a] - anchor) + (values - anchor[:, None]).exp_().sum(1)
+        self.peak[a] = higher
+
+    def result(self) -> torch.Tensor:
+        """The sums, or their logarithms: −inf for a row without terms."""
+        if self.peak is None:
+            return self.total
+        return torch.where(self.total > 0, self.peak + self.total.log(), -torch.inf)
+
+
+def logsumexp(
+    rows: torch.Tensor, columns: torch.Tensor, scale: float | torch.Tensor, unseen: Mask | None = None, *,
+    triangle: bool = False, bias: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """log Σ_j exp(scale · rows_i·columns_j + bias_j) over the columns that row i sees; −inf where it sees none; (M,).
+
+    Parameters
+    ----------
+    rows, columns : Tensor (M, D), (C, D)
+    scale : float or tensor ()
+    unseen : callable, optional
+        Mask of a tile; None for all seen.
+    triangle : bool
+        `rows` and `columns` are the same *unit* vectors, and who sees whom is symmetric.
+    bias : Tensor (C,), optional
+        Added to a column's logits; without gradient.
+    """
+    scale = scale.to(rows.dtype) if isinstance(scale, torch.Tensor) else rows.new_tensor(scale)
+    unseen = unseen or (lambda a, b: None)
+    if triangle and bias is None and 2 * scale.item() <= SAFE:
+        return _Self.apply(rows, scale, unseen)
+    return _Cross.apply(rows, columns, scale, unseen, bias)
 
 
 class _Self(torch.autograd.Function):
-    """Rows against themselves, upper triangle, constant shift."""
+    """Unit rows against themselves, upper triangle, constant shift."""
 
     @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, scale: torch.Tensor, exclusion: Exclusion) -> torch.Tensor:
+    def forward(ctx: Any, z: torch.Tensor, scale: torch.Tensor, unseen: Mask) -> torch.Tensor:
         s, total = scale.item(), torch.zeros(len(z), dtype=z.dtype, device=z.device)
-        for a, b in triangle(z):
-            e = _exponentials(z, a, b, s, exclusion)
+        for a, b in grid(z, z, triangle=True):
+            e = _exponentials(z, a, b, s, unseen)
             total[a] += e.sum(1)
             if a != b:
                 total[b] += e.sum(0)
         lse = total.log() + s
-        ctx.exclusion = exclusion
+        ctx.unseen = unseen
         ctx.save_for_backward(z, scale, lse)
         return lse
 
@@ -126,8 +103,8 @@ class _Self(torch.autograd.Function):
         weight = gradient * torch.exp(s - lse)  # per row: upstream gradient / sum of shifted exponentials
         weight = torch.where(torch.isfinite(weight), weight, 0.0)
         dz, dscale = torch.zeros_like(z), torch.zeros_like(scale)
-        for a, b in triangle(z):
-            w = _exponentials(z, a, b, s, ctx.exclusion).mul_(weight[a, None] + weight[None, b])
+        for a, b in grid(z, z, triangle=True):
+            w = _exponentials(z, a, b, s, ctx.unseen).mul_(weight[a, None] + weight[None, b])
             if ctx.needs_input_grad[1]:
                 share = 0.5 if a == b else 1.0  # a diagonal tile holds every pair twice
                 dscale += share * (w * (z[a] @ z[b].T)).sum()
@@ -137,11 +114,10 @@ class _Self(torch.autograd.Function):
         return dz, dscale if ctx.needs_input_grad[1] else None, None
 
 
-def _exponentials(z: torch.Tensor, a: slice, b: slice, scale: float, exclusion: Exclusion) -> torch.Tensor:
+def _exponentials(z: torch.Tensor, a: slice, b: slice, scale: float, unseen: Mask) -> torch.Tensor:
     e = (z[a] @ z[b].T).sub_(1).mul_(scale).exp_()
-    if (mask := exclusion.mask(a, b)) is not None:
-        e.masked_fill_(mask, 0)
-    return e.fill_diagonal_(0) if a == b else e
+    mask = unseen(a, b)
+    return e if mask is None else e.masked_fill_(mask, 0)
 
 
 class _Cross(torch.autograd.Function):
@@ -149,20 +125,14 @@ class _Cross(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, exclusion: Exclusion
-    ) -> torch.Tensor:
-        lse = torch.empty(len(rows), dtype=rows.dtype, device=rows.device)
-        for a in slices(rows):
-            peak = torch.full((a.stop - a.start,), -torch.inf, dtype=rows.dtype, device=rows.device)
-            total = torch.zeros_like(peak)
-            for b in slices(columns):
-                x = _logits(rows, columns, scale, exclusion, a, b)
-                higher = torch.maximum(peak, x.amax(1))
-                anchor = torch.where(torch.isfinite(higher), higher, 0.0)
-                total = total * torch.exp(peak - anchor) + (x - anchor[:, None]).exp_().sum(1)
-                peak = higher
-            lse[a] = torch.where(total > 0, peak + total.log(), -torch.inf)
-        ctx.exclusion = exclusion
+        ctx: Any, rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, unseen: Mask,
+        bias: torch.Tensor | None,
+    ) -> torch.Tensor:  # fmt: skip
+        total = Running(len(rows), rows, logarithm=True)
+        for a, b in grid(rows, columns):
+            total.add(a, _logits(rows, columns, scale, unseen, bias, a, b))
+        lse = total.result()
+        ctx.unseen, ctx.bias = unseen, bias
         ctx.save_for_backward(rows, columns, scale, lse)
         return lse
 
@@ -170,29 +140,31 @@ class _Cross(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, columns, scale, lse = ctx.saved_tensors
-        wants_rows, wants_columns, wants_scale, _ = ctx.needs_input_grad
+        wants_rows, wants_columns, wants_scale, *_ = ctx.needs_input_grad
         drows = torch.zeros_like(rows) if wants_rows else None
         dcolumns = torch.zeros_like(columns) if wants_columns else None
         dscale = torch.zeros_like(scale) if wants_scale else None
         anchor = torch.where(torch.isfinite(lse), lse, 0.0)
         gradient = torch.where(torch.isfinite(lse), gradient, 0.0)
-        for a in slices(rows):
-            for b in slices(columns):
-                x = _logits(rows, columns, scale, ctx.exclusion, a, b)
-                w = (x - anchor[a, None]).exp_().mul_(gradient[a, None])
-                if wants_scale:
-                    dscale += (w * (rows[a] @ columns[b].T)).sum()
-                w *= scale
-                if wants_rows:
-                    drows[a].addmm_(w, columns[b])
-                if wants_columns:
-                    dcolumns[b].addmm_(w.T, rows[a])
-        return drows, dcolumns, dscale, None
+        for a, b in grid(rows, columns):
+            w = _logits(rows, columns, scale, ctx.unseen, ctx.bias, a, b)
+            w.sub_(anchor[a, None]).exp_().mul_(gradient[a, None])
+            if wants_scale:
+                dscale += (w * (rows[a] @ columns[b].T)).sum()
+            w *= scale
+            if wants_rows:
+                drows[a].addmm_(w, columns[b])
+            if wants_columns:
+                dcolumns[b].addmm_(w.T, rows[a])
+        return drows, dcolumns, dscale, None, None
 
 
 def _logits(
-    rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, exclusion: Exclusion, a: slice, b: slice
-) -> torch.Tensor:
+    rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, unseen: Mask, bias: torch.Tensor | None,
+    a: slice, b: slice,
+) -> torch.Tensor:  # fmt: skip
     x = (rows[a] @ columns[b].T).mul_(scale)
-    mask = exclusion.mask(a, b)
+    if bias is not None:
+        x += bias[None, b]
+    mask = unseen(a, b)
     return x if mask is None else x.masked_fill_(mask, -torch.inf)

@@ -29,3 +29,42 @@ class World:
 
 
 ONE = World()
+
+
+def mean(
+    values: torch.Tensor, counted: torch.Tensor | None, world: World, nobody: str = ""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean over the rows of all processes, as each of them returns its loss; and how many rows that were.
+
+    Parameters
+    ----------
+    values : Tensor (M,)
+        A number per row of this process.
+    counted : BoolTensor (M,), optional
+        Rows that count; all by default.
+    world : World
+    nobody : str
+        What to say where no row counts on any process.
+
+    Returns
+    -------
+    loss, count : Tensor ()
+
+    Raises
+    ------
+    ValueError
+        No row counts.
+    """
+    if counted is None:
+        count = world.all_reduce(torch.tensor(values.numel(), device=values.device))
+        return values.sum() * world.size / count, count
+    count = world.all_reduce(counted.sum())
+    if nobody and int(count) == 0:
+        raise ValueError(nobody)
+    return torch.where(counted, values, 0.0).sum() * world.size / count, count
+
+
+def average(values: torch.Tensor, counted: torch.Tensor, count: torch.Tensor, world: World) -> torch.Tensor:
+    """Mean over all processes of a number that is only shown, () without gradient; `count` as `mean` gave it."""
+    with torch.no_grad():
+        return world.all_reduce(torch.where(counted, values, 0.0).sum()) / count.clamp(min=1)

@@ -1,0 +1,57 @@
+"""Similarities of all rows with all columns of a tile; distances count negatively, so more is always nearer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "squared_euclidean")
+CANCELLED = 1e-3  # below this share of |x|² + |y|² the difference of squares has lost three digits or more
+FEW = 8  # such pairs per row that are computed one by one
+
+
+def check(name: str) -> str:
+    """`name` if it is one of `SIMILARITIES`."""
+    if name not in SIMILARITIES:
+        raise ValueError(f"similarity: expected one of {', '.join(SIMILARITIES)}, got {name!r}")
+    return name
+
+
+def prepared(x: torch.Tensor, similarity: str) -> torch.Tensor:
+    """Rows as `of_tile` wants them: of unit length for the cosine."""
+    return F.normalize(x, dim=-1) if similarity == "cosine" else x
+
+
+def of_tile(x: torch.Tensor, y: torch.Tensor, similarity: str) -> torch.Tensor:
+    """Similarity of prepared rows x (A, D) with y (B, D), shape (A, B).
+
+    ``euclidean`` is −|x − y| with gradient 0 at 0, ``squared_euclidean`` is −|x − y|².
+    """
+    if similarity in ("cosine", "dot"):
+        return x @ y.T
+    squared = _squared_distance(x, y)
+    return -squared if similarity == "squared_euclidean" else -_root(squared)
+
+
+def of_rows(x: torch.Tensor, y: torch.Tensor, similarity: str) -> torch.Tensor:
+    """Similarity of row with row: prepared x (…, D) with y (…, D), shape (…)."""
+    if similarity in ("cosine", "dot"):
+        return (x * y).sum(-1)
+    squared = (x - y).square().sum(-1)
+    return -squared if similarity == "squared_euclidean" else -_root(squared)
+
+
+def _root(squared: torch.Tensor) -> torch.Tensor:
+    return squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt()
+
+
+def _squared_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """By one matrix product, and by differences where that would leave few digits."""
+    size = x.square().sum(1)[:, None] + y.square().sum(1)[None]
+    squared = torch.addmm(size, x, y.T, alpha=-2)
+    near = (squared < CANCELLED * size).nonzero(as_tuple=True)
+    if len(near[0]) > FEW * max(x.shape[0], y.shape[0]):  # a collapsed batch: all by differences
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    if len(near[0]):
+        squared = squared.index_put(near, (x[near[0]] - y[near[1]]).square().sum(1))
+    return squared.clamp(min=0)
