@@ -68,6 +68,13 @@ def above(name: str, value: float, least: float = 0.0) -> float:
     return value
 
 
+def at_least(name: str, value: float, least: float = 0.0) -> float:
+    """A number from `least` on."""
+    if not value >= least:
+        raise ValueError(f"{name}: expected a number from {least:g} on, got {value}")
+    return value
+
+
 def choice(name: str, value: str, choices: Sequence[str]) -> str:
     """One of some words."""
     if value not in choices:

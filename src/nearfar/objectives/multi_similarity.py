@@ -1,0 +1,113 @@
+"""Multi-similarity loss: pairs weighed by themselves, by the other positives and by the other negatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from nearfar.objectives import checks
+from nearfar.objectives import similarity as similar
+from nearfar.objectives.info import Objective
+from nearfar.objectives.pairs import Pairs, Tile, among, hardest, positives, reduce
+from nearfar.objectives.relation import Relation
+from nearfar.objectives.world import ONE, World, average, mean
+
+ALPHA, BETA = 2.0, 50.0
+
+INFO = Objective(
+    function="multi_similarity",
+    formula="L_i = 1/α log(1 + Σ_{p∈P(i)} e^{−α(s_ip − λ)}) + 1/β log(1 + Σ_{n∈N(i)} e^{β(s_in − λ)})",
+    paper="Wang et al. 2019",
+    arxiv="1904.06627",
+    takes="views",
+    symmetries=("rows", "views", "groups"),
+    data=("labels", "one column"),
+    neighbours="circle weighs a pair by how far it is from where it should be; triplet takes one pair of each kind.",
+    no_learning=lambda rows, views, _: (
+        math.log(max(views, 2)) / ALPHA + math.log1p(views * (rows - 1)) / BETA  # λ = 1: every exponential is 1
+    ),
+)
+
+
+def multi_similarity(
+    views: Sequence[torch.Tensor], relation: Relation, *, alpha: float = ALPHA, beta: float = BETA, base: float = 1.0,
+    epsilon: float | None = 0.1, similarity: str = "cosine", world: World = ONE,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    """Multi-similarity loss with its mining (Wang et al. 2019, arXiv 1904.06627).
+
+    With anchors i over all V·N embeddings and base λ::
+
+        L = mean_i  1/α log( 1 + Σ_{p∈P(i)} exp(−α(s_ip − λ)) ) + 1/β log( 1 + Σ_{n∈N(i)} exp(β(s_in − λ)) )
+        P(i) = positives with  s_ip < max_{n negative} s_in + ε
+        N(i) = negatives with  s_in > min_{p positive} s_ip − ε
+
+    Parameters
+    ----------
+    views : sequence of V tensors (N, D)
+        Embeddings of the same N rows; need not be normalised.
+    relation : Relation
+        Group of each row.
+    alpha, beta : float
+        Sharpness for positives and negatives, > 0, per unit of the similarity.
+    base : float
+        λ, in units of the similarity.
+    epsilon : float, optional
+        Margin of the mining, in units of the similarity; None: all pairs count.
+    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
+        Distances count negatively.
+    world : World
+
+    Returns
+    -------
+    loss : Tensor ()
+        Mean over the anchors that have a positive. One whose pairs are all sorted out counts with 0.
+    numbers : dict
+        ``anchors``: how many there were; ``positive``: their mean similarity with a positive.
+
+    Raises
+    ------
+    ValueError
+        An argument is not of the kind described; no row of the batch has a positive.
+
+    Notes
+    -----
+    Needs labels, or views. Without learning (one positive per view) it is ln(V)/α + ln(1 + V·(N − 1))/β at λ = 1. The
+    paper has λ = 1, its code 0.5; the code also drops positives of similarity above 1 − 1e-5, which are kept here.
+    """
+    xs = checks.same_shapes("views", views, len(relation))
+    alpha, beta = checks.above("alpha", alpha), checks.above("beta", beta)
+    with torch.autocast(xs[0].device.type, enabled=False):
+        pairs = among(xs, relation, world, similarity)
+        positive, count = positives(pairs)
+        lowest = highest = None
+        if epsilon is not None:
+            lowest = _extreme(pairs, "positives", torch.inf) - epsilon
+            highest = _extreme(pairs, "negatives", -torch.inf) + epsilon
+
+        def near(tile: Tile) -> torch.Tensor:
+            s = tile.similarity
+            values = tile.only("positives", -alpha * (s - base), -torch.inf)
+            return values if highest is None else values.masked_fill(s >= highest[tile.rows, None], -torch.inf)
+
+        def far(tile: Tile) -> torch.Tensor:
+            s = tile.similarity
+            values = tile.only("negatives", beta * (s - base), -torch.inf)
+            return values if lowest is None else values.masked_fill(s <= lowest[tile.rows, None], -torch.inf)
+
+        losses = sum(
+            torch.logaddexp(positive.new_zeros(()), reduce(pairs, term, symmetric=epsilon is None)) / sharpness
+            for term, sharpness in ((near, alpha), (far, beta))
+        )
+        nobody = "relation.group: expected a row with a positive, every row is alone in its group"
+        loss, anchors = mean(losses, count > 0, world, nobody)
+    return loss, {"anchors": anchors.detach(), "positive": average(positive, count > 0, anchors, world)}
+
+
+@torch.no_grad()
+def _extreme(pairs: Pairs, over: str, nobody: float) -> torch.Tensor:
+    """Similarity of each row with its farthest positive or nearest negative; `nobody` without any."""
+    place = hardest(pairs, over, nearest=over == "negatives")
+    found = similar.of_rows(pairs.rows, pairs.columns[place.clamp(min=0)], pairs.similarity)
+    return torch.where(place >= 0, found, nobody)
