@@ -105,7 +105,8 @@ class Embedder:
     def reading(self) -> dict[str, Any]:
         """How that was read."""
         d = self.config.data
-        return {"label": d.label, "split_column": d.split_column, "limit": d.limit, "seed": self.config.train.seed}
+        reading = {"label": d.label, "split_column": d.split_column, "limit": d.limit, "seed": self.config.train.seed}
+        return reading | {"stream": d.stream or "auto", "buffer": d.buffer}
 
     def to(self, device: str) -> Embedder:
         """This model on another device."""
@@ -161,7 +162,7 @@ class Embedder:
         if isinstance(inputs, Table):
             return inputs
         modality, spec = self.columns[column or self._only_column()]
-        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **options)
+        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **{"stream": "auto", **options})
 
     def features(
         self, column: Column, rows: np.ndarray, layer: str = "features", *, batch_size: int = 1000,

@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfar import distributed, record
 from nearfar.config import Config
-from nearfar.data import split
+from nearfar.data import facts, split, workers
 from nearfar.data.read import read
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
@@ -92,7 +92,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     table = read(
         source if source is not None else d.source, column=d.column or None, label=d.label,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
-        limit=d.limit, seed=config.train.seed, console=console,
+        limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
+        buffer=d.buffer, console=console,
     )  # fmt: skip
     rows = split.plan(
         table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
@@ -103,6 +104,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     trained_labels = None if table.labels is None else np.where(_mask(len(table), rows.train), table.labels, -1)
     group = groups(kind, len(table), trained_labels, table.label_names)
     notes.append(_about_labels(kind, table, method.name))
+    notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
     config, decided = _resolved(config, method, table, len(rows.train))
     method = record.override(method, {"positives": kind})
@@ -165,12 +167,21 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     )
     return replace(
         config,
-        data=replace(config.data, size=size or None, column=tuple(table.columns)),
+        data=replace(
+            config.data, size=size or None, column=tuple(table.columns), stream=column.streams, workers=_workers(config),
+            depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
+        ),
         model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
         views=replace(config.views, recipe=recipe),
         optim=replace(config.optim, lr=float(lr), weight_decay=float(decay)),
         train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
     ), notes  # fmt: skip
+
+
+def _workers(config: Config) -> int:
+    """Processes that decode while training, for each process that trains."""
+    d = config.data
+    return workers.automatic(config.train.processes) if d.workers == "auto" else d.workers
 
 
 def _batch_size(config: Config, method: Method, rows: int) -> int:

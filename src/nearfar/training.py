@@ -77,7 +77,7 @@ class Trainer:
             self.learner, name=o.name, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum
         )
         self.schedule = WarmupCosine(o.lr, o.warmup, o.lr * o.final_lr)
-        self.sampler = Sampler(plan.train, config.train.batch_size, config.train.seed)
+        self.sampler = Sampler(plan.train, config.train.batch_size, config.train.seed, plan.table.first.blocks)
         columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
         self.viewer = Viewer(
             columns, plan.recipes, plan.record.count, plan.groups, config.train.seed, self.device, self.world
@@ -178,7 +178,8 @@ class Trainer:
         losses: list[torch.Tensor] = []
         self.sinks = metrics.sinks(self.config.train.log, self.run) if self.world.is_main else []
         self.learner.train()
-        with _stop_signals() as stopped, self.console.progress("training", total, "steps") as progress:
+        ahead = self.viewer.expecting(self.sampler, self.position.step, total)
+        with _stop_signals() as stopped, ahead, self.console.progress("training", total, "steps") as progress:
             progress.advance(self.position.step)
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
@@ -306,7 +307,7 @@ def _placed(column: Any, device: torch.device) -> Any:
     if device.type != "cuda":
         return column
     room = torch.cuda.get_device_properties(device).total_memory // ON_DEVICE_SHARE
-    return column.to(device) if column.values.nbytes <= room else column
+    return column.to(device) if column.values.nbytes <= room and not column.streams else column
 
 
 def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column
 from nearfar.learner import View, ViewBatch
 from nearfar.objectives.relation import Relation
@@ -47,6 +49,18 @@ class Viewer:
     seed: int
     device: str | torch.device
     world: World
+
+    @contextmanager
+    def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
+        """Within this context, columns that are decoded while training make the batches from `step` on ready ahead."""
+        with ExitStack() as stack:
+            for column in self.columns.values():
+                stack.enter_context(
+                    column.expecting(
+                        lambda: (rows[self.world.share(len(rows))] for rows in sampler.upcoming(step, total))
+                    )
+                )
+            yield
 
     def batch(self, rows: np.ndarray, epoch: int, step: int) -> ViewBatch:
         """The views of the given rows of the table: the global batch, of which this process takes its share."""

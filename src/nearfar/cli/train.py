@@ -13,13 +13,19 @@ from nearfar.config import assemble, knobs
 
 def _option(section: str, f: Any) -> Any:
     """A command-line option for a knob."""
+    if "bool" in str(f.type):
+        return click.option(f"--{f.name.replace('_', '-')}", f.name, is_flag=True, default=None, help=_help(f))
     default = f.default if f.default not in ((), None, "") else None
     shown = f" [{default}]" if default is not None else ""
-    unit = f", in {f.metadata['unit']}" if f.metadata["unit"] else ""
     return click.option(
         f"--{f.name.replace('_', '-')}", f.name, multiple=f.default == (), default=None,
-        help=f"{f.metadata['help'].capitalize()}{unit}.{shown}", metavar=f.name.upper(),
+        help=_help(f) + shown, metavar=f.name.upper(),
     )  # fmt: skip
+
+
+def _help(f: Any) -> str:
+    unit = f", in {f.metadata['unit']}" if f.metadata["unit"] else ""
+    return f"{f.metadata['help'].capitalize()}{unit}."
 
 
 def _options(function: Any) -> Any:

@@ -23,6 +23,7 @@ from nearfar import files
 
 FORMAT = 1
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
+HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
 
 
 def root() -> Path:
@@ -76,28 +77,63 @@ def finish(folder: Path, arrays: Iterable[str], values: Mapping[str, Any]) -> No
     files.write_json(folder / "manifest.json", {**values, "arrays": list(arrays), "written": time.time()})
 
 
+def free() -> int:
+    """Free bytes of the disk that the entries lie on."""
+    return files.free_bytes(root())
+
+
+def limit() -> int:
+    """Bytes that all entries may take together."""
+    return int(float(os.environ.get("NEARFAR_CACHE_LIMIT", LIMIT)))
+
+
+def lacks(nbytes: int) -> str | None:
+    """Why an entry of so many bytes has no room, or None."""
+    need = f"the decoded data need {nbytes / 2**20:,.0f} MiB and"
+    if nbytes > free():
+        return f"{need} {free() / 2**20:,.0f} MiB are free"
+    if nbytes > limit():
+        return f"{need} the cache may hold {limit() / 2**20:,.0f} MiB (NEARFAR_CACHE_LIMIT)"
+    return None
+
+
+def allocate(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """A memory-mapped array of zeros whose room on the disk is taken at once.
+
+    Written to a hole in a file, a full disk would end the process without a word.
+
+    Raises
+    ------
+    StorageError
+        The disk has no room for it.
+    """
+    try:
+        array = np.lib.format.open_memmap(file, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):
+            with open(file, "r+b") as f:
+                os.posix_fallocate(f.fileno(), 0, file.stat().st_size)
+        return array
+    except OSError as e:
+        raise files.storage_error(file, e) from e
+
+
 def make_room(nbytes: int) -> None:
     """Remove the entries unused for longest until `nbytes` fit under the limit.
 
     Raises
     ------
     StorageError
-        The disk itself has no room for them.
+        The disk itself, or the limit, has no room for them.
     """
     from nearfar.errors import StorageError
 
-    free = files.free_bytes(root())
-    if nbytes > free:
-        raise StorageError(
-            f"the decoded data need {nbytes / 2**20:,.0f} MiB and {free / 2**20:,.0f} MiB are free.",
-            where=str(root()), hint="Make room, set NEARFAR_HOME to another disk, or lower --size.",
-        )  # fmt: skip
-    limit = int(float(os.environ.get("NEARFAR_CACHE_LIMIT", LIMIT)))
+    if lacking := lacks(nbytes):
+        raise StorageError(f"{lacking}.", where=str(root()), hint=HINT)
     entries = sorted((m.stat().st_mtime, m.parent) for m in root().glob("*/manifest.json"))
     sizes = {folder: sum(f.stat().st_size for f in folder.iterdir()) for _, folder in entries}
     total = sum(sizes.values())
     for _, folder in entries:
-        if total + nbytes <= limit:
+        if total + nbytes <= limit():
             break
         total -= sizes[folder]
         shutil.rmtree(folder, ignore_errors=True)

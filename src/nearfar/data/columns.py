@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data.lazy import blocks
 from nearfar.data.raw import SPLITS, Raw
 from nearfar.errors import DataError, UnknownName
+from nearfar.modalities import BadCell
 from nearfar.registry import MODALITIES
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
@@ -114,10 +116,17 @@ def _modality(cells: Any, only: str | None) -> str | None:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:
-        sample = [cells[i] for i in range(min(len(cells), 32))]
+        sample = [c for i in range(min(len(cells), 32)) if (c := _readable(cells, i)) is not None]
     sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
     best = max(sure, key=lambda m: sure[m])
     return best if sure[best] >= SURE else None
+
+
+def _readable(cells: Sequence[Any], i: int) -> Any:
+    try:
+        return cells[i]
+    except BadCell:
+        return None
 
 
 def limited(
@@ -128,7 +137,7 @@ def limited(
     kept = {s: np.sort(generator.permutation(rows)[:limit]) for s, rows in pools.items()}
     rows = np.sort(np.concatenate(list(kept.values())))
     columns = {k: v[rows] if isinstance(v, np.ndarray) else Picked(v, rows) for k, v in raw.columns.items()}
-    smaller = Raw(columns, [raw.names[i] for i in rows], classes=raw.classes, files=raw.files)
+    smaller = Raw(columns, [raw.names[int(i)] for i in rows], classes=raw.classes, files=raw.files, key=raw.key)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
     return smaller, new, None if labels is None else labels[rows]
 
@@ -145,3 +154,8 @@ class Picked(Sequence):
 
     def __getitem__(self, index: int) -> Any:
         return self.cells[int(self.rows[index])]
+
+    def blocks(self) -> np.ndarray | None:
+        """Pages of these rows."""
+        found = blocks(self.cells)
+        return None if found is None else found[self.rows]

@@ -1,118 +1,184 @@
-"""Cells → arrays: each is decoded once, bad ones are noted, pictures are kept in the cache."""
+"""Cells → arrays: each is decoded once and kept in the cache, or decoded while training where that has no room."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.data import cache
 from nearfar.data.raw import Raw
-from nearfar.errors import DataError
+from nearfar.data.stream import Streamed, Streaming
+from nearfar.data.workers import Batch, Decoder, Form, content_hash
+from nearfar.errors import DataError, StorageError
 from nearfar.modalities import BadCell
 from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     from nearfar.console import Console
 
-CHUNK = 512  # cells decoded between two steps of progress
+CHUNK = 512  # rows decoded between two steps of progress
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Values of all rows; those of bad rows are zero."""
+    """Values of all rows; those of bad rows are zero, or missing where they are streamed."""
 
-    values: np.ndarray
+    values: Any
     geometry: np.ndarray | None
     hashes: np.ndarray
     bad: dict[int, str]
+    notes: tuple[str, ...] = field(default=())
 
 
-def decoded(raw: Raw, name: str, kind: str, cells: Any, spec: dict[str, Any], console: Console | None) -> Decoded:
+def decoded(
+    raw: Raw, name: str, kind: str, cells: Any, spec: dict[str, Any], streaming: Streaming, console: Console
+) -> Decoded:
+    """All rows of a column.
+
+    Raises
+    ------
+    DataError
+        No row can be read.
+    StorageError
+        The cache has no room for them, and they are not to be streamed.
+    """
     module = MODALITIES.get(kind)
-    if isinstance(cells, np.ndarray) and (values := module.decode_array(cells, spec)) is not None:
+    in_memory = isinstance(cells, np.ndarray) and not isinstance(cells, np.memmap)
+    if in_memory and (values := module.decode_array(cells, spec)) is not None:
         shape = np.tile(np.asarray(values.shape[2:], np.int32), (len(values), 1)) if kind == "image" else None
         return Decoded(values, shape, _hashes(values), {})
-    if not raw.files:
-        return _decode_cells(module, cells, spec, console, np.empty)
-    entry = cache.key(raw.files, {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw)})
-    if (stored := cache.load(entry)) is None:
-        first, _ = _first_good(module, cells, spec)
-        with cache.writing(entry, first.nbytes * len(cells)) as folder:
-            if (stored := cache.load(entry)) is None:
+    entry = None
+    if raw.files or raw.key:
+        settings = {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw)}
+        entry = cache.key(raw.files, settings | ({"key": raw.key} if raw.key else {}))
+        if streaming.wanted is not True and (stored := cache.load(entry)) is not None:
+            return _of_cache(stored)
+    form = _form(module, cells, spec)
+    lacking = cache.lacks(form.nbytes * len(cells)) if entry else None
+    if streaming.wanted is True or (lacking and streaming.wanted):
+        why = "asked for" if streaming.wanted is True else lacking
+        return _streamed(raw, kind, cells, spec, form, entry, streaming, why, console)
+    if lacking:
+        raise StorageError(f"{lacking}.", where=str(cache.root()), hint=cache.HINT)
+    decoder = Decoder(kind, spec, form)
+    try:
+        if entry is None:
+            return _in_memory(decoder, cells, console)
+        return _of_cache(_cached(entry, decoder, cells, console))
+    finally:
+        decoder.close()
 
-                def mapped(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-                    return np.lib.format.open_memmap(folder / "values.npy", "w+", dtype, shape)
 
-                made = _decode_cells(module, cells, spec, console, mapped)
-                made.values.flush()
-                np.save(folder / "hashes.npy", made.hashes, allow_pickle=False)
-                arrays = ["values", "hashes"]
-                if made.geometry is not None:
-                    np.save(folder / "geometry.npy", made.geometry, allow_pickle=False)
-                    arrays.append("geometry")
-                cache.finish(folder, arrays, {"bad": {str(k): v for k, v in made.bad.items()}})
-                stored = cache.load(entry)
+def _in_memory(decoder: Decoder, cells: Any, console: Console) -> Decoded:
+    made = decoder.form.empty(len(cells))
+    _fill(made, decoder, cells, console)
+    return Decoded(made.values, made.geometry, made.hashes, made.bad)
+
+
+def _cached(entry: str, decoder: Decoder, cells: Any, console: Console) -> Any:
+    """Decode into the cache, unless another process has done so meanwhile."""
+    form, rows = decoder.form, len(cells)
+    with cache.writing(entry, form.nbytes * rows) as folder:
+        if (stored := cache.load(entry)) is not None:
+            return stored
+        console.say(
+            f"Cache: {rows:,} rows of {form.nbytes / 2**10:,.1f} KiB are decoded once, "
+            f"{form.nbytes * rows / 2**20:,.1f} MiB in {cache.root()}, where {cache.free() / 2**20:,.0f} MiB are free."
+        )
+        values = cache.allocate(folder / "values.npy", (rows, *form.shape), form.dtype)
+        made = replace(_known(form, rows), values=values)
+        _fill(made, decoder, cells, console)
+        made.values.flush()
+        _keep(folder, made, {"values"})
+        return cache.load(entry)
+
+
+def _streamed(
+    raw: Raw, kind: str, cells: Any, spec: dict[str, Any], form: Form, entry: str | None, streaming: Streaming,
+    why: str, console: Console,
+) -> Decoded:  # fmt: skip
+    """Look through all rows once for what is known of them beforehand: content, sizes, damage. Keep that only."""
+    stored = (cache.load(entry) or cache.load(f"{entry}-rows")) if entry else None
+    values = Streamed(cells, raw.names, kind, spec, form, np.zeros(len(cells), np.uint64), streaming, console.warn)
+    if stored is None:
+        made = _known(form, len(cells))
+        decoder = Decoder(kind, spec, form, values.processes, console.warn)
+        try:
+            _fill(made, decoder, cells, console)
+        finally:
+            decoder.close()
+        stored = {"hashes": made.hashes, "geometry": made.geometry}, {"bad": made.bad}
+        if entry:
+            with cache.writing(f"{entry}-rows", made.hashes.nbytes) as folder:
+                _keep(folder, made, set())
+    arrays, manifest = stored
+    values.hashes = np.asarray(arrays["hashes"])
+    geometry = None if arrays.get("geometry") is None else np.asarray(arrays["geometry"])
+    note = (
+        f"Streaming ({why}): rows are decoded while training, by {values.processes or 'no'} further "
+        f"process{'' if values.processes == 1 else 'es'}."
+    )
+    return Decoded(values, geometry, values.hashes, {int(k): v for k, v in manifest["bad"].items()}, (note,))
+
+
+def _known(form: Form, rows: int) -> Batch:
+    """Room for what is known of rows, without their values."""
+    return Form((0,), form.dtype, form.geometry).empty(rows)
+
+
+def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
+    """Decode all cells in their order into `made`; where its rows have no values, those are let go."""
+    with console.progress("reading", len(cells), "rows") as progress:
+        for start in range(0, len(cells), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(cells)))
+            part = decoder.decode(cells, rows)
+            if made.values.nbytes:
+                made.values[rows] = part.values
+            made.hashes[rows] = part.hashes
+            if made.geometry is not None:
+                made.geometry[rows] = part.geometry
+            made.bad.update({start + i: reason for i, reason in part.bad.items()})
+            progress.advance(len(rows))
+
+
+def _keep(folder: Any, made: Batch, arrays: set[str]) -> None:
+    np.save(folder / "hashes.npy", made.hashes, allow_pickle=False)
+    if made.geometry is not None:
+        np.save(folder / "geometry.npy", made.geometry, allow_pickle=False)
+        arrays |= {"geometry"}
+    cache.finish(folder, sorted(arrays | {"hashes"}), {"bad": {str(k): v for k, v in made.bad.items()}})
+
+
+def _of_cache(stored: Any) -> Decoded:
     arrays, manifest = stored
     geometry = np.asarray(arrays["geometry"]) if "geometry" in arrays else None
-    return Decoded(
-        arrays["values"], geometry, np.asarray(arrays["hashes"]), {int(k): v for k, v in manifest["bad"].items()}
-    )
+    bad = {int(k): v for k, v in manifest["bad"].items()}
+    return Decoded(arrays["values"], geometry, np.asarray(arrays["hashes"]), bad)
 
 
 def _rows_key(raw: Raw) -> str:
-    return hashlib.sha256("\n".join(raw.names).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for i, name in enumerate(raw.names):
+        digest.update((f"\n{name}" if i else name).encode())
+    return digest.hexdigest()
 
 
-def _first_good(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> tuple[np.ndarray, Any]:
+def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
+    """What a decoded row looks like, from the first that can be decoded."""
     reason = "is empty"
     for i in range(len(cells)):
         try:
-            return module.decode(cells[i], spec)
+            values, geometry = module.decode(cells[i], spec)
+            return Form(values.shape, values.dtype, 0 if geometry is None else len(geometry))
         except BadCell as e:
             reason = str(e)
     raise DataError(f"none of the {len(cells)} rows can be read; the last one {reason}.")
 
 
-def _decode_cells(
-    module: Any,
-    cells: Sequence[Any],
-    spec: dict[str, Any],
-    console: Console | None,
-    allocate: Callable[..., np.ndarray],
-) -> Decoded:
-    from nearfar.console import QUIET
-
-    first, shape = _first_good(module, cells, spec)
-    values = allocate((len(cells), *first.shape), first.dtype)
-    geometry = None if shape is None else np.zeros((len(cells), len(shape)), np.int32)
-    bad: dict[int, str] = {}
-
-    def one(i: int) -> None:
-        try:
-            values[i], own = module.decode(cells[i], spec)
-            if geometry is not None:
-                geometry[i] = own
-        except BadCell as e:
-            values[i], bad[i] = 0, str(e)
-
-    with ThreadPoolExecutor() as pool, (console or QUIET).progress("reading", len(cells), "rows") as progress:
-        for start in range(0, len(cells), CHUNK):
-            stop = min(start + CHUNK, len(cells))
-            list(pool.map(one, range(start, stop), chunksize=32))
-            progress.advance(stop - start)
-    if geometry is not None:
-        geometry[sorted(bad)] = 1
-    return Decoded(values, geometry, _hashes(values), dict(sorted(bad.items())))
-
-
 def _hashes(values: np.ndarray) -> np.ndarray:
     """64-bit hash of every row's content."""
-    out = np.empty(len(values), np.uint64)
-    for i, row in enumerate(values):
-        out[i] = int.from_bytes(hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest(), "little")
-    return out
+    return np.fromiter((content_hash(row) for row in values), np.uint64, len(values))

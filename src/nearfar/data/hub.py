@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from nearfar.data.raw import Raw
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nearfar.data.lazy import open_parquet
+from nearfar.data.raw import SPLITS, Raw, joined
 from nearfar.data.readers.saved import of_datasets
 from nearfar.errors import DataError
 
 BUILDERS = ("parquet", "csv", "json", "arrow", "imagefolder")
 
 
-def open_hub(name: str) -> Raw:
+def open_hub(name: str, *, stream: bool = False) -> Raw:
     """The data set called ``owner/name``, or ``owner/name:configuration``.
+
+    Parameters
+    ----------
+    name : str
+    stream : bool
+        Leave the files where they are, and read the parts of them that are needed over the network: labels at once,
+        pictures row group by row group. Only sets in Parquet can be read so, which most are; others are downloaded.
 
     Raises
     ------
@@ -33,8 +45,13 @@ def open_hub(name: str) -> Raw:
                 f"the data set needs the builder {kind!r}, which is not used here because it can run code.", where=name,
                 hint=f"Only {', '.join(BUILDERS)} are.",
             )  # fmt: skip
+        if stream and kind == "parquet":
+            return _remote(builder)
         builder.download_and_prepare()
-        return of_datasets(builder.as_dataset(), owner)
+        raw = _downloaded(builder, owner)
+        if stream:
+            raw.notes = (f"Downloaded whole: only Parquet is read from the hub as needed, this set is {kind}.",)
+        return raw
     except DataError:
         raise
     except Exception as e:  # the library raises many kinds; the person needs one sentence
@@ -43,3 +60,24 @@ def open_hub(name: str) -> Raw:
             where=name,
             hint="Is the name right, and is there a network? HF_HUB_OFFLINE=1 uses only what is cached.",
         ) from e  # fmt: skip
+
+
+def _downloaded(builder: Any, name: str) -> Raw:
+    """Arrow files in the library's own cache, memory-mapped."""
+    loaded = builder.as_dataset()
+    files = {Path(f["filename"]) for part in loaded.values() for f in part.cache_files}
+    return of_datasets(loaded, name, tuple(sorted(files)))
+
+
+def _remote(builder: Any) -> Raw:
+    """The Parquet files at their addresses, which name a revision and so never change."""
+    from fsspec.core import url_to_fs
+
+    parts = []
+    for split, addresses in builder.config.data_files.items():
+        for address in addresses:
+            fs, path = url_to_fs(address)
+            raw = open_parquet(partial(fs.open, path, "rb"), Path(path).name, Path())
+            raw.key = f"{address} {fs.size(path)}"
+            parts.append((SPLITS.get(str(split).lower()), raw))
+    return joined(parts)

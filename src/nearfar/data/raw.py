@@ -37,6 +37,10 @@ class Raw:
         Class names by column, where the container has them.
     files : tuple of Path
         What was read: the cache is keyed by these.
+    key : str
+        Names the content where there are no files, such as addresses that never change; the cache is keyed by it too.
+    notes : tuple of str
+        What a person should know about how it was read.
     """
 
     columns: dict[str, Any]
@@ -45,6 +49,8 @@ class Raw:
     label: str | None = None
     classes: dict[str, list[str]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    key: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,9 +69,12 @@ class Cells(Sequence):
         return self._cell(self.column[int(index)].as_py())
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self.column.chunks:
-            for value in batch:
-                yield self._cell(value.as_py())
+        for value in self.column:
+            yield self._cell(value.as_py())
+
+    def blocks(self) -> np.ndarray | None:
+        """Page of every row where the column stays on disk."""
+        return self.column.blocks() if hasattr(self.column, "blocks") else None
 
     def _cell(self, value: Any) -> Any:
         if self.folder is not None and isinstance(value, str):
@@ -120,7 +129,7 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
 
 
 def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
-    """Several containers of the same columns, each with its split, as one.
+    """Several containers of the same columns, each with its split, as one; lists of optional values may be missing.
 
     Raises
     ------
@@ -129,26 +138,30 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
     """
     from nearfar.errors import DataError
 
-    first = parts[0][1]
-    for _, part in parts[1:]:
-        if set(part.columns) != set(first.columns):
+    first, kinds = parts[0][1], {k: type(c) for _, p in parts for k, c in p.columns.items()}
+    for _, part in parts:
+        if any(k not in part.columns and kind is not list for k, kind in kinds.items()):
             raise DataError(
-                f"the files have different columns: {', '.join(first.columns)}, and {', '.join(part.columns)}.",
+                f"the files have different columns: {', '.join(kinds)}, and {', '.join(part.columns)}.",
                 where=part.names[0] if len(part) else None,
             )
-    columns = {k: _concatenated([p.columns[k] for _, p in parts]) for k in first.columns}
+    columns = {k: _concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds}
     splits: list[str] | None = None
-    if any(s for s, _ in parts):
-        splits = [s or "train" for s, p in parts for _ in range(len(p))]
-    names = [n for _, p in parts for n in p.names]
+    if any(s or p.splits for s, p in parts):
+        splits = [v for s, p in parts for v in (p.splits if p.splits and not s else [s or "train"] * len(p))]
+    names = _concatenated([p.names for _, p in parts])
     files = tuple(f for _, p in parts for f in p.files)
-    return Raw(columns, names, splits, first.label, first.classes, files)
+    key = "\n".join(p.key for _, p in parts if p.key)
+    notes = tuple(n for _, p in parts for n in p.notes)
+    return Raw(columns, names, splits, first.label, first.classes, files, key, notes)
 
 
 def _concatenated(pieces: list[Any]) -> Any:
     if len(pieces) == 1:
         return pieces[0]
-    if all(isinstance(p, np.ndarray) for p in pieces):
+    if all(isinstance(p, list) for p in pieces):
+        return [v for p in pieces for v in p]
+    if all(isinstance(p, np.ndarray) and not isinstance(p, np.memmap) for p in pieces):
         return np.concatenate(pieces)
     return Chain(pieces)
 
@@ -163,8 +176,17 @@ class Chain(Sequence):
         return int(self.ends[-1])
 
     def __getitem__(self, index: int) -> Any:
+        index = range(len(self))[index]
         piece = int(np.searchsorted(self.ends, index, side="right"))
-        return self.pieces[piece][index - (self.ends[piece - 1] if piece else 0)]
+        return self.pieces[piece][index - (int(self.ends[piece - 1]) if piece else 0)]
+
+    def blocks(self) -> np.ndarray | None:
+        """Pages of all pieces, numbered through; None where a piece has none."""
+        found = [p.blocks() if hasattr(p, "blocks") else None for p in self.pieces]
+        if any(b is None for b in found):
+            return None
+        before = np.cumsum([0, *[int(b.max(initial=-1)) + 1 for b in found]])
+        return np.concatenate([b + start for b, start in zip(found, before, strict=False)])
 
 
 def split_of(name: str) -> str | None:

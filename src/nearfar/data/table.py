@@ -5,7 +5,8 @@ Nothing downstream of here knows a container format; nothing here knows a method
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class Column:
         What that modality needs to know to decode, view and encode it again (JSON values only).
         It is stored in the run.
     values : ndarray, shape (N, ...)
-        Often memory-mapped: images are uint8 (N, C, S, S), vectors float32 (N, F).
+        Often memory-mapped: images are uint8 (N, C, S, S), vectors float32 (N, F). A `nearfar.data.stream.Streamed`
+        stands here where rows are decoded while training.
     geometry : ndarray or None, shape (N, 2)
         Images: original height and width, in pixels.
     """
@@ -47,7 +49,7 @@ class Column:
     name: str
     modality: str
     spec: Mapping[str, Any]
-    values: np.ndarray
+    values: Any
     geometry: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -56,6 +58,20 @@ class Column:
     def take(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[torch.Tensor, Any]:
         """Values (B, ...) and geometry (B, 2) or None of the given rows, as tensors on `device`."""
         return _taken(self.values, rows, device), None if self.geometry is None else _taken(self.geometry, rows, device)
+
+    @property
+    def streams(self) -> bool:
+        """Whether rows are decoded when they are asked for."""
+        return hasattr(self.values, "expecting")
+
+    @property
+    def blocks(self) -> Any:
+        """Rows that are read together (`nearfar.data.stream.Blocks`), or None where that does not matter."""
+        return getattr(self.values, "blocks", None)
+
+    def expecting(self, upcoming: Callable[[], Iterable[np.ndarray]]) -> AbstractContextManager[None]:
+        """Within this context the batches of rows that `upcoming` gives are made ready ahead of their `take`."""
+        return self.values.expecting(upcoming()) if self.streams else nullcontext()
 
     def to(self, device: str | torch.device) -> Column:
         """The whole column on a device."""
@@ -72,7 +88,41 @@ def _taken(array: Any, rows: np.ndarray, device: str | torch.device) -> torch.Te
 
     if isinstance(array, torch.Tensor):
         return array[torch.from_numpy(rows).to(array.device, non_blocking=True)]
-    return torch.from_numpy(np.ascontiguousarray(array[rows])).to(device, non_blocking=True)
+    taken = torch.from_numpy(np.ascontiguousarray(array[rows]))
+    if torch.device(device).type == "cuda":
+        taken = taken.pin_memory()  # only from there does the copy run beside the computation
+    return taken.to(device, non_blocking=True)
+
+
+class Rows:
+    """Some rows of a memory-mapped array, without a copy of them.
+
+    Parameters
+    ----------
+    array : ndarray, shape (N, ...)
+    rows : ndarray of int64, shape (M,)
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+        self.shape, self.dtype, self.ndim = (len(rows), *array.shape[1:]), array.dtype, array.ndim
+        self.nbytes = len(rows) * (array.nbytes // max(1, len(array)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.array[self.rows[index]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def some_rows(values: Any, rows: np.ndarray) -> Any:
+    """Rows of a column's values, in whichever form those are; memory-mapped and streamed ones are not copied."""
+    if hasattr(values, "some"):
+        return values.some(rows)
+    return Rows(values, rows) if isinstance(values, np.memmap) else values[rows]
 
 
 @dataclass(frozen=True)

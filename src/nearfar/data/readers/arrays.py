@@ -1,4 +1,7 @@
-"""NumPy's ``.npz``: arrays of equal length, never pickled objects."""
+"""NumPy's ``.npz`` and ``.npy``: arrays of equal length, never pickled objects.
+
+An ``.npz`` is read whole; an ``.npy`` stays on disk, memory-mapped.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nearfar.data.lazy import Numbered
 from nearfar.data.raw import SPLITS, Raw, joined
 from nearfar.errors import DataError
 
@@ -17,16 +21,35 @@ RANK = 1  # readers are asked in this order
 
 
 def recognises(path: Path) -> bool:
-    """An ``.npz`` file, or a folder of them named after their splits."""
-    return path.suffix == ".npz" if path.is_file() else path.is_dir() and any(path.glob("*.npz"))
+    """A file of either kind, or a folder of ``.npz`` named after splits, or of ``.npy`` named as in an ``.npz``."""
+    if path.is_file():
+        return path.suffix in (".npz", ".npy")
+    return path.is_dir() and (any(path.glob("*.npz")) or any(path.glob("*.npy")))
 
 
 def open(path: Path) -> Raw:
     """Arrays ``x`` and ``y``, or any others whose lengths agree; ``x_train``, ``y_test`` … are split by their names."""
     if path.is_dir():
-        files = sorted(path.glob("*.npz"))
-        return joined([(SPLITS.get(f.stem.lower()), open(f)) for f in files])
+        if files := sorted(path.glob("*.npz")):
+            return joined([(SPLITS.get(f.stem.lower()), open(f)) for f in files])
+        files = sorted(path.glob("*.npy"))
+        return of_arrays({f.stem: _mapped(f) for f in files}, path.name, tuple(files))
+    if path.suffix == ".npy":
+        return of_arrays({"x": _mapped(path)}, path.name, (path,))
     return of_arrays(_arrays(path), path.name, (path,))
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array of an ``.npy``, memory-mapped."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError) as e:
+        raise DataError(f"is no readable npy file ({e}).", where=str(path)) from e
+    except ValueError as e:
+        raise DataError(
+            "holds Python objects, which could run code, or is damaged.", where=str(path),
+            hint="Save plain arrays only.",
+        ) from e  # fmt: skip
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -64,5 +87,10 @@ def of_arrays(arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] 
         rows = lengths.pop()
         label = next((k for k in columns if k.lower() in LABELS and columns[k].ndim == 1), None)
         prefix = f"{name}:{split}" if split else name
-        parts.append((split, Raw(dict(columns), [f"{prefix}:{i + 1}" for i in range(rows)], label=label, files=files)))
+        parts.append((split, Raw(_small_ones_read(columns), Numbered(prefix, rows), label=label, files=files)))
     return joined(parts)
+
+
+def _small_ones_read(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Memory-mapped labels and the like are read; pictures stay where they are."""
+    return {k: np.array(a) if isinstance(a, np.memmap) and a.ndim == 1 else a for k, a in columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nearfar.data.raw import IMAGE_ENDINGS, SPLITS, Raw
@@ -24,15 +25,22 @@ def open(path: Path) -> Raw:
     """Pictures in alphabetical order of their paths."""
     files = list(_pictures(path))
     relative = [f.relative_to(path) for f in files]
-    tops = {r.parts[0] for r in relative if len(r.parts) > 1}
-    split = bool(tops) and all(t.lower() in SPLITS for t in tops) and all(len(r.parts) > 1 for r in relative)
-    if split:
-        splits = [SPLITS[r.parts[0].lower()] for r in relative]
-        labels = ["/".join(r.parts[1:-1]) for r in relative]
-    else:
-        splits, labels = None, ["/".join(r.parts[:-1]) for r in relative]
+    splits, labels = of_paths([r.parts for r in relative])
     columns: dict[str, list] = {"image": files}
-    labelled = any(labels)
-    if labelled:
-        columns["label"] = [text or None for text in labels]
-    return Raw(columns, [str(r) for r in relative], splits, "label" if labelled else None, files=tuple(files))
+    if labels:
+        columns["label"] = labels
+    return Raw(columns, [str(r) for r in relative], splits, "label" if labels else None, files=tuple(files))
+
+
+def of_paths(paths: Sequence[tuple[str, ...]]) -> tuple[list[str] | None, list[str | None] | None]:
+    """Splits and labels of pictures by the folders that they are in; None where those say nothing.
+
+    Parameters
+    ----------
+    paths : sequence of tuple of str
+        Parts of the relative path of every picture, its own name last.
+    """
+    tops = {p[0].lower() for p in paths if len(p) > 1}
+    split = bool(tops) and tops <= set(SPLITS) and all(len(p) > 1 for p in paths)
+    labels = ["/".join(p[1:-1] if split else p[:-1]) or None for p in paths]
+    return [SPLITS[p[0].lower()] for p in paths] if split else None, labels if any(labels) else None

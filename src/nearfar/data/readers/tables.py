@@ -1,9 +1,13 @@
-"""CSV, TSV, JSON lines and Parquet: one file, or a folder of them named after their splits."""
+"""CSV, TSV, JSON lines and Parquet: one file, or a folder of them named after their splits.
+
+Of Parquet only the small columns are read; pictures stay in the file (see `nearfar.data.lazy`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from nearfar.data.lazy import open_parquet
 from nearfar.data.raw import Raw, joined, of_arrow, split_of
 from nearfar.errors import DataError
 
@@ -37,6 +41,8 @@ def _read(file: Path, folder: Path) -> Raw:
     import pyarrow as pa
 
     try:
+        if file.suffix.lower() == ".parquet":
+            return open_parquet(lambda: str(file), file.name, file.parent, (file,))
         table = _arrow(file)
     except (pa.ArrowException, UnicodeDecodeError) as e:
         raise DataError(f"cannot be read as {file.suffix[1:]} ({_first_line(e)}).", where=str(file)) from e
@@ -49,10 +55,6 @@ def _read(file: Path, folder: Path) -> Raw:
 
 def _arrow(file: Path):  # noqa: ANN202 - a pyarrow.Table
     ending = file.suffix.lower()
-    if ending == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_table(file)
     if ending in (".csv", ".tsv"):
         from pyarrow import csv
 

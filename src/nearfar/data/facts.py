@@ -1,0 +1,67 @@
+"""What people should know of data before they believe a figure: skipped rows, duplicates, how even the classes are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nearfar.data.table import Skipped, Table
+
+
+def duplicates(table: Table, parts: dict[str, np.ndarray]) -> dict[str, int]:
+    """Rows whose content another row has as well, to the bit.
+
+    Parameters
+    ----------
+    table : Table
+    parts : dict of str to ndarray of int64
+        Row numbers by what they are called; the first part is the one that is learnt from.
+
+    Returns
+    -------
+    dict of str to int
+        ``"train"``: rows of that part that repeat an earlier one of it; ``"test in train"``: rows of the part
+        ``test`` that are among the rows of the first.
+    """
+    first, *others = parts
+    known = table.hashes[parts[first]]
+    found = {name: len(rows) - len(np.unique(table.hashes[rows])) for name, rows in parts.items()}
+    return found | {f"{name} in {first}": int(np.isin(table.hashes[parts[name]], known).sum()) for name in others}
+
+
+def about_duplicates(table: Table, train: np.ndarray, heldout: np.ndarray) -> str:
+    """Exact duplicates among the rows that are trained on, and of them in every other split."""
+    others = {s: r for s, r in table.splits.items() if not np.isin(r[:1], train).any()}
+    if len(heldout) and not table.splits:
+        others["set aside"] = heldout
+    found = duplicates(table, {"train": train, **others})
+    within = {name: n for name, n in found.items() if n}
+    if not within:
+        return "Duplicates: none among the rows, nor across splits."
+    said = [f"{n:,} {name}" if " in " in name else f"{n:,} within {name}" for name, n in within.items()]
+    return f"Duplicates, equal to the bit: {', '.join(said)}; they stay."
+
+
+def balance(table: Table, rows: np.ndarray) -> str | None:
+    """The largest and the smallest class among the rows, and their ratio; None without two classes."""
+    if table.labels is None:
+        return None
+    counts = np.bincount(table.labels[rows][table.labels[rows] >= 0], minlength=len(table.label_names))
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        return None
+    large, small = present[counts[present].argmax()], present[counts[present].argmin()]
+    absent = len(counts) - len(present)
+    return (
+        f"Classes: the largest is {table.label_names[large]!r} with {counts[large]:,} rows, the smallest "
+        f"{table.label_names[small]!r} with {counts[small]:,}; ratio {counts[large] / counts[small]:.3g}"
+        + (f"; {absent} have none here." if absent else ".")
+    )
+
+
+def about_skipped(skipped: Sequence[Skipped], shown: int = 5) -> str:
+    """How many rows could not be read, and the first of them by name and reason."""
+    listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:shown])
+    more = f"; and {len(skipped) - shown:,} more, in skipped.csv of the run" if len(skipped) > shown else ""
+    return f"Skipped: {len(skipped):,} unreadable rows ({listed}{more})."

@@ -1,0 +1,198 @@
+"""WebDataset: plain tar archives whose members ``key.jpg``, ``key.cls``, ``key.json`` … are one row.
+
+Each archive's headers are read once; members are then read by their place in it. Nothing is ever written to disk, links
+and devices are not followed, and names serve as names only.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Any, BinaryIO, ClassVar
+
+from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined, split_of
+from nearfar.data.readers.images import of_paths
+from nearfar.errors import DataError
+from nearfar.modalities import BadCell
+
+RANK = 3  # readers are asked in this order
+PICTURES = tuple(e[1:] for e in IMAGE_ENDINGS)
+TEXTS = ("cls", "txt", "json")
+TEXT_LIMIT, PICTURE_LIMIT = 2**20, 2**29  # bytes of one member
+OPEN = 32  # archives that are open at once
+WORD = 100  # characters of a text that may be the name of a class
+
+
+def recognises(path: Path) -> bool:
+    """A ``.tar``, or a folder of them."""
+    if path.is_file():
+        return path.suffix.lower() == ".tar" or path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
+    return path.is_dir() and any(path.glob("*.tar"))
+
+
+def open(path: Path) -> Raw:
+    """The rows in the order of the archives and of their members."""
+    if path.is_dir():
+        return joined([(split_of(f.stem), open(f)) for f in sorted(path.glob("*.tar"))])
+    if path.suffix.lower() != ".tar":
+        raise DataError(
+            "is compressed, so its members cannot be read one by one.", where=str(path),
+            hint="Unpack it to a plain .tar, for example with gunzip; pictures are compressed already.",
+        )  # fmt: skip
+    rows, others, end = _index(path)
+    keys = list(rows)
+    cells = Members(path, [rows[k].get("picture", "has no picture") for k in keys])
+    columns: dict[str, Any] = {"image": cells}
+    columns |= _texts(path, [rows[k] for k in keys])
+    splits, labels = of_paths([PurePosixPath(k).parts for k in keys])
+    if labels and "label" not in columns:
+        columns["label"] = labels
+    label = "label" if "label" in columns else _class_text(columns.get("txt"))
+    names = [f"{path.name}:{k}" for k in keys]
+    if end:  # a row of its own, so that it is counted and named as skipped
+        cells.places.append(end)
+        names.append(f"{path.name}:(the rest)")
+        columns = {k: v if k == "image" else [*v, None] for k, v in columns.items()}
+        splits = [*splits, splits[-1]] if splits else None
+    notes = [f"Passed over: {n:,} members of {path.name} that end in .{e}." for e, n in others.most_common(3)]
+    return Raw(columns, names, splits, label, files=(path,), notes=tuple(notes))
+
+
+def _index(path: Path) -> tuple[dict[str, dict[str, Any]], Counter[str], str | None]:
+    """(offset, size) of every member by row and ending, or why not; endings passed over; what is wrong with its end."""
+    rows: dict[str, dict[str, Any]] = {}
+    others: Counter[str] = Counter()
+    size = path.stat().st_size
+    try:
+        with tarfile.open(path, "r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # it would keep them all
+                folder, _, file = member.name.rpartition("/")
+                key, _, ending = file.partition(".")
+                ending = ending.lower()
+                if member.isdir() or file.startswith("."):
+                    continue
+                if ending not in (*PICTURES, *TEXTS):
+                    others[ending] += 1
+                    continue
+                row = rows.setdefault(f"{folder}/{key}".lstrip("/"), {})
+                row["picture" if ending in PICTURES else ending] = _place(member, size, ending)
+            end = _end(path, tar.offset, size)
+    except (tarfile.TarError, OSError, ValueError) as e:
+        if not rows:
+            raise DataError(f"cannot be read as tar ({e}).", where=str(path)) from e
+        end = f"is cut short or damaged ({e}); what comes after is lost"
+    if not rows:
+        raise DataError("holds no pictures.", where=str(path))
+    return rows, others, end
+
+
+def _place(member: tarfile.TarInfo, size: int, ending: str) -> tuple[int, int] | str:
+    if not member.isreg() or member.issparse():
+        return "is a link or no plain file, which is not followed"
+    if member.size > (PICTURE_LIMIT if ending in PICTURES else TEXT_LIMIT):
+        return f"says that it has {member.size / 2**20:,.0f} MiB, more than is opened"
+    if member.offset_data + member.size > size:
+        return "is cut short: the archive ends before it does"
+    return member.offset_data, member.size
+
+
+def _end(path: Path, at: int, size: int) -> str | None:
+    """None where the archive ends as it should; Python's tarfile takes a damaged header for the end."""
+    if at >= size:
+        return None if at == size else "is cut short; what comes after is lost"
+    with path.open("rb") as f:
+        f.seek(at)
+        return None if not any(f.read(512)) else "is damaged from here on; what comes after is lost"
+
+
+class Members(Sequence):
+    """Bytes of members of an archive.
+
+    Parameters
+    ----------
+    path : Path
+    places : list of (offset, size), or of str
+        A text is the reason why there is none.
+    """
+
+    _open: ClassVar[OrderedDict[Path, BinaryIO]] = OrderedDict()  # of all archives, those used last
+    _lock: ClassVar[Lock] = Lock()
+
+    def __init__(self, path: Path, places: list[tuple[int, int] | str]) -> None:
+        self.path, self.places = path, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> bytes:
+        """Raises `BadCell` where there is none."""
+        place = self.places[index]
+        if isinstance(place, str):
+            raise BadCell(place)
+        offset, size = place
+        try:
+            with self._lock:
+                file = self._file()
+                file.seek(offset)
+                content = file.read(size)
+        except OSError as e:
+            raise BadCell(f"cannot be read ({e.strerror or e})") from e
+        if len(content) < size:
+            raise BadCell("is cut short: the archive ends before it does")
+        return content
+
+    def _file(self) -> BinaryIO:
+        if self.path not in self._open:
+            self._open[self.path] = self.path.open("rb")
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(self.path)
+        return self._open[self.path]
+
+
+def _texts(path: Path, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Columns of what stands beside the pictures: ``cls`` is the label, ``txt`` a text, ``json`` its scalar values."""
+    columns: dict[str, list[Any]] = {}
+
+    def put(name: str, row: int, value: Any) -> None:
+        if value is not None:
+            columns.setdefault(name, [None] * len(rows))[row] = value
+
+    for i, row in enumerate(rows):
+        for ending, name in (("cls", "label"), ("txt", "txt")):
+            put(name, i, _text(path, row.get(ending)))
+        for name, value in _scalars(_text(path, row.get("json"))).items():
+            if not (name == "label" and "cls" in row):
+                put(name, i, value)
+    return columns
+
+
+def _text(path: Path, place: Any) -> str | None:
+    if not isinstance(place, tuple):
+        return None
+    try:
+        return Members(path, [place])[0].decode("utf-8").strip()
+    except (UnicodeDecodeError, BadCell):
+        return None
+
+
+def _scalars(text: str | None) -> dict[str, Any]:
+    try:
+        values = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return {}
+    values = values if isinstance(values, dict) else {}
+    return {k: v for k, v in values.items() if isinstance(v, str | int | float) and k not in ("image", "txt")}
+
+
+def _class_text(texts: list[str | None] | None) -> str | None:
+    """``txt`` is the label where it repeats, as names of classes do and captions do not."""
+    found = [t for t in texts or () if t]
+    few = len(set(found)) <= max(2, len(found) // 4)
+    return "txt" if found and few and all(len(t) <= WORD and "\n" not in t for t in found) else None
+
