@@ -11,13 +11,13 @@ from nearfar import distributed, record
 from nearfar.distributed import World
 from nearfar.errors import DataError
 from nearfar.learner import Learner, View, ViewBatch
-from nearfar.objectives.info_nce import info_nce, info_nce_against
-from nearfar.objectives.negative_cosine import negative_cosine
+from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.supcon import supcon
 from nearfar.registry import METHODS
 
 ROWS = 24
+NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
 
 
 class Net(torch.nn.Module):
@@ -70,14 +70,12 @@ def one_step(name, world, wrap=False):
     return float(total), grads, kept
 
 
-OBJECTIVE_CASES = {
-    "info_nce": lambda v, g, w: info_nce(v, Relation(g), temperature=0.2, world=w)[0],
-    "info_nce cold": lambda v, g, w: info_nce(v, Relation(g), temperature=0.01, world=w)[0],
-    "supcon": lambda v, g, w: supcon(v, Relation(g % 4), temperature=0.1, world=w)[0],
-    "supcon in": lambda v, g, w: supcon(v, Relation(g % 4), temperature=0.1, variant="in", world=w)[0],
+OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/test_processes.py does not reach
     "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
+    "listed": lambda v, g, w: supcon(v, Relation(g, positive_rows=(g[:, None] + 3) % 11, negative_rows=NEAR[g]), world=w)[0],
     "against": lambda v, g, w: info_nce_against(v[0], v[1], Relation(g), temperature=0.2, world=w)[0],
-    "cosine": lambda v, g, w: negative_cosine([v[0]], [v[1]], world=w)[0],
+    "between": lambda v, g, w: info_nce_between(v[0], v[1], Relation(g), negatives=v[1].roll(1, 1)[:, None], world=w)[0],
+    "one way": lambda v, g, w: info_nce_between(v[0], v[1], Relation(g), both_ways=False, world=w)[0],
 }
 
 

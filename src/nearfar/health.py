@@ -114,7 +114,7 @@ class Monitor:
 
 def no_learning(record: Method, rows: int) -> float | None:
     """Loss of an embedding that has learnt nothing, as the method's objective declares it."""
-    info = OBJECTIVES.get(record.objective).INFO if record.objective else None
+    info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
     if info is None or info.no_learning is None:
         return None
     negatives = next((p.size for p in record.parts.values() if hasattr(p, "size")), 0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nearfar.distributed import World
     from nearfar.objectives.relation import Relation
 
-Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+Compared = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss, and numbers worth logging
 Maybe = torch.Tensor | None
 
 
@@ -116,7 +116,7 @@ class Learner(nn.Module):
     def __init__(self, record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
         super().__init__()
         self.record, self.world = record, world
-        self.compare: Callable[[Embeddings, Method], Loss] = METHODS.get(record.name).compare
+        self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
         head = record.projector
         self.branches = Branches(
             {c: Branch(e, head.build(e.out_features) if head else None) for c, e in encoders.items()}

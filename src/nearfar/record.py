@@ -63,6 +63,74 @@ class Twin:
     final: float = 1.0
 
 
+@dataclass(frozen=True)
+class Loss:
+    """An objective by name, with the parameters that differ from its defaults.
+
+    Calling it calls the objective: ``loss(*inputs, world=…, **more) → (loss, numbers)``.
+
+    Parameters
+    ----------
+    name : str
+        Module in ``nearfar.objectives`` (or a plug-in).
+    parameters : mapping of str
+        Keyword arguments of its function; JSON values.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *inputs: Any, **more: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return self.function(*inputs, **{**self.parameters, **more})
+
+    @property
+    def function(self) -> Any:
+        """The objective's function."""
+        from nearfar.registry import OBJECTIVES
+
+        module = OBJECTIVES.get(self.name)
+        return getattr(module, module.INFO.function)
+
+    @property
+    def accepts(self) -> list[str]:
+        """Names of its parameters."""
+        import inspect
+
+        found = inspect.signature(self.function).parameters.values()
+        return [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name != "world"]
+
+    def instead(self, changes: str | Mapping[str, Any], where: str) -> Loss:
+        """Another objective for the same inputs, or other parameters: a name, or name and parameters.
+
+        Raises
+        ------
+        UnknownName
+            There is no such objective or parameter; the nearest is proposed.
+        ConfigError
+            The other objective takes other inputs.
+        """
+        from nearfar.registry import OBJECTIVES
+
+        changes = {"name": changes} if isinstance(changes, str) else changes
+        for key in changes:
+            if key not in ("name", "parameters"):
+                raise UnknownName("value", key, ("name", "parameters"), where=where)
+        name = changes.get("name", self.name)
+        kept = self.parameters if name == self.name else {}
+        new = Loss(name, {**kept, **changes.get("parameters", {})})
+        mine, theirs = (OBJECTIVES.get(n).INFO.takes for n in (self.name, name))
+        if mine != theirs:
+            fitting = [o for o in OBJECTIVES if OBJECTIVES.get(o).INFO.takes == mine]
+            raise ConfigError(
+                f"the objective {name!r} takes {theirs}, the method gives {mine}.", where=where,
+                hint=f"These fit: {', '.join(fitting)}.",
+            )  # fmt: skip
+        for key in new.parameters:
+            if key not in new.accepts:
+                raise UnknownName(f"parameter of {name}", key, new.accepts, where=where)
+        return new
+
+
 class Part(Protocol):
     """A further piece of state that a method declares, such as a memory, prototypes or a centre.
 
@@ -87,6 +155,26 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """A number that is learnt, such as a temperature: ``e.parts[name]()`` gives it as a tensor ().
+
+    CLIP (Radford et al. 2021, arXiv 2103.00020) learns τ from 0.07 on a logarithmic scale and keeps it above 0.01;
+    SigLIP (Zhai et al. 2023, arXiv 2303.15343) a scale from 10 likewise, and a bias from −10 as it is.
+    """
+
+    start: float = 0.07
+    low: float | None = 0.01
+    high: float | None = None
+    logarithmic: bool = True
+
+    def build(self, dim: int) -> torch.nn.Module:
+        """The number; it does not depend on `dim`."""
+        from nearfar.learnt import LearntNumber
+
+        return LearntNumber(self.start, self.low, self.high, logarithmic=self.logarithmic)
+
+
+@dataclass(frozen=True)
 class Method:
     """What a method is made of.
 
@@ -99,8 +187,9 @@ class Method:
         What the authors or the best peers reached, with the setting.
     expected : str
         Time and accuracy to expect here, as measured.
-    objective : str
-        Module in ``nearfar.objectives`` that says what no learning looks like.
+    objective : Loss or str
+        The loss that `compare` calls as ``record.loss(…)``, which a user may exchange for another one of the same
+        inputs; or, where the loss cannot be exchanged, the name of the module that says what no learning looks like.
     positives : {"views", "labels"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
     views : str or None
@@ -133,7 +222,7 @@ class Method:
     paper: Paper | None = None
     published: tuple[Figure, ...] = ()
     expected: str = ""
-    objective: str = ""
+    objective: Loss | str = ""
     positives: str = "views"
     views: str | None = None
     count: int = 2
@@ -151,6 +240,16 @@ class Method:
     lr: float = 1e-3
     weight_decay: float = 1e-4
 
+    def loss(self, *inputs: Any, world: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The objective of these inputs, at the method's temperature if it has one."""
+        warm = self.temperature is not None and "temperature" in self.objective.accepts
+        return self.objective(*inputs, world=world, **({"temperature": self.temperature} if warm else {}))
+
+    @property
+    def objective_name(self) -> str:
+        """Name of the objective's module."""
+        return self.objective.name if isinstance(self.objective, Loss) else self.objective
+
     @property
     def needs(self) -> str:
         """What a user must bring, in words."""
@@ -160,7 +259,7 @@ class Method:
         return ", ".join(found) or "nothing more"
 
 
-CITATION = ("name", "idea", "paper", "published", "expected", "objective")
+CITATION = ("name", "idea", "paper", "published", "expected")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
@@ -171,6 +270,8 @@ def as_dict(record: Method) -> dict[str, Any]:
         if f.name in CITATION:
             continue
         value = getattr(record, f.name)
+        if f.name == "objective" and isinstance(value, str):
+            continue  # it belongs to the method
         if f.name == "parts":
             values["parts"] = {name: asdict(part) for name, part in value.items()}
         elif is_dataclass(value):
@@ -190,7 +291,8 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
     ConfigError
         A value is not of the field's kind.
     """
-    known = [f.name for f in fields(record) if f.name not in CITATION[1:]]
+    fixed = (*CITATION[1:], *(() if isinstance(getattr(record, "objective", None), Loss) else ("objective",)))
+    known = [f.name for f in fields(record) if f.name not in fixed]
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
@@ -200,6 +302,8 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
 
 
 def _changed(old: Any, value: Any, key: str, where: str) -> Any:
+    if isinstance(old, Loss):
+        return old.instead(value, where)
     if key in _PART_FIELDS and isinstance(value, Mapping):
         return override(old or _PART_FIELDS[key](), value, where)
     if isinstance(old, Mapping) and isinstance(value, Mapping):

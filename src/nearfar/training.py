@@ -21,6 +21,7 @@ from nearfar.config import seconds
 from nearfar.data.sampler import Sampler
 from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
+from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
 from nearfar.schedule import WarmupCosine
@@ -130,13 +131,16 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        with distributed.autocast(self.device, train.precision):
-            if train.chunk:
-                loss, numbers, embeddings = backward(self.learner, batch, train.chunk, noise)
-                distributed.average_gradients(self.parameters)
-            else:
-                torch.manual_seed(noise)
-                loss, numbers, embeddings = self.model(batch)
+        try:
+            with distributed.autocast(self.device, train.precision):
+                if train.chunk:
+                    loss, numbers, embeddings = backward(self.learner, batch, train.chunk, noise)
+                    distributed.average_gradients(self.parameters)
+                else:
+                    torch.manual_seed(noise)
+                    loss, numbers, embeddings = self.model(batch)
+        except NotFinite as e:
+            raise self._not_finite() from e
         if not train.chunk:
             loss.backward()
         if self.config.optim.clip:
@@ -207,11 +211,14 @@ class Trainer:
 
     def _check_finite(self, loss: torch.Tensor) -> None:
         if not math.isfinite(float(self.world.all_reduce(loss))):
-            kept = "The last good checkpoint is kept." if self.run and self.run.checkpoint_file.exists() else ""
-            raise TrainingError(
-                f"the loss is not finite at step {self.position.step}.",
-                hint=f"{kept} Lower --lr, set optim.clip=1, or use --precision fp32.".strip(),
-            )
+            raise self._not_finite()
+
+    def _not_finite(self) -> TrainingError:
+        kept = "The last good checkpoint is kept." if self.run and self.run.checkpoint_file.exists() else ""
+        return TrainingError(
+            f"the loss is not finite at step {self.position.step}.",
+            hint=f"{kept} Lower --lr, set optim.clip=1, or use --precision fp32.".strip(),
+        )
 
     def _stop(self, code: int) -> None:
         self.save()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nearfar.record import Figure, Method, Mlp, Paper, Twin
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings, Loss
+    from nearfar.learner import Compared, Embeddings
 
 RECORD = Method(
     name="byol",
@@ -27,7 +27,7 @@ RECORD = Method(
 )
 
 
-def compare(e: Embeddings, record: Method) -> Loss:
+def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
     from nearfar.objectives.negative_cosine import negative_cosine
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nearfar.record import Figure, Memory, Method, Mlp, Paper, Twin
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings, Loss
+    from nearfar.learner import Compared, Embeddings
 
 RECORD = Method(
     name="moco_v2",
@@ -30,7 +30,7 @@ RECORD = Method(
 )
 
 
-def compare(e: Embeddings, record: Method) -> Loss:
+def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
     from nearfar.objectives.info_nce import info_nce_against
 

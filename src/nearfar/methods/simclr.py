@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.record import Figure, Method, Mlp, Paper
+from nearfar.record import Figure, Loss, Method, Mlp, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings, Loss
+    from nearfar.learner import Compared, Embeddings
 
 RECORD = Method(
     name="simclr",
@@ -18,14 +18,12 @@ RECORD = Method(
         Figure(0.565, "linear probe", "CIFAR-10, ResNet-18, 10 epochs (EMP-SSL's table)"),
     ),
     expected="CIFAR-10, small_cnn, 10 epochs: linear probe 0.711, kNN 0.656, 16 minutes on two cores",
-    objective="info_nce",
+    objective=Loss("info_nce"),
     projector=Mlp(hidden=512, out=128),
     temperature=0.2,
 )
 
 
-def compare(e: Embeddings, record: Method) -> Loss:
+def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
-    from nearfar.objectives.info_nce import info_nce
-
-    return info_nce(e.online, e.relation, temperature=record.temperature, world=e.world)
+    return record.loss(e.online, e.relation, world=e.world)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.record import Figure, Method, Mlp, Paper
+from nearfar.record import Figure, Loss, Method, Mlp, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings, Loss
+    from nearfar.learner import Compared, Embeddings
 
 RECORD = Method(
     name="supcon",
@@ -18,15 +18,13 @@ RECORD = Method(
         Figure(0.938, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
     ),
     expected="CIFAR-10, small_cnn, 10 epochs: linear probe 0.842, kNN 0.839, 15 minutes on two cores",
-    objective="supcon",
+    objective=Loss("supcon"),
     positives="labels",
     projector=Mlp(hidden=512, out=128),
     temperature=0.1,
 )
 
 
-def compare(e: Embeddings, record: Method) -> Loss:
+def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
-    from nearfar.objectives.supcon import supcon
-
-    return supcon(e.online, e.relation, temperature=record.temperature, world=e.world)
+    return record.loss(e.online, e.relation, world=e.world)

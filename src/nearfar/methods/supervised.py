@@ -10,7 +10,7 @@ from nearfar.record import Method
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.learner import Embeddings, Loss
+    from nearfar.learner import Compared, Embeddings
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ RECORD = Method(
 )
 
 
-def compare(e: Embeddings, record: Method) -> Loss:
+def compare(e: Embeddings, record: Method) -> Compared:
     """The classifier's cross entropy."""
     from nearfar.objectives.cross_entropy import cross_entropy
 

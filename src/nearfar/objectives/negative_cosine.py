@@ -56,8 +56,8 @@ def negative_cosine(
 
     Notes
     -----
-    Needs one column and views of it. Without learning it has no level of its own: its minimum is reached by collapse too.
-    What prevents that is the predictor and the target's lag, not this loss.
+    Needs one column and views of it. Without learning it has no level of its own: its minimum is reached by
+    collapse too. What prevents that is the predictor and the target's lag, not this loss.
     """
     rows = None if relation is None else len(relation)
     p = checks.same_shapes("predicted", predicted, rows)

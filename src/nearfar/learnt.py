@@ -1,0 +1,55 @@
+"""Numbers that are learnt with the network: temperatures, scales, biases."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class LearntNumber(nn.Module):
+    """One number, kept between bounds.
+
+    Parameters
+    ----------
+    start : float
+    low, high : float, optional
+        The number is cut to them; at a bound the gradient that pushes further out is dropped, so it comes back as
+        soon as the gradient turns.
+    logarithmic : bool
+        Its logarithm is the parameter, so that it stays positive and steps are relative.
+
+    Raises
+    ------
+    ValueError
+        It starts outside of its bounds, or is to be logarithmic and not positive.
+    """
+
+    def __init__(self, start: float, low: float | None, high: float | None, *, logarithmic: bool) -> None:
+        super().__init__()
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+        if not low <= start <= high or (logarithmic and start <= 0):
+            raise ValueError(f"start: expected a number from {low} to {high}, got {start}")
+        self.low, self.high, self.logarithmic = low, high, logarithmic
+        self.raw = nn.Parameter(torch.tensor(math.log(start) if logarithmic else start))
+
+    def forward(self) -> torch.Tensor:
+        """The number, shape (), with gradient."""
+        return _Cut.apply(self.raw.exp() if self.logarithmic else self.raw, self.low, self.high)
+
+
+class _Cut(torch.autograd.Function):
+    """clamp whose gradient is dropped only where a descent along it would go further out of the bounds."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        ctx.save_for_backward(x <= low, x >= high)
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        below, above = ctx.saved_tensors
+        outward = (below & (gradient > 0)) | (above & (gradient < 0))
+        return torch.where(outward, 0.0, gradient), None, None
