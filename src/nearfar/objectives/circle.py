@@ -93,7 +93,7 @@ def circle(
         pairs = among(xs, relation, world)
         positive, count = positives(pairs)
         has = count > 0
-        both = torch.where(has, reduce(pairs, near), 0.0) + reduce(pairs, far)
+        both = torch.where(has, reduce(pairs, near, over="positives"), 0.0) + reduce(pairs, far)
         nobody = "relation.group: expected a row with a positive, every row is alone in its group"
         loss, anchors = mean(torch.logaddexp(torch.zeros_like(both), both), has, world, nobody)
     return loss, {"anchors": anchors.detach(), "positive": average(positive, has, anchors, world)}

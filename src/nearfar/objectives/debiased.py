@@ -92,7 +92,7 @@ def debiased(
             losses = _cross_entropy(positive / tau, log_g)
         else:
             factor = torch.as_tensor(1 / tau, dtype=log_g.dtype, device=log_g.device)
-            total = reduce(pairs, _term, factor, log_g, how="sum", symmetric=False)
+            total = reduce(pairs, _term, factor, log_g, how="sum", symmetric=False, over="positives")
             losses = total / count.clamp(min=1)
         nobody = "relation.group: expected a row with a positive, every row is alone in its group"
         loss, anchors = mean(losses, has, world, nobody)

@@ -97,8 +97,9 @@ def multi_similarity(
             return values if lowest is None else values.masked_fill(s <= lowest[tile.rows, None], -torch.inf)
 
         losses = sum(
-            torch.logaddexp(positive.new_zeros(()), reduce(pairs, term, symmetric=epsilon is None)) / sharpness
-            for term, sharpness in ((near, alpha), (far, beta))
+            torch.logaddexp(positive.new_zeros(()), reduce(pairs, term, symmetric=epsilon is None, over=over))
+            / sharpness
+            for term, over, sharpness in ((near, "positives", alpha), (far, "negatives", beta))
         )
         nobody = "relation.group: expected a row with a positive, every row is alone in its group"
         loss, anchors = mean(losses, count > 0, world, nobody)

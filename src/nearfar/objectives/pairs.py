@@ -97,6 +97,12 @@ class Pairs:
             return self.itself(a, b) if self.plain else ~(self.positive(a, b) | self.negative(a, b))
         return ~(self.positive(a, b) if over == "positives" else self.negative(a, b))
 
+    def empty(self, over: str, a: slice, b: slice) -> bool:
+        """Whether a tile surely has no pair of `over`, told from its groups; not asked on a GPU, which would wait."""
+        if over != "positives" or self.positive_rows is not None or self.rows.device.type != "cpu":
+            return False
+        return not bool(torch.isin(self.row_group[a], self.column_group[b]).any())
+
     def _same(self, a: slice, b: slice) -> torch.Tensor:
         return self.row_group[a, None] == self.column_group[None, b]
 
@@ -207,8 +213,9 @@ Term = Callable[..., torch.Tensor]
 
 
 def reduce(
-    pairs: Pairs, term: Term, *parameters: torch.Tensor, how: str = "logsumexp", symmetric: bool = True
-) -> torch.Tensor:
+    pairs: Pairs, term: Term, *parameters: torch.Tensor, how: str = "logsumexp", symmetric: bool = True,
+    over: str = "others",
+) -> torch.Tensor:  # fmt: skip
     """Σ_j or log Σ_j exp of a term of every pair, for each row; exact, in tiles, with gradients; shape (M,).
 
     Parameters
@@ -222,24 +229,29 @@ def reduce(
     how : {"logsumexp", "sum"}
     symmetric : bool
         The term of (i, j) is that of (j, i) whenever `pairs` is symmetric; False for one with a number per row.
+    over : {"others", "positives", "negatives"}
+        Kind of pairs outside of which the term is 0 (or −inf): tiles without any may be passed over.
     """
-    return _Reduce.apply(pairs, term, how, symmetric and pairs.symmetric, pairs.rows, pairs.columns, *parameters)
+    triangle = symmetric and pairs.symmetric
+    return _Reduce.apply(pairs, term, how, triangle, over, pairs.rows, pairs.columns, *parameters)
 
 
 class _Reduce(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, pairs: Pairs, term: Term, how: str, triangle: bool, rows: torch.Tensor, columns: torch.Tensor,
-        *parameters: torch.Tensor,
+        ctx: Any, pairs: Pairs, term: Term, how: str, triangle: bool, over: str, rows: torch.Tensor,
+        columns: torch.Tensor, *parameters: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
         total = tiles.Running(len(rows), rows, logarithm=how == "logsumexp")
         for a, b in tiles.grid(rows, columns, triangle=triangle):
+            if pairs.empty(over, a, b):
+                continue
             values = term(Tile(pairs, a, b, similar.of_tile(rows[a], columns[b], pairs.similarity)), *parameters)
             total.add(a, values)
             if triangle and a != b:
                 total.add(b, values.T)
         result = total.result()
-        ctx.pairs, ctx.term, ctx.how, ctx.triangle = pairs, term, how, triangle
+        ctx.pairs, ctx.term, ctx.how, ctx.triangle, ctx.over = pairs, term, how, triangle, over
         ctx.save_for_backward(rows, columns, result, *parameters)
         return result
 
@@ -249,9 +261,11 @@ class _Reduce(torch.autograd.Function):
         rows, columns, result, *parameters = ctx.saved_tensors
         anchor = torch.where(torch.isfinite(result), result, 0.0)
         gradient = torch.where(torch.isfinite(result), gradient, 0.0)
-        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[5:]) if needed]
         totals = [torch.zeros_like(t) for t in (rows, columns, *parameters)]
         for a, b in tiles.grid(rows, columns, triangle=ctx.triangle):
+            if ctx.pairs.empty(ctx.over, a, b):
+                continue
             with torch.enable_grad():
                 leaves = enumerate((rows[a], columns[b], *parameters))
                 x, y, *p = (t.detach().requires_grad_(i in wanted) for i, t in leaves)
@@ -266,7 +280,7 @@ class _Reduce(torch.autograd.Function):
                 if g is not None:
                     place = totals[i] if i > 1 else totals[i][(a, b)[i]]
                     place += g
-        return None, None, None, None, *(t if i in wanted else None for i, t in enumerate(totals))
+        return None, None, None, None, None, *(t if i in wanted else None for i, t in enumerate(totals))
 
 
 def _weight(values: torch.Tensor, gradient: torch.Tensor, anchor: torch.Tensor, how: str) -> torch.Tensor:
@@ -289,7 +303,7 @@ def positives(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
             count, total = count - 1, total - pairs.rows.square().sum(1)
         return total / count.clamp(min=1), count
     count = reduce_count(pairs, "positives")
-    total = reduce(pairs, lambda tile: tile.only("positives", tile.similarity, 0.0), how="sum")
+    total = reduce(pairs, lambda tile: tile.only("positives", tile.similarity, 0.0), how="sum", over="positives")
     return total / count.clamp(min=1), count
 
 
@@ -313,6 +327,8 @@ def hardest(pairs: Pairs, over: str, *, nearest: bool) -> torch.Tensor:
     best = pairs.rows.new_full((len(pairs.rows),), -torch.inf)
     place = torch.full((len(pairs.rows),), -1, device=pairs.rows.device)
     for a, b in tiles.grid(pairs.rows, pairs.columns):
+        if pairs.empty(over, a, b):
+            continue
         s = sign * similar.of_tile(pairs.rows[a], pairs.columns[b], pairs.similarity)
         if (mask := pairs.unseen(over, a, b)) is not None:
             s = s.masked_fill(mask, -torch.inf)
