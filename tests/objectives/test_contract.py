@@ -6,6 +6,7 @@ formula written from the paper and the sets of parameters to try. No list is edi
 
 import inspect
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -57,11 +58,19 @@ def differentiated_cases():
 
 
 def rows_of(name, wanted):
-    return max(wanted, info(name).min_rows)
+    return max(wanted, info(name).least_rows(9))  # the most dimensions that are tried
 
 
 def value(name, arguments, parameters):
     return function_of(name)(**arguments, **parameters)[0]
+
+
+def value_or_refusal(name, arguments, parameters):
+    """The loss, or None where the batch has nothing to compare."""
+    try:
+        return float(value(name, arguments, parameters).detach())
+    except ValueError:
+        return None
 
 
 def slow(name, arguments, parameters):
@@ -103,7 +112,13 @@ def test_docstring_law(name):
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_equals_the_reference_in_float64(name, parameters, group, n):
     arguments = build(info(name).takes, rows_of(name, n), 5, group=group)
-    fast, exact = value(name, arguments, parameters), slow(name, arguments, parameters)
+    try:
+        exact = slow(name, arguments, parameters)
+    except ValueError:  # nothing to compare, such as a batch of one group
+        with pytest.raises(ValueError):
+            value(name, arguments, parameters)
+        return
+    fast = value(name, arguments, parameters)
     assert abs(float(fast.detach() - exact.detach())) < 1e-10
     for a, b in zip(gradients(fast, arguments), gradients(exact, arguments), strict=True):
         assert torch.allclose(a, b, atol=1e-10)
@@ -143,7 +158,7 @@ def test_half_precision_input_is_computed_in_float32(name, parameters, dtype):
 @pytest.mark.parametrize(("name", "parameters"), differentiated_cases())
 def test_gradients_by_finite_differences(name, parameters):
     arguments = build(info(name).takes, rows_of(name, 5), 4, group="mixed", seed=11)
-    if info(name).takes == "two sides":  # the target gets no gradient, on purpose
+    if info(name).takes in ("two sides", "prototypes"):  # the target gets no gradient, on purpose
         arguments["targets"] = [t.detach() for t in arguments["targets"]]
     xs = [x for x in leaves(arguments) if x.requires_grad]
 
@@ -213,7 +228,7 @@ def test_zero_rows_have_finite_gradients(name):
 @given(n=st.integers(2, 12), d=st.integers(2, 9), seed=st.integers(0, 10**6), group=st.sampled_from(["own", "mixed"]))
 def test_declared_symmetries(name, parameters, n, d, seed, group):
     arguments = build(info(name).takes, rows_of(name, n), d, group=group, seed=seed)
-    expected = float(value(name, arguments, parameters).detach())
+    expected = value_or_refusal(name, arguments, parameters)
     order = torch.randperm(rows_of(name, n), generator=torch.Generator().manual_seed(seed))
     for symmetry in info(name).symmetries:
         other = dict(arguments)
@@ -224,14 +239,15 @@ def test_declared_symmetries(name, parameters, n, d, seed, group):
         elif symmetry == "sides":
             other = arguments | {"left": arguments["right"], "right": arguments["left"]}
         else:
-            other["relation"] = Relation(3 * arguments["relation"].group + 5)
-        assert float(value(name, other, parameters).detach()) == pytest.approx(expected, abs=1e-9, rel=1e-9)
+            other["relation"] = replace(arguments["relation"], group=3 * arguments["relation"].group + 5)
+        wanted = expected if expected is None else pytest.approx(expected, abs=1e-9, rel=1e-9)
+        assert value_or_refusal(name, other, parameters) == wanted
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if info(n).min_rows > 1])
+@pytest.mark.parametrize("name", [n for n in ALL if info(n).least_rows(6) > 1])
 def test_fewer_rows_than_declared_are_refused(name):
     with pytest.raises(ValueError):
-        value(name, build(info(name).takes, info(name).min_rows - 1), {})
+        value(name, build(info(name).takes, info(name).least_rows(6) - 1), {})
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -36,8 +36,8 @@ class Objective:
         What a user must bring: of `DATA`.
     neighbours : str
         How it relates to other objectives, in a sentence.
-    min_rows : int
-        Fewest rows of a batch (over all processes).
+    min_rows : int or callable
+        Fewest rows of a batch (over all processes), or that number from the dimensions; see `least_rows`.
     degenerate : {"finite", "error"} or callable
         What a batch of equal rows gives: a finite loss, a ValueError, or the value from (rows, views).
     no_learning : callable
@@ -53,6 +53,10 @@ class Objective:
     symmetries: tuple[str, ...]
     data: tuple[str, ...] = ("one column",)
     neighbours: str = ""
-    min_rows: int = 1
+    min_rows: int | Callable[[int], int] = 1
     degenerate: str | Callable[[int, int], float] = "finite"
     no_learning: Callable[[int, int, int], float] | None = None
+
+    def least_rows(self, dimensions: int) -> int:
+        """Fewest rows of a batch of embeddings of so many dimensions."""
+        return self.min_rows(dimensions) if callable(self.min_rows) else self.min_rows
