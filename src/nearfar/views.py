@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nearfar.objectives.relation import Relation
 from nearfar.randomness import generator
 from nearfar.registry import MODALITIES
 from nearfar.transforms.draws import Draws
+from nearfar.transforms.frame import role
 
 if TYPE_CHECKING:
     from nearfar.distributed import World
@@ -70,10 +72,12 @@ class Viewer:
             modality = MODALITIES.get(column.modality)
             values, geometry = column.take(rows[share], self.device)
             recipes = self.recipes[name]
+            batch = cache(lambda c=column: c.take(rows, self.device)[0])  # for views that mix rows
             for v in range(self.count if len(self.columns) == 1 else 1):
                 drawn = generator(self.seed, "views", epoch, step, name, v)
-                draws = Draws(drawn, len(rows), share, self.device, lambda c=column: c.take(rows, self.device)[0])
-                seen = modality.views(values, geometry, recipes[v % len(recipes)], draws, column.spec)
-                views.append(View(seen, name))
+                draws = Draws(drawn, len(rows), share, self.device, batch)
+                recipe = recipes[v % len(recipes)]
+                seen = modality.views(values, geometry, recipe, draws, column.spec)
+                views.append(View(seen, name, role(recipe)))
         group = torch.from_numpy(self.groups[rows[share]]).to(self.device, non_blocking=True)
         return ViewBatch(tuple(views), Relation(group))

@@ -19,7 +19,7 @@ from nearfar.transforms.recipe import apply, describe, from_dicts, kinds, overri
 from nearfar.transforms.recipes import RECIPES, named
 from nearfar.transforms.solarise import Solarise
 
-KINDS = sorted(kinds())
+KINDS = sorted(k for k, t in kinds().items() if t.kind != "frame")
 CLOSE = 2 / 255
 
 

@@ -119,10 +119,21 @@ def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray | No
 def views(
     values: torch.Tensor, geometry: torch.Tensor | None, recipe: tuple[Any, ...], draws: Any, spec: Mapping[str, Any]
 ) -> torch.Tensor:
-    """One random view of each picture, as the encoder takes it: float32 (N, C, S, S), channels last."""
+    """One random view of each picture, as the encoder takes it: float32 (N, C, S, S), channels last.
+
+    S is the stored side, or the share of it that the recipe's `Frame` says.
+    """
+    import torch
+
     from nearfar.transforms.recipe import apply
 
-    return _standardised(apply(recipe, _in_range(values, spec), draws, geometry=geometry, size=spec["size"]), spec)
+    raw = draws.batch
+    if raw is not None:
+        draws.batch = lambda: _in_range(raw(), spec)
+    return apply(
+        recipe, _in_range(values, spec), draws, geometry=geometry, size=spec["size"],
+        finish=lambda x: _standardised(x, spec), memory_format=torch.channels_last,
+    )  # fmt: skip
 
 
 def neutral(values: torch.Tensor, geometry: torch.Tensor | None, spec: Mapping[str, Any]) -> torch.Tensor:
@@ -130,7 +141,8 @@ def neutral(values: torch.Tensor, geometry: torch.Tensor | None, spec: Mapping[s
     import torch
 
     x = _in_range(values, spec)
-    return _standardised(x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x, spec)
+    x = _standardised(x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x, spec)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
@@ -139,11 +151,8 @@ def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
-    """What the encoder sees: (x − mean) / spread, the data's own where they were measured."""
-    import torch
-
-    x = bands.standardised(x, spec) if "dtype" in spec else x.sub_(MIDDLE).mul_(1 / SPREAD)
-    return x.contiguous(memory_format=torch.channels_last)
+    """What the encoder sees: (x − mean) / spread, the data's own where they were measured. Writes into `x`."""
+    return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MIDDLE).mul_(1 / SPREAD)
 
 
 def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> tuple[Any, ...]:

@@ -39,6 +39,11 @@ class Affine:
     fill: str = "reflection"
     kind: ClassVar[str] = "geometry"
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether pixels of a view may cover several of the image."""
+        return min(self.scale) < 1
+
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, shape (N, 3, 3): the inverse of what happens to the content."""
         angle = draws.uniform(-self.degrees, self.degrees) * (math.pi / 180)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
 from nearfar.transforms.draws import Draws
+from nearfar.transforms.resample import along_height, along_width
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,28 @@ class Blur:
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in, and out."""
         sigma = draws.uniform(*self.sigma) * (images.shape[-1] / 224)
-        on = draws.bernoulli(self.p).nonzero()[:, 0]
+        on = draws.chosen(self.p)
         if not len(on):
             return images
         radius = max(1, int(3 * self.sigma[1] * images.shape[-1] / 224 + 0.5))
         radius = min(radius, images.shape[-1] - 1, images.shape[-2] - 1)
-        out = images.clone()
-        out[on] = gaussian(images[on], sigma[on], radius)
-        return out
+        blurred = gaussian(images, sigma[on], radius, on)
+        return images.contiguous().index_copy_(0, on, blurred)
 
 
-def gaussian(images: torch.Tensor, sigma: torch.Tensor, radius: int) -> torch.Tensor:
-    """Blur each image (N, C, H, W) by its own `sigma` (N,) in pixels; edges are reflected."""
-    n, c, h, w = images.shape
-    x = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+def gaussian(images: torch.Tensor, sigma: torch.Tensor, radius: int, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """Blur images (N, C, H, W), or some `rows` (M,) of them, each by its own `sigma` (M,) in pixels.
+
+    Edges are reflected, as torchvision's.
+    """
+    x = torch.arange(-radius, radius + 1, device=images.device)
     kernel = torch.exp(-0.5 * (x / sigma[:, None].clamp(min=1e-3)) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)
-    flat = images.reshape(1, n * c, h, w)
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), "reflect"), kernel[:, None, None, :], groups=n * c)
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), "reflect"), kernel[:, None, :, None], groups=n * c)
-    return flat.view(n, c, h, w)
+    kernel = (kernel / kernel.sum(1, keepdim=True))[:, None]
+
+    def taps(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+        index = (torch.arange(side, device=images.device)[:, None] + x).abs()
+        index = (side - 1) - (side - 1 - index).abs()
+        return index.int().expand(len(kernel), -1, -1), kernel.expand(-1, side, -1)
+
+    h, w = images.shape[-2:]
+    return along_height(along_width(images, *taps(w), rows), *taps(h))

@@ -33,6 +33,7 @@ class Crop:
     scale: tuple[float, float] = (0.2, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     kind: ClassVar[str] = "geometry"
+    aligned: ClassVar[bool] = True  # only stretches, mirrors and moves
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, both in [−1, 1]; shape (N, 3, 3)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -36,12 +36,20 @@ class Draws:
     def __len__(self) -> int:
         return len(range(*self.share.indices(self.total)))
 
-    def _keep(self, drawn: torch.Tensor) -> torch.Tensor:
-        return drawn[self.share].to(self.device, non_blocking=True)
+    def _host(self, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """This share of what `make` draws for the global batch, on the CPU; `what` tells draws apart in `parts`."""
+        return make()[self.share]
+
+    def _drawn(self, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        return self._host(what, make).to(self.device, non_blocking=True)
 
     def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
         """Uniform in [low, high), shape (rows, *shape), float32."""
-        return self._keep(torch.rand(self.total, *shape, generator=self.generator) * (high - low) + low)
+
+        def make() -> torch.Tensor:
+            return torch.rand(self.total, *shape, generator=self.generator) * (high - low) + low
+
+        return self._drawn(f"uniform {shape}", make)
 
     def log_uniform(self, low: float, high: float) -> torch.Tensor:
         """Uniform in the logarithm, shape (rows,)."""
@@ -49,12 +57,67 @@ class Draws:
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal, shape (rows, *shape)."""
-        return self._keep(torch.randn(self.total, *shape, generator=self.generator))
+        return self._drawn(f"normal {shape}", lambda: torch.randn(self.total, *shape, generator=self.generator))
 
     def bernoulli(self, p: float, *shape: int) -> torch.Tensor:
         """True with probability p, shape (rows, *shape)."""
         return self.uniform(0.0, 1.0, *shape) < p
 
+    def chosen(self, p: float) -> torch.Tensor:
+        """Numbers of the rows that `bernoulli(p)` would choose, int64; found on the CPU, so no device is waited for."""
+        drawn = self._host("uniform ()", lambda: torch.rand(self.total, generator=self.generator))
+        return (drawn < p).nonzero()[:, 0].to(self.device, non_blocking=True)
+
     def integers(self, low: int, high: int, *shape: int) -> torch.Tensor:
         """Whole numbers in [low, high), shape (rows, *shape)."""
-        return self._keep(torch.randint(low, high, (self.total, *shape), generator=self.generator))
+        return self._drawn(
+            f"integers {shape}", lambda: torch.randint(low, high, (self.total, *shape), generator=self.generator)
+        )
+
+    def others(self) -> torch.Tensor:
+        """For each row the number, in the global batch, of another row; shape (rows,). A batch of one has itself."""
+        own = torch.arange(self.total)[self.share].to(self.device, non_blocking=True)
+        return (own + self.integers(1, max(2, self.total))) % self.total
+
+    def parts(self, rows: int) -> Iterator[tuple[slice, Draws]]:
+        """This share in pieces of at most `rows` rows, each with its own `Draws`.
+
+        Whoever goes through the first piece draws for all of them, whoever goes through the others reads what was
+        drawn: together the pieces draw what the whole would. So what is drawn, and in which order, must not depend
+        on the values of the rows.
+
+        Raises
+        ------
+        RuntimeError
+            From the later pieces, if they draw something else than the first did.
+        """
+        n = len(self)
+        if n <= rows:
+            yield slice(0, n), self
+            return
+        tape: list[tuple[str, torch.Tensor]] = []
+        for start in range(0, n, rows):
+            piece = slice(start, min(n, start + rows))
+            yield piece, _Part(self, piece, tape)
+
+
+class _Part(Draws):
+    """Some of the rows of a share, reading from a tape that the first of them writes."""
+
+    def __init__(self, whole: Draws, piece: slice, tape: list[tuple[str, torch.Tensor]]) -> None:
+        start = whole.share.indices(whole.total)[0]
+        super().__init__(
+            whole.generator, whole.total, slice(start + piece.start, start + piece.stop), whole.device, whole.batch
+        )
+        self.whole, self.piece, self.tape, self.position = whole, piece, tape, 0
+
+    def _host(self, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if self.position == len(self.tape):
+            if self.piece.start:
+                raise RuntimeError(f"a transform draws {what} for some rows and not for others")
+            self.tape.append((what, self.whole._host(what, make)))
+        known, drawn = self.tape[self.position]
+        if known != what:
+            raise RuntimeError(f"a transform draws {known} for some rows and {what} for others")
+        self.position += 1
+        return drawn[self.piece]

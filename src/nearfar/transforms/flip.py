@@ -17,6 +17,7 @@ class Flip:
     p: float = 0.5
     vertical: bool = False
     kind: ClassVar[str] = "geometry"
+    aligned: ClassVar[bool] = True  # only stretches, mirrors and moves
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, shape (N, 3, 3)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,20 @@ import torch
 import torch.nn.functional as F
 
 from nearfar.transforms.draws import Draws
+from nearfar.transforms.frame import side
+from nearfar.transforms.resample import as_float, sample, sample_aligned, sample_shrunk
 
 Recipe = tuple[Any, ...]
 
 
+CHUNK = 2**21  # numbers of a piece of the batch: its few buffers stay in the processor's cache, and malloc keeps them
+
+
 def apply(
-    recipe: Recipe, values: torch.Tensor, draws: Draws, *, geometry: torch.Tensor | None = None, size: int | None = None
-) -> torch.Tensor:
+    recipe: Recipe, values: torch.Tensor, draws: Draws, *, geometry: torch.Tensor | None = None,
+    size: int | None = None, finish: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> torch.Tensor:  # fmt: skip
     """One random view of each image.
 
     Parameters
@@ -33,25 +40,60 @@ def apply(
     geometry : Tensor (N, 2), optional
         Original height and width of images that are stored squeezed to a square; shapes are meant in the original.
     size : int, optional
-        Side of the view in pixels; the image's own by default.
+        Side of the view in pixels, of which a `Frame` in the recipe takes its share; the image's own by default.
+    finish : callable, optional
+        What still happens to every image by itself, such as standardisation; it may write into its argument.
+    memory_format : torch.memory_format
+        Of the result.
 
     Returns
     -------
-    Tensor (N, C, size, size), float32 in [0, 1]
+    Tensor (N, C, size, size), float32 in [0, 1] before `finish`
 
     Notes
     -----
-    Consecutive geometric transforms become one resampling (bilinear; shrinking is averaged first, so it does not
-    alias), consecutive colour transforms one matrix product, cut to [0, 1] at its end.
+    Consecutive geometric transforms become one resampling (bilinear; shrinking is averaged, so it does not alias),
+    consecutive colour transforms one matrix product, cut to [0, 1] at its end. On a processor the batch goes through
+    in pieces that fit its cache; what is drawn does not depend on that.
     """
-    images = values.float().mul_(1 / 255) if values.dtype == torch.uint8 else values.float()
-    size = size or images.shape[-1]
+    size = side(recipe, size or values.shape[-1])
+    rows = len(values)
+    if values.device.type == "cpu":
+        _keep_memory()
+        rows = max(1, CHUNK // (values.shape[1] * max(size, values.shape[-1]) ** 2))
+    out = values.new_empty(0)
+    for part, drawn in draws.parts(max(1, rows)):
+        views = _chain(recipe, values[part], drawn, None if geometry is None else geometry[part], size)
+        views = views if finish is None else finish(views)
+        if len(views) == len(values):
+            return views.contiguous(memory_format=memory_format)
+        if not part.start:
+            shape = (len(values), *views.shape[1:])
+            out = torch.empty(shape, dtype=views.dtype, device=views.device, memory_format=memory_format)
+        out[part] = views
+    return out
+
+
+@cache
+def _keep_memory() -> None:
+    """Let malloc keep up to 62 MB that is free instead of handing it back, once per process.
+
+    glibc hands freed memory back and fetches it again page by page, which took half of a chain's time. Having freed
+    a block of nearly 32 MB (its pages are never touched) tells it to expect such blocks: mallopt(3), M_MMAP_THRESHOLD.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
+def _chain(
+    recipe: Recipe, values: torch.Tensor, draws: Draws, geometry: torch.Tensor | None, size: int
+) -> torch.Tensor:
+    images = as_float(values)
     for kind, group in _stages(recipe):
         if kind == "geometry":
             images = _resample(images, group, draws, geometry, size)
         elif kind == "colour":
             images = _recolour(images, group, draws)
-        else:
+        elif kind == "pixels":
             for transform in group:
                 images = transform.apply(images, draws)
     if images.shape[-1] != size:
@@ -74,23 +116,13 @@ def _resample(
     matrix = group[0].matrix(draws, geometry)
     for transform in group[1:]:
         matrix = matrix @ transform.matrix(draws, geometry)
-    fill = next((t.fill for t in reversed(group) if hasattr(t, "fill")), "reflection")
-    # How many pixels of the image fall on one of the view: from 2 on, average before sampling.
-    shrink = matrix[:, :2, :2].norm(dim=1).amax(1) * (images.shape[-1] / size)
-    levels = shrink.clamp(min=1).log2().round().int()
-    if size >= images.shape[-1] and not any(hasattr(t, "scale") and max(t.scale) > 1 for t in group):
-        return _sample(images, matrix, size, fill)
-    out = images.new_empty(len(images), images.shape[1], size, size)
-    for level in levels.unique().tolist():
-        rows = (levels == level).nonzero()[:, 0]
-        small = F.avg_pool2d(images[rows], 2**level) if level else images[rows]
-        out[rows] = _sample(small, matrix[rows], size, fill)
-    return out
-
-
-def _sample(images: torch.Tensor, matrix: torch.Tensor, size: int, fill: str) -> torch.Tensor:
-    grid = F.affine_grid(matrix[:, :2], [len(images), images.shape[1], size, size], align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode=fill, align_corners=False)
+    fill = next((t.fill for t in reversed(group) if hasattr(t, "fill")), None)
+    # Below 64 pixels one grid is as quick as two axes apart.
+    if all(getattr(t, "aligned", False) for t in group) and (size < images.shape[-1] or size >= 64):
+        return sample_aligned(images, matrix, size, fill)
+    projective = any(getattr(t, "projective", False) for t in group)
+    shrinks = size < images.shape[-1] or any(getattr(t, "shrinks", False) for t in group)
+    return (sample_shrunk if shrinks else sample)(images, matrix, size, fill or "reflection", projective)
 
 
 def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Tensor:
@@ -102,7 +134,10 @@ def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Ten
         step, moved = matrix[:, :, :channels], matrix[:, :, channels:]
         linear, offset = step @ linear, step @ offset + moved
         mean = (step @ mean[:, :, None] + moved)[:, :, 0]
-    return torch.baddbmm(offset, linear, images.flatten(2)).clamp_(0, 1).view_as(images)
+    across = not images.is_contiguous() and images.mT.is_contiguous()  # as `sample_aligned` leaves them
+    pixels = images.mT if across else images
+    pixels = torch.baddbmm(offset, linear, pixels.flatten(2)).clamp_(0, 1).view_as(pixels)
+    return pixels.mT if across else pixels
 
 
 # --- recipes as JSON ------------------------------------------------------------------------------------------
