@@ -74,6 +74,11 @@ class Draws:
             f"integers {shape}", lambda: torch.randint(low, high, (self.total, *shape), generator=self.generator)
         )
 
+    def dealt(self, options: int) -> list[torch.Tensor]:
+        """One of `options` for each row: the numbers of the rows that got it, by option; found on the CPU."""
+        drawn = self._host("dealt ()", lambda: torch.randint(0, options, (self.total,), generator=self.generator))
+        return [(drawn == i).nonzero()[:, 0].to(self.device, non_blocking=True) for i in range(options)]
+
     def others(self) -> torch.Tensor:
         """For each row the number, in the global batch, of another row; shape (rows,). A batch of one has itself."""
         own = torch.arange(self.total)[self.share].to(self.device, non_blocking=True)

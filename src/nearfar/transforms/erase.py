@@ -38,8 +38,16 @@ class Erase:
         width, height = (area * ratio).sqrt().clamp(max=1) * w, (area / ratio).sqrt().clamp(max=1) * h
         left, top = draws.uniform(0, 1) * (w - width), draws.uniform(0, 1) * (h - height)
         on = draws.bernoulli(self.p)
-        x, y = torch.arange(w, device=images.device) + 0.5, torch.arange(h, device=images.device) + 0.5
-        inside_x = (x >= left[:, None]) & (x < (left + width)[:, None])
-        inside_y = (y >= top[:, None]) & (y < (top + height)[:, None])
-        hole = (inside_y[:, :, None] & inside_x[:, None, :] & on[:, None, None])[:, None]
+        hole = rectangle(images, left, top, width, height) & on[:, None, None, None]
         return torch.where(hole, images.mean((2, 3), keepdim=True), images)
+
+
+def rectangle(
+    images: torch.Tensor, left: torch.Tensor, top: torch.Tensor, width: torch.Tensor, height: torch.Tensor
+) -> torch.Tensor:
+    """True for pixels whose centre is in a rectangle given in pixels, each (N,); shape (N, 1, H, W)."""
+    h, w = images.shape[-2:]
+    x, y = torch.arange(w, device=images.device) + 0.5, torch.arange(h, device=images.device) + 0.5
+    inside_x = (x >= left[:, None]) & (x < (left + width)[:, None])
+    inside_y = (y >= top[:, None]) & (y < (top + height)[:, None])
+    return (inside_y[:, :, None] & inside_x[:, None, :])[:, None]

@@ -17,6 +17,7 @@ class Greyscale:
 
     p: float = 0.2
     kind: ClassVar[str] = "colour"
+    channels: ClassVar[tuple[int, ...]] = (3,)  # numbers of channels that it makes sense for
 
     def matrix(self, draws: Draws, mean: torch.Tensor) -> torch.Tensor:
         """Colour matrix (N, C, C + 1)."""

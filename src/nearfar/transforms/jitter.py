@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -33,7 +34,7 @@ class Jitter:
     torchvision shuffles the order of the four for every image; here they come in the order above, or, for half of
     the rows, with contrast last, which keeps all four linear. Hue turns the YIQ plane instead of HSV's hexagon: it
     is a matrix, so everything is one product, and it keeps the luma, which HSV does not. Values are cut to [0, 1]
-    once, at the end, not after each step.
+    once, at the end, not after each step. Pictures of other than three channels get brightness and contrast only.
     """
 
     brightness: float = 0.4
@@ -54,36 +55,46 @@ def jitter_matrix(
     mean: torch.Tensor, brightness: torch.Tensor, contrast: torch.Tensor, saturation: torch.Tensor,
     turn: torch.Tensor, late: torch.Tensor, on: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
-    """The matrix for given factors (N,): brightness, contrast, saturation, hue; contrast last where `late`."""
+    """The matrix for given factors (N,): brightness, contrast, saturation, hue; contrast last where `late`.
+
+    Where the channels are not three they are no colours: brightness and contrast only, and contrast is about each
+    channel's own mean.
+    """
     n, channels = mean.shape
-    colour = torch.eye(channels, device=mean.device).repeat(n, 1, 1)
+    scaled = mean * brightness[:, None]
     if channels == 3:
-        luma = torch.tensor(LUMA, device=mean.device).expand(3, 3)
-        saturate = saturation[:, None, None] * torch.eye(3, device=mean.device)
-        colour = saturate + (1 - saturation)[:, None, None] * luma
-        yiq = torch.tensor(YIQ, device=mean.device)
+        luma, yiq, back = _constants(mean.device)
+        colour = saturation[:, None, None] * torch.eye(3, device=mean.device)
+        colour = colour + (1 - saturation)[:, None, None] * luma.expand(3, 3)
         angle = 2 * math.pi * turn
         rotation = torch.zeros(n, 3, 3, device=mean.device)
         rotation[:, 0, 0] = 1
         rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
         rotation[:, 1, 2], rotation[:, 2, 1] = -angle.sin(), angle.sin()
-        colour = torch.linalg.inv(yiq) @ rotation @ yiq @ colour
-        weights = torch.tensor(LUMA, device=mean.device)
+        colour = back @ rotation @ yiq @ colour
+        # Contrast mixes with the mean luma of the image as it then is; luma survives saturation and hue, so it is
+        # the same before and after them up to rounding, and only the offset's way through the matrix differs.
+        grey = (scaled * luma).sum(1)
+        after = ((colour @ scaled[:, :, None])[:, :, 0] * luma).sum(1)
+        offset = torch.where(late, after, grey)[:, None] * (1 - contrast)[:, None]
+        offset = offset.expand(n, channels)
+        moved = torch.where(late[:, None], offset, (colour @ offset[:, :, None])[:, :, 0])
     else:
-        weights = torch.full((channels,), 1 / channels, device=mean.device)
-    scaled = mean * brightness[:, None]
-    # Contrast mixes with the mean luma of the image as it then is; luma survives saturation and hue, so it is
-    # the same before and after them up to rounding, and only the offset's way through the matrix differs.
-    grey = (scaled * weights).sum(1)
-    after = ((colour @ scaled[:, :, None])[:, :, 0] * weights).sum(1)
-    offset = torch.where(late, after, grey)[:, None] * (1 - contrast)[:, None]
-    offset = offset.expand(n, channels)
-    moved = torch.where(late[:, None], offset, (colour @ offset[:, :, None])[:, :, 0])
+        colour = torch.eye(channels, device=mean.device)
+        moved = scaled * (1 - contrast)[:, None]
     linear = colour * (brightness * contrast)[:, None, None]
     matrix = torch.cat((linear, moved[:, :, None]), 2)
     return torch.where(on[:, None, None], matrix, identity(mean))
 
 
+@cache
+def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Luma, RGB → YIQ and its inverse on the device; found once, for inverting there would wait for it each time."""
+    yiq = torch.tensor(YIQ)
+    return tuple(t.to(device) for t in (torch.tensor(LUMA), yiq, torch.linalg.inv(yiq)))
+
+
 def identity(mean: torch.Tensor) -> torch.Tensor:
+    """The matrix that changes nothing, (N, C, C + 1)."""
     n, channels = mean.shape
     return torch.eye(channels, channels + 1, device=mean.device).repeat(n, 1, 1)

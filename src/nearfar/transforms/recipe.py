@@ -57,6 +57,8 @@ def apply(
     in pieces that fit its cache; what is drawn does not depend on that.
     """
     size = side(recipe, size or values.shape[-1])
+    if draws.batch is None and len(draws) == draws.total:
+        draws.batch = lambda: values
     rows = len(values)
     if values.device.type == "cpu":
         _keep_memory()
@@ -211,8 +213,20 @@ def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:
 
 def describe(recipe: Recipe) -> list[str]:
     """One line per transform: its name and numbers."""
-    names = {transform: name for name, transform in kinds().items()}
-    return [f"{names[type(t)]} " + ", ".join(f"{k} {v}" for k, v in asdict(t).items()) for t in recipe]
+    return [f"{_name(t)} " + ", ".join(f"{k} {v}" for k, v in asdict(t).items()) for t in recipe]
+
+
+def summary(recipes: Sequence[Recipe]) -> str:
+    """The transforms of the views by name, in one line: ``crop, flip, jitter``."""
+    lines = [", ".join(_name(t) for t in recipe) or "unchanged" for recipe in recipes]
+    if len(set(lines)) == 1:
+        return lines[0]
+    return "; ".join(f"{lines.count(line)} × {line}" for line in dict.fromkeys(lines))
+
+
+def _name(transform: Any) -> str:
+    names = {kind: name for name, kind in kinds().items()}
+    return names.get(type(transform), type(transform).__name__.lower())
 
 
 def _known(what: str, name: Any, known: Mapping[str, Any]) -> Any:

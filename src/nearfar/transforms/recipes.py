@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from nearfar.transforms.affine import Affine
 from nearfar.transforms.blur import Blur
@@ -10,14 +11,21 @@ from nearfar.transforms.corrupt import Corrupt
 from nearfar.transforms.crop import Crop
 from nearfar.transforms.erase import Erase
 from nearfar.transforms.flip import Flip
+from nearfar.transforms.frame import Frame
 from nearfar.transforms.greyscale import Greyscale
 from nearfar.transforms.jitter import Jitter
+from nearfar.transforms.noise import Noise
+from nearfar.transforms.perspective import Perspective
 from nearfar.transforms.recipe import Recipe
+from nearfar.transforms.sharpness import Sharpness
 from nearfar.transforms.solarise import Solarise
 
 BLUR_FROM = 64  # pixels; smaller pictures have no detail to spare, and no CIFAR recipe of the peers blurs
 
 _COLOUR = (Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.2))
+_SWAV = (Flip(), Jitter(0.8, 0.8, 0.8, 0.2, p=0.8), Greyscale(0.2), Blur(p=0.5))
+_DINO = (Flip(), Jitter(0.4, 0.4, 0.2, 0.1, p=0.8), Greyscale(0.2))
+_LOCAL = Frame(3 / 7, "local")  # 96 of 224 pixels
 
 # One recipe per view, cycled.
 RECIPES: dict[str, tuple[Recipe, ...]] = {
@@ -31,10 +39,53 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         (Crop((0.2, 1.0)), Flip(), Jitter(0.4, 0.4, 0.2, 0.1, p=0.8), Greyscale(0.2), Blur(p=1.0)),
         (Crop((0.2, 1.0)), Flip(), Jitter(0.4, 0.4, 0.2, 0.1, p=0.8), Greyscale(0.2), Blur(p=0.1), Solarise(p=0.2)),
     ),
+    # Caron et al. 2020 (2006.09882): two global views and six small crops.
+    "swav": ((Crop((0.14, 1.0)), *_SWAV),) * 2 + ((_LOCAL, Crop((0.05, 0.14)), *_SWAV),) * 6,
+    # Caron et al. 2021 (2104.14294): as "byol", with eight small crops.
+    "dino": (
+        (Crop((0.4, 1.0)), *_DINO, Blur(p=1.0)),
+        (Crop((0.4, 1.0)), *_DINO, Blur(p=0.1), Solarise(p=0.2)),
+        *((_LOCAL, Crop((0.05, 0.4)), *_DINO, Blur(p=0.5)),) * 8,
+    ),
+    # Tong et al. 2023 (2304.03977): many patches of one size; the method says how many.
+    "emp": (
+        (
+            Crop((0.25, 0.25), ratio=(1.0, 1.0)),
+            Flip(),
+            Jitter(0.4, 0.4, 0.4, 0.2, p=0.8),
+            Greyscale(0.2),
+            Blur(p=0.1),
+            Solarise(p=0.1),
+        ),
+    ),
     # With labels the views need less: they only have to keep the network from learning rows by heart.
     "light": ((Crop((0.4, 1.0)), Flip(), Jitter(0.3, 0.3, 0.3, 0.05, p=0.5)),),
     # A digit mirrored is another sign, or none.
     "digits": ((Affine(degrees=30, scale=(0.6, 1.3), shear=25, shift=0.15, fill="zeros"), Erase((0.02, 0.15), p=0.3)),),
+    # A face is upright, fills the picture, and is known by its proportions: mild geometry, and something in front.
+    "faces": (
+        (
+            Crop((0.6, 1.0), ratio=(0.9, 1.1)),
+            Flip(),
+            Affine(degrees=10, shift=0.05),
+            Jitter(0.4, 0.4, 0.3, 0.03, p=0.8),
+            Greyscale(0.1),
+            Blur(p=0.3),
+            Erase((0.02, 0.15), p=0.3),
+        ),
+    ),
+    # Photographed or scanned pages: never mirrored, a little askew, any light, out of focus, grain.
+    "documents": (
+        (
+            Crop((0.5, 1.0), ratio=(0.8, 1.25)),
+            Affine(degrees=4, scale=(0.9, 1.1), shear=3, fill="border"),
+            Perspective(0.1, p=0.5, fill="border"),
+            Jitter(0.3, 0.4, 0.1, 0.0, p=0.8),
+            Sharpness(0.9, p=0.3),
+            Blur((0.1, 1.2), p=0.4),
+            Noise(0.04, p=0.3),
+        ),
+    ),
     # Bahri et al. 2021 (2106.15147): the row as it is, and a corrupted copy.
     "vector": ((), (Corrupt(0.6),)),
     "none": ((),),
@@ -44,7 +95,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
 def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:
     """The recipe called `name`, for images of this size and number of channels.
 
-    Colour transforms that need three channels are left out for others, blur for small images.
+    Left out is what makes no sense for them: greyscale for other than three channels, solarisation for other than
+    one or three, blur for small images.
 
     Raises
     ------
@@ -57,12 +109,11 @@ def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:
             f"there is no recipe named {name!r}; "
             + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(RECIPES)}")
         )
-    small = size < BLUR_FROM
-    return tuple(
-        tuple(
-            t
-            for t in recipe
-            if not (isinstance(t, Blur) and small) and not (isinstance(t, Greyscale) and channels != 3)
-        )
-        for recipe in RECIPES[name]
-    )
+    return tuple(tuple(t for t in recipe if fits(t, size, channels)) for recipe in RECIPES[name])
+
+
+def fits(transform: Any, size: int, channels: int) -> bool:
+    """Whether a transform makes sense for images of this side and number of channels."""
+    if isinstance(transform, Blur) and size < BLUR_FROM:
+        return False
+    return channels in getattr(transform, "channels", (channels,))

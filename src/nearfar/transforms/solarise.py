@@ -17,6 +17,7 @@ class Solarise:
     threshold: float = 0.5
     p: float = 0.2
     kind: ClassVar[str] = "pixels"
+    channels: ClassVar[tuple[int, ...]] = (1, 3)  # numbers of channels that it makes sense for
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in [0, 1] in, and out."""

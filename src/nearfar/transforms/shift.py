@@ -1,0 +1,39 @@
+"""Padded shift: the crop of the CIFAR recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Pad and cut the image's size out again: a move by whole steps (He et al. 2015, arXiv 1512.03385, section 4.2).
+
+    Parameters
+    ----------
+    share : float
+        Furthest move along each axis, as a share of the side; 4 pixels of 32 by default.
+    steps : int
+        Steps from the middle to the furthest move. With a side of 8 × `steps` a default step is one pixel, and
+        no pixel is interpolated where the step is a whole number of them.
+    fill : {"zeros", "reflection", "border"}
+        What the padding holds.
+    """
+
+    share: float = 0.125
+    steps: int = 4
+    fill: str = "zeros"
+    kind: ClassVar[str] = "geometry"
+    aligned: ClassVar[bool] = True
+
+    def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
+        """From view to image coordinates, shape (N, 3, 3)."""
+        moved = draws.integers(-self.steps, self.steps + 1, 2)
+        matrix = torch.eye(3, device=moved.device).repeat(len(draws), 1, 1)
+        matrix[:, :2, 2] = moved * (2 * self.share / self.steps)
+        return matrix

@@ -1,0 +1,31 @@
+"""Quarter turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+
+
+@dataclass(frozen=True)
+class Turn:
+    """None, one, two or three quarter turns counter-clockwise, each as likely as the others.
+
+    For what has no up and down: satellite pictures, cells, textures. No pixel is lost or interpolated. A picture that
+    is stored squeezed to a square is turned as that square, which is what turning it first and squeezing it then gives.
+    """
+
+    p: float = 1.0
+    kind: ClassVar[str] = "geometry"
+
+    def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
+        """From view to image coordinates, shape (N, 3, 3)."""
+        quarters = draws.integers(0, 4) * draws.bernoulli(self.p)
+        cos = torch.tensor([1.0, 0.0, -1.0, 0.0], device=quarters.device)[quarters]
+        sin = torch.tensor([0.0, 1.0, 0.0, -1.0], device=quarters.device)[quarters]
+        matrix = torch.eye(3, device=cos.device).repeat(len(draws), 1, 1)
+        matrix[:, :2, :2] = torch.stack((cos, -sin, sin, cos), 1).view(-1, 2, 2)
+        return matrix
