@@ -20,7 +20,7 @@ class Block(nn.Module):
         )  # fmt: skip
         same = inputs == width and stride == 1
         self.shortcut = nn.Identity() if same else nn.Sequential(
-            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+            nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),  # odd sides as the convolutions do
             nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
         )  # fmt: skip
 
