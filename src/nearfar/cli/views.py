@@ -34,7 +34,7 @@ def command(
         config = config.set("data.column", [column])
     plan = api.plan(config, console=to)
     lines = sheet.write(out, plan, rows=rows, count=count)
-    for line in lines:
+    for line in [note for note in plan.notes if note.startswith("Views:")] + lines:
         to.say(line)
     to.say(f"The sheet is {out}.")
     to.result({"schema": 1, "verb": "views", "out": out, "recipe": lines})

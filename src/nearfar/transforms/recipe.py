@@ -213,7 +213,13 @@ def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:
 
 def describe(recipe: Recipe) -> list[str]:
     """One line per transform: its name and numbers."""
-    return [f"{_name(t)} " + ", ".join(f"{k} {v}" for k, v in asdict(t).items()) for t in recipe]
+    return [f"{_name(t)} " + ", ".join(f"{k} {_short(v)}" for k, v in asdict(t).items()) for t in recipe]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(_short(v) for v in value)})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def summary(recipes: Sequence[Recipe]) -> str:
