@@ -52,6 +52,24 @@ def sides(relation: Any, **named: torch.Tensor) -> list[torch.Tensor]:
     return checked
 
 
+def triplets(
+    anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Given triplets: anchor and positive (N, D), K negatives each (N, K, D)."""
+    a, p = sides(None, anchor=anchor, positive=positive)
+    n = embeddings("negative", negative, len(a), dims=3)
+    if n.shape[2] != a.shape[1]:
+        raise ValueError(f"negative: expected {a.shape[1]} dimensions, got {n.shape[2]}")
+    return a, p, n
+
+
+def score(relation: Any, like: torch.Tensor) -> torch.Tensor:
+    """The scores (N,) of the pairs of a relation, on the device of `like`."""
+    if relation.score is None:
+        raise ValueError("relation.score: expected a score for each pair, got None")
+    return relation.score.to(like.device)
+
+
 def temperature(value: float | torch.Tensor) -> float | torch.Tensor:
     """A temperature above 0; a tensor (learnable) passes through."""
     if isinstance(value, torch.Tensor):

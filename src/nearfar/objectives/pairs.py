@@ -310,6 +310,12 @@ def positives(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
 @torch.no_grad()
 def reduce_count(pairs: Pairs, over: str) -> torch.Tensor:
     """How many columns of the kind `over` each row has, shape (M,)."""
+    if pairs.plain:  # sizes of groups say it all
+        distinct, size = pairs.column_group.unique(return_counts=True)
+        mine = torch.searchsorted(distinct, pairs.row_group).clamp(max=len(distinct) - 1)
+        same = torch.where(distinct[mine] == pairs.row_group, size[mine], 0)
+        itself, columns = int(pairs.own is not None), len(pairs.columns)
+        return {"others": same * 0 + columns - itself, "positives": same - itself, "negatives": columns - same}[over]
     count = torch.zeros(len(pairs.rows), dtype=torch.long, device=pairs.rows.device)
     for a, b in tiles.grid(pairs.rows, pairs.columns):
         mask = pairs.unseen(over, a, b)
