@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from nearfar.encoders.tutorial_cnn import build
+from nearfar.objectives.contrastive import contrastive
+from nearfar.objectives.cosine_embedding import cosine_embedding
 from nearfar.objectives.info_nce import info_nce, info_nce_against
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.supcon import supcon
@@ -93,3 +95,31 @@ def test_the_tutorials_network_mixes_pictures():
     y[1] = 0
     changed = (encoder.eval()(x) - encoder(y)).abs().amax(1) > 0
     assert changed.tolist() == [False, True, False, False]
+
+
+def test_the_tutorials_cosine_loss():
+    """½·cos⁻²(s), read either way: 1/cos² wants pairs of no similarity, arccos² is content with one point."""
+    s = torch.linspace(0, 1, 50)
+    assert (0.5 / s.cos().square()).argmin() == 0  # orthogonal
+    assert float(0.5 * torch.ones(4).acos().square().sum()) == 0  # all alike, and there are no negatives to object
+    alike, scored = torch.ones(4, 3), Relation(torch.arange(4), score=torch.tensor([1, 1, 0, 0]))
+    assert float(cosine_embedding(alike, alike, scored)[0]) > 0.4  # ours objects: two pairs are negatives
+
+
+def test_the_tutorials_euclidean_loss():
+    """½|h − h'|² of positives is least for one point, and says nothing of negatives; with a margin it does."""
+    group = torch.tensor([0, 0, 1, 1])
+    one_point, apart = torch.ones(4, 2), torch.tensor([[0.0, 0], [0, 0], [2, 0], [2, 0]])
+    for z in (one_point, apart):
+        assert float(0.5 * ((z[0] - z[1]).square().sum() + (z[2] - z[3]).square().sum())) == 0
+    ours = [float(contrastive([z], Relation(group), margin=1.0)[0]) for z in (one_point, apart)]
+    assert ours[0] == 0.5 and ours[1] < 1e-30
+
+
+def test_the_loss_falls_as_negatives_part():
+    group = torch.arange(2)
+    losses = []
+    for angle in (0.1, 0.5, 1.0, 2.0, 3.0):
+        z = torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]])
+        losses.append(float(info_nce([z, z], Relation(group))[0]))
+    assert losses == sorted(losses, reverse=True)

@@ -14,6 +14,7 @@ from nearfar.objectives.relation import Relation
 from nearfar.objectives.world import ONE, World, average, mean
 
 SCALE, BIAS = 10.0, -10.0  # where the paper begins; both are learnt there
+LINEAR = 40  # ln(1 + eˣ) is x to the last digit from there on, also in float64
 
 INFO = Objective(
     function="sigmoid",
@@ -81,4 +82,4 @@ def sigmoid(
 def _term(tile: Tile, t: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     logits = t * tile.similarity + b
     # softplus(−x) = softplus(x) − x: one pass for both kinds of pairs
-    return tile.only("others", F.softplus(logits) - torch.where(tile.positive, logits, 0.0), 0.0)
+    return tile.only("others", F.softplus(logits, threshold=LINEAR) - torch.where(tile.positive, logits, 0.0), 0.0)

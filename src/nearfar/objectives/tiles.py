@@ -74,7 +74,7 @@ def logsumexp(
     """
     scale = scale.to(rows.dtype) if isinstance(scale, torch.Tensor) else rows.new_tensor(scale)
     unseen = unseen or (lambda a, b: None)
-    if triangle and bias is None and 2 * scale.item() <= SAFE:
+    if triangle and bias is None and 0 <= 2 * scale.item() <= SAFE:
         return _Self.apply(rows, scale, unseen)
     return _Cross.apply(rows, columns, scale, unseen, bias)
 
