@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nearfar import record
+from nearfar.config import assemble
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.objectives.info_nce import info_nce
 from nearfar.objectives.relation import Relation
@@ -52,6 +53,9 @@ def test_a_methods_objective_can_be_exchanged():
     assert record.resolve(stored.pop("name"), stored) == changed
     given = {"objective": {"name": "supcon", "parameters": {"variant": "in"}}}
     assert record.resolve("simclr", given).objective.parameters == {"variant": "in"}
+    assert record.resolve("supcon", {"objective": {"variant": "in"}}).objective == Loss("supcon", {"variant": "in"})
+    config, _ = assemble(None, ("method.objective=triplet", "method.objective.margin=0.3"))
+    assert record.resolve("simclr", config.method).objective == Loss("triplet", {"margin": 0.3})
 
 
 def test_what_does_not_fit_is_refused_with_what_does():

@@ -113,9 +113,9 @@ class Monitor:
 
 
 def no_learning(record: Method, rows: int) -> float | None:
-    """Loss of an embedding that has learnt nothing, as the method's objective declares it."""
+    """Loss of an embedding that has learnt nothing, as the method's objective declares it for its own defaults."""
     info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
-    if info is None or info.no_learning is None:
+    if info is None or info.no_learning is None or getattr(record.objective, "parameters", None):
         return None
     negatives = next((p.size for p in record.parts.values() if hasattr(p, "size")), 0)
     return info.no_learning(rows, record.count, negatives)

@@ -100,7 +100,9 @@ class Loss:
         return [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name != "world"]
 
     def instead(self, changes: str | Mapping[str, Any], where: str) -> Loss:
-        """Another objective for the same inputs, or other parameters: a name, or name and parameters.
+        """Another objective for the same inputs, or other parameters.
+
+        `changes` is a name, or a mapping of ``name``, ``parameters``, and parameters by themselves.
 
         Raises
         ------
@@ -111,13 +113,10 @@ class Loss:
         """
         from nearfar.registry import OBJECTIVES
 
-        changes = {"name": changes} if isinstance(changes, str) else changes
-        for key in changes:
-            if key not in ("name", "parameters"):
-                raise UnknownName("value", key, ("name", "parameters"), where=where)
-        name = changes.get("name", self.name)
+        given = {"name": changes} if isinstance(changes, str) else dict(changes)
+        name, parameters = given.pop("name", self.name), given.pop("parameters", {})
         kept = self.parameters if name == self.name else {}
-        new = Loss(name, {**kept, **changes.get("parameters", {})})
+        new = Loss(name, {**kept, **parameters, **given})
         mine, theirs = (OBJECTIVES.get(n).INFO.takes for n in (self.name, name))
         if mine != theirs:
             fitting = [o for o in OBJECTIVES if OBJECTIVES.get(o).INFO.takes == mine]
