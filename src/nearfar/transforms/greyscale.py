@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from nearfar.transforms.draws import Draws
-from nearfar.transforms.jitter import LUMA, identity
+from nearfar.transforms.jitter import constants, identity
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Greyscale:
         channels = mean.shape[1]
         matrix = identity(mean)
         if channels == 3:
-            grey = torch.tensor(LUMA, device=mean.device).expand(3, 3)
+            grey = constants(mean.device)[0].expand(3, 3)
             on = draws.bernoulli(self.p)[:, None, None]
             matrix[:, :, :3] = torch.where(on, grey, matrix[:, :, :3])
         return matrix

@@ -63,7 +63,7 @@ def jitter_matrix(
     n, channels = mean.shape
     scaled = mean * brightness[:, None]
     if channels == 3:
-        luma, yiq, back = _constants(mean.device)
+        luma, yiq, back = constants(mean.device)
         colour = saturation[:, None, None] * torch.eye(3, device=mean.device)
         colour = colour + (1 - saturation)[:, None, None] * luma.expand(3, 3)
         angle = 2 * math.pi * turn
@@ -88,8 +88,8 @@ def jitter_matrix(
 
 
 @cache
-def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Luma, RGB → YIQ and its inverse on the device; found once, for inverting there would wait for it each time."""
+def constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Luma, RGB → YIQ and its inverse on the device; found once, for each copy and inverse would wait for it."""
     yiq = torch.tensor(YIQ)
     return tuple(t.to(device) for t in (torch.tensor(LUMA), yiq, torch.linalg.inv(yiq)))
 

@@ -38,7 +38,7 @@ class Perspective:
         """From view to image coordinates, shape (N, 3, 3), up to a factor."""
         inward = draws.uniform(0, self.strength, 4, 2)
         on = draws.bernoulli(self.p)
-        corners = torch.tensor(CORNERS, device=inward.device)
+        corners = torch.tensor(CORNERS).to(inward.device, non_blocking=True)
         return torch.where(
             on[:, None, None], homography(corners * (1 - inward)), torch.eye(3, device=inward.device)
         )  # fmt: skip
@@ -63,5 +63,6 @@ def homography(corners: torch.Tensor) -> torch.Tensor:
     )
     # The inverse up to a factor: its columns are the cross products of the rows.
     inverse = torch.stack([torch.linalg.cross(rows[(i + 1) % 3], rows[(i + 2) % 3]) for i in range(3)], 2)
-    centred = inverse.new_tensor([[2.0, 0.0, -1.0], [0.0, 2.0, -1.0], [0.0, 0.0, 1.0]]) @ inverse
+    # From the unit square to [−1, 1]²: twice the first two lines, less the third.
+    centred = torch.cat((2 * inverse[:, :2] - inverse[:, 2:], inverse[:, 2:]), 1)
     return centred / centred[:, 2:, 2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,8 +25,8 @@ class Turn:
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, shape (N, 3, 3)."""
         quarters = draws.integers(0, 4) * draws.bernoulli(self.p)
-        cos = torch.tensor([1.0, 0.0, -1.0, 0.0], device=quarters.device)[quarters]
-        sin = torch.tensor([0.0, 1.0, 0.0, -1.0], device=quarters.device)[quarters]
+        angle = quarters * (math.pi / 2)
+        cos, sin = angle.cos().round(), angle.sin().round()
         matrix = torch.eye(3, device=cos.device).repeat(len(draws), 1, 1)
         matrix[:, :2, :2] = torch.stack((cos, -sin, sin, cos), 1).view(-1, 2, 2)
         return matrix
