@@ -131,6 +131,16 @@ def test_what_is_ready_ahead_is_what_comes(folder):
             assert np.array_equal(values[rows], np.asarray(values)[rows])
 
 
+def test_a_wrong_guess_costs_nothing_but_time(folder):
+    values = read(folder, size=16, stream=True, workers=0).first.values
+    everything = np.asarray(values)
+    wrong = [np.arange(8) + 30] * 5
+    right = [np.arange(8) + i for i in range(12)]
+    with values.expecting(iter([*wrong, *right])):
+        for rows in [*right, right[0]]:
+            assert np.array_equal(values[rows], everything[rows])
+
+
 def test_upcoming_batches():
     sampler = Sampler(np.arange(10), 3, 0)
     batches = list(sampler.upcoming(0, 8))
@@ -280,6 +290,7 @@ def test_a_process_that_is_killed_costs_time_only(folder, monkeypatch):
     before = children()
     with values.expecting(iter(batches)):
         assert np.array_equal(values[batches[0]], expected[batches[0]])
+        assert len(children() - before) == 2
         for pid in children() - before:
             os.kill(pid, signal.SIGKILL)
         for rows in batches[1:]:

@@ -20,7 +20,7 @@ from nearfar.registry import MODALITIES
 if TYPE_CHECKING:
     from nearfar.console import Console
 
-CHUNK = 512  # rows decoded between two steps of progress
+CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so many rows, and no more than so much
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,9 @@ def _known(form: Form, rows: int) -> Batch:
 def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
     """Decode all cells in their order into `made`; where its rows have no values, those are let go."""
     with console.progress("reading", len(cells), "rows") as progress:
-        for start in range(0, len(cells), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(cells)))
+        size = max(1, min(CHUNK, CHUNK_BYTES // max(1, decoder.form.nbytes)))
+        for start in range(0, len(cells), size):
+            rows = np.arange(start, min(start + size, len(cells)))
             part = decoder.decode(cells, rows)
             if made.values.nbytes:
                 made.values[rows] = part.values
@@ -142,6 +143,7 @@ def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
             if made.geometry is not None:
                 made.geometry[rows] = part.geometry
             made.bad.update({start + i: reason for i, reason in part.bad.items()})
+            del part  # before the next is made
             progress.advance(len(rows))
 
 

@@ -21,8 +21,8 @@ from nearfar.modalities import BadCell
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PAGE = 8 * 2**20  # bytes of a page; a row group that is smaller is one page
-KEPT = 32 * 2**20  # bytes of pages kept while data are read once, in their order
+PAGE = 4 * 2**20  # bytes of a page; a row group that is smaller is one page
+KEPT = 8 * 2**20  # bytes of pages kept while data are read once, in their order
 OPEN = 8  # files that are open at once
 BUFFER = 2**20  # bytes that pyarrow reads ahead of what it decodes
 
@@ -123,6 +123,8 @@ class LazyColumn:
             try:
                 rows = self._read(page)
                 MEMORY.put((self, page), rows, rows.nbytes)
+            except pa.ArrowMemoryError:
+                raise
             except (pa.ArrowException, OSError) as e:
                 self.close()
                 rows = BadCell(f"lies in a damaged part of the file ({str(e).splitlines()[0] if str(e) else e!r})")

@@ -68,7 +68,10 @@ def read(
     StorageError
         The cache has no room for the decoded data, and they are not to be streamed.
     """
-    raw, streaming = open_source(source, stream=stream is True), Streaming(stream, workers, buffer)
+    raw = open_source(source, stream=stream is True)
+    if raw.key and stream is True:
+        stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
+    streaming = Streaming(stream, workers, buffer)
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
     notes: list[str] = list(raw.notes)

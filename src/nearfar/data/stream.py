@@ -90,6 +90,7 @@ class Streamed:
         self._feeder: ThreadPoolExecutor | None = None
         self._upcoming: Iterator[np.ndarray] = iter(())
         self._ready: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
+        self._missed = 0
 
     # --- what an array has ------------------------------------------------------------------------------------
 
@@ -122,10 +123,22 @@ class Streamed:
         if isinstance(rows, int | np.integer):
             return self._decoded(self._threads, np.asarray([rows]))[0]
         rows = np.arange(len(self))[rows]
-        if self._ready and np.array_equal(self._ready[0][0], rows):
-            values = self._ready.popleft()[1].result()
+        place = next((i for i, (expected, _) in enumerate(self._ready) if np.array_equal(expected, rows)), None)
+        if place is None:
+            return self._unexpected(rows)
+        values, self._missed = self._ready[place][1].result(), 0
+        for _ in range(place + 1):
+            self._ready.popleft()
+        self._look_ahead()
+        return values
+
+    def _unexpected(self, rows: np.ndarray) -> np.ndarray:
+        """Decoded at once; after many such batches in a row, those that are ready are given up for later ones."""
+        self._missed += len(self._ready) > 0
+        if self._missed > 2 * AHEAD:
+            self._ready.clear()
+            self._missed = 0
             self._look_ahead()
-            return values
         return self._decoded(self._threads, rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000  # a picture that declares more is a bomb, or no picture to learn from
+SAMPLES_PER_PIXEL = 277  # TIFF tag
 DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, struct.error)
 
 
@@ -64,9 +65,12 @@ def _read(cell: Any, draft: int | None) -> Image.Image | np.ndarray:
 
 
 def _pages(image: Image.Image) -> Image.Image | np.ndarray:
-    """A TIFF: pages of 16 bits or floats are channels, and so are four bands; of others the first page counts."""
+    """A TIFF: pages of 16 bits or floats are channels; of others the first page counts."""
     from PIL import ImageOps
 
+    bands_there = image.tag_v2.get(SAMPLES_PER_PIXEL, 1)
+    if bands_there > len(image.getbands()):  # Pillow would leave them out without a word
+        raise BadCell(f"has {bands_there} bands, of which {len(image.getbands())} can be read; save it as an npy array")
     pages = getattr(image, "n_frames", 1)
     if image.mode in bands.DEEP_MODES and 1 < pages <= bands.MOST:
         planes = []
@@ -76,8 +80,6 @@ def _pages(image: Image.Image) -> Image.Image | np.ndarray:
         if len({p.shape for p in planes}) == 1:
             return np.stack(planes, -1)
         image.seek(0)
-    if image.mode == "RGBX":
-        return np.array(image)
     return ImageOps.exif_transpose(image)
 
 
