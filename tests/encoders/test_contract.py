@@ -25,9 +25,18 @@ def test_images_of_any_size(name, channels, size):
     assert z.shape == (2, encoder.out_features)
 
 
-def test_the_smallest_pictures():
-    encoder = ENCODERS.get("small_cnn").build(channels=1, size=8)
+@pytest.mark.parametrize("name", ["small_cnn", "pooled_cnn"])
+def test_the_smallest_pictures(name):
+    encoder = ENCODERS.get(name).build(channels=1, size=8)
     assert encoder(torch.randn(2, 1, 8, 8)).shape == (2, encoder.out_features)
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 128])
+def test_larger_pictures_cost_what_small_ones_do(size):
+    encoder = ENCODERS.get("pooled_cnn").build(channels=3, size=size)
+    x = torch.randn(2, 3, size, size)
+    sides = [encoder.stem(x).shape[-1], *(encoder.stages[:n](encoder.stem(x)).shape[-1] for n in (1, 2, 3))]
+    assert sides == [31, 15, 7, 3]
 
 
 @pytest.mark.parametrize("name", VECTOR)

@@ -1,0 +1,57 @@
+"""The default on a processor from 32 pixels on: every stage pools right after its first, widening convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+MODALITIES = ("image",)
+SUMMARY = "CNN that pools early, for pictures of 32 to 128 pixels, quick on a processor"
+
+
+class Stage(nn.Module):
+    """Convolution, pooling, then a residual convolution on the smaller side; norms only see what pooling left."""
+
+    def __init__(self, inputs: int, width: int, pool: int) -> None:
+        super().__init__()
+        self.widen = nn.Sequential(
+            nn.Conv2d(inputs, width, 3, 1, 1, bias=False), nn.MaxPool2d(pool), nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.refine = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, H, W) to (N, width, H // pool, W // pool)."""
+        x = self.widen(x)
+        return torch.relu(x + self.refine(x))
+
+
+class PooledCnn(nn.Module):
+    """A stem of overlapping patches, the stages, then the mean over positions."""
+
+    def __init__(self, channels: int, first: int, stride: int, widths: tuple[int, ...], pools: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, first, 2 * stride, stride, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
+        )
+        before = (first, *widths)
+        self.stages = nn.Sequential(*(Stage(a, b, p) for a, b, p in zip(before, widths, pools, strict=False)))
+        self.out_features = widths[-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, S, S) to features (N, D)."""
+        return self.stages(self.stem(x)).mean((2, 3))
+
+
+def build(*, channels: int, size: int, first: int = 24, widths: tuple[int, ...] = (64, 128, 256)) -> PooledCnn:
+    """The network for images of `channels` and side `size`, with D = ``widths[-1]``.
+
+    The shape follows cifar10-airbench (Jordan 2024, arXiv 2404.00498): a stem of 2×2 patches that keeps the side, and
+    pooling before the norm. The stem divides sides of 64 and more: 32, 64, 96 and 128 all leave it with a side of 31.
+    """
+    stride = max(1, size // 32)
+    side, pools = size // stride - 1, []
+    for _ in widths:
+        pools.append(2 if side > 3 else 1)
+        side //= pools[-1]
+    return PooledCnn(channels, first, stride, tuple(widths), tuple(pools))
