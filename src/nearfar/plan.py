@@ -144,6 +144,8 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     """The config without any "auto", and what was decided."""
     import torch
 
+    from nearfar.transforms.recipe import summary
+
     column, t = table.first, config.train
     modality = MODALITIES.get(column.modality)
     model, notes = config.model, []
@@ -152,7 +154,8 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     recipe = config.views.recipe
     if recipe == "auto":
         recipe = method.views if method.views and column.modality == "image" else modality.default_recipe(column.spec)
-        notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}.")
+        made = summary(modality.recipes(recipe, column.spec, config.views.overrides))
+        notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}: {made}.")
     batch = _batch_size(config, method, rows)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
     device = distributed.device(t.device)
