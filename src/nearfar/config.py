@@ -49,6 +49,7 @@ class DataConfig:
     buffer: int = knob(256, "encoded rows kept in memory while streaming Parquet", unit="MiB", low=1)
     max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
     limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
+    ignore_duplicates: str = knob("off", "rows that are no negatives of each other: exact, near or near:0.99 (cosine)")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class ModelConfig:
     method: str = knob("simclr", "how it learns; see `nearfar methods`", flag=True)
     encoder: str = knob("auto", "network: small_cnn, resnet18, tutorial_cnn, mlp, timm:NAME …", flag=True)
     encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
-    positives: str = knob("auto", "who belongs together", choices=("auto", "views", "labels"))
+    positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
+    positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")
     init_from: str | None = knob(None, "start from the weights of this run", flag=True)
 
 
@@ -89,6 +91,7 @@ class TrainConfig:
 
     epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0)
     batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
+    balance: str | None = knob(None, "classes in every batch × rows of each, such as 10x25")
     chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
     seed: int = knob(0, "of everything that is drawn", flag=True, low=0)
     device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True)

@@ -41,6 +41,10 @@ class World(OneProcess):
         """What process 0 wishes."""
         return wish
 
+    def from_main(self, x: torch.Tensor) -> torch.Tensor:
+        """Process 0's tensor; the others give one of the same type and number of axes."""
+        return x
+
     def barrier(self) -> None:
         """Wait for the others."""
 
@@ -68,6 +72,15 @@ class ManyProcesses(World):
         said = torch.tensor(int(wish), device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.broadcast(said, 0)
         return bool(said)
+
+    def from_main(self, x: torch.Tensor) -> torch.Tensor:
+        """Process 0's tensor; the others give one of the same type and number of axes."""
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        shape = torch.tensor(x.shape, device=device)
+        dist.broadcast(shape, 0)
+        sent = x.to(device).contiguous() if self.rank == 0 else x.new_empty(shape.tolist(), device=device)
+        dist.broadcast(sent, 0)
+        return sent.to(x.device)
 
     def barrier(self) -> None:
         """Wait for the others."""

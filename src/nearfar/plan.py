@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import distributed, record
+from nearfar import distributed, positives, record
 from nearfar.config import Config
-from nearfar.data import facts, split, workers
+from nearfar.data import balance, duplicates, facts, split, workers
 from nearfar.data.read import read
+from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
-from nearfar.positives import groups
 from nearfar.randomness import derive
 from nearfar.registry import ENCODERS, MODALITIES
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from nearfar.console import Console
+    from nearfar.positives import Positives
     from nearfar.record import Method
 
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
@@ -41,8 +43,10 @@ class Plan:
     table : Table
     train, heldout : ndarray of int64
         Row numbers trained on, and set aside to be watched.
-    groups : ndarray of int64 (N_table,)
+    positives : Positives
         Who belongs together.
+    ignore : ndarray of int64 (N_table,) or None
+        Rows of equal number are no negatives of each other.
     recipes : mapping of str to tuple
         Recipes of the views, by column.
     notes : tuple of str
@@ -54,7 +58,8 @@ class Plan:
     table: Table
     train: np.ndarray
     heldout: np.ndarray
-    groups: np.ndarray
+    positives: Positives
+    ignore: np.ndarray | None
     recipes: Mapping[str, tuple[Any, ...]]
     notes: tuple[str, ...]
 
@@ -62,6 +67,19 @@ class Plan:
     def columns(self) -> Mapping[str, Column]:
         """The columns that are trained on."""
         return self.table.columns
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Group of every row of the table, as it is before training: int64 (N_table,)."""
+        return self.positives.groups
+
+    def sampler(self, found: Positives) -> Sampler:
+        """Which rows come when; `found` are the positives as training knows them."""
+        t = self.config.train
+        if t.balance is None:
+            return Sampler(self.train, t.batch_size, t.seed, self.table.first.blocks)
+        classes, each = balance.parse(t.balance)
+        return balance.Balanced(self.train, t.batch_size, t.seed, None, classes, each, lambda: found.groups)
 
     @property
     def steps(self) -> int:
@@ -88,6 +106,9 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         The data or the request must change; the message says how.
     """
     method = record.resolve(config.model.method, config.method)
+    kind = method.positives if config.model.positives == "auto" else config.model.positives
+    positives.find(kind)  # a word that is wrong is told before the data are read
+    duplicates.parse(config.data.ignore_duplicates)
     d = config.data
     table = read(
         source if source is not None else d.source, column=d.column or None, label=d.label,
@@ -100,17 +121,29 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     )
     notes = [*table.source.get("notes", ()), *rows.notes]
 
-    kind = method.positives if config.model.positives == "auto" else config.model.positives
-    trained_labels = None if table.labels is None else np.where(_mask(len(table), rows.train), table.labels, -1)
-    group = groups(kind, len(table), trained_labels, table.label_names)
     notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
     config, decided = _resolved(config, method, table, len(rows.train))
+    found, ignore, about = _relations(kind, config, table, rows.train)
     method = record.override(method, {"positives": kind})
     recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
-    return Plan(config, method, table, rows.train, rows.heldout, group, recipes, tuple(notes + decided))
+    return Plan(config, method, table, rows.train, rows.heldout, found, ignore, recipes, tuple(notes + decided + about))
+
+
+def _relations(
+    kind: str, config: Config, table: Table, train: np.ndarray
+) -> tuple[Positives, np.ndarray | None, list[str]]:
+    """Who belongs together, who is no negative of whom, and what to say of both."""
+    t = config.train
+    labels = None if table.labels is None else np.where(_mask(len(table), train), table.labels, -1)
+    found = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
+    ignore, about_ignored = duplicates.ignored(table, train, config.data.ignore_duplicates, t.seed)
+    said = [found.note, about_ignored]
+    if t.balance is not None:
+        said.append(balance.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
+    return found, ignore, [sentence for sentence in said if sentence]
 
 
 def build_encoders(config: Config, columns: Mapping[str, Column]) -> dict[str, torch.nn.Module]:
@@ -171,8 +204,8 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     return replace(
         config,
         data=replace(
-            config.data, size=size or None, column=tuple(table.columns), stream=column.streams, workers=_workers(config),
-            depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
+            config.data, size=size or None, column=tuple(table.columns), stream=column.streams,
+            workers=_workers(config), depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
         ),
         model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
         views=replace(config.views, recipe=recipe),
@@ -194,13 +227,15 @@ def _batch_size(config: Config, method: Method, rows: int) -> int:
     if t.batch_size == "auto":
         batch = min(256, max(unit, rows // 4))
         batch -= batch % unit
+        if t.balance:
+            batch = math.prod(balance.parse(t.balance))
     else:
         batch = t.batch_size
-        if batch % unit:
-            raise ConfigError(
-                f"{batch} rows cannot be shared by {t.processes} processes and {method.bn_groups} batch-norm groups.",
-                where="train.batch_size", hint=f"Take a multiple of {unit}.",
-            )  # fmt: skip
+    if batch % unit:
+        raise ConfigError(
+            f"{batch} rows cannot be shared by {t.processes} processes and {method.bn_groups} batch-norm groups.",
+            where="train.batch_size", hint=f"Take a multiple of {unit}.",
+        )  # fmt: skip
     if batch < 2 or batch > rows:
         raise DataError(
             f"a batch of {batch} rows does not fit {rows} rows to train on.",

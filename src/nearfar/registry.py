@@ -88,6 +88,7 @@ class Registry:
 
 
 METHODS = Registry("methods", "method", "RECORD")
+POSITIVES = Registry("positives", "kind of positives", "build")
 ENCODERS = Registry("encoders", "encoder", "build")
 OBJECTIVES = Registry("objectives", "objective", "INFO")
 MODALITIES = Registry("modalities", "modality", "NAME")

@@ -25,7 +25,7 @@ def write(path: str | Path, plan: Plan, *, rows: int = 8, count: int = 8) -> lis
     column = plan.table.first
     modality = MODALITIES.get(column.modality)
     chosen = np.sort(np.random.default_rng(plan.config.train.seed).permutation(plan.train)[:rows])
-    viewer = Viewer({column.name: column}, plan.recipes, count, plan.groups, plan.config.train.seed, "cpu", World())
+    viewer = Viewer({column.name: column}, plan.recipes, count, plan.positives, plan.config.train.seed, "cpu", World())
     batch: ViewBatch = viewer.batch(chosen, 0, 0)
     page = Image.new("RGB", ((count + 1) * (CELL + GAP) + 3 * GAP, len(chosen) * (CELL + GAP) + GAP), INK)
     full = max(max(view.values.shape[-1] for view in batch.views), 1)

@@ -18,7 +18,6 @@ import torch
 
 from nearfar import distributed, health, metrics, optim
 from nearfar.config import seconds
-from nearfar.data.sampler import Sampler
 from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
 from nearfar.objectives.checks import NotFinite
@@ -78,14 +77,17 @@ class Trainer:
             self.learner, name=o.name, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum
         )
         self.schedule = WarmupCosine(o.lr, o.warmup, o.lr * o.final_lr)
-        self.sampler = Sampler(plan.train, config.train.batch_size, config.train.seed, plan.table.first.blocks)
+        self.positives = copy.copy(plan.positives)
+        self.sampler = plan.sampler(self.positives)
         columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
         self.viewer = Viewer(
-            columns, plan.recipes, plan.record.count, plan.groups, config.train.seed, self.device, self.world
-        )
+            columns, plan.recipes, plan.record.count, self.positives, config.train.seed, self.device, self.world,
+            plan.ignore,
+        )  # fmt: skip
         self.position = Position()
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
+        self.news: dict[str, float] = {}  # of the positives, for the next line
         metrics.check(config.train.log, run)
         self.sinks: list[metrics.Sink] = []
 
@@ -96,6 +98,7 @@ class Trainer:
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
         tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
+        tensors |= {f"positives/{k}": v for k, v in self.positives.state().items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor = self.monitor.state()
             state = {"step": self.position.step, "seconds": self.position.seconds, "monitor": self.position.monitor}
@@ -112,9 +115,14 @@ class Trainer:
     def load(self) -> None:
         """Go back to the last checkpoint of the run."""
         tensors, state = self.run.load_checkpoint()
-        own = {k.removeprefix("optimizer/"): v for k, v in tensors.items() if k.startswith("optimizer/")}
-        distributed.load_state(self.model, {k: v for k, v in tensors.items() if not k.startswith("optimizer/")})
-        optim.load_state_tensors(self.optimizer, self.learner, own)
+
+        def those_of(part: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+
+        distributed.load_state(self.model, tensors)
+        optim.load_state_tensors(self.optimizer, self.learner, those_of("optimizer/"))
+        if found := those_of("positives/"):
+            self.positives.restore(found)
         self.position = Position(**state)
         self.monitor.restore(state["monitor"])
         if self.world.is_main:
@@ -188,7 +196,7 @@ class Trainer:
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
-                if order is None or index == 0:
+                if self._look_for_positives() or order is None or index == 0:
                     order = self.sampler.order(epoch)
                 started = time.perf_counter()
                 loss, embeddings, numbers = self.step(self.sampler.batch(epoch, index, order), epoch, index)
@@ -208,6 +216,21 @@ class Trainer:
                 if (code := stopped() or ticker.wants_stop()) and self.position.step < total:
                     self._stop(code)
         self.save()
+
+    def _look_for_positives(self) -> bool:
+        """Let the positives be found anew where that is due: by process 0, for all. Returns whether they were."""
+        found, step = self.positives, self.position.step
+        if not found.due(step):
+            return False
+        learner, column = self.whole(), next(iter(self.viewer.columns.values()))
+        precision = self.config.train.precision
+        if self.world.is_main:
+            self.news |= found.refresh(
+                step, lambda rows: encode_rows(learner, column, rows, self.device, precision).cpu().numpy()
+            )
+        if self.world.size > 1:
+            found.restore({name: self.world.from_main(x) for name, x in sorted(found.state().items())})
+        return True
 
     def _check_finite(self, loss: torch.Tensor) -> None:
         if not math.isfinite(float(self.world.all_reduce(loss))):
@@ -241,9 +264,10 @@ class Trainer:
         loss = float(self.world.all_reduce(torch.stack(losses).mean())) / self.world.size
         row = {
             "step": self.position.step, "epoch": epoch + ends_epoch, "loss": loss,
-            **{k: float(v) for k, v in numbers.items()},
+            **{k: float(v) for k, v in (numbers | self.news).items()},
             "seconds": round(self.position.seconds, 3), "rows_per_second": round(speed, 1),
         }  # fmt: skip
+        self.news = {}
         z, features = _first(e.online), _first(e.features)
         others = [t for t in (*e.online[1:], *e.target) if t is not None]
         row |= self.monitor.measure(z, features, others[0].detach() if others else None)

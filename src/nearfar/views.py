@@ -15,6 +15,7 @@ from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column
 from nearfar.learner import View, ViewBatch
 from nearfar.objectives.relation import Relation
+from nearfar.positives import Positives
 from nearfar.randomness import generator
 from nearfar.registry import MODALITIES
 from nearfar.transforms.draws import Draws
@@ -36,21 +37,24 @@ class Viewer:
         By column; the v-th view uses recipe v, cycled.
     count : int
         Views per row of a single column.
-    groups : ndarray of int64 (N_table,)
-        Group of every row of the table.
+    positives : Positives
+        Who belongs together, as it is when a batch is made.
     seed : int
     device : str or torch.device
     world : World
         Each process views its own contiguous share of the global batch.
+    ignore : ndarray of int64 (N_table,), optional
+        Rows of equal number are no negatives of each other.
     """
 
     columns: Mapping[str, Column]
     recipes: Mapping[str, tuple[Any, ...]]
     count: int
-    groups: np.ndarray
+    positives: Positives
     seed: int
     device: str | torch.device
     world: World
+    ignore: np.ndarray | None = None
 
     @contextmanager
     def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
@@ -69,15 +73,29 @@ class Viewer:
         share = self.world.share(len(rows))
         views = []
         for name, column in self.columns.items():
-            modality = MODALITIES.get(column.modality)
-            values, geometry = column.take(rows[share], self.device)
+            modality, taken = MODALITIES.get(column.modality), None
             recipes = self.recipes[name]
-            batch = cache(lambda c=column: c.take(rows, self.device)[0])  # for views that mix rows
             for v in range(self.count if len(self.columns) == 1 else 1):
+                source = self._source(rows, epoch, step, len(views))
+                if source is not taken:
+                    values, geometry = column.take(source[share], self.device)
+                    batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
+                    taken = source
                 drawn = generator(self.seed, "views", epoch, step, name, v)
                 draws = Draws(drawn, len(rows), share, self.device, batch)
                 recipe = recipes[v % len(recipes)]
                 seen = modality.views(values, geometry, recipe, draws, column.spec)
                 views.append(View(seen, name, role(recipe)))
-        group = torch.from_numpy(self.groups[rows[share]]).to(self.device, non_blocking=True)
-        return ViewBatch(tuple(views), Relation(group))
+        group, ignore = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.ignore))
+        return ViewBatch(tuple(views), Relation(group, ignore))
+
+    def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
+        """The rows that these views come from: from the second view on partners, where the positives have some."""
+        partners = self.positives.partners
+        if partners is None or view == 0:
+            return rows
+        drawn = generator(self.seed, "partners", epoch, step, view)
+        return partners[rows, torch.randint(partners.shape[1], (len(rows),), generator=drawn).numpy()]
+
+    def _placed(self, of_table: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
+        return None if of_table is None else torch.from_numpy(of_table[rows]).to(self.device, non_blocking=True)

@@ -25,7 +25,8 @@ def _option(section: str, f: Any) -> Any:
 
 def _help(f: Any) -> str:
     unit = f", in {f.metadata['unit']}" if f.metadata["unit"] else ""
-    return f"{f.metadata['help'].capitalize()}{unit}."
+    text = f.metadata["help"]
+    return f"{text[:1].upper()}{text[1:]}{unit}."
 
 
 def _options(function: Any) -> Any:

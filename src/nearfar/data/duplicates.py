@@ -1,0 +1,131 @@
+"""Rows that show the same are no negatives of each other: found once, before training, and only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.table import Column, Table
+from nearfar.errors import ConfigError, UnknownName
+from nearfar.randomness import derive
+from nearfar.registry import MODALITIES
+
+KINDS = ("off", "exact", "near")
+NEAR = 0.98  # cosine from which on rows are near duplicates
+SKETCH = 256  # dimensions in which all pairs are compared; what passes there is compared in full
+BLOCK = 1024  # rows at a time
+
+
+def parse(text: str) -> tuple[str, float]:
+    """Kind and cosine of ``off``, ``exact``, ``near`` or ``near:0.99``.
+
+    Raises
+    ------
+    UnknownName, ConfigError
+        There is no such kind, or the cosine is not between 0.5 and 1.
+    """
+    kind, colon, number = text.partition(":")
+    if kind not in KINDS or (colon and kind != "near"):
+        raise UnknownName("kind of duplicates", text, KINDS, where="data.ignore_duplicates")
+    try:
+        cosine = float(number) if colon else NEAR
+    except ValueError:
+        cosine = 0.0
+    if not 0.5 <= cosine <= 1:
+        raise ConfigError(
+            f"{number!r} is not a cosine from 0.5 to 1.", where="data.ignore_duplicates", hint="For example near:0.99."
+        )
+    return kind, cosine
+
+
+def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.ndarray | None, str]:
+    """What `Relation.ignore` is for every row of the table, and a sentence about it.
+
+    Parameters
+    ----------
+    table : Table
+    rows : ndarray of int64 (M,)
+        Rows that are trained on; the others are left alone.
+    text : str
+        As `parse` takes it.
+    seed : int
+
+    Returns
+    -------
+    ignore : ndarray of int64 (N_table,) or None
+        Equal for rows that are connected by duplicates; None where nothing was asked for or found.
+    note : str
+    """
+    kind, cosine = parse(text)
+    if kind == "off":
+        return None, ""
+    _, first, group = np.unique(table.hashes[rows], return_index=True, return_inverse=True)
+    if kind == "near":
+        group = _near(table.first, rows[first], cosine, seed)[group]
+    size = np.bincount(group)
+    what = "equal to the bit" if kind == "exact" else f"cosine of the raw values at least {cosine:g}"
+    if not (size > 1).any():
+        return None, f"Duplicates ignored as negatives: none found ({what})."
+    ignore = np.arange(len(table), dtype=np.int64)
+    smallest = np.full(len(size), len(table), np.int64)
+    np.minimum.at(smallest, group, rows)
+    ignore[rows] = smallest[group]
+    return ignore, (
+        f"Duplicates ignored as negatives: {size[size > 1].sum():,} rows in {(size > 1).sum():,} groups, "
+        f"the largest of {size.max():,} ({what})."
+    )
+
+
+def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndarray:
+    """Number of the connected group of each row, int64 (M,).
+
+    All pairs are compared block by block in a random projection, whose cosine c is off by (1 − c²)/√`SKETCH` (one
+    standard deviation); those within five of them of the threshold are compared in full. In memory are the
+    projections, M × `SKETCH` numbers, and one block's pairs.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mean = sum(x.sum(0, dtype=np.float64) for x in _blocks(column, rows)) / len(rows)
+    mean = mean.astype(np.float32)
+    draw = np.random.default_rng(derive(seed, "duplicates"))
+    projection = draw.standard_normal((len(mean), SKETCH), dtype=np.float32)
+    sketch = np.concatenate([_unit((x - mean) @ projection) for x in _blocks(column, rows)])
+    passes = cosine - 5 * (1 - cosine**2) / np.sqrt(SKETCH)
+    group = np.arange(len(rows))
+    for start in range(0, len(rows), BLOCK):
+        for other in range(start, len(rows), BLOCK):
+            i, j = np.nonzero(sketch[start : start + BLOCK] @ sketch[other : other + BLOCK].T >= passes)
+            i, j = i + start, j + other
+            i, j = i[new := (i < j) & (group[i] != group[j])], j[new]
+            if len(i):
+                same = _cosines(column, rows, i, j, mean) >= cosine
+                links = coo_array((np.ones(same.sum()), (group[i[same]], group[j[same]])), shape=(len(rows),) * 2)
+                group = connected_components(links, directed=False)[1][group]
+    return group
+
+
+def _blocks(column: Column, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The raw values of the rows as numbers, float32 (≤ `BLOCK`, F)."""
+    for start in range(0, len(rows), BLOCK):
+        yield _raw(column, rows[start : start + BLOCK])
+
+
+def _raw(column: Column, rows: np.ndarray) -> np.ndarray:
+    values: Any = np.asarray(column.values[rows])
+    return MODALITIES.get(column.modality).raw_features(values, column.spec)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def _cosines(column: Column, rows: np.ndarray, i: np.ndarray, j: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Cosine of row i and row j less the mean row, for each pair, float32."""
+    found = []
+    for start in range(0, len(i), BLOCK):
+        a, b = (_unit(_raw(column, rows[k[start : start + BLOCK]]) - mean) for k in (i, j))
+        found.append((a * b).sum(1))
+    return np.concatenate(found)

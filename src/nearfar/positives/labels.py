@@ -1,0 +1,32 @@
+"""Rows of one label belong together (Khosla et al. 2020, arXiv 2004.11362); rows without one, only with themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nearfar.errors import DataError
+from nearfar.positives import Context, Positives, nothing, own
+from nearfar.registry import METHODS
+
+
+def build(context: Context, argument: str) -> Positives:
+    """Class c is group c, and the unlabelled row r is group C + r, so it is a positive of its own views only.
+
+    Raises
+    ------
+    DataError
+        No row that is trained on has a label.
+    """
+    nothing(argument, "labels")
+    labels = context.labels
+    if labels is None or not (labels >= 0).any():
+        with_labels = ", ".join(m for m in METHODS if METHODS.get(m).RECORD.positives != "labels")
+        raise DataError(
+            "this method learns from labels, and the data have none.",
+            hint=f"Name the column with --label, put each class in a folder of its own, or use a method "
+            f"that needs none ({with_labels}).",
+        )
+    classes = max(len(context.table.label_names), int(labels.max()) + 1)
+    groups = np.where(labels >= 0, labels, classes + own(len(labels)))
+    without = int((labels[context.rows] < 0).sum())
+    return Positives(groups, f"Positives: {without:,} rows have no label; they belong to nobody." if without else "")
