@@ -290,7 +290,7 @@ def test_a_process_that_is_killed_costs_time_only(folder, monkeypatch):
     before = children()
     with values.expecting(iter(batches)):
         assert np.array_equal(values[batches[0]], expected[batches[0]])
-        assert len(children() - before) == 2
+        assert children() - before
         for pid in children() - before:
             os.kill(pid, signal.SIGKILL)
         for rows in batches[1:]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar import files
-from nearfar.data import split
+from nearfar.data import facts, split
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 from nearfar.evaluation import floors, geometry
@@ -150,7 +150,8 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
     if limit is not None:
         reading["limit"] = limit
     spec = next(iter(model.columns.values()))
-    return model.read(data, max_bad=0.05, console=console, **reading) if spec else None
+    reading = {"max_bad": model.config.data.max_bad, **reading}
+    return model.read(data, console=console, **reading) if spec else None
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:
@@ -164,9 +165,10 @@ def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan)
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
     if not table.splits and any(getattr(m, "fingerprint", None) == table.fingerprint for m in models):
         found.append("The model was trained on these rows (without labels): the figures are transductive.")
-    counts = np.zeros(0, int) if table.labels is None else np.bincount(table.labels[table.labels >= 0])
-    if counts.size > 1 and counts.max() > 3 * counts[counts > 0].min():
-        found.append(f"The classes are uneven: from {counts[counts > 0].min():,} to {counts.max():,} rows.")
+    if said := facts.balance(table, rows.train):
+        counts = np.bincount(table.labels[table.labels >= 0])
+        uneven = counts.max() > 3 * counts[counts > 0].min()
+        found.append(f"{said} They are uneven: accuracy speaks for the large ones." if uneven else said)
     if table.skipped:
         found.append(
             f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …)."

@@ -16,6 +16,7 @@ STARTS: Mapping[bytes, str] = {
     b"\x80\x05": "a Python pickle", b"\x93numpy": "a NumPy array", b"\x89hdf": "HDF5", b"par1": "Parquet",
 }  # fmt: skip
 BRANDS: Mapping[bytes, str] = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF", b"crx ": "raw"}
+PICTURES = (b"gif8", b"\x89png", b"\xff\xd8\xff", b"riff", b"bm", b"ii*\0", b"mm\0*", b"p5", b"p6")
 
 
 def found(cell: Any) -> str:
@@ -24,12 +25,14 @@ def found(cell: Any) -> str:
         head = cell[:HEAD] if isinstance(cell, bytes) else _head(Path(cell))
     except (OSError, TypeError):
         return ""
-    start = head.lower().lstrip()
+    start = head.lower().lstrip()  # bytes: only ASCII letters change
     word = next((w for s, w in STARTS.items() if start.startswith(s)), None)
     if head[4:8] == b"ftyp":
         word = BRANDS.get(head[8:12], "a video")
     if word is None and head and not any(head):
         word = "nothing but zero bytes"
+    if word is None and start.startswith(PICTURES):
+        return "; it begins like one, so it is damaged or cut short"
     if word is None and _is_text(head):
         word = "text"
     return f"; it is {word}" if word else ""

@@ -12,6 +12,8 @@ from nearfar import __version__, files
 from nearfar.evaluation.features import wilson
 from nearfar.report import charts
 
+SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
+
 
 def write(
     path: Path, *, name: str, config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]],
@@ -49,7 +51,8 @@ def write(
     page = environment.get_template("page.html").render(
         name=name, config=config, pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
         curves=_curves(metrics, level), rows=_rows(result), counts=list(result.get("few_labels", {})) if result else [],
-        few=_few(result), evaluation=evaluation, result=result, shown=shown or {}, skipped=list(skipped),
+        few=_few(result), evaluation=evaluation, result=result, shown=shown or {},
+        skipped=list(skipped), skipped_shown=SKIPPED_SHOWN,
         confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},
         style=(folder / "page.css").read_text(), script=(folder / "page.js").read_text(),
     )  # fmt: skip
