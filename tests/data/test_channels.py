@@ -198,3 +198,13 @@ def test_false_colour():
     for channels, shown in ((2, [0, 128, 128]), (1, 0)):
         spec = {"low": [0.0] * channels, "high": [10.0] * channels}
         assert bands.false_colour(picture[:channels], spec)[0, 0].tolist() == shown
+
+
+def test_streamed_from_npy(tmp_path):
+    np.save(tmp_path / "x.npy", numbers((40, 20, 20, 5), np.uint16))
+    whole, streamed = read(tmp_path / "x.npy", limit=30), read(tmp_path / "x.npy", limit=30, stream=True, workers=1)
+    assert len(whole) == 30
+    assert whole.fingerprint == streamed.fingerprint
+    rows = np.asarray([3, 1, 20])
+    with streamed.first.values.expecting(iter([rows])):
+        assert np.array_equal(streamed.first.values[rows], whole.first.values[rows])

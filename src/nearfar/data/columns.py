@@ -136,7 +136,8 @@ def limited(
     pools = splits or {"": np.arange(len(raw))}
     kept = {s: np.sort(generator.permutation(rows)[:limit]) for s, rows in pools.items()}
     rows = np.sort(np.concatenate(list(kept.values())))
-    columns = {k: v[rows] if isinstance(v, np.ndarray) else Picked(v, rows) for k, v in raw.columns.items()}
+    in_memory = {k for k, v in raw.columns.items() if isinstance(v, np.ndarray) and not isinstance(v, np.memmap)}
+    columns = {k: v[rows] if k in in_memory else Picked(v, rows) for k, v in raw.columns.items()}
     smaller = Raw(columns, [raw.names[int(i)] for i in rows], classes=raw.classes, files=raw.files, key=raw.key)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
     return smaller, new, None if labels is None else labels[rows]

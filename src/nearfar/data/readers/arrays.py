@@ -92,5 +92,5 @@ def of_arrays(arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] 
 
 
 def _small_ones_read(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Memory-mapped labels and the like are read; pictures stay where they are."""
-    return {k: np.array(a) if isinstance(a, np.memmap) and a.ndim == 1 else a for k, a in columns.items()}
+    """Memory-mapped labels and rows of numbers are read; pictures stay where they are."""
+    return {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}
