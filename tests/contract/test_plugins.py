@@ -1,4 +1,4 @@
-"""A new method, objective, encoder, modality, reader and protocol is one new file each; no list is edited."""
+"""A new method, objective, kind of positives, encoder, modality, reader and protocol is one new file each; no list is edited."""
 
 import textwrap
 
@@ -20,6 +20,11 @@ FILES = {
         INFO = Objective("pull", "|a-b|", "none", "none", "two sides", ("rows",))
         def pull(a, b):
             return sum((x - y).square().mean() for x, y in zip(a, b)), {}
+    """,
+    "positives/halves.py": """
+        import numpy as np
+        from nearfar.positives import Positives
+        def build(context, argument): return Positives(np.arange(len(context.table)) % 2)
     """,
     "encoders/tinynet.py": """
         import torch
@@ -90,9 +95,16 @@ def test_one_file_of_each_kind_works_together(plugins, tmp_path):
     words = ["".join(draw.choice(list("abcdef"), 6)) for _ in range(80)]
     (tmp_path / "words.lines").write_text("\n".join([*words, ""]))
     trained = nearfar.train(
-        tmp_path / "words.lines", method="mine", epochs=1, batch_size=16, out=tmp_path / "run", threads=1
+        tmp_path / "words.lines",
+        method="mine",
+        positives="halves",
+        epochs=1,
+        batch_size=16,
+        out=tmp_path / "run",
+        threads=1,
     )
     assert trained.plan.config.model.encoder == "tinynet"
+    assert set(trained.plan.groups) == {0, 1}
     evaluation = nearfar.evaluate(trained.model, tmp_path / "words.lines", protocols=["first_letter", "knn"])
     assert evaluation.results[0]["first_letter"]["accuracy"] == 1.0
     assert (tmp_path / "run" / "report.html").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,10 +153,11 @@ def teacher(name: str, context: Context) -> Embedder:
     column, train = context.table.first, context.config.train
     kind, colon, variant = name.partition(":")
     if colon and not Path(name).exists():
-        from dataclasses import replace
-
         model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
-        encoder = build_encoder(model, column.modality, column.spec)
+        try:
+            encoder = build_encoder(model, column.modality, column.spec)
+        except ConfigError as e:
+            raise ConfigError(e.message, where="model.positives", hint="A teacher needs weights to teach with.") from e
         branches = Branches({column.name: Branch(encoder, None)})
         return Embedder(
             context.config, {column.name: (column.modality, column.spec)}, branches, name=name, device=train.device
