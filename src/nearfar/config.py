@@ -269,7 +269,9 @@ def _literal(value: Any) -> Any:
 
 def _nested(values: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
     head, *rest = keys
-    return {**values, head: _nested(values.get(head) or {}, rest, value) if rest else value}
+    inner = values.get(head) or {}
+    inner = {"name": inner} if isinstance(inner, str) else inner  # objective=triplet, then objective.margin=0.3
+    return {**values, head: _nested(inner, rest, value) if rest else value}
 
 
 def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
