@@ -21,8 +21,8 @@ from nearfar.console import Console
 from nearfar.run import Run
 
 COMMON = {"epochs": 10, "batch_size": 128, "holdout": 0.0, "lr": 2e-3, "weight_decay": 0.05}
-# Chosen on training rows only (25,000 trained on for three epochs, 5,000 others measured): with labels, weak views and
-# more steps of smaller batches gain; wider networks and other temperatures do not.
+# Chosen on training rows only (25,000 trained on for three epochs, 5,000 others measured) with `small_cnn`: with labels
+# weak views and more steps of smaller batches gain; wider networks and other temperatures do not.
 MILD = {"crop": {"scale": [0.6, 1.0]}, "jitter": None}
 CASES = {
     "supcon": {"method": "supcon", "recipe": "light", "overrides": MILD, "temperature": 0.1},

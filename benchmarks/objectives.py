@@ -231,6 +231,31 @@ def measured(case: str, contestant: str, calls: int) -> dict:
     return json.loads(lines[-1]) if lines else {"failed": f"ended with status {done.returncode}"}
 
 
+def one_case(case: str, rounds: int, calls: int) -> dict:
+    """All contestants of a case, in turns."""
+    rows, dim, contestants = CASES[case]
+    big = rows > 10_000
+    trials: dict[str, list[dict]] = {c: [] for c in contestants}
+    for _ in range(1 if big else rounds):
+        for c, so_far in trials.items():
+            if not so_far or "seconds" in so_far[-1]:
+                so_far.append(measured(case, c, 0 if big else calls))
+    figures = {}
+    for c, tried in trials.items():
+        good = [t for t in tried if "seconds" in t]
+        figures[c] = tried[-1] if not good else {
+            "seconds": statistics.median(t["seconds"] for t in good),
+            "MiB": statistics.median(t["bytes"] for t in good) / 2**20, "loss": good[0]["loss"],
+            "gradient": good[0]["gradient"],
+        }  # fmt: skip
+    entry = {"rows": rows, "dimensions": dim, "rounds": 1 if big else rounds, "calls": 1 if big else calls,
+             "load average": os.getloadavg()[0], "contestants": figures}  # fmt: skip
+    if "seconds" in figures.get("plain", {}):
+        entry["time / plain"] = figures["ours"]["seconds"] / figures["plain"]["seconds"]
+        entry["memory / plain"] = figures["ours"]["MiB"] / figures["plain"]["MiB"]
+    return entry
+
+
 def version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
@@ -249,42 +274,23 @@ def main() -> None:
     if args.child:
         child(*args.child, args.calls)
         return
-    found: dict[str, dict] = {}
-    for case in args.only or CASES:
-        rows, dim, contestants = CASES[case]
-        big = rows > 10_000
-        trials: dict[str, list[dict]] = {c: [] for c in contestants}
-        for _ in range(1 if big else args.rounds):
-            for c, so_far in trials.items():
-                if not so_far or "seconds" in so_far[-1]:
-                    so_far.append(measured(case, c, 0 if big else args.calls))
-        figures = {}
-        for c, tried in trials.items():
-            good = [t for t in tried if "seconds" in t]
-            figures[c] = tried[-1] if not good else {
-                "seconds": statistics.median(t["seconds"] for t in good),
-                "MiB": statistics.median(t["bytes"] for t in good) / 2**20, "loss": good[0]["loss"],
-                "gradient": good[0]["gradient"],
-            }  # fmt: skip
-        entry = {"rows": rows, "dimensions": dim, "contestants": figures}
-        if "seconds" in figures.get("plain", {}):
-            entry["time / plain"] = figures["ours"]["seconds"] / figures["plain"]["seconds"]
-            entry["memory / plain"] = figures["ours"]["MiB"] / figures["plain"]["MiB"]
-        found[case] = entry
-        print(json.dumps({case: entry}), file=sys.stderr)
-    result = {
-        "claim": "forward and backward of a loss: ours / the plain form", "command": "python " + " ".join(sys.argv),
-        "cases": found, "rounds": args.rounds, "calls": args.calls, "torch": torch.__version__,
-        "threads": torch.get_num_threads(), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load average": os.getloadavg()[0],
-        "versions": {n: version(n) for n in ("lightly", "pytorch-metric-learning", "open_clip_torch")},
-    }  # fmt: skip
-    print(json.dumps(result, indent=2))
-    if args.out:
-        from nearfar import files
+    from nearfar import files
 
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(args.out, result)
+    found = files.read_json(args.out)["cases"] if args.out and args.out.exists() else {}
+    for case in args.only or CASES:
+        found[case] = one_case(case, args.rounds, args.calls)
+        print(json.dumps({case: found[case]}), file=sys.stderr)
+        result = {
+            "claim": "forward and backward of a loss: ours / the plain form",
+            "command": "python benchmarks/objectives.py --out docs/results/speed/objectives.json",
+            "cases": {c: found[c] for c in CASES if c in found}, "torch": torch.__version__,
+            "threads": torch.get_num_threads(), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "versions": {n: version(n) for n in ("lightly", "pytorch-metric-learning", "open_clip_torch")},
+        }  # fmt: skip
+        if args.out:  # after every case, so that a run that is cut short keeps what it has
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            files.write_json(args.out, result)
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

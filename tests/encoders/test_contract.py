@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nearfar.encoders import tutorial_cnn
+from nearfar.modalities import image
 from nearfar.registry import ENCODERS
 
 IMAGE = [e for e in ENCODERS if "image" in ENCODERS.get(e).MODALITIES and e != "timm"]
@@ -29,6 +30,13 @@ def test_images_of_any_size(name, channels, size):
 def test_the_smallest_pictures(name):
     encoder = ENCODERS.get(name).build(channels=1, size=8)
     assert encoder(torch.randn(2, 1, 8, 8)).shape == (2, encoder.out_features)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(16, "small_cnn"), (28, "small_cnn"), (32, "pooled_cnn"), (96, "pooled_cnn")]
+)
+def test_the_default_for_a_side(size, name):
+    assert image.default_encoder({"size": size, "channels": 3}) == name
 
 
 @pytest.mark.parametrize("size", [32, 64, 96, 128])
