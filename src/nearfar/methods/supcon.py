@@ -17,7 +17,7 @@ RECORD = Method(
         Figure(0.960, "linear probe", "CIFAR-10, ResNet-50, 1000 epochs (the paper)"),
         Figure(0.938, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
     ),
-    expected="CIFAR-10, small_cnn, 10 epochs: linear probe 0.842, kNN 0.839, 15 minutes on two cores",
+    expected="CIFAR-10, pooled_cnn, 10 epochs: linear probe 0.857, kNN 0.852, 36 minutes on two busy cores",
     objective=Loss("supcon"),
     positives="labels",
     projector=Mlp(hidden=512, out=128),
