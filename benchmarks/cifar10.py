@@ -64,6 +64,7 @@ def main() -> None:
     files.write_json(args.out / f"{name}.json", {
         "command": "python " + " ".join(a for a in sys.argv if a != "--measure"), "case": args.case, "seed": args.seed, "knobs": knobs,
         "training_seconds": metrics[-1]["seconds"] if metrics else 0.0,
+        "encoder": model.config.model.encoder,
         "parameters": sum(p.numel() for b in model.branches.values() for p in b.encoder.parameters()),
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
