@@ -19,6 +19,7 @@ from nearfar.evaluation.features import Features
 from nearfar.heads import mlp
 from nearfar.modalities import image
 from nearfar.objectives.info_nce import info_nce
+from nearfar.positives import Positives
 from nearfar.transforms.recipes import named
 from nearfar.views import Viewer
 
@@ -36,8 +37,8 @@ projector = mlp(128, 128, 64)
 parameters = [*encoder.parameters(), *projector.parameters()]
 
 # 正样本：同一张图的两个视图；不使用标签。  Positives: two views of one image; no labels are used.
-groups = torch.arange(len(table)).numpy()
-viewer = Viewer({column.name: column}, {column.name: named("simclr", 32, 3)}, 2, groups, SEED, "cpu", World())
+positives = Positives(torch.arange(len(table)).numpy())
+viewer = Viewer({column.name: column}, {column.name: named("simclr", 32, 3)}, 2, positives, SEED, "cpu", World())
 sampler = Sampler(train, BATCH, SEED)
 steps = epochs * sampler.steps_per_epoch
 optimizer = torch.optim.AdamW(parameters, lr=1e-3)
