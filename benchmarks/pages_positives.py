@@ -74,6 +74,12 @@ def said(name: str, cases: dict[str, dict[str, Any]]) -> str:
     return f"Beside views alone ({base:.3f}) on {SETS[name]}, by whether the intervals overlap: {'; '.join(parts)}."
 
 
+def made(cases: dict[str, dict[str, Any]]) -> str:
+    """Encoder and views of one set."""
+    knobs = next(iter(cases.values()))["knobs"]
+    return f"Encoder `{knobs['encoder']}`, views of the recipe `{knobs['recipe']}`."
+
+
 def moved(cases: dict[str, dict[str, Any]]) -> str:
     """How much the clusters changed from one refresh to the next."""
     lines = [f"`{c}`: " + ", ".join(f"{m:.2f}" for m in cases[c]["clusters_moved"])
@@ -89,15 +95,15 @@ def page() -> str:
     common = ("epochs", "batch_size", "temperature", "encoder_options", "threads")
     knobs = ", ".join(f"{k} {any_['knobs'][k]}" for k in common)
     sections = "\n\n".join(
-        "\n\n".join(filter(None, (f"## {SETS[s]}", table(cases), said(s, cases), moved(cases))))
+        "\n\n".join(filter(None, (f"## {SETS[s]}", table(cases), made(cases), said(s, cases), moved(cases))))
         for s, cases in parts.items()
         if cases
     )
     return f"""# What each kind of positives does
 
 One question: at equal steps, with the same rows, views, network and seed, what does the linear probe say when other rows
-[belong together](../positives.md)? {any_["train_rows"]:,} training rows drawn by a fixed seed, {any_["steps"]} steps, a narrow
-`small_cnn` ({knobs}).
+[belong together](../positives.md)? {any_["train_rows"]:,} training rows drawn by a fixed seed, {any_["steps"]} steps, a narrow network
+({knobs}).
 The loss is NT-Xent, which for groups of several rows is SupCon's.
 
 The probe is fitted on the training rows with all their labels and scored once on the test rows (95 % interval: Wilson).

@@ -30,7 +30,10 @@ COMMON: dict[str, Any] = {
     "epochs": 10, "batch_size": 250, "temperature": 0.2, "holdout": 0.0, "encoder_options": {"widths": [16, 32, 64]},
     "threads": 1, "monitor_rows": 0,
 }  # fmt: skip
-RECIPES = {"mnist": "digits", "cifar10": "simclr"}
+SETS = {
+    "mnist": {"recipe": "digits", "encoder": "small_cnn"},
+    "cifar10": {"recipe": "simclr", "encoder": "pooled_cnn"},
+}
 GROUPS = {"method": "supcon"}  # one row alone in its group makes it simclr's loss
 CASES: dict[str, dict[str, Any]] = {
     "untrained": {"method": "simclr", "epochs": 0},
@@ -71,7 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     name = Path(args.data).name
     (images, labels), test = arrays(args.data)
-    knobs = COMMON | {"recipe": RECIPES[name], "seed": args.seed} | CASES[args.case]
+    knobs = COMMON | SETS[name] | {"seed": args.seed} | CASES[args.case]
     run = args.runs / f"positives-{name}-{{}}-seed{args.seed}"
     if "positives" in knobs:
         knobs["positives"] = knobs["positives"].format(views=str(run).format("views"))
