@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from nearfar.objectives.info import DATA
@@ -55,7 +54,3 @@ def speed_rows() -> list[list[str]]:
         claim = f"{case}, {entry['rows']:,} × {entry['dimensions']}: ours / the plain form"
         rows.append([claim, ratio, asked.get(case, "≤ 1" if "plain" in entry["contestants"] else "runs in 24 GiB"), "; ".join(shown)])
     return rows
-
-
-if __name__ == "__main__":
-    sys.stdout.write(which_loss())

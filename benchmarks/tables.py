@@ -187,6 +187,11 @@ def main() -> None:
     for name, page in PAGES.items():
         if (ROOT / name).is_dir():
             (ROOT / f"{name}.md").write_text(page(), encoding="utf-8")
+    import pages_positives  # they take tables from here
+    import pages_views
+
+    (ROOT / "positives.md").write_text(pages_positives.page(), encoding="utf-8")
+    (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
     losses = pages_objectives.losses()  # read before it is written
     (ROOT.parent / "losses.md").write_text(losses, encoding="utf-8")
 

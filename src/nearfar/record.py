@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.errors import ConfigError, UnknownName
@@ -83,7 +84,7 @@ class Loss:
     def __call__(self, *inputs: Any, **more: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return self.function(*inputs, **{**self.parameters, **more})
 
-    @property
+    @cached_property  # asked for in every step
     def function(self) -> Any:
         """The objective's function."""
         from nearfar.registry import OBJECTIVES
@@ -91,7 +92,7 @@ class Loss:
         module = OBJECTIVES.get(self.name)
         return getattr(module, module.INFO.function)
 
-    @property
+    @cached_property
     def accepts(self) -> list[str]:
         """Names of its parameters."""
         import inspect

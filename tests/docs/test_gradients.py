@@ -206,9 +206,6 @@ def test_of_mutual_information():
     arguments = build("sides", N, D, seed=2)
     own = torch.eye(N, dtype=torch.bool)
 
-    def product(f, weight):
-        return f(weight).masked_fill(own, 0.0)
-
     forms = {
         "nwj": lambda s, _: own / N - ((s - 1).exp() * ~own) / (N * (N - 1)),
         "mine": lambda s, _: own / N - (s.exp() * ~own) / (s.exp() * ~own).sum(),

@@ -72,7 +72,6 @@ def bpr(
         s = similar.of_rows(u, p, similarity)
         ahead = s[:, None] - similar.of_rows(u[:, None], n, similarity)
         loss, comparisons = mean(-F.logsigmoid(ahead), None, world)
-        everyone, all_pairs = (torch.ones_like(x, dtype=torch.bool) for x in (s, ahead))
         anchors = comparisons // n.shape[1]
-        ordered = average((ahead > 0).to(s.dtype), all_pairs, comparisons, world)
-    return loss, {"anchors": anchors, "positive": average(s, everyone, anchors, world), "ordered": ordered}
+        ordered = average((ahead > 0).to(s.dtype), None, comparisons, world)
+    return loss, {"anchors": anchors, "positive": average(s, None, anchors, world), "ordered": ordered}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from nearfar.objectives import checks
 from nearfar.objectives.info import Objective
 from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.world import ONE, World, average, mean
 
 INFO = Objective(
     function="cross_entropy",
@@ -59,11 +59,9 @@ def cross_entropy(
     xs = checks.same_shapes("scores", scores, len(relation))
     x, y = torch.cat(xs), relation.group.repeat(len(xs))
     labelled = y < x.shape[1]
-    count = world.all_reduce(labelled.sum())
-    if int(count) == 0:
-        raise ValueError(f"relation.group: expected a class below {x.shape[1]}, no row of the batch has one")
+    nobody = f"relation.group: expected a class below {x.shape[1]}, no row of the batch has one"
     with torch.autocast(x.device.type, enabled=False):
-        loss = F.cross_entropy(x, y.masked_fill(~labelled, -100), reduction="sum") * world.size / count
-    with torch.no_grad():
-        hits = world.all_reduce(((x.argmax(1) == y) & labelled).sum().to(x.dtype)) / count
-    return loss, {"anchors": count.detach(), "accuracy": hits}
+        losses = F.cross_entropy(x, y.masked_fill(~labelled, -100), reduction="none")
+        loss, count = mean(losses, labelled, world, nobody)
+    accuracy = average((x.argmax(1) == y).to(x.dtype), labelled, count, world)
+    return loss, {"anchors": count.detach(), "accuracy": accuracy}

@@ -197,4 +197,4 @@ def info_nce_against(
         positive = similar.of_rows(pairs.rows, similar.prepared(k, similarity), similarity)
         negatives = logsumexp(pairs, 1 / tau, "negatives")
         loss, count = mean(torch.logaddexp(positive / tau, negatives) - positive / tau, None, world)
-    return loss, {"anchors": count, "positive": average(positive, torch.ones_like(positive).bool(), count, world)}
+    return loss, {"anchors": count, "positive": average(positive, None, count, world)}

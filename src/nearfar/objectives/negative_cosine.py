@@ -69,4 +69,4 @@ def negative_cosine(
     with torch.autocast(p[0].device.type, enabled=False):
         cosine = torch.stack([F.cosine_similarity(a, b.detach(), dim=1) for a, b in zip(p, t, strict=True)])
         loss, count = mean(2 - 2 * cosine, None, world)
-    return loss, {"anchors": count, "positive": average(cosine, torch.ones_like(cosine).bool(), count, world)}
+    return loss, {"anchors": count, "positive": average(cosine, None, count, world)}

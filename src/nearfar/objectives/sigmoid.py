@@ -74,8 +74,9 @@ def sigmoid(
         pairs = between(x, y, relation, world, similarity)
         t, b = (torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (scale, bias))
         losses = reduce(pairs, _term, t, b, how="sum")
-        positive, count = positives(pairs)
         loss, anchors = mean(losses, None, world)
+    with torch.no_grad():
+        positive, count = positives(pairs)
     return loss, {"anchors": anchors, "positive": average(positive, count > 0, anchors, world)}
 
 

@@ -64,7 +64,8 @@ def mean(
     return torch.where(counted, values, 0.0).sum() * world.size / count, count
 
 
-def average(values: torch.Tensor, counted: torch.Tensor, count: torch.Tensor, world: World) -> torch.Tensor:
+def average(values: torch.Tensor, counted: torch.Tensor | None, count: torch.Tensor, world: World) -> torch.Tensor:
     """Mean over all processes of a number that is only shown, () without gradient; `count` as `mean` gave it."""
     with torch.no_grad():
-        return world.all_reduce(torch.where(counted, values, 0.0).sum()) / count.clamp(min=1)
+        kept = values if counted is None else torch.where(counted, values, 0.0)
+        return world.all_reduce(kept.sum()) / count.clamp(min=1)
