@@ -293,27 +293,28 @@ def positives(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
     For dot products Σ_p z_i·z_p is z_i · (sum of the group), so time and memory are O(M·D) however many there are.
     """
     if pairs.plain and pairs.similarity in ("cosine", "dot"):
-        distinct, member = pairs.column_group.unique(return_inverse=True)
-        mine = torch.searchsorted(distinct, pairs.row_group).clamp(max=len(distinct) - 1)
-        known = distinct[mine] == pairs.row_group
-        count = torch.where(known, torch.bincount(member, minlength=len(distinct))[mine], 0)
-        sums = pairs.columns.new_zeros(len(distinct), pairs.columns.shape[1]).index_add(0, member, pairs.columns)
-        total = torch.where(known, (pairs.rows * sums[mine]).sum(1), 0.0)
+        member, mine, count = _members(pairs)
+        total = torch.where(count > 0, tiles.group_dot(pairs.rows, pairs.columns, mine, member), 0.0)
         if pairs.own is not None:
             count, total = count - 1, total - pairs.rows.square().sum(1)
-        return total / count.clamp(min=1), count
-    count = reduce_count(pairs, "positives")
-    total = reduce(pairs, lambda tile: tile.only("positives", tile.similarity, 0.0), how="sum", over="positives")
+    else:
+        count = reduce_count(pairs, "positives")
+        total = reduce(pairs, lambda tile: tile.only("positives", tile.similarity, 0.0), how="sum", over="positives")
     return total / count.clamp(min=1), count
+
+
+def _members(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Group of every column (C,) and row (M,), numbered from 0; and how many columns each row's group has (M,)."""
+    distinct, member, size = pairs.column_group.unique(return_inverse=True, return_counts=True)
+    mine = torch.searchsorted(distinct, pairs.row_group).clamp(max=len(distinct) - 1)
+    return member, mine, torch.where(distinct[mine] == pairs.row_group, size[mine], 0)
 
 
 @torch.no_grad()
 def reduce_count(pairs: Pairs, over: str) -> torch.Tensor:
     """How many columns of the kind `over` each row has, shape (M,)."""
     if pairs.plain:  # sizes of groups say it all
-        distinct, size = pairs.column_group.unique(return_counts=True)
-        mine = torch.searchsorted(distinct, pairs.row_group).clamp(max=len(distinct) - 1)
-        same = torch.where(distinct[mine] == pairs.row_group, size[mine], 0)
+        _, _, same = _members(pairs)
         itself, columns = int(pairs.own is not None), len(pairs.columns)
         return {"others": same * 0 + columns - itself, "positives": same - itself, "negatives": columns - same}[over]
     count = torch.zeros(len(pairs.rows), dtype=torch.long, device=pairs.rows.device)

@@ -168,3 +168,41 @@ def _logits(
         x += bias[None, b]
     mask = unseen(a, b)
     return x if mask is None else x.masked_fill_(mask, -torch.inf)
+
+
+def group_dot(rows: torch.Tensor, columns: torch.Tensor, mine: torch.Tensor, member: torch.Tensor) -> torch.Tensor:
+    """rows_i · Σ of the columns of i's group, shape (M,); some rows at a time, so nothing of size M·D is kept.
+
+    Parameters
+    ----------
+    rows, columns : Tensor (M, D), (C, D)
+    mine, member : LongTensor (M,), (C,)
+        Group of each row and column, numbered from 0; every group has a column.
+    """
+    return _GroupDot.apply(rows, columns, mine, member)
+
+
+class _GroupDot(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rows: torch.Tensor, columns: torch.Tensor, mine: torch.Tensor, member: torch.Tensor
+    ) -> torch.Tensor:
+        sums = columns.new_zeros(int(member.max()) + 1, columns.shape[1]).index_add_(0, member, columns)
+        ctx.save_for_backward(rows, sums, mine, member)
+        return torch.cat([(rows[a] * sums[mine[a]]).sum(1) for a in slices(rows)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, sums, mine, member = ctx.saved_tensors
+        drows, dcolumns = None, None
+        if ctx.needs_input_grad[0]:
+            drows = torch.empty_like(rows)
+            for a in slices(rows):
+                torch.mul(sums[mine[a]], gradient[a, None], out=drows[a])
+        if ctx.needs_input_grad[1]:
+            dsums = torch.zeros_like(sums)
+            for a in slices(rows):
+                dsums.index_add_(0, mine[a], rows[a] * gradient[a, None])
+            dcolumns = dsums[member]
+        return drows, dcolumns, None, None
