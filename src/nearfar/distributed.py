@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -188,6 +189,7 @@ def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size:
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank)
     )
+    code = 0
     try:
         if not torch.cuda.is_available():
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
@@ -195,13 +197,17 @@ def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size:
         function(*args)
     except NearfarError as e:
         errors.put(e)
-        raise SystemExit(e.exit_code) from e
+        code = e.exit_code
     except Exception as e:
         errors.put(TrainingError(f"process {rank} failed: {e!r}.", hint=traceback.format_exc()))
-        raise SystemExit(1) from e
+        code = 1
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+    # Not through the interpreter's end: gloo's threads may still hold tensors of DDP there, and abort (pytorch#179291).
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 # --- devices and precision --------------------------------------------------------------------------------------

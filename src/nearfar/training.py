@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +13,13 @@ import numpy as np
 import torch
 
 from nearfar import distributed, health, metrics, optim
-from nearfar.config import seconds
-from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, CollapseWarning, Stopped, TrainingError
+from nearfar.errors import CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
 from nearfar.schedule import WarmupCosine
+from nearfar.stopping import Ticker, stop_signals
 from nearfar.two_pass import backward
 from nearfar.views import Viewer
 
@@ -186,12 +182,12 @@ class Trainer:
             Ctrl-C, SIGTERM or ``train.stop_after``, after the step was finished and saved.
         """
         total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
-        ticker = _Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
+        ticker = Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
         losses: list[torch.Tensor] = []
         self.sinks = metrics.sinks(self.config.train.log, self.run) if self.world.is_main else []
         self.learner.train()
         ahead = self.viewer.expecting(self.sampler, self.position.step, total)
-        with _stop_signals() as stopped, ahead, self.console.progress("training", total, "steps") as progress:
+        with stop_signals() as stopped, ahead, self.console.progress("training", total, "steps") as progress:
             progress.advance(self.position.step)
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
@@ -347,51 +343,3 @@ def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:
 
 def _first(tensors: tuple[torch.Tensor | None, ...]) -> torch.Tensor:
     return next(t for t in tensors if t is not None).detach()
-
-
-class _Ticker:
-    """When to save and when to stop. Process 0's clock decides for all, so that they save the same step."""
-
-    def __init__(self, every: str, stop_after: str | None, world: distributed.World) -> None:
-        self.world = world
-        self.steps = int(every[:-5]) if every.endswith("steps") else None
-        self.every = None if self.steps or every == "never" else seconds(every, "train.checkpoint_every")
-        self.budget = seconds(stop_after, "train.stop_after") if stop_after else None
-        self.started = self.saved = time.monotonic()
-
-    def _agreed(self, wish: bool) -> bool:
-        return self.world.agree(wish) if self.world.size > 1 else wish
-
-    def wants_save(self, step: int) -> bool:
-        if self.steps:
-            return step % self.steps == 0
-        due = self.every is not None and time.monotonic() - self.saved >= self.every
-        if due := self._agreed(due):
-            self.saved = time.monotonic()
-        return due
-
-    def wants_stop(self) -> int:
-        over = self.budget is not None and time.monotonic() - self.started >= self.budget
-        return EXIT_INTERRUPTED if self.budget is not None and self._agreed(over) else 0
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], int]]:
-    """First Ctrl-C or SIGTERM: remembered, so that the step can be finished. Second Ctrl-C: at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
-    code = 0
-
-    def remember(number: int, _frame: object) -> None:
-        nonlocal code
-        if code:
-            raise KeyboardInterrupt
-        code = EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
-
-    before = {s: signal.signal(s, remember) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: code
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

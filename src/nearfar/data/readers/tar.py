@@ -195,4 +195,3 @@ def _class_text(texts: list[str | None] | None) -> str | None:
     found = [t for t in texts or () if t]
     few = len(set(found)) <= max(2, len(found) // 4)
     return "txt" if found and few and all(len(t) <= WORD and "\n" not in t for t in found) else None
-
