@@ -88,7 +88,7 @@ The tutorial that nearfar grew from prints "Test accuracy: 0.763" from code that
 
 `supcon` and `supervised` learn from the labels, `simclr` from none, `untrained` is the same network with fresh weights.
 `pooled_cnn` (1,158,736 parameters, features of 256 dimensions) is the default from 32 pixels on; `small_cnn` (4,035,312
-and 512) was before: a row that names it was not measured again. What all of them gave with that one stands below.
+and 512) was before; what all of them gave with that one stands below.
 Machine: {any_["machine"].split(", load")[0]}; minutes are wall-clock time of training on it, while other work ran beside
 at lower priority (load average at the end of each: {loads}).
 
@@ -187,9 +187,11 @@ def main() -> None:
     for name, page in PAGES.items():
         if (ROOT / name).is_dir():
             (ROOT / f"{name}.md").write_text(page(), encoding="utf-8")
-    import pages_positives  # they take tables from here
+    import pages_methods  # they take tables from here
+    import pages_positives
     import pages_views
 
+    pages_methods.main()
     (ROOT / "positives.md").write_text(pages_positives.page(), encoding="utf-8")
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
     losses = pages_objectives.losses()  # read before it is written
