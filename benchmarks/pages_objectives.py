@@ -18,7 +18,11 @@ def which_loss() -> str:
     parts = []
     for kind in DATA:
         rows = [(n, i) for n, i in infos.items() if kind in i.data]
-        lines = [f"### {kind[0].upper()}{kind[1:]}\n", "| loss | formula | paper | beside others |", "|---|---|---|---|"]
+        lines = [
+            f"### {kind[0].upper()}{kind[1:]}\n",
+            "| loss | formula | paper | beside others |",
+            "|---|---|---|---|",
+        ]
         for name, i in rows:
             paper = f"{i.paper}, arXiv {i.arxiv}" if i.arxiv != "–" else i.paper
             formula = i.formula.replace("|", "\\|")
@@ -50,7 +54,20 @@ def speed_rows() -> list[list[str]]:
                 shown.append(f"{label}: {f['seconds']:.2f} s, {f['MiB']:,.0f} MiB")
             elif "failed" in f:
                 shown.append(f"{label}: {'out of memory' if 'memory' in f['failed'] else 'failed'}")
-        ratio = f"{entry['time / plain']:.2f} of the time, {entry['memory / plain']:.3f} of the memory" if "time / plain" in entry else "runs"
+        ratio = (
+            f"{entry['time / plain']:.2f} of the time, {entry['memory / plain']:.3f} of the memory"
+            if "time / plain" in entry
+            else "runs"
+        )
         claim = f"{case}, {entry['rows']:,} × {entry['dimensions']}: ours / the plain form"
-        rows.append([claim, ratio, asked.get(case, "≤ 1 of the time, memory linear" if "plain" in entry["contestants"] else "runs in 24 GiB"), "; ".join(shown)])
+        rows.append(
+            [
+                claim,
+                ratio,
+                asked.get(
+                    case, "≤ 1 of the time, memory linear" if "plain" in entry["contestants"] else "runs in 24 GiB"
+                ),
+                "; ".join(shown),
+            ]
+        )
     return rows

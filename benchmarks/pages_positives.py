@@ -1,6 +1,6 @@
 """docs/results/positives.md, written from the JSON that benchmarks/positives.py left.
 
-    python benchmarks/pages_positives.py
+python benchmarks/pages_positives.py
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ def beside(d: dict[str, Any], base: dict[str, Any] | None) -> str:
 def table(cases: dict[str, dict[str, Any]]) -> str:
     """A row for each case of one set."""
     body = [
-        [f"`{c}`", WORDS[c], tables.share(probe(d)), beside(d, cases.get("views")), tables.share(d["results"][0]["knn"])]
+        [
+            f"`{c}`",
+            WORDS[c],
+            tables.share(probe(d)),
+            beside(d, cases.get("views")),
+            tables.share(d["results"][0]["knn"]),
+        ]
         for c, d in cases.items()
     ]
     if floors := cases.get("untrained", {}).get("results", [{}])[0].get("floors"):
@@ -84,7 +90,9 @@ def moved(cases: dict[str, dict[str, Any]]) -> str:
     """How much the clusters changed from one refresh to the next."""
     lines = [f"`{c}`: " + ", ".join(f"{m:.2f}" for m in cases[c]["clusters_moved"])
              for c in ("clusters", "clusters_late") if c in cases]  # fmt: skip
-    return "Share of the rows that changed their cluster, refresh by refresh: " + "; ".join(lines) + "." if lines else ""
+    return (
+        "Share of the rows that changed their cluster, refresh by refresh: " + "; ".join(lines) + "." if lines else ""
+    )
 
 
 def page() -> str:

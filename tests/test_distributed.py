@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nearfar import distributed, record
+from nearfar import distributed
 from nearfar.distributed import World
 from nearfar.errors import DataError
 from nearfar.learner import Learner, View, ViewBatch
@@ -15,6 +15,7 @@ from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_bet
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.supcon import supcon
 from nearfar.registry import METHODS
+from tests.methods import TRAINED, resolved, small
 
 ROWS = 24
 NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
@@ -32,30 +33,26 @@ class Net(torch.nn.Module):
 
 
 def learner_of(name, world):
-    r = METHODS.get(name).RECORD
-    changes = {"projector": {"hidden": 12, "out": 6}} | ({"predictor": {"hidden": 8, "out": 6}} if r.predictor else {})
-    changes |= {"parts": {"memory": {"size": 30}}} if "memory" in r.parts else {}
-    changes |= {"bn_groups": 12} if r.bn_groups > 1 else {}
+    changes = small(name, 12, 6) | ({"bn_groups": 12} if METHODS.get(name).RECORD.bn_groups > 1 else {})
     torch.manual_seed(0)
-    learner = Learner(record.resolve(name, changes), {"x": Net()}, world).double().train()
+    learner = Learner(resolved(name, ROWS, changes), {"x": Net()}, world).double().train()
     if world.size > 1 and learner.record.bn_groups == 1:
         distributed.synchronise_batch_norm(learner)
     return learner
 
 
-def batch_of(name, share):
-    r = METHODS.get(name).RECORD
+def batch_of(r, share):
     torch.manual_seed(1)
-    views = tuple(torch.randn(ROWS, 3, 6, 6, dtype=torch.float64)[share] for _ in range(r.count))
+    views = tuple(View(torch.randn(ROWS, 3, 6, 6, dtype=torch.float64)[share], "x") for _ in range(r.count))
     group = torch.arange(ROWS) % 5 if r.positives == "labels" else torch.arange(ROWS)
-    return ViewBatch(tuple(View(v, "x") for v in views), Relation(group[share]))
+    return ViewBatch(views, Relation(group[share]), torch.arange(ROWS)[share])
 
 
 def one_step(name, world, wrap=False):
     """Loss, gradients and state after a step of plain gradient descent."""
     learner = learner_of(name, world)
     model = distributed.wrap(learner, torch.device("cpu")) if wrap else learner
-    loss, _, embeddings = model(batch_of(name, world.share(ROWS)))
+    loss, _, embeddings = model(batch_of(learner.record, world.share(ROWS)))
     loss.backward()
     grads = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
     with torch.no_grad():
@@ -72,9 +69,13 @@ def one_step(name, world, wrap=False):
 
 OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/test_processes.py does not reach
     "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
-    "listed": lambda v, g, w: supcon(v, Relation(g, positive_rows=(g[:, None] + 3) % 11, negative_rows=NEAR[g]), world=w)[0],
+    "listed": lambda v, g, w: supcon(
+        v, Relation(g, positive_rows=(g[:, None] + 3) % 11, negative_rows=NEAR[g]), world=w
+    )[0],
     "against": lambda v, g, w: info_nce_against(v[0], v[1], Relation(g), temperature=0.2, world=w)[0],
-    "between": lambda v, g, w: info_nce_between(v[0], v[1], Relation(g), negatives=v[1].roll(1, 1)[:, None], world=w)[0],
+    "between": lambda v, g, w: info_nce_between(v[0], v[1], Relation(g), negatives=v[1].roll(1, 1)[:, None], world=w)[
+        0
+    ],
     "one way": lambda v, g, w: info_nce_between(v[0], v[1], Relation(g), both_ways=False, world=w)[0],
 }
 
@@ -96,7 +97,7 @@ def work(folder, reference):
         loss, grad = objective_step(case, world)
         want, want_grad = reference["objectives"][case]
         found["differences"][case] = max(abs(loss - want), float((grad - want_grad).abs().max()))
-    for name in METHODS:
+    for name in TRAINED:
         loss, grads, state = one_step(name, world, wrap=True)
         want, want_grads, want_state = reference["methods"][name]
         d = [abs(loss - want)] + [float((grads[n] - g).abs().max()) for n, g in want_grads.items()]
@@ -109,7 +110,7 @@ def work(folder, reference):
 def test_many_processes_equal_one(processes, tmp_path):
     reference = {
         "objectives": {c: objective_step(c, World()) for c in OBJECTIVE_CASES},
-        "methods": {m: one_step(m, World()) for m in METHODS},
+        "methods": {m: one_step(m, World()) for m in TRAINED},
     }
     distributed.launch(work, (str(tmp_path), reference), processes)
     for rank in range(processes):

@@ -9,8 +9,10 @@ import torch
 from nearfar import api, health
 from nearfar.errors import CollapseWarning
 from nearfar.registry import METHODS
+from tests.methods import TRAINED, small
 
-CONTRASTIVE = [m for m in METHODS if METHODS.get(m).RECORD.projector]
+WITH_HEADS = [m for m in TRAINED if METHODS.get(m).RECORD.projector]
+FAMILIES = ["simclr", "supcon", "moco_v2", "byol"]  # see contract/test_collapse.py for the other safeguards
 
 
 def told(data, **knobs):
@@ -21,19 +23,17 @@ def told(data, **knobs):
 
 
 def given(name, tiny, **more):
-    r = METHODS.get(name).RECORD
-    changes = {"predictor": {"hidden": 32, "out": 16}} if r.predictor else {}
-    changes |= {"parts": {"memory": {"size": 96}}} if "memory" in r.parts else {}
-    return tiny | changes | {"method": name, "epochs": 12, "log_every": 2, "bn_groups": 1, "shuffle": False} | more
+    changes = small(name) | {"method": name, "epochs": 12, "log_every": 2, "bn_groups": 1, "shuffle": False}
+    return tiny | changes | more
 
 
-@pytest.mark.parametrize("name", CONTRASTIVE)
+@pytest.mark.parametrize("name", WITH_HEADS)
 def test_healthy_runs_are_left_alone(name, digits, tiny):
     found, _ = told(digits, **given(name, tiny, lr=0.002))
     assert found == []
 
 
-@pytest.mark.parametrize("name", CONTRASTIVE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_collapse_on_purpose(name, digits, tiny):
     """The safeguard taken out where there is one, else a temperature at which no pair matters."""
     if METHODS.get(name).RECORD.temperature is None:
@@ -46,7 +46,7 @@ def test_collapse_on_purpose(name, digits, tiny):
     assert knob in found[0]
 
 
-@pytest.mark.parametrize("name", CONTRASTIVE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_rows_that_are_all_alike(name, digits, tiny):
     images, labels = digits["train"]
     same = np.broadcast_to(images[:1], images.shape)

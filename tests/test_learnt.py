@@ -10,7 +10,8 @@ from nearfar.config import assemble
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.objectives.info_nce import info_nce
 from nearfar.objectives.relation import Relation
-from nearfar.record import Learnt, Loss
+from nearfar.parts import Learnt
+from nearfar.record import Loss
 from nearfar.run import Run
 
 

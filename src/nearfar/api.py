@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,8 +262,11 @@ def _with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
         try:
             config = config.set("model.method" if word == "method" else word, knobs[word])
         except UnknownName:
-            numbers = record.as_dict(record.resolve(config.model.method))
-            if word not in numbers:
+            if config.model.method == "auto" and word in {f.name for f in fields(record.Method)}:
+                raise ConfigError(
+                    f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
+                ) from None
+            if config.model.method == "auto" or word not in record.as_dict(record.resolve(config.model.method)):
                 raise
             config = config.set(f"method.{word}", knobs[word])
     if isinstance(source, str | Path):

@@ -56,7 +56,7 @@ class DataConfig:
 class ModelConfig:
     """What is trained."""
 
-    method: str = knob("simclr", "how it learns; see `nearfar methods`", flag=True)
+    method: str = knob("simclr", "how it learns, or auto; see `nearfar methods`", flag=True)
     encoder: str = knob("auto", "network: small_cnn, resnet18, tutorial_cnn, mlp, timm:NAME …", flag=True)
     encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
     positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
@@ -79,6 +79,9 @@ class OptimConfig:
     name: str = knob("adamw", "optimiser", choices=("adamw", "sgd", "lars"))
     lr: float | Auto = knob("auto", "peak learning rate for the global batch", flag=True, low=0)
     weight_decay: float | Auto = knob("auto", "not applied to norms and biases", low=0)
+    final_decay: float | Auto | None = knob(
+        "auto", "weight decay at the end, reached by a cosine; none: it stays", low=0
+    )
     momentum: float = knob(0.9, "of sgd and lars", low=0, high=1)
     warmup: float = knob(0.1, "share of the steps in which the rate rises", low=0, high=1)
     final_lr: float = knob(0.0, "rate at the end, as a share of the peak", low=0, high=1)

@@ -1,9 +1,11 @@
-"""Projectors and predictors."""
+"""Projectors, predictors and prototypes."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -37,3 +39,22 @@ def mlp(
         if not last:
             parts.append(nn.ReLU(inplace=True))
     return nn.Sequential(*parts)
+
+
+class Directions(nn.Module):
+    """Learnt directions (prototypes, size × dim); only their angle counts.
+
+    Parameters
+    ----------
+    dim, size : int
+    """
+
+    def __init__(self, dim: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(F.normalize(torch.randn(size, dim), dim=1))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Cosines (N, size) of embeddings (N, dim) with them, in the embeddings' type or float32 under autocast."""
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.to(self.weight.dtype)
+            return F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ SAMPLE = 512  # rows that the figures are computed from
 ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
 FLAT = 0.02  # effective rank below this share of the dimensions (or 1.5) is a collapse
 DUST = 1e-6  # of the mean: spread below it is rounding
-STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing
+STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing …
+LONG = 0.1  # … if it stays there for this share of all steps; some losses only pass it
 
 
 def effective_rank(x: torch.Tensor) -> torch.Tensor:
@@ -61,14 +63,15 @@ class Monitor:
         self.record = record
         self.no_learning = no_learning(record, rows)
         self.told: set[str] = set()
+        self.moved = 0  # last step at which the loss was not at its no-learning level
 
     def state(self) -> dict[str, Any]:
         """What has to survive a stop."""
-        return {"told": sorted(self.told)}
+        return {"told": sorted(self.told), "moved": self.moved}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
-        self.told = set(state.get("told", ()))
+        self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
 
     @torch.no_grad()
     def measure(self, z: torch.Tensor, features: torch.Tensor, other: torch.Tensor | None) -> dict[str, float]:
@@ -95,7 +98,9 @@ class Monitor:
             found["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
         elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
             found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
-        if self.no_learning and step > 0.2 * total and abs(row["loss"] - self.no_learning) < STUCK * self.no_learning:
+        if not self.no_learning or abs(row["loss"] - self.no_learning) >= STUCK * self.no_learning:
+            self.moved = step
+        elif step > 0.2 * total and step - self.moved >= LONG * total:
             found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
         new = {k: v for k, v in found.items() if k not in self.told}
         self.told |= new.keys()
@@ -117,5 +122,8 @@ def no_learning(record: Method, rows: int) -> float | None:
     info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
     if info is None or info.no_learning is None or getattr(record.objective, "parameters", None):
         return None
-    negatives = next((p.size for p in record.parts.values() if hasattr(p, "size")), 0)
-    return info.no_learning(rows, record.count, negatives)
+    size = next(
+        (p.size for p in record.parts.values() if hasattr(p, "size")), getattr(record.projector, "prototypes", 0)
+    )
+    level = info.no_learning(rows, record.count, size)
+    return level if math.isfinite(level) else None

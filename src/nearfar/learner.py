@@ -36,10 +36,23 @@ class View:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """V views of N rows, and who belongs together."""
+    """V views of N rows, and who belongs together.
+
+    Attributes
+    ----------
+    index : LongTensor (N,) or None
+        The rows' numbers in the table.
+    step : int
+        Steps done before this one.
+    progress : float
+        Their share of all steps, 0 … 1.
+    """
 
     views: tuple[View, ...]
     relation: Relation
+    index: Maybe = None
+    step: int = 0
+    progress: float = 0.0
 
     def __len__(self) -> int:
         return len(self.views[0].values)
@@ -73,12 +86,28 @@ class Embeddings(Projections):
         The further state that the record declares.
     world : World
         The other processes.
+    index, step
+        As in `ViewBatch`.
     """
 
     pairs: tuple[tuple[int, int], ...]
     relation: Relation
     parts: Mapping[str, nn.Module]
     world: World
+    index: Maybe = None
+    step: int = 0
+
+    @property
+    def global_first(self) -> tuple[list[int], int]:
+        """All views in an order that has those that may be targets at its beginning; and how many these are."""
+        targets = sorted({j for _, j in self.pairs})
+        return targets + [i for i in range(len(self.online)) if i not in targets], len(targets)
+
+    def over_pairs(self, compare: Callable[[int, int], Compared]) -> Compared:
+        """Mean of ``compare(i, j)`` over the pairs of online view i and target view j; of its numbers likewise."""
+        losses, numbers = zip(*(compare(i, j) for i, j in self.pairs), strict=True)
+        shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
+        return torch.stack(losses).mean(), shown
 
 
 class Branch(nn.Module):
@@ -126,21 +155,25 @@ class Learner(nn.Module):
         if record.predictor and record.predictor.out != self.dim:
             raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
-        self.twin = MomentumTwin(self.branches, record.twin.momentum, record.twin.final) if record.twin else None
+        self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
 
     # --- one step ---------------------------------------------------------------------------------------------
 
     def forward(self, batch: ViewBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:
         """Loss of this process's share (its gradients, averaged over processes, are those of the whole batch)."""
         embeddings = self.embeddings(self.project(batch.views), batch)
-        loss, numbers = self.compare(embeddings, self.record)
+        loss, numbers = self.judge(embeddings, batch)
         return loss, numbers, embeddings
+
+    def judge(self, embeddings: Embeddings, batch: ViewBatch) -> Compared:
+        """What the method makes of the embeddings, with its schedules where they are at this step."""
+        return self.compare(embeddings, self.record.at(batch.progress))
 
     def project(self, views: Sequence[View], *, targets: bool = True) -> Projections:
         """Put the views through the branches, and through the twin if the method has one and `targets` is set."""
         record = self.record
         one_way = record.twin is not None and not record.symmetric
-        wanted = [not one_way or i == 0 for i in range(len(views))]
+        wanted = [not one_way or i != 1 for i in range(len(views))]
         features, online = self._through(self.branches, views, wanted)
         if self.predictor is None:
             predicted = online
@@ -161,6 +194,7 @@ class Learner(nn.Module):
         return Embeddings(
             p.features, p.online, p.predicted, p.target,
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
+            index=batch.index, step=batch.step,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -16,6 +16,12 @@ NOBODY = -1  # group of a place in the queue that has not been filled yet
 class Queue(nn.Module):
     """First in, first out.
 
+    Parameters
+    ----------
+    size, dim : int
+    side : {"target", "online"}
+        Which network's embeddings of each step come in: the twin's of all its views, or the first online ones.
+
     Attributes
     ----------
     keys : Tensor (size, dim)
@@ -26,8 +32,9 @@ class Queue(nn.Module):
         Where the next key goes.
     """
 
-    def __init__(self, size: int, dim: int) -> None:
+    def __init__(self, size: int, dim: int, side: str = "target") -> None:
         super().__init__()
+        self.side = side
         self.register_buffer("keys", nn.functional.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("groups", torch.full((size,), NOBODY))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
@@ -46,9 +53,20 @@ class Queue(nn.Module):
         self.groups[places] = groups
         self.position.copy_((self.position + len(keys)) % size)
 
+    def similarity(self, z: torch.Tensor) -> torch.Tensor:
+        """Cosines (N, size) of embeddings (N, dim) with the keys."""
+        with torch.autocast(z.device.type, enabled=False):
+            return nn.functional.normalize(z.to(self.keys.dtype), dim=1) @ self.keys.T
+
+    @torch.no_grad()
+    def nearest(self, z: torch.Tensor) -> torch.Tensor:
+        """The key that is nearest to each embedding: (N, dim), without gradient."""
+        return self.keys[self.similarity(z).argmax(1)]
+
     def after_step(self, embeddings: Embeddings) -> None:
-        """Take in what the twin made of this step's views."""
-        for target in embeddings.target:
-            if target is not None:
-                world = embeddings.world
-                self.push(world.gather_int(target.detach()), world.gather_int(embeddings.relation.group))
+        """Take in what the network of this side made of the step's views."""
+        world = embeddings.world
+        taken = embeddings.target if self.side == "target" else embeddings.online[:1]
+        for z in taken:
+            if z is not None:
+                self.push(world.gather_int(z.detach()), world.gather_int(embeddings.relation.group))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import distributed, positives, record
+from nearfar import auto, distributed, positives, record
 from nearfar.config import Config
 from nearfar.data import balance, duplicates, facts, split, workers
 from nearfar.data.read import read
@@ -17,7 +17,8 @@ from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
 from nearfar.randomness import derive
-from nearfar.registry import ENCODERS, MODALITIES
+from nearfar.registry import ENCODERS, MODALITIES, OBJECTIVES
+from nearfar.schedule import Schedule, at
 
 if TYPE_CHECKING:
     import torch
@@ -105,9 +106,13 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     UserError
         The data or the request must change; the message says how.
     """
-    method = record.resolve(config.model.method, config.method)
-    kind = method.positives if config.model.positives == "auto" else config.model.positives
-    positives.find(kind)  # a word that is wrong is told before the data are read
+    chosen = config.model.method != "auto"
+    kind = config.model.positives
+    if chosen:  # words that are wrong are told before the data are read
+        method = record.resolve(config.model.method, config.method)
+        kind = method.positives if kind == "auto" else kind
+    if kind != "auto":
+        positives.find(kind)
     duplicates.parse(config.data.ignore_duplicates)
     d = config.data
     table = read(
@@ -121,15 +126,53 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     )
     notes = [*table.source.get("notes", ()), *rows.notes]
 
+    if not chosen:
+        on = distributed.device(config.train.device).type
+        name, why = auto.choose(table, rows.train, on, config.train.epochs)
+        config = replace(config, model=replace(config.model, method=name))
+        method = record.resolve(name, config.method)
+        kind = method.positives if kind == "auto" else kind
+        notes.append(f"Method: {name} was chosen, since {why}.")
     notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
+    method, counted = _with_views(method, config, table)
     config, decided = _resolved(config, method, table, len(rows.train))
+    method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)
     method = record.override(method, {"positives": kind})
     recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
-    return Plan(config, method, table, rows.train, rows.heldout, found, ignore, recipes, tuple(notes + decided + about))
+    return Plan(
+        config,
+        method,
+        table,
+        rows.train,
+        rows.heldout,
+        found,
+        ignore,
+        recipes,
+        tuple(notes + counted + decided + about),
+    )
+
+
+def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, list[str]]:
+    """The method with as many views as a recipe of several views names, if the user has chosen one."""
+    if config.views.recipe in ("auto", method.views) or "count" in config.method or len(table.columns) > 1:
+        return method, []
+    count = len(_recipes(table.first, config))
+    if count <= max(2, method.count) or method.count == 1:
+        return method, []
+    return record.override(method, {"count": count}), [
+        f"The recipe {config.views.recipe!r} has {count} views of a row."
+    ]
+
+
+def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
+    return record.Facts(
+        rows=len(table), train_rows=len(train), classes=len(table.label_names),
+        steps_per_epoch=len(train) // config.train.batch_size,
+    )  # fmt: skip
 
 
 def _relations(
@@ -191,11 +234,16 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
         notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}: {made}.")
     batch = _batch_size(config, method, rows)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
+    epochs = epochs if method.trains else 0
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
     lr = method.lr * batch / 256 if config.optim.lr == "auto" else config.optim.lr
-    decay = method.weight_decay if config.optim.weight_decay == "auto" else config.optim.weight_decay
+    decay = at(method.weight_decay, 0.0) if config.optim.weight_decay == "auto" else config.optim.weight_decay
+    final = config.optim.final_decay
+    if final == "auto":
+        scheduled = isinstance(method.weight_decay, Schedule) and config.optim.weight_decay == "auto"
+        final = method.weight_decay.end if scheduled else None
     size = column.spec.get("size", 0) if config.data.size == "auto" else config.data.size
     notes.append(
         f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {epochs} epochs of {rows // batch} steps "
@@ -209,7 +257,7 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
         ),
         model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
         views=replace(config.views, recipe=recipe),
-        optim=replace(config.optim, lr=float(lr), weight_decay=float(decay)),
+        optim=replace(config.optim, lr=float(lr), weight_decay=float(decay), final_decay=final),
         train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
     ), notes  # fmt: skip
 
@@ -241,6 +289,11 @@ def _batch_size(config: Config, method: Method, rows: int) -> int:
             f"a batch of {batch} rows does not fit {rows} rows to train on.",
             hint="Lower --batch-size, or bring more rows." if rows >= 4 else "Contrast needs at least 4 rows.",
         )
+    if batch < (least := _least_rows(method)):
+        raise DataError(
+            f"{method.name} needs at least {least} rows in a batch, and this one would have {batch}.",
+            hint="Raise --batch-size, or lower method.projector.out." if rows >= least else "Bring more rows.",
+        )
     if t.wrap == "shard" and (method.twin or t.chunk):
         raise ConfigError(
             "a sharded network cannot have a twin or be chunked yet.", where="train.wrap", hint="Use ddp."
@@ -250,6 +303,12 @@ def _batch_size(config: Config, method: Method, rows: int) -> int:
             f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk"
         )
     return batch
+
+
+def _least_rows(method: Method) -> int:
+    """Fewest rows of a batch that the method's objective can compare."""
+    dimensions = method.projector.out if method.projector else 0
+    return OBJECTIVES.get(method.objective_name).INFO.least_rows(dimensions) if method.objective else 1
 
 
 def _recipes(column: Column, config: Config) -> tuple[Any, ...]:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nearfar.errors import ConfigError, UnknownName
+from nearfar.parts import Facts, Head, Mlp, Part, Twin
+from nearfar.schedule import Number, Schedule, at
 
 if TYPE_CHECKING:
     import torch
+
+    from nearfar.learner import Compared, Embeddings
 
 
 @dataclass(frozen=True)
@@ -37,31 +41,6 @@ class Figure:
     value: float
     what: str
     setting: str
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """Projector or predictor: `layers` linear layers with batch norm and ReLU between them."""
-
-    hidden: int = 512
-    out: int = 128
-    layers: int = 2
-    norm: bool = True
-    norm_last: bool = False
-
-    def build(self, features: int) -> torch.nn.Module:
-        """The module, from `features` to `out` dimensions."""
-        from nearfar.heads import mlp
-
-        return mlp(features, self.hidden, self.out, layers=self.layers, norm=self.norm, norm_last=self.norm_last)
-
-
-@dataclass(frozen=True)
-class Twin:
-    """A second network that follows the first: w' ← m·w' + (1 − m)·w, m rising from `momentum` to `final`."""
-
-    momentum: float = 0.99
-    final: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -131,49 +110,6 @@ class Loss:
         return new
 
 
-class Part(Protocol):
-    """A further piece of state that a method declares, such as a memory, prototypes or a centre.
-
-    ``build(dim)`` gives a module that keeps its state in parameters and buffers. If that module has a method
-    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped.
-    """
-
-    def build(self, dim: int) -> torch.nn.Module: ...
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A first-in-first-out queue of the twin's last `size` embeddings, with their groups."""
-
-    size: int = 4096
-
-    def build(self, dim: int) -> torch.nn.Module:
-        """The queue, empty of groups that anything could be positive with."""
-        from nearfar.memory import Queue
-
-        return Queue(self.size, dim)
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """A number that is learnt, such as a temperature: ``e.parts[name]()`` gives it as a tensor ().
-
-    CLIP (Radford et al. 2021, arXiv 2103.00020) learns τ from 0.07 on a logarithmic scale and keeps it above 0.01;
-    SigLIP (Zhai et al. 2023, arXiv 2303.15343) a scale from 10 likewise, and a bias from −10 as it is.
-    """
-
-    start: float = 0.07
-    low: float | None = 0.01
-    high: float | None = None
-    logarithmic: bool = True
-
-    def build(self, dim: int) -> torch.nn.Module:
-        """The number; it does not depend on `dim`."""
-        from nearfar.learnt import LearntNumber
-
-        return LearntNumber(self.start, self.low, self.high, logarithmic=self.logarithmic)
-
-
 @dataclass(frozen=True)
 class Method:
     """What a method is made of.
@@ -194,27 +130,32 @@ class Method:
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
     views : str or None
         Recipe of views; None leaves it to the modality.
-    count : int
-        Views per row.
+    count, local : int
+        Views per row; how many of them are small crops (a quarter of the area, which `cost` counts).
     projector, predictor : Mlp or None
     twin : Twin or None
     parts : mapping of str to Part
         Further state: memory, prototypes, centre …
     symmetric : bool
-        With a twin: every view is compared with every other one's target; else only view 0 with target 1.
+        With a twin: every view is compared with every other one's target; else all others with view 1's target.
     bn : {"together", "per view"}
         Whether batch norm sees all views of a column at once or one by one.
     bn_groups : int
         Rows of the global batch are split into so many groups that batch norm sees separately; 1 is the whole.
     shuffle : bool
         The twin's groups hold other rows than the online network's (MoCo's shuffled batch norm).
-    temperature : float or None
-    options : mapping of str to float
+    temperature : float, Schedule or None
+    options : mapping of str to float or Schedule
         Other numbers that `compare` reads.
+    wants : tuple of str
+        What it needs to do well that the fields above do not say, such as negatives or a big batch.
+    trains : bool
+        False for a reference that is measured as it is drawn.
     keep : {"features", "projection"}
         What `encode` gives.
-    lr, weight_decay : float
-        Defaults of the optimiser for a global batch of 256.
+    lr : float
+        Default of the optimiser for a global batch of 256.
+    weight_decay : float or Schedule
     """
 
     name: str
@@ -226,7 +167,8 @@ class Method:
     positives: str = "views"
     views: str | None = None
     count: int = 2
-    projector: Mlp | None = field(default_factory=Mlp)
+    local: int = 0
+    projector: Head | None = field(default_factory=Mlp)
     predictor: Mlp | None = None
     twin: Twin | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -234,16 +176,31 @@ class Method:
     bn: str = "together"
     bn_groups: int = 1
     shuffle: bool = False
-    temperature: float | None = None
-    options: Mapping[str, float] = field(default_factory=dict)
+    temperature: Number | None = None
+    options: Mapping[str, Number] = field(default_factory=dict)
+    wants: tuple[str, ...] = ()
+    trains: bool = True
     keep: str = "features"
     lr: float = 1e-3
-    weight_decay: float = 1e-4
+    weight_decay: Number = 1e-4
 
-    def loss(self, *inputs: Any, world: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The objective of these inputs, at the method's temperature if it has one."""
-        warm = self.temperature is not None and "temperature" in self.objective.accepts
-        return self.objective(*inputs, world=world, **({"temperature": self.temperature} if warm else {}))
+    def loss(self, *inputs: Any, e: Embeddings) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The objective of these inputs; it gets the method's temperature and the step as seed if it takes them."""
+        known = {"temperature": self.temperature, "seed": e.step}
+        more = {k: v for k, v in known.items() if v is not None and k in self.objective.accepts}
+        return self.objective(*inputs, world=e.world, **more)
+
+    def at(self, progress: float) -> Method:
+        """The record with its schedules at their values once a share `progress` of the steps is done."""
+        if not any(isinstance(v, Schedule) for v in (self.temperature, *self.options.values())):
+            return self
+        options = {k: at(v, progress) for k, v in self.options.items()}
+        return replace(self, temperature=at(self.temperature, progress), options=options)
+
+    def suited(self, facts: Facts) -> Method:
+        """The record with the open numbers of its parts filled in from the data."""
+        parts = {n: p.suited(facts) if hasattr(p, "suited") else p for n, p in self.parts.items()}
+        return replace(self, parts=parts) if parts else self
 
     @property
     def objective_name(self) -> str:
@@ -254,12 +211,30 @@ class Method:
     def needs(self) -> str:
         """What a user must bring, in words."""
         found = ["labels"] if self.positives == "labels" else []
-        found += ["twin"] if self.twin else []
-        found += [f"{name} of {part.size}" for name, part in self.parts.items() if hasattr(part, "size")]
-        return ", ".join(found) or "nothing more"
+        found += ["a twin"] if self.twin else []
+        sizes = {name: part.size for name, part in self.parts.items() if hasattr(part, "size")}
+        found += [f"{name} of {size}" if size else name for name, size in sizes.items()]
+        return ", ".join([*found, *self.wants]) or "nothing more"
+
+    @property
+    def cost(self) -> float:
+        """Work of a step by the pixels that pass through the networks, SimCLR's two views being 1.
+
+        A view of the online network counts three times (forward, and backward about twice that), one of the twin once;
+        a small crop is a quarter of a view.
+        """
+        one_way = self.twin is not None and not self.symmetric
+        online = self.count - one_way - 0.75 * self.local
+        target = 0 if self.twin is None else 1 if one_way else self.count - self.local
+        return (3 * online + target) / 6 if self.trains else 0.0
 
 
-CITATION = ("name", "idea", "paper", "published", "expected")
+def compare_views(e: Embeddings, record: Method) -> Compared:
+    """Whatever compares all views of a row by an objective of views: most methods' sentence."""
+    return record.loss(e.online, e.relation, e=e)
+
+
+CITATION = ("name", "idea", "paper", "published", "expected", "wants", "trains")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
@@ -272,12 +247,12 @@ def as_dict(record: Method) -> dict[str, Any]:
         value = getattr(record, f.name)
         if f.name == "objective" and isinstance(value, str):
             continue  # it belongs to the method
-        if f.name == "parts":
-            values["parts"] = {name: asdict(part) for name, part in value.items()}
-        elif is_dataclass(value):
+        if is_dataclass(value):
             values[f.name] = asdict(value)
+        elif isinstance(value, Mapping):
+            values[f.name] = {k: asdict(v) if is_dataclass(v) else v for k, v in value.items()}
         else:
-            values[f.name] = dict(value) if isinstance(value, Mapping) else value
+            values[f.name] = value
     return values
 
 
@@ -304,28 +279,32 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
 def _changed(old: Any, value: Any, key: str, where: str) -> Any:
     if isinstance(old, Loss):
         return old.instead(value, where)
-    if key in _PART_FIELDS and isinstance(value, Mapping):
+    if isinstance(old, float | Schedule) or key == "temperature":
+        return _number(old, value, where)
+    if isinstance(value, Mapping) and (is_dataclass(old) or key in _PART_FIELDS):
         return override(old or _PART_FIELDS[key](), value, where)
     if isinstance(old, Mapping) and isinstance(value, Mapping):
         for name in value:
             if name not in old:
                 raise UnknownName("value", name, old, where=where)
         kept = {name: part for name, part in old.items() if value.get(name, part) is not None}
-        return {
-            name: override(part, value.get(name, {}), f"{where}.{name}")
-            if is_dataclass(part)
-            else value.get(name, part)
-            for name, part in kept.items()
-        }
+        return {n: _changed(part, value[n], n, f"{where}.{n}") if n in value else part for n, part in kept.items()}
     if old is None or value is None:
         return value
     if isinstance(old, bool) != isinstance(value, bool):
         raise ConfigError(f"{value!r} is not true or false.", where=where)
-    if isinstance(old, float) and isinstance(value, int):
-        return float(value)
     if not isinstance(value, type(old)):
         raise ConfigError(f"expected {type(old).__name__}, got {value!r}.", where=where)
     return value
+
+
+def _number(old: Number | None, value: Any, where: str) -> Number | None:
+    """A number, or a schedule as a mapping of what differs from `old`."""
+    if isinstance(value, Mapping):
+        return override(old if isinstance(old, Schedule) else Schedule(old or 0.0, old or 0.0), value, where)
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise ConfigError(f"expected a number or a schedule, got {value!r}.", where=where)
+    return None if value is None else float(value)
 
 
 def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:

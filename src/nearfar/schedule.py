@@ -28,3 +28,33 @@ class WarmupCosine:
             return self.peak * (step + 1) / (rising + 1)
         progress = (step - rising) / max(1.0, total - rising)
         return self.final + (self.peak - self.final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """From `start` to `end` within the first `until` of the steps (a share, 0 … 1), and `end` from there on.
+
+    `shape` is ``"cosine"``, which leaves slowly and arrives slowly, or ``"linear"``.
+    """
+
+    start: float
+    end: float
+    shape: str = "cosine"
+    until: float = 1.0
+
+    def at(self, progress: float) -> float:
+        """Its value once a share `progress` of all steps is done."""
+        share = min(1.0, progress / self.until) if self.until > 0 else 1.0
+        if self.shape == "cosine":
+            share = (1 - math.cos(math.pi * share)) / 2
+        elif self.shape != "linear":
+            raise ValueError(f"shape: expected cosine or linear, got {self.shape!r}")
+        return self.start + (self.end - self.start) * share
+
+
+Number = float | Schedule
+
+
+def at(number: Number | None, progress: float) -> float | None:
+    """A number, or a schedule's value at `progress`."""
+    return number.at(progress) if isinstance(number, Schedule) else number

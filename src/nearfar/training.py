@@ -6,7 +6,7 @@ import copy
 import math
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from nearfar.learner import Embeddings, Learner
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
-from nearfar.schedule import WarmupCosine
+from nearfar.schedule import Schedule, WarmupCosine
 from nearfar.stopping import Ticker, stop_signals
 from nearfar.two_pass import backward
 from nearfar.views import Viewer
@@ -73,6 +73,7 @@ class Trainer:
             self.learner, name=o.name, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum
         )
         self.schedule = WarmupCosine(o.lr, o.warmup, o.lr * o.final_lr)
+        self.decay = Schedule(o.weight_decay, o.weight_decay if o.final_decay is None else o.final_decay)
         self.positives = copy.copy(plan.positives)
         self.sampler = plan.sampler(self.positives)
         columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
@@ -129,11 +130,14 @@ class Trainer:
     def step(self, rows: np.ndarray, epoch: int, index: int) -> tuple[torch.Tensor, Embeddings, dict[str, Any]]:
         """Views, loss, gradient, weights, twin and parts: one whole step. The loss is a tensor still on the device."""
         train, total = self.config.train, self.plan.steps
-        batch = self.viewer.batch(rows, epoch, index)
+        done = self.position.step / total
+        batch = replace(self.viewer.batch(rows, epoch, index), step=self.position.step, progress=done)
         noise = derive(train.seed, "dropout", epoch, index)
         rate = self.schedule.value(self.position.step, total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+            if not group.get("plain"):
+                group["weight_decay"] = self.decay.at(done)
         self.optimizer.zero_grad(set_to_none=True)
         try:
             with distributed.autocast(self.device, train.precision):

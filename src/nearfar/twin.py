@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import nn
+
+from nearfar.schedule import Schedule
 
 
 class MomentumTwin(nn.Module):
@@ -19,14 +20,14 @@ class MomentumTwin(nn.Module):
     ----------
     network : nn.Module
         What is copied.
-    momentum, final : float
-        m at the first and at the last step; it rises with a cosine (Grill et al. 2020, section 3.2).
+    momentum : Schedule
+        m; a cosine from the first to the last step (Grill et al. 2020, section 3.2).
     """
 
-    def __init__(self, network: nn.Module, momentum: float, final: float) -> None:
+    def __init__(self, network: nn.Module, momentum: Schedule) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False)
-        self.momentum, self.final = momentum, final
+        self.momentum = momentum
 
     def forward(self, *args: torch.Tensor) -> object:
         """What the copied network gives."""
@@ -35,6 +36,6 @@ class MomentumTwin(nn.Module):
     @torch.no_grad()
     def follow(self, network: nn.Module, progress: float) -> None:
         """Move towards `network`; `progress` is the share of all steps done, 0 … 1."""
-        m = self.final - (self.final - self.momentum) * (1 + math.cos(math.pi * progress)) / 2
+        m = self.momentum.at(progress)
         mine, theirs = list(self.network.parameters()), [p.detach() for p in network.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - m)

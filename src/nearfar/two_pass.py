@@ -53,7 +53,7 @@ def backward(
     online = tuple(_leaf(z) for z in whole.online)
     predicted = online if learner.predictor is None else tuple(_leaf(z) for z in whole.predicted)
     embeddings = learner.embeddings(replace(whole, online=online, predicted=predicted), batch)
-    loss, numbers = learner.compare(embeddings, learner.record)
+    loss, numbers = learner.judge(embeddings, batch)
     loss.backward()
 
     sides = (online,) if learner.predictor is None else (online, predicted)

@@ -87,7 +87,8 @@ class Viewer:
                 seen = modality.views(values, geometry, recipe, draws, column.spec)
                 views.append(View(seen, name, role(recipe)))
         group, ignore = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.ignore))
-        return ViewBatch(tuple(views), Relation(group, ignore))
+        index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
+        return ViewBatch(tuple(views), Relation(group, ignore), index)
 
     def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
         """The rows that these views come from: from the second view on partners, where the positives have some."""

@@ -126,7 +126,9 @@ def test_equals_the_reference_in_float64(name, parameters, group, n):
 
 @pytest.mark.parametrize(("name", "parameters"), plain_cases())
 def test_float32_within_tolerance(name, parameters):
-    temperatures = [0.01, 0.025, 0.07, 0.5, 10.0] if takes_temperature(name) and "similarity" not in parameters else [None]
+    temperatures = (
+        [0.01, 0.025, 0.07, 0.5, 10.0] if takes_temperature(name) and "similarity" not in parameters else [None]
+    )
     for tau in temperatures:
         given = parameters if tau is None else parameters | {"temperature": tau}
         exact = build(info(name).takes, rows_of(name, 9), 6, group="mixed", seed=3, scale=4.0)
@@ -136,7 +138,10 @@ def test_float32_within_tolerance(name, parameters):
         tau = given.get("temperature", 1.0)
         slack = max(1, 0.05 / tau)
         assert fast.dtype == torch.float32
-        assert abs(float(fast.detach()) - float(reference.detach())) <= 1e-5 * max(1, abs(float(reference.detach()))) * slack
+        assert (
+            abs(float(fast.detach()) - float(reference.detach()))
+            <= 1e-5 * max(1, abs(float(reference.detach()))) * slack
+        )
         got, want = gradients(fast, arguments), gradients(reference, exact)
         size = max(float(b.norm()) for b in want)
         for a, b in zip(got, want, strict=True):
@@ -201,7 +206,9 @@ def test_duplicated_rows(name, parameters):
 @pytest.mark.parametrize(("name", "parameters"), plain_cases())
 def test_equal_rows_give_what_is_declared(name, parameters):
     n, views, i = rows_of(name, 6), 2, info(name)
-    arguments = changed(build(i.takes, n, 4, views=views), lambda v: torch.ones_like(v).requires_grad_(), rows_only=True)
+    arguments = changed(
+        build(i.takes, n, 4, views=views), lambda v: torch.ones_like(v).requires_grad_(), rows_only=True
+    )
     if i.degenerate == "error":
         with pytest.raises(ValueError):
             value(name, arguments, parameters)

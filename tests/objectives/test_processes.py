@@ -25,7 +25,10 @@ def one_step(name, parameters, group, world):
     inputs = changed(share, lambda v: v @ matrix, rows_only=True) | shared
     loss = function_of(name)(**inputs, **parameters, world=world)[0]
     loss.backward()
-    gradients = [matrix.grad if matrix.grad is not None else torch.zeros_like(matrix), *(s.grad for s in shared.values())]
+    gradients = [
+        matrix.grad if matrix.grad is not None else torch.zeros_like(matrix),
+        *(s.grad for s in shared.values()),
+    ]
     return float(world.all_reduce(loss.detach())) / world.size, [world.all_reduce(g) / world.size for g in gradients]
 
 
@@ -39,7 +42,9 @@ def work(folder, expected):
     for case, name, parameters, group in everything():
         loss, gradients = one_step(name, parameters, group, world)
         want, want_gradients = expected[case]
-        found = [abs(loss - want)] + [float((a - b).abs().max()) for a, b in zip(gradients, want_gradients, strict=True)]
+        found = [abs(loss - want)] + [
+            float((a - b).abs().max()) for a, b in zip(gradients, want_gradients, strict=True)
+        ]
         differences[case] = max(found)
     Path(folder, f"{world.rank}.json").write_text(json.dumps(differences))
 

@@ -41,10 +41,10 @@ def test_two_columns_with_hard_negatives(kind, hard):
     left, right = rows(5, 4, 2)
     group = torch.tensor([0, 1, 2, 2, 3])
     negatives = torch.stack([r for r in rows(5, 4, 3, seed=9)], 1) if hard else None
-    fast, _ = info_nce_between(
-        left, right, Relation(group), negatives=negatives, temperature=0.3, similarity=kind
-    )
-    slow = (slow_between(left, right, group, 0.3, negatives, kind) + slow_between(right, left, group, 0.3, None, kind)) / 2
+    fast, _ = info_nce_between(left, right, Relation(group), negatives=negatives, temperature=0.3, similarity=kind)
+    slow = (
+        slow_between(left, right, group, 0.3, negatives, kind) + slow_between(right, left, group, 0.3, None, kind)
+    ) / 2
     same(fast, slow, (left, right))
     one_way, _ = info_nce_between(left, right, Relation(group), temperature=0.3, similarity=kind, both_ways=False)
     same(one_way, slow_between(left, right, group, 0.3, None, kind), (left, right))
@@ -118,7 +118,9 @@ def test_gradient_of_a_learnt_temperature(at):
 def test_gradient_of_the_sigmoids_scale_and_bias():
     t, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (3.0, -1.0))
     relation = Relation(torch.tensor([0, 1, 1, 2]))
-    assert torch.autograd.gradcheck(lambda x, y, t, b: sigmoid(x, y, relation, scale=t, bias=b)[0], (*rows(4, 3, 2), t, b))
+    assert torch.autograd.gradcheck(
+        lambda x, y, t, b: sigmoid(x, y, relation, scale=t, bias=b)[0], (*rows(4, 3, 2), t, b)
+    )
 
 
 @pytest.mark.parametrize("kind", ["cosine", "dot", "squared_euclidean"])

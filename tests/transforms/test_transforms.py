@@ -16,6 +16,7 @@ from nearfar.transforms.jitter import Jitter
 from nearfar.transforms.recipe import apply, describe, from_dicts, kinds, override, summary, to_dicts
 from nearfar.transforms.recipes import RECIPES, fits, named
 from nearfar.transforms.solarise import Solarise
+from nearfar.transforms.window import Window
 
 KINDS = sorted(kinds())
 PIXELS = [k for k in KINDS if kinds()[k].kind != "rows"]
@@ -93,8 +94,8 @@ def test_rows_never_share_parameters(name):
 @pytest.mark.parametrize("name", KINDS)
 def test_rows_of_equal_values_become_different_views(name):
     t = strong(name)
-    if t.kind == "frame":
-        return  # it draws nothing
+    if name in ("frame", "window"):
+        return  # they draw nothing
     t = replace(t, p=0.5) if hasattr(t, "p") else t  # what has nothing else to draw happens to half of the rows
     others = values_for(name, 32)  # for transforms that mix rows
     out = run(t, others[:1].repeat(32, *[1] * (others.dim() - 1)), draws(32, batch=lambda: others))
@@ -188,6 +189,16 @@ def test_multi_crop(name, globals_, locals_):
     assert [role(r) for r in recipes] == ["global"] * globals_ + ["local"] * locals_
     assert [side(r, 224) for r in recipes] == [224] * globals_ + [96] * locals_
     assert [side(recipes[-1], s) for s in (32, 64, 96)] == [16, 24, 40]
+
+
+def test_a_window_is_a_part_of_the_picture():
+    x = images(side=32)
+    for top, left in ((0, 0), (8, 16), (16, 4)):
+        t = Window(top / 32, left / 32, 0.5)
+        found = apply((Frame(0.5, "global"), t), x, draws(len(x)))
+        assert torch.allclose(found, x[:, :, top : top + 16, left : left + 16] / 255, atol=1e-5)
+    with pytest.raises(ValueError, match="inside"):
+        Window(0.6, 0, 0.5)
 
 
 def test_frames_that_cannot_be():

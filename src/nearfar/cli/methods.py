@@ -5,8 +5,14 @@ from __future__ import annotations
 import click
 
 from nearfar import record
+from nearfar.auto import figures
 from nearfar.cli import common, console
 from nearfar.registry import METHODS
+
+SCALE = (
+    "Cost: work of a step, simclr's being 1. Here: CIFAR-10, 10,000 rows, 200,000 views, on a processor "
+    "(docs/results/methods.md); ranks of short runs are not ranks of long ones."
+)
 
 
 @click.command(short_help="List the ways of learning.")
@@ -19,16 +25,13 @@ def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
         records = [METHODS.get(m).RECORD for m in METHODS]
         width = max(len(r.name) for r in records)
         for r in records:
-            best = r.published[0] if r.published else None
             to.say(f"{r.name:<{width}}  {r.idea}")
-            to.say(
-                f"{'':<{width}}  needs {r.needs}; {r.paper}"
-                + (f"; published {best.value:.3f} ({best.setting})" if best else "")
-            )
+            to.say(f"{'':<{width}}  {_facts(r)}")
+        to.say(f"\n{SCALE}\n`nearfar methods NAME` has everything about one; --method auto chooses by the data.")
         to.result({"schema": 1, "verb": "methods", "results": [_as_json(r) for r in records]})
         return
     r = METHODS.get(name).RECORD
-    to.say(f"{r.name}: {r.idea}\n{r.paper}\nneeds {r.needs}")
+    to.say(f"{r.name}: {r.idea}\n{r.paper or 'no paper'}\n{_facts(r)}")
     for f in r.published:
         to.say(f"published: {f.value:.3f} {f.what}, {f.setting}")
     if r.expected:
@@ -39,9 +42,20 @@ def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     to.result({"schema": 1, "verb": "methods", "results": [_as_json(r)]})
 
 
+def _facts(r: record.Method) -> str:
+    """Needs, cost and figures in a line."""
+    said = [f"needs {r.needs}", f"cost {r.cost:.2g}"]
+    if found := figures().get(r.name):
+        said.append(f"here {found['linear']:.3f} linear, {found['knn']:.3f} kNN")
+    if r.published:
+        said.append(f"published {r.published[0].value:.3f} ({r.published[0].setting})")
+    return "; ".join(said)
+
+
 def _as_json(r: record.Method) -> dict:
     published = [{"value": f.value, "what": f.what, "setting": f.setting} for f in r.published]
-    return {"name": r.name, "idea": r.idea, "paper": str(r.paper), "needs": r.needs, "published": published,
+    return {"name": r.name, "idea": r.idea, "paper": str(r.paper), "needs": r.needs, "cost": r.cost,
+            "measured": figures().get(r.name), "published": published,
             "expected": r.expected, "record": record.as_dict(r)}  # fmt: skip
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from nearfar.record import Figure, Loss, Method, Mlp, Paper
-
-if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+from nearfar.parts import Mlp
+from nearfar.record import Figure, Loss, Method, Paper, compare_views
 
 RECORD = Method(
     name="simclr",
@@ -21,9 +17,7 @@ RECORD = Method(
     objective=Loss("info_nce"),
     projector=Mlp(hidden=512, out=128),
     temperature=0.2,
+    wants=("negatives from the batch",),
 )
 
-
-def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
-    return record.loss(e.online, e.relation, world=e.world)
+compare = compare_views

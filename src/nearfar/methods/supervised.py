@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nearfar.parts import Facts
 from nearfar.record import Method
 
 if TYPE_CHECKING:
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A linear layer to so many classes."""
+    """A linear layer to so many classes; None: as many as the data have."""
 
-    classes: int = 1000
+    classes: int | None = None
+
+    def suited(self, facts: Facts) -> Classifier:
+        """With the classes of the data."""
+        return self if self.classes is not None else replace(self, classes=facts.classes)
 
     def build(self, dim: int) -> nn.Module:
         """The layer."""

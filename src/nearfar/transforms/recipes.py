@@ -19,6 +19,7 @@ from nearfar.transforms.perspective import Perspective
 from nearfar.transforms.recipe import Recipe
 from nearfar.transforms.sharpness import Sharpness
 from nearfar.transforms.solarise import Solarise
+from nearfar.transforms.window import Window
 
 BLUR_FROM = 64  # pixels; smaller pictures have no detail to spare, and no CIFAR recipe of the peers blurs
 
@@ -57,6 +58,15 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             Blur(p=0.1),
             Solarise(p=0.1),
         ),
+    ),
+    # Zheng et al. 2021 (2107.09282): a strong view for the student, a weak one for its target.
+    "ressl": (
+        (Crop((0.2, 1.0)), Flip(), Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.2), Blur(p=0.5)),
+        (Crop((0.2, 1.0)), Flip()),
+    ),
+    # Henaff et al. 2019 (1905.09272): a grid of overlapping patches, each changed by itself; here 3 × 3, half the side.
+    "cpc": tuple(
+        (Frame(0.5, "global"), Window(top / 4, left / 4), Flip(), *_COLOUR) for top in range(3) for left in range(3)
     ),
     # With labels the views need less: they only have to keep the network from learning rows by heart.
     "light": ((Crop((0.4, 1.0)), Flip(), Jitter(0.3, 0.3, 0.3, 0.05, p=0.5)),),

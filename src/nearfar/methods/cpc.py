@@ -1,0 +1,65 @@
+"""CPC: from the rows of patches above tell the patches below, among all patches of the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nearfar.parts import Mlp
+from nearfar.record import Figure, Method, Paper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nearfar.learner import Compared, Embeddings
+
+
+@dataclass(frozen=True)
+class Context:
+    """A recurrent network over the rows of a grid of views, and a linear map for each number of rows ahead.
+
+    Rows nearer than `ahead` overlap what the context has seen and are not told. One column is CPC of a sequence.
+    """
+
+    rows: int = 3
+    columns: int = 3
+    hidden: int = 256
+    ahead: int = 2
+
+    def build(self, dim: int) -> nn.Module:
+        """The network for embeddings of `dim` dimensions."""
+        from nearfar.foresight import Foresight
+
+        return Foresight(dim, self.rows, self.columns, self.hidden, self.ahead)
+
+
+# Patches are half as wide as the image and overlap by half, as in the papers; the papers' grid is 7 × 7 of 256 pixels.
+RECORD = Method(
+    name="cpc",
+    idea="from the patches above tell those below, against all other patches of the batch",
+    paper=Paper("van den Oord, Li, Vinyals; Henaff et al.", 2018, "1807.03748"),
+    published=(Figure(0.487, "linear probe", "ImageNet, ResNet-101 (the paper)"),),
+    objective="info_nce",
+    views="cpc",
+    count=9,
+    local=9,
+    projector=Mlp(out=128, layers=1),
+    parts={"context": Context()},
+    temperature=0.1,
+    wants=("views that form a grid or a sequence",),
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """The paper's sentence, with cosines at a temperature for its bilinear scores."""
+    import torch
+
+    from nearfar.objectives.info_nce import info_nce_against
+    from nearfar.objectives.relation import Relation
+
+    told = e.parts["context"](e.online)
+    places = torch.arange(told[0][0].shape[1], device=e.relation.group.device)
+    patches = Relation((e.relation.group[:, None] * len(places) + places).flatten())
+    pairs = [(a.flatten(0, 1), b.flatten(0, 1)) for a, b in told]
+    found = [info_nce_against(a, b, patches, temperature=record.temperature, world=e.world) for a, b in pairs]
+    return torch.stack([loss for loss, _ in found]).mean(), found[0][1]

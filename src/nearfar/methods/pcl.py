@@ -1,0 +1,70 @@
+"""PCL: a row agrees with its twin's key, and with the centres of the clusters that it lies in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nearfar.parts import Facts, Memory, Mlp, Twin
+from nearfar.record import Figure, Method, Paper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nearfar.learner import Compared, Embeddings
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The twin's last embedding of every row, clustered once an epoch into `size`, 2·`size`, … groups.
+
+    None is filled in from the data: a hundred rows a cluster (at least 2 clusters), rows and steps of an epoch.
+    """
+
+    size: int | None = None
+    levels: int = 3
+    rows: int | None = None
+    every: int | None = None
+    concentration: float = 10.0
+
+    def suited(self, facts: Facts) -> Clusters:
+        """With the numbers of the data."""
+        size = max(2, facts.train_rows // 100) if self.size is None else self.size
+        return replace(self, size=size, rows=self.rows or facts.rows, every=self.every or facts.steps_per_epoch)
+
+    def build(self, dim: int) -> nn.Module:
+        """The memory of the rows, and the centres."""
+        from nearfar.clustering import Clustering
+
+        sizes = [self.size * 2**level for level in range(self.levels)]
+        return Clustering(self.rows, dim, sizes, self.every, self.concentration)
+
+
+# Temperature, smoothing and three levels are the paper's (25, 50 and 100 thousand clusters of ImageNet: 50, 25 and 13
+# rows each). The first epoch has no clusters yet, the paper's warm-up. The paper embeds the whole set anew before it
+# clusters; here the embeddings that the epoch made anyway are clustered.
+RECORD = Method(
+    name="pcl",
+    idea="as moco_v2, and a row agrees with the centres of its clusters, found anew every epoch",
+    paper=Paper("Li, Zhou, Xiong, Hoi", 2020, "2005.04966"),
+    published=(Figure(0.676, "linear probe", "ImageNet, ResNet-50, 200 epochs (the paper's v2)"),),
+    objective="info_nce",
+    projector=Mlp(hidden=512, out=128, norm=False),
+    twin=Twin(momentum=0.99, final=0.999),
+    parts={"memory": Memory(4096), "clusters": Clusters()},
+    symmetric=False,
+    bn="per view",
+    bn_groups=8,
+    shuffle=True,
+    temperature=0.2,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """The paper's sentence."""
+    from nearfar.methods import moco_v2
+
+    loss, numbers = moco_v2.compare(e, record)
+    query = e.pairs[0][0]
+    more = e.parts["clusters"].loss(e.online[query], e.index, record.temperature, e.world)
+    return (loss, numbers) if more is None else (loss + more, numbers | {"clusters": more.detach()})

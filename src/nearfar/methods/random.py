@@ -1,0 +1,22 @@
+"""No learning: the encoder as it is drawn, which every method has to beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.record import Method
+
+if TYPE_CHECKING:
+    from nearfar.learner import Compared, Embeddings
+
+RECORD = Method(
+    name="random",
+    idea="the encoder as it is drawn, without any training; for comparison",
+    projector=None,
+    trains=False,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """Nothing; a training of it has no steps."""
+    raise ValueError("the method 'random' has nothing to learn")

@@ -1,0 +1,35 @@
+"""SimSiam: a predictor tells the embedding of the other view, which gets no gradient. No twin, no negatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.parts import Mlp
+from nearfar.record import Figure, Method, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Compared, Embeddings
+
+# The heads are the paper's, a quarter as wide: three layers normed to the last, and a predictor with a bottleneck.
+RECORD = Method(
+    name="simsiam",
+    idea="a predictor tells the embedding of the other view, held fixed; neither twin nor negatives",
+    paper=Paper("Chen, He", 2020, "2011.10566"),
+    published=(
+        Figure(0.918, "linear probe", "CIFAR-10, ResNet-18, 800 epochs (the paper)"),
+        Figure(0.905, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
+    ),
+    objective="negative_cosine",
+    projector=Mlp(hidden=512, out=512, layers=3, norm_last=True),
+    predictor=Mlp(hidden=128, out=512),
+    bn="per view",
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """The paper's sentence."""
+    from nearfar.objectives.negative_cosine import negative_cosine
+
+    return negative_cosine(
+        [e.predicted[i] for i, _ in e.pairs], [e.online[j] for _, j in e.pairs], relation=e.relation, world=e.world
+    )

@@ -1,0 +1,37 @@
+"""SwAV: from one view's prototypes tell those that another view was assigned to, evenly over the batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.parts import Mlp, Prototypes
+from nearfar.record import Figure, Loss, Method, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Compared, Embeddings
+
+# Temperature, epsilon and crops are the paper's. 512 prototypes instead of 3000, and no queue: Sinkhorn shares out the
+# rows of one batch evenly.
+RECORD = Method(
+    name="swav",
+    idea="a view's prototypes tell those of another view, which are shared out evenly; small crops help",
+    paper=Paper("Caron et al.", 2020, "2006.09882"),
+    published=(
+        Figure(0.892, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
+        Figure(0.532, "linear probe", "CIFAR-10, ResNet-18, 10 epochs (EMP-SSL's table)"),
+    ),
+    objective=Loss("swav"),
+    views="swav",
+    count=8,
+    local=6,
+    projector=Mlp(hidden=1024, out=128),
+    parts={"prototypes": Prototypes(512)},
+    temperature=0.1,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """The paper's sentence."""
+    order, targets = e.global_first
+    scores = [e.parts["prototypes"](e.online[i]) for i in order]
+    return record.loss(scores, scores[:targets], e=e)

@@ -1,0 +1,30 @@
+"""Small forms of every method, for tests that walk the registry."""
+
+from nearfar import record
+from nearfar.parts import Facts
+from nearfar.registry import METHODS
+
+TRAINED = [m for m in METHODS if METHODS.get(m).RECORD.trains]
+PARTS = {"memory": {"size": 96}, "prototypes": {"size": 24}, "context": {"hidden": 16}, "clusters": {"size": 4}}
+VIEWS = 6  # of a row at most, where a method has more and needs no grid of them
+
+
+def small(name, hidden=32, out=16, norm=None):
+    """Changes of the method's record that make it small; with `norm`, its heads with or without batch norm."""
+    r = METHODS.get(name).RECORD
+    changes = {"parts": {part: PARTS[part] for part in r.parts if part in PARTS}} if r.parts else {}
+    for head in ("projector", "predictor"):
+        if (kept := getattr(r, head)) is not None:
+            changes[head] = {"hidden": hidden, "out": out} | ({"bottleneck": 16} if hasattr(kept, "bottleneck") else {})
+            if norm is not None and hasattr(kept, "norm"):
+                changes[head] |= {"norm": norm, "norm_last": False}
+    if r.count > VIEWS and "context" not in r.parts:
+        changes["count"] = VIEWS
+    if name == "emp_ssl":
+        changes["objective"] = {"weight": 200 * out / r.projector.out}  # the rate grows with the dimensions
+    return changes
+
+
+def resolved(name, rows, changes):
+    """The record with changes, for a table of so many rows in ten classes whose epoch is one step."""
+    return record.resolve(name, changes).suited(Facts(rows, rows, 10, 1))
