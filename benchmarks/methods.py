@@ -62,29 +62,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/methods"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measure", action="store_true", help="measure the run that is there, without training")
     args = parser.parse_args()
     train, test = arrays(args.data)
     knobs = COMMON | {"method": args.method, "seed": args.seed, "epochs": epochs(args.method, len(train[0]))}
     if not isinstance(METHODS.get(args.method).RECORD.weight_decay, float):
         del knobs["weight_decay"]  # it has a schedule of its own
     run = args.runs / f"methods-{args.method}-seed{args.seed}"
-    trained = api.train({"train": train}, out=run, overwrite=True, console=Console(), **knobs)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = None
+    if not args.measure:
+        api.train({"train": train}, out=run, overwrite=True, console=Console(), **knobs)
+        peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    model, stored, metrics = api.load(run), Run.open(run).config, Run.open(run).metrics()
     evaluation = api.evaluate(
-        trained.model, {"train": train, "test": test}, protocols=["linear_probe", "knn", "geometry"],
+        model, {"train": train, "test": test}, protocols=["linear_probe", "knn"],
         with_floors=args.method == "random",
     )  # fmt: skip
     print(evaluation.table())
-    metrics, plan = Run.open(run).metrics(), trained.plan
+    t = stored["config"]["train"]
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{args.method}-seed{args.seed}.json", {
-        "command": "python " + " ".join(sys.argv), "method": args.method, "seed": args.seed, "knobs": knobs,
-        "train_rows": len(train[0]), "steps": plan.steps, "epochs": plan.config.train.epochs,
-        "views": plan.record.count, "encoder": plan.config.model.encoder,
-        "training_seconds": metrics[-1]["seconds"] if metrics else 0.0, "peak_mib": round(peak),
-        "notes": list(plan.notes),
+        "command": "python " + " ".join(a for a in sys.argv if a != "--measure"),
+        "method": args.method, "seed": args.seed, "knobs": knobs,
+        "train_rows": len(train[0]), "epochs": t["epochs"], "steps": t["epochs"] * (len(train[0]) // t["batch_size"]),
+        "views": stored["config"]["method"]["count"], "encoder": stored["config"]["model"]["encoder"],
+        "training_seconds": metrics[-1]["seconds"] if metrics else 0.0, "peak_mib": peak,
+        "notes": stored["notes"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
-                   f"{plan.config.train.precision}, load average {os.getloadavg()[0]:.1f}",
+                   f"{t['precision']}, load average {os.getloadavg()[0]:.1f}",
         "nearfar": __version__, "results": evaluation.as_dict()["results"],
     })  # fmt: skip
 

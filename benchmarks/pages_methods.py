@@ -33,7 +33,7 @@ def row(d: dict[str, Any]) -> list[str]:
     return [
         f"`{d['method']}`", str(d["views"]) if d["epochs"] else "–", str(d["epochs"]), tables.share(linear(d)),
         tables.share(best["knn"]), f"{best['geometry']['effective_rank']:.0f}",
-        f"{d['training_seconds'] / 60:.1f}", str(d["peak_mib"]), published,
+        f"{d['training_seconds'] / 60:.1f}", str(d["peak_mib"] or "–"), published,
     ]  # fmt: skip
 
 
