@@ -74,6 +74,40 @@ def turned(d: dict[str, Any]) -> str:
     return f"{min(before):.2f} … {max(before):.2f} as trained and {min(after):.2f} … {max(after):.2f} aligned"
 
 
+def mean(cases: list[dict[str, Any]], protocol: str) -> float:
+    """Mean accuracy of some cases."""
+    return statistics.mean(c[protocol]["accuracy"] for c in cases)
+
+
+def said(d: dict[str, Any]) -> str:
+    """What the table shows, in sentences, from its numbers alone."""
+    n, e = len(d["seeds"]), d["ensembles"]
+    best = max((name for name in e if name.endswith(f" of {n}")), key=lambda name: mean(e[name], "knn"))
+    one, whole, long = (mean(c, "knn") for c in (d["single"]["to zero"]["last weights"], e[best], d["longer"]))
+    apart = mean(e[f"average of {n}"], "knn") - mean(e[f"average, not aligned of {n}"], "knn")
+    verdict = "more than the ensemble, so there an ensemble is for runs that are there anyway"
+    return (
+        f"By kNN the best of the ensembles of {n} (`{best.rpartition(' of ')[0]}`) is {whole - one:+.3f} from the mean of its\n"
+        f"members; one run that costs as much is {long - one:+.3f}, {verdict if long > whole else 'no more than the ensemble'}.\n"
+        f"The aligned mean is {apart:+.3f} from the one that is not, where one test row is {1 / d['test_rows']:.3f}: a probe turns and\n"
+        "weighs the dimensions itself. What the alignment is for is the cosine: with it the mean keeps the cosines of its\n"
+        "members (tests/test_several.py measures both)."
+    ).replace("-0.", "−0.")
+
+
+def worth(d: dict[str, Any]) -> str:
+    """Whether averaging moved any figure by more than seeds do."""
+    moved = []
+    for schedule, kinds in d["single"].items():
+        base, new = kinds["last weights, statistics anew"], kinds["averaged"]
+        for p, word in zip(PROTOCOLS, ("linear probe", "kNN"), strict=True):
+            if abs(mean(new, p) - mean(base, p)) > statistics.stdev(c[p]["accuracy"] for c in base):
+                moved.append(f"{word}, {schedule}")
+    if not moved:
+        return "No mean moved by as much as one standard deviation between seeds: averaging is not worth its pass here."
+    return f"Moved by more than one standard deviation between seeds: {'; '.join(moved)}."
+
+
 def page() -> str:
     """The whole page."""
     d = tables.read("several")["digits"]
@@ -127,10 +161,13 @@ members); brackets are 95 % intervals (Wilson) over the test rows. "trainings" i
 
 {together(d)}
 
+{said(d)}
+
 {averaged(d)}
 
 "statistics anew" are the last weights with batch norm's statistics taken as for averaged ones, so that the rest of the
-difference is the weights'. Averaged minus that, seed by seed: {gains(d)}. One test row is {1 / d["test_rows"]:.3f}.
+difference is the weights'. Averaged minus that, seed by seed: {gains(d)}.
+{worth(d)}
 
 ```console
 $ {d["command"]}
