@@ -90,8 +90,8 @@ def said(d: dict[str, Any]) -> str:
         f"By kNN the best of the ensembles of {n} (`{best.rpartition(' of ')[0]}`) is {whole - one:+.3f} from the mean of its\n"
         f"members; one run that costs as much is {long - one:+.3f}, {verdict if long > whole else 'no more than the ensemble'}.\n"
         f"The aligned mean is {apart:+.3f} from the one that is not, where one test row is {1 / d['test_rows']:.3f}: a probe turns and\n"
-        "weighs the dimensions itself. What the alignment is for is the cosine: with it the mean keeps the cosines of its\n"
-        "members (tests/test_several.py measures both)."
+        "weighs the dimensions itself. What the alignment is for is the cosine: with it the mean stays nearer\n"
+        "to the cosines of its members (tests/test_several.py measures both)."
     ).replace("-0.", "−0.")
 
 
