@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
+    "train_seeds": "nearfar.several", "combine": "nearfar.combining", "Ensemble": "nearfar.ensemble",
     "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
     "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
 }  # fmt: skip
@@ -23,10 +24,13 @@ __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
     from nearfar.api import evaluate, load, train
+    from nearfar.combining import combine
     from nearfar.config import Config
     from nearfar.embedder import Embedder
+    from nearfar.ensemble import Ensemble
     from nearfar.errors import NearfarError, NearfarWarning
     from nearfar.estimator import ContrastiveEmbedding
+    from nearfar.several import train_seeds
 
 
 def __getattr__(name: str) -> Any:

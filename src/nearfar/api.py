@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar import files
 from nearfar.config import Config
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.errors import ConfigError, RunError, UnknownName
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -86,7 +86,7 @@ def train(
         for word, value in knobs.items():
             config = config.set(word, value)
     else:
-        config = _with_knobs(config or Config(), source, knobs)
+        config = with_knobs(config or Config(), source, knobs)
     arrays = None if isinstance(source, str | Path) else source
     job = _Job(config, arrays, None if out is None else str(out), resume, overwrite, command or " ".join(sys.argv))
     if config.train.processes > 1 and distributed.world().size == 1:
@@ -141,7 +141,7 @@ def _work(job: _Job, console: Console | bool) -> Trained:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place = {"name": run.name, "path": run.path} if run else {}
-        model = Embedder.of(trainer.whole(), plan.config, plan.columns, **place)
+        model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             model.save(run.model_file)
             _describe(run, model, plan, console)
@@ -226,6 +226,10 @@ def _record(run: Any, plan: Plan, command: str | None) -> None:
 def load(path: str | Path, device: str = "auto") -> Embedder:
     """The model of a run folder; see `nearfar.embedder.Embedder`."""
     from nearfar.embedder import Embedder
+    from nearfar.several import is_series
+
+    if is_series(path):
+        raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
 
     return Embedder.load(path, device)
 
@@ -236,6 +240,7 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     Parameters
     ----------
     models : Embedder, path, or a sequence of them
+        The folder of a training with several seeds, or of any runs, stands for all of them.
     data : path, array or Table, optional
         By default the data that the first model was trained on.
     **options
@@ -244,15 +249,19 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     Returns
     -------
     Evaluation
+        With mean and standard deviation over those that differ by the seed alone.
     """
+    from nearfar import several
     from nearfar.evaluation import run as evaluation
+    from nearfar.evaluation import summary
 
-    several = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
-    loaded = [load(m) if isinstance(m, str | Path) else m for m in several]
-    return evaluation.evaluate(loaded, data, **options)
+    loaded = several.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
+    found = evaluation.evaluate(loaded, data, **options)
+    found.summary = summary.over_seeds(loaded, found.results)
+    return found
 
 
-def _with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
+def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
     """The config with the given words set; a word of the method's own record counts as well."""
     from nearfar import record
 

@@ -96,6 +96,7 @@ class TrainConfig:
     batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
     balance: str | None = knob(None, "classes in every batch × rows of each, such as 10x25")
     chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
+    average: float = knob(0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1)
     seed: int = knob(0, "of everything that is drawn", flag=True, low=0)
     device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True)
     precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True)

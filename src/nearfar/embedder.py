@@ -50,7 +50,7 @@ class Embedder:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Embedder:
-        """The model of a run folder, from that folder alone.
+        """The model of a run folder, from that folder alone; an `Ensemble` where it holds several.
 
         Raises
         ------
@@ -67,10 +67,23 @@ class Embedder:
         columns = {n: (c["modality"], c["spec"]) for n, c in stored["columns"].items()}
         if not run.model_file.exists():
             raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
+        if "ensemble" in stored:
+            from nearfar.ensemble import Ensemble
+
+            return Ensemble.load(run, device)
         weights, _ = files.load_tensors(run.model_file)
-        model = cls(config, columns, _branches(config, columns), name=run.name, path=run.path)
-        _fill(model.branches, weights, str(run.model_file))
+        model = cls.filled(config, columns, weights, str(run.model_file), name=run.name, path=run.path)
         return model.to(str(distributed.device(device)))
+
+    @classmethod
+    def filled(
+        cls, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]],
+        weights: Mapping[str, torch.Tensor], where: str, **place: Any,
+    ) -> Embedder:  # fmt: skip
+        """The model of a configuration with the given weights; raises `RunError` where they do not fit it."""
+        model = cls(config, columns, _branches(config, columns), **place)
+        _fill(model.branches, weights, where)
+        return model
 
     @classmethod
     def of(cls, learner: Learner, config: Config, columns: Mapping[str, Column], **place: Any) -> Embedder:
@@ -149,10 +162,10 @@ class Embedder:
         DataError
             A row cannot be read; nothing is skipped here, so that rows and vectors correspond.
         """
-        name = column or self._only_column()
+        name = column or self.only_column()
         table = self.read(inputs, column=name, console=console)
         rows = np.arange(len(table))
-        return self._encode(table.first, rows, name, layer or self._keep(), batch_size, normalize, console)
+        return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
     def read(self, inputs: Any, *, column: str | None = None, max_bad: float = 0.0, **options: Any) -> Any:
         """New data as a `Table`, decoded the way this model was trained. A `Table` passes through."""
@@ -161,7 +174,7 @@ class Embedder:
 
         if isinstance(inputs, Table):
             return inputs
-        modality, spec = self.columns[column or self._only_column()]
+        modality, spec = self.columns[column or self.only_column()]
         return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **{"stream": "auto", **options})
 
     def features(
@@ -169,7 +182,7 @@ class Embedder:
         console: Console | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Vectors of rows of a decoded column, not normalised, float32 (len(rows), D)."""
-        name = column.name if column.name in self.columns else self._only_column()
+        name = column.name if column.name in self.columns else self.only_column()
         return self._encode(column, np.asarray(rows), name, layer, batch_size, False, console)
 
     def _encode(
@@ -200,12 +213,15 @@ class Embedder:
         z = torch.cat(parts) if parts else torch.zeros(0, branch.encoder.out_features)
         return (torch.nn.functional.normalize(z, dim=1) if normalize else z).numpy()
 
-    def _only_column(self) -> str:
+    def only_column(self) -> str:
+        """The name of the model's column; raises `ConfigError` where it has several."""
         if len(self.columns) > 1:
             raise ConfigError(f"the model has the columns {', '.join(self.columns)}.", hint="Say which with column=.")
         return next(iter(self.columns))
 
-    def _keep(self) -> str:
+    @property
+    def keeps(self) -> str:
+        """The layer that the method says to keep."""
         return self.config.method.get("keep", "features")
 
 

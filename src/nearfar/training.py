@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nearfar import distributed, health, metrics, optim
+from nearfar.averaging import Average
 from nearfar.errors import CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
 from nearfar.objectives.checks import NotFinite
@@ -82,6 +83,7 @@ class Trainer:
             plan.ignore,
         )  # fmt: skip
         self.position = Position()
+        self.average = Average(config.train.average, plan.steps)
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
         self.news: dict[str, float] = {}  # of the positives, for the next line
@@ -96,6 +98,7 @@ class Trainer:
         tensors = distributed.full_state(self.model)
         tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
         tensors |= {f"positives/{k}": v for k, v in self.positives.state().items()}
+        tensors |= {f"average/{k}": v for k, v in self.average.state().items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor = self.monitor.state()
             state = {"step": self.position.step, "seconds": self.position.seconds, "monitor": self.position.monitor}
@@ -109,6 +112,14 @@ class Trainer:
         distributed.load_state(whole, distributed.full_state(self.model))
         return whole
 
+    def finished(self) -> Learner:
+        """The learner to keep: whole, with averaged weights if those were asked for (all processes take part)."""
+        learner = self.whole()
+        if not self.average.count:
+            return learner
+        self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
+        return self.average.applied(learner, self.viewer, self.sampler, self.config)
+
     def load(self) -> None:
         """Go back to the last checkpoint of the run."""
         tensors, state = self.run.load_checkpoint()
@@ -121,6 +132,7 @@ class Trainer:
         if found := those_of("positives/"):
             self.positives.restore(found)
         self.position = Position(**state)
+        self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
         self.monitor.restore(state["monitor"])
         if self.world.is_main:
             self.run.cut_metrics(self.position.step)
@@ -200,6 +212,7 @@ class Trainer:
                     order = self.sampler.order(epoch)
                 started = time.perf_counter()
                 loss, embeddings, numbers = self.step(self.sampler.batch(epoch, index, order), epoch, index)
+                self.average.follow(self.learner.branches, self.position.step)
                 losses.append(loss)
                 counted += 1
                 self.position.seconds += time.perf_counter() - started

@@ -32,17 +32,19 @@ def command(
     """Measure RUNS side by side: kNN, linear probe and few labels, with floors and intervals.
 
     Probes are fitted on training rows and scored once on test rows. One run's report is written into its folder.
+    Runs that differ by their seed alone get a line of mean ± standard deviation; a folder of runs stands for all of
+    them.
 
     \b
     nearfar eval runs/photos --on labelled/
     nearfar eval runs/a runs/b --on labelled/ --protocol knn
     """
-    from nearfar import api
+    from nearfar import api, several
 
     to = console(as_json, quiet, debug)
     reading = {k: v for k, v in {"label": label, "column": column}.items() if v is not None}
     options = {"protocols": protocols} if protocols else {}
-    models = [api.load(r) for r in runs]
+    models = several.models(runs)
     evaluation = api.evaluate(
         models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
         with_floors=not no_floors, console=to, **options, **reading,

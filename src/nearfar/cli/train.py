@@ -40,6 +40,7 @@ def _options(function: Any) -> Any:
 @click.option("--out", type=click.Path(), help="Run folder.  [runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
+@click.option("--seeds", type=click.IntRange(1), default=None, help="Train from so many seeds, into OUT/seed0 …  [1]")
 @_options
 @click.option(
     "--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Any other knob of `nearfar config`; repeatable."
@@ -50,8 +51,8 @@ def _options(function: Any) -> Any:
 @click.option("--dry-run", is_flag=True, help="Say what was understood, and stop.")
 @common
 def command(
-    data: str | None, out: str | None, resume: bool, overwrite: bool, sets: tuple[str, ...], file: str | None,
-    dry_run: bool, as_json: bool, quiet: bool, debug: bool, **flags: Any,
+    data: str | None, out: str | None, resume: bool, overwrite: bool, seeds: int | None, sets: tuple[str, ...],
+    file: str | None, dry_run: bool, as_json: bool, quiet: bool, debug: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Learn an embedding of DATA: a folder of pictures, or a table with a column of pictures or of numbers.
 
@@ -60,10 +61,11 @@ def command(
     nearfar train labelled/ --method supcon --epochs 50 --out runs/labelled
     nearfar train table.parquet --column image --set optim.lr=0.003
     nearfar train --resume --out runs/photos
+    nearfar train photos/ --seeds 3 --out runs/three
     """
     from pathlib import Path
 
-    from nearfar import api
+    from nearfar import api, several
 
     to = console(as_json, quiet, debug)
     if data is None and not resume:
@@ -79,10 +81,12 @@ def command(
         to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), "notes": list(plan.notes)})
         return
     out = out or str(Path("runs") / (Path(data).stem if data else "run"))
-    trained = api.train(
-        data, out=out, resume=resume, overwrite=overwrite, config=config, console=to,
-        command="nearfar " + " ".join(sys.argv[1:]),
-    )  # fmt: skip
+    asked = {"out": out, "resume": resume, "overwrite": overwrite, "config": config, "console": to,
+             "command": "nearfar " + " ".join(sys.argv[1:])}  # fmt: skip
+    if (seeds or 1) > 1 or (resume and several.is_series(out)):
+        _report_all(to, out, several.train_seeds(data, seeds=seeds, **asked))
+        return
+    trained = api.train(data, **asked)
     to.say(f"\nThe model is in {trained.path}; its curves are in {trained.path / 'report.html'}.")
     labelled = trained.plan.table.labels is not None
     to.say(f"Next: nearfar eval {trained.path}" + ("" if labelled else " --on LABELLED_DATA"))
@@ -90,3 +94,13 @@ def command(
     to.result(
         {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, "notes": list(trained.plan.notes)}
     )
+
+
+def _report_all(to: Any, out: str, trained: list[Any]) -> None:
+    """Say and print what training from several seeds gave."""
+    to.say(f"\nThe models are in {', '.join(str(t.path) for t in trained)}.\nNext: nearfar eval {out}")
+    runs = [
+        {"seed": t.plan.config.train.seed, "run": str(t.path), "metrics": t.metrics[-1] if t.metrics else {}}
+        for t in trained
+    ]
+    to.result({"schema": 1, "verb": "train", "run": out, "runs": runs, "notes": list(trained[0].plan.notes)})

@@ -43,6 +43,8 @@ def untrained(model: Any, column: Column, rows: np.ndarray) -> Any:
     fresh.features(column, rows[:STATISTICS_ROWS], batch_size=500)
     for norm in norms:
         norm.eval()
+    if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do
+        fresh.align(column, rows[:STATISTICS_ROWS])
     return fresh
 
 

@@ -34,6 +34,8 @@ class Evaluation:
     results : list of dict
         One per model.
     warnings : list of str
+    summary : list of dict
+        Mean and standard deviation over the runs that differ by their seed alone, see `nearfar.evaluation.summary`.
     """
 
     data: dict[str, Any]
@@ -41,12 +43,12 @@ class Evaluation:
     warnings: list[str] = field(default_factory=list)
     table_of_rows: Table | None = field(default=None, repr=False)
     rows: split.EvaluationPlan | None = field(default=None, repr=False)
+    summary: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return files.finite({
-            "schema": 1, "verb": "eval", "data": self.data, "results": self.results, "warnings": self.warnings,
-        })  # fmt: skip
+        found = {"schema": 1, "verb": "eval", "data": self.data, "results": self.results, "warnings": self.warnings}
+        return files.finite(found | ({"summary": self.summary} if self.summary else {}))
 
     def save(self, path: str | Path) -> None:
         """Write the JSON form."""

@@ -13,15 +13,20 @@ def render(evaluation: Evaluation) -> str:
     rows: list[tuple[str, dict[str, Any]]] = []
     for result in evaluation.results:
         rows.append((result["run"], result))
+    rows += [(s["name"], s["figures"]) for s in evaluation.summary]
+    together = {run for s in evaluation.summary for run in s["runs"]}  # whose floors have one line
     for result in evaluation.results:
         several = len(evaluation.results) > 1
-        if "untrained_encoder" in result["floors"]:
+        if "untrained_encoder" in result["floors"] and result["run"] not in together:
             rows.append(
                 (
                     f"{result['run']} untrained" if several else "untrained encoder",
                     result["floors"]["untrained_encoder"],
                 )
             )
+    for s in evaluation.summary:
+        if under := s["figures"].get("floors", {}).get("untrained_encoder"):
+            rows.append((f"{s['name']} untrained", under))
     first = evaluation.results[0]["floors"]
     if "raw_input" in first:
         rows.append(("raw input", first["raw_input"]))
@@ -34,6 +39,8 @@ def render(evaluation: Evaluation) -> str:
     lines.append("")
     data = evaluation.data
     lines.append(f"{data['test_rows']:,} test rows, {data['train_rows']:,} to fit on; {data['split']}.")
+    if evaluation.summary:
+        lines.append("Over seeds: mean ± standard deviation between them.")
     lines += [f"note: {w}" for w in evaluation.warnings]
     return "\n".join(lines)
 
@@ -70,9 +77,18 @@ def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
     for protocol in ("knn", "linear_probe"):
         if protocol in like:
             r = result[protocol]
-            out.append(f"{r['accuracy']:.3f} [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]")
+            spread = f" [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]" if "interval" in r else ""
+            out.append(f"{_number(r['accuracy'], 3)}{spread}")
     for count in like.get("few_labels", {}):
         r = result["few_labels"].get(count)
-        out.append(f"{r['mean']:.3f} ± {r['std']:.3f}" if r else "–")
+        spread = f" ± {r['std']:.3f}" if r and not isinstance(r["std"], dict) else ""
+        out.append(f"{_number(r['mean'], 3)}{spread}" if r else "–")
     rank = result.get("geometry", {}).get("effective_rank")
-    return [*out, f"{rank:.1f}" if rank is not None else "–"]
+    return [*out, _number(rank, 1) if rank is not None else "–"]
+
+
+def _number(value: Any, digits: int) -> str:
+    """A number; over seeds the mean and the standard deviation between them."""
+    if isinstance(value, dict):
+        return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
+    return f"{value:.{digits}f}"

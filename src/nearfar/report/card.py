@@ -19,11 +19,14 @@ def write(
     method = record.resolve(settings["model"]["method"])
     columns = ", ".join(f"`{n}` ({c['modality']})" for n, c in config["columns"].items())
     pictures = any(c["modality"] == "image" for c in config["columns"].values())
+    several = config.get("ensemble")
+    names = ", ".join(f"`{m['name']}`" for m in several["members"]) if several else ""
     example = '["a.jpg", "b.jpg"]' if pictures else "rows"
     parts = [
         f"# {name}\n",
         f"An embedding model trained by contrast with nearfar {__version__}.\n",
         "| | |\n|---|---|",
+        *([f"| ensemble | {several['how']} of {names}; what follows is of the first |"] if several else []),
         f"| method | {method.name}: {method.idea}{f' ({method.paper})' if method.paper else ''} |",
         f"| encoder | {settings['model']['encoder']} |",
         f"| takes | {columns} |",

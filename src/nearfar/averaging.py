@@ -1,0 +1,119 @@
+"""The mean of the weights over the last steps (Izmailov et al. 2018, arXiv 1803.05407), as what a training leaves.
+
+The weights that are trained stay as they are: the mean runs beside them, is part of the checkpoint, and becomes the
+model at the end. Averaged weights make other activations than any that batch norm has seen, so its statistics are
+taken anew from the training rows.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nearfar import distributed
+
+if TYPE_CHECKING:
+    from nearfar.config import Config
+    from nearfar.data.sampler import Sampler
+    from nearfar.learner import Branches, Learner
+    from nearfar.views import Viewer
+
+
+class Average:
+    """The running mean of the weights of encoders and projectors.
+
+    Parameters
+    ----------
+    share : float
+        Of all steps, at the end of the training; 0 for no averaging.
+    steps : int
+        All steps of the training.
+    """
+
+    def __init__(self, share: float, steps: int) -> None:
+        self.start = steps - max(1, round(share * steps)) if share and steps else steps
+        self.count = 0  # steps in the mean
+        self.mean: dict[str, torch.Tensor] = {}
+
+    def follow(self, branches: Branches, step: int) -> None:
+        """Take the weights after `step` steps into the mean, if it is late enough."""
+        if step <= self.start:
+            return
+        weights = _weights(branches)
+        self.count += 1
+        if self.count == 1:
+            self.mean = {name: w.clone() for name, w in weights.items()}
+        else:
+            torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 / self.count)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint keeps, whole tensors; empty before there is a mean (all processes take part)."""
+        if not self.count:
+            return {}
+        whole = {f"mean/{n}": m.full_tensor() if hasattr(m, "full_tensor") else m for n, m in self.mean.items()}
+        return whole | {"count": torch.tensor(self.count)}
+
+    def restore(self, tensors: dict[str, torch.Tensor], branches: Branches, step: int) -> None:
+        """The inverse of `state`; a mean of steps that are not among the last ones any more is left behind."""
+        if not tensors or step <= self.start:
+            return
+        self.count = int(tensors["count"])
+        self.mean = {name: torch.empty_like(w) for name, w in _weights(branches).items()}  # laid out as they are
+        for name, mean in self.mean.items():
+            distributed.copy_into(mean, tensors[f"mean/{name}"])
+
+    def applied(self, learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> Learner:
+        """A copy of a whole learner with the mean as its weights (all processes take part).
+
+        Its batch norms' statistics are the plain mean over the batches of one more epoch of views.
+        """
+        averaged = copy.deepcopy(learner).to(viewer.device)
+        weights = _weights(averaged.branches)
+        for name, mean in self.state().items():
+            if name != "count":
+                weights[name.removeprefix("mean/")].copy_(mean)
+        statistics_anew(averaged, viewer, sampler, config)
+        return averaged
+
+
+@torch.no_grad()
+def statistics_anew(learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> None:
+    """Take the statistics of the branches' batch norms from one epoch of training rows, seen as in training."""
+    norms = [m for m in learner.branches.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms:
+        return
+    train = config.train
+    if learner.world.size > 1 and learner.record.bn_groups == 1 and not train.chunk:
+        distributed.synchronise_batch_norm(learner)  # shards that were put together are not yet
+    momenta, device = [norm.momentum for norm in norms], torch.device(viewer.device)
+    learner.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    hooks = [norm.register_forward_pre_hook(_weigh_equally) for norm in norms]
+    first, per_epoch = train.epochs * sampler.steps_per_epoch, sampler.steps_per_epoch
+    order = sampler.order(train.epochs)
+    with viewer.expecting(sampler, first, first + per_epoch):
+        for index in range(per_epoch):
+            batch = viewer.batch(sampler.batch(train.epochs, index, order), train.epochs, index)
+            size = train.chunk or len(batch)
+            with distributed.autocast(device, train.precision):
+                for start in range(0, len(batch), size):
+                    learner.project(batch.rows(start, start + size), targets=False)
+    for norm, hook, momentum in zip(norms, hooks, momenta, strict=True):
+        hook.remove()
+        norm.momentum = momentum
+        norm.eval()
+    distributed.average_buffers(learner)  # those of groups are each process's own
+
+
+def _weigh_equally(norm: nn.Module, _inputs: object) -> None:
+    norm.momentum = 1 / (int(norm.num_batches_tracked) + 1)
+
+
+def _weights(branches: Branches) -> dict[str, torch.Tensor]:
+    return {name: p.detach() for name, p in branches.named_parameters() if p.requires_grad}
