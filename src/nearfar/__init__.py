@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
+    "tune": "nearfar.tuning",
     "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
     "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
 }  # fmt: skip
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nearfar.embedder import Embedder
     from nearfar.errors import NearfarError, NearfarWarning
     from nearfar.estimator import ContrastiveEmbedding
+    from nearfar.tuning import tune
 
 
 def __getattr__(name: str) -> Any:
