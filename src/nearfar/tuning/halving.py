@@ -134,6 +134,8 @@ class Search:
         """
         try:
             with stop_signals() as stopped, self.console.progress("tuning", round(self.budget), "s") as progress:
+                self.told = int(self.spent)
+                progress.advance(self.told)
                 while self._goes_on():
                     self._try(progress)
                     if code := stopped():

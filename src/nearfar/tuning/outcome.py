@@ -126,15 +126,15 @@ class Outcome:
         """All trials, best first."""
         space, scorer = self.search.space, self.search.scorer
         names = [name for name in ("lr", "temperature", "crop", "batch") if name in self.trials[0].values]
-        free = () if scorer.labelled else ("RankMe", "alpha", "agreement")
-        cells = [["rank", "trial", "score", "95 %" if scorer.labelled else "", *free, *names, "epochs", "seconds", ""]]
+        shape = () if scorer.labelled else ("RankMe", "alpha", "agreement")
+        cells = [["rank", "trial", "score", "95 %" if scorer.labelled else "", *shape, *names, "epochs", "seconds", ""]]
         for place, t in enumerate(self.trials, 1):
             last, score = t.measured[-1], self.scores[t.number]
             spread = scorer.interval(last) if last is not None else None
             cells.append([
                 str(place), str(t.number), f"{score:.3f}" if math.isfinite(score) else "–",
                 "[{:.3f}, {:.3f}]".format(*spread) if spread else "",
-                *("–" if last is None else f"{m:.3g}" for _, m in zip(free, _whole(last), strict=False)),
+                *("–" if last is None else f"{m:.3g}" for _, m in zip(shape, _whole(last), strict=False)),
                 *(space.shown(name, t.values) for name in names),
                 str(t.epochs), f"{t.seconds:.1f}", "the defaults" if t.number == 0 else "",
             ])  # fmt: skip
@@ -145,6 +145,7 @@ class Outcome:
         ]
         lines.insert(1, "─" * max(map(len, lines)))
         tried = f"{len(self.trials)} trials in {clock(self.seconds)} of {clock(self.search.budget)}"
+        tried += ", stopped" if self.search.stopped else ""
         return "\n".join([*lines, "", f"Score: {scorer.words}. {tried}.", self.verdict["sentence"]])
 
     def as_dict(self) -> dict[str, Any]:
