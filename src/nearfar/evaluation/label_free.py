@@ -1,7 +1,7 @@
 """How good an embedding is, told without labels: three measures, each blind where another sees.
 
 ==================  =============================================  =============================================
-measure             asks                                           is fooled by
+by                  asks                                           is fooled by
 ==================  =============================================  =============================================
 RankMe              how many dimensions are used                   noise, and whatever whitens: all are used
 alpha-ReQ           whether the spectrum falls like 1/i            a spectrum of that shape that means nothing
