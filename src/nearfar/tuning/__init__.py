@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearfar.tuning.outcome import Outcome
 
 BUDGET = "30m"
-FAR = 4  # a training so many times as long as a trial may like other numbers; that is said
+FAR = 2  # a training so many times as long as a trial may like other numbers; that is said
 
 
 def tune(

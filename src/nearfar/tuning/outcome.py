@@ -93,7 +93,8 @@ class Outcome:
 
     def _sentence(self, found: Mapping[str, Any], last: int) -> str:
         best, mean, (low, high) = found["best"], found["difference"], found["interval"]
-        epochs = f"{found['epochs']} epoch{'s' if found['epochs'] != 1 else ''}"
+        whole, count = self.search.space.base.train.epochs, found["epochs"]
+        epochs = f"{count} of {whole} epochs" if count < whole else f"{count} epoch{'s' if count != 1 else ''}"
         spread = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] after {epochs}"
         if last + 1 < len(self.search.rungs):
             epochs_whole = self.search.rungs[-1]
