@@ -137,6 +137,19 @@ def test_what_the_method_and_the_views_do_not_have_is_not_tried(data):
         space_of(data, only=("temprature",))
 
 
+def test_parts_suit_the_rows_and_the_batch_of_a_trial(data, monkeypatch):
+    settle = space.Space.settle
+    monkeypatch.setattr(space.Space, "settle", lambda s, a: settle(s, a | ({"batch": 16} if a != s.defaults() else {})))
+    f = tune(data, method="pcl", trials=2, horizon=1)
+    for batch, plan in f.search.like.items():
+        part = plan.record.parts["clusters"]
+        assert part.every == len(f.search.rows.train) // batch
+        assert part.size == max(2, len(f.search.rows.train) // 100)
+    assert sorted(f.search.like) == [16, 32]
+    with pytest.raises(ConfigError, match="does not train"):
+        tune(data, method="random")
+
+
 def test_a_trial_has_the_values_that_it_names(data):
     s = space_of(data)
     values = s.settle({"lr": 0.00123456, "temperature": 0.31415, "crop": 0.33333, "batch": 64})
@@ -411,6 +424,9 @@ def test_only_what_is_clearly_better_is_kept():
     assert "give it more time" in alone.verdict["sentence"]
     broken = told(None, 0.5)
     assert broken.verdict["kept"] == 1
+    chosen = replace(clear, asked=clear.asked.set("model.method", "auto"))
+    chosen.search.plan = SimpleNamespace(config=Config().set("model.method", "byol"))
+    assert chosen.config.model.method == "byol"  # its numbers are of no use to another
     early = told(0.80, 0.90, reached=[2, 1])
     assert early.verdict["epochs"] == 1
     assert "no other one got to 3 epochs: give it more time" in early.verdict["sentence"]

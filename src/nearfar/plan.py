@@ -184,7 +184,7 @@ def narrowed(
     ----------
     plan : Plan
     config : Config
-        Like the plan's, nothing in it is "auto".
+        Like the plan's, nothing in it is "auto"; parts of the method that are left open are suited to the rows.
     train, heldout : ndarray of int64
         Row numbers trained on, and set aside.
     like : Plan, optional
@@ -197,6 +197,8 @@ def narrowed(
     """
     method = record.resolve(config.model.method, config.method)
     config, _ = _resolved(config, method, plan.table, len(train))
+    method = method.suited(_facts(config, plan.table, train))
+    config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
     if like is None:
         found, ignore, _ = _relations(method.positives, config, plan.table, train)
     else:

@@ -101,8 +101,10 @@ def tune(
     plan = prepare(asked, None if isinstance(source, str | Path) else source, console=console)
     for note in plan.notes:
         console.say(note)
+    if not plan.record.trains:
+        raise ConfigError(f"{plan.record.name} does not train, so there is nothing to tune.", where="model.method")
     rows = parts(plan)
-    base = _of_a_trial(plan.config)
+    base = _of_a_trial(plan.config, asked)
     tried = space.of(plan, base, len(rows.train), tuple(vary))
     scorer = Scorer(plan, rows)
     search = Search(plan, rows, tried, scorer, budget=time, horizon=horizon, most=trials, console=console)
@@ -125,7 +127,14 @@ def tune(
     return found
 
 
-def _of_a_trial(config: Config) -> Config:
-    """The config of a trial with the defaults: nothing is saved, logged or watched."""
+def _of_a_trial(config: Config, asked: Config) -> Config:
+    """The config of a trial with the defaults: nothing is saved, logged or watched.
+
+    Parts of the method that the data suit (such as a number of clusters) are left open as they were asked for, since
+    a trial has fewer rows.
+    """
     quiet = {"monitor_rows": 0, "checkpoint_every": "never", "stop_after": None, "log": (), "compile": False}
-    return replace(config, train=replace(config.train, epochs=max(1, config.train.epochs), **quiet))
+    method = {k: v for k, v in config.method.items() if k != "parts"}
+    method |= {"parts": asked.method["parts"]} if "parts" in asked.method else {}
+    train = replace(config.train, epochs=max(1, config.train.epochs), **quiet)
+    return replace(config, train=train, method=method)

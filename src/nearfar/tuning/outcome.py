@@ -117,6 +117,8 @@ class Outcome:
     def config(self) -> Config:
         """What was asked for with the knobs that are kept: to be given to `nearfar.train`."""
         config = self.asked
+        if self.kept and config.model.method == "auto":  # they are numbers of the method that was chosen
+            config = config.set("model.method", self.search.plan.config.model.method)
         for path, value in self.kept.items():
             config = config.set(path, value)
         return config
