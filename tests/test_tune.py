@@ -130,6 +130,8 @@ def test_what_the_method_and_the_views_do_not_have_is_not_tried(data):
     assert "temperature" not in {k.name for k in space_of(data, objective="vicreg").knobs}
     assert "crop" not in {k.name for k in space_of(data, recipe="swav").knobs}  # crops of different sizes
     assert "batch" not in {k.name for k in space_of(data, method="supcon", balance="3x4").knobs}
+    needy = space_of(data, method="w_mse", projector={"hidden": 8, "out": 20})  # whitens 21 rows, not 16
+    assert "batch" not in {k.name for k in needy.knobs}
     assert [k.name for k in space_of(data, only=("lr",)).knobs] == ["lr"]
     with pytest.raises(ConfigError, match="temperature cannot be tried: byol"):
         space_of(data, only=("temperature",), method="byol")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nearfar.config import Config
-from nearfar.errors import ConfigError, UnknownName
-from nearfar.plan import Plan
+from nearfar.errors import ConfigError, UnknownName, UserError
+from nearfar.plan import Plan, _batch_size
 from nearfar.record import Loss, Method
 
 NAMES = ("lr", "temperature", "crop", "batch")
@@ -169,7 +169,14 @@ def _batch(plan: Plan, rows: int) -> Knob | str:
         return "train.balance or train.chunk holds it"
     half = train.batch_size // 2
     sizes = [half - half % unit, train.batch_size, 2 * train.batch_size]
-    fit = [b for b in sizes if b == train.batch_size or FEWEST <= b <= rows // 2]
+    fit = [b for b in sizes if b == train.batch_size or (FEWEST <= b <= rows // 2 and _fits(plan, b, rows))]
     if len(fit) == 1:
-        return f"no other fits {rows:,} rows"
+        return f"no other fits the method and {rows:,} rows"
     return Knob("batch", train.batch_size, choices=tuple(int(b) for b in np.unique(fit)))
+
+
+def _fits(plan: Plan, batch: int, rows: int) -> bool:
+    try:
+        return _batch_size(plan.config.set("train.batch_size", batch), plan.record, rows) == batch
+    except UserError:
+        return False
