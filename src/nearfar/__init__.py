@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
     "train_seeds": "nearfar.several", "combine": "nearfar.combining", "Ensemble": "nearfar.ensemble",
+    "tune": "nearfar.tuning",
     "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
     "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
 }  # fmt: skip
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nearfar.errors import NearfarError, NearfarWarning
     from nearfar.estimator import ContrastiveEmbedding
     from nearfar.several import train_seeds
+    from nearfar.tuning import tune
 
 
 def __getattr__(name: str) -> Any:

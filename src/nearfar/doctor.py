@@ -9,7 +9,7 @@ from typing import Any
 
 from nearfar import __version__, files
 
-EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn"}
+EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn", "tune": "optuna"}
 
 
 def examine() -> dict[str, Any]:

@@ -175,6 +175,38 @@ def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
     )  # fmt: skip
 
 
+def narrowed(
+    plan: Plan, config: Config, train: np.ndarray, heldout: np.ndarray, *, like: Plan | None = None
+) -> Plan:  # fmt: skip
+    """A plan for fewer rows of the same table, and other numbers.
+
+    Parameters
+    ----------
+    plan : Plan
+    config : Config
+        Like the plan's, nothing in it is "auto"; parts of the method that are left open are suited to the rows.
+    train, heldout : ndarray of int64
+        Row numbers trained on, and set aside.
+    like : Plan, optional
+        A narrowed plan of the same rows and batch size, whose positives are taken instead of found anew.
+
+    Raises
+    ------
+    UserError
+        The numbers do not fit so few rows.
+    """
+    method = record.resolve(config.model.method, config.method)
+    config, _ = _resolved(config, method, plan.table, len(train))
+    method = method.suited(_facts(config, plan.table, train))
+    config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
+    if like is None:
+        found, ignore, _ = _relations(method.positives, config, plan.table, train)
+    else:
+        found, ignore = like.positives, like.ignore
+    recipes = {name: _recipes(column, config) for name, column in plan.columns.items()}
+    return Plan(config, method, plan.table, train, heldout, found, ignore, recipes, ())
+
+
 def _relations(
     kind: str, config: Config, table: Table, train: np.ndarray
 ) -> tuple[Positives, np.ndarray | None, list[str]]:

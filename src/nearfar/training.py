@@ -6,6 +6,7 @@ import copy
 import math
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -187,8 +188,14 @@ class Trainer:
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
-    def fit(self) -> None:
+    def fit(self, ends: Callable[[int], bool] | None = None) -> None:
         """Train to the end, saving by time.
+
+        Parameters
+        ----------
+        ends : callable, optional
+            Asked after every step with the number of steps done; true ends this sitting there. A further `fit` goes
+            on from that step, to the same weights as without the pause.
 
         Raises
         ------
@@ -228,6 +235,8 @@ class Trainer:
                     self.save()
                 if (code := stopped() or ticker.wants_stop()) and self.position.step < total:
                     self._stop(code)
+                if ends is not None and ends(self.position.step):
+                    break
         self.save()
 
     def _look_for_positives(self) -> bool:

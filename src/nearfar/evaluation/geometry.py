@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nearfar import health
+from nearfar.evaluation import label_free
 
 ROWS = 5000
 
@@ -22,10 +23,8 @@ def describe(x: np.ndarray, seed: int = 0) -> dict[str, Any]:
     z = torch.from_numpy(np.ascontiguousarray(x[rows]))
     if len(z) < 3:
         return {"rows": len(z)}
-    p = torch.linalg.svdvals(z)
-    p = p / p.sum().clamp(min=1e-12) + 1e-7
     return {
-        "effective_rank": float(health.effective_rank(z)), "rankme": float(torch.exp(-(p * p.log()).sum())),
+        "effective_rank": float(health.effective_rank(z)), "rankme": label_free.rankme(z),
         "uniformity": float(health.uniformity(z[:2000])), "mean_cosine": float(health.mean_cosine(z)),
         "dimensions": int(z.shape[1]), "rows": len(z),
     }  # fmt: skip
