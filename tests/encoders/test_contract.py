@@ -93,3 +93,31 @@ def test_timm_says_what_to_install_or_what_is_near():
         build(channels=3, size=32, name="resnet18x")
     encoder = build(channels=4, size=64, name="resnet10t")
     assert encoder(torch.randn(2, 4, 64, 64)).shape == (2, encoder.out_features)
+
+
+def test_patches_average_their_features_and_leave_views_of_their_size_alone():
+    encoder = ENCODERS.get("patches").build(channels=3, size=32, name="small_cnn", widths=(8, 16)).eval()
+    x = torch.randn(2, 3, 32, 32)
+    inner = encoder.encoder
+    by_hand = torch.stack([inner(x[:, :, a : a + 16, b : b + 16]) for a in (0, 8, 16) for b in (0, 8, 16)]).mean(0)
+    assert torch.allclose(encoder(x), by_hand, atol=1e-5)
+    assert torch.equal(encoder(x[..., :16, :16]), inner(x[..., :16, :16]))
+    encoder.grid = 0
+    assert torch.equal(encoder(x), inner(x))
+    encoder.grid = 1
+    assert torch.allclose(encoder(x), inner(x[:, :, 8:24, 8:24]), atol=1e-5)
+    with pytest.raises(ValueError, match="cannot be"):
+        ENCODERS.get("patches").build(channels=3, size=32, share=0.001)
+
+
+def test_patches_train_with_many_small_views():
+    import numpy as np
+
+    from nearfar import api
+
+    images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
+    trained = api.train(
+        images, method="emp_ssl", encoder="patches:small_cnn", encoder_options={"widths": [8, 16], "grid": 2},
+        recipe="emp_small", count=4, epochs=1, batch_size=16, holdout=0.0, threads=1,
+    )  # fmt: skip
+    assert trained.model.encode(images[:5]).shape == (5, 16)

@@ -28,6 +28,15 @@ _SWAV = (Flip(), Jitter(0.8, 0.8, 0.8, 0.2, p=0.8), Greyscale(0.2), Blur(p=0.5))
 _DINO = (Flip(), Jitter(0.4, 0.4, 0.2, 0.1, p=0.8), Greyscale(0.2))
 _LOCAL = Frame(3 / 7, "local")  # 96 of 224 pixels
 
+_EMP = (
+    Crop((0.25, 0.25), ratio=(1.0, 1.0)),
+    Flip(),
+    Jitter(0.4, 0.4, 0.4, 0.2, p=0.8),
+    Greyscale(0.2),
+    Blur(p=0.1),
+    Solarise(p=0.1),
+)
+
 # One recipe per view, cycled.
 RECIPES: dict[str, tuple[Recipe, ...]] = {
     # Chen et al. 2020 (2002.05709) with the smallest crop and the weaker jitter that CIFAR-size runs of few epochs
@@ -49,16 +58,9 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         *((_LOCAL, Crop((0.05, 0.4)), *_DINO, Blur(p=0.5)),) * 8,
     ),
     # Tong et al. 2023 (2304.03977): many patches of one size; the method says how many.
-    "emp": (
-        (
-            Crop((0.25, 0.25), ratio=(1.0, 1.0)),
-            Flip(),
-            Jitter(0.4, 0.4, 0.4, 0.2, p=0.8),
-            Greyscale(0.2),
-            Blur(p=0.1),
-            Solarise(p=0.1),
-        ),
-    ),
+    "emp": (_EMP,),
+    # The same at the patch's own resolution, a quarter of the work; for the encoder "patches".
+    "emp_small": ((Frame(0.5, "global"), *_EMP),),
     # Zheng et al. 2021 (2107.09282): a strong view for the student, a weak one for its target.
     "ressl": (
         (Crop((0.2, 1.0)), Flip(), Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.2), Blur(p=0.5)),
