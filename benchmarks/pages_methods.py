@@ -55,7 +55,9 @@ def page() -> str:
     all_ = found()
     any_ = next(d for d in all_ if d["epochs"])
     knobs = ", ".join(f"{k} {any_['knobs'][k]}" for k in ("batch_size", "lr", "weight_decay", "threads"))
-    raw = next((d["results"][0]["floors"]["raw_input"] for d in all_ if d["results"][0].get("floors")), None)
+    raw = next(
+        (d["results"][0]["floors"]["raw_input"] for d in all_ if "raw_input" in d["results"][0].get("floors", {})), None
+    )
     body = [row(d) for d in all_]
     if raw:
         body.append(["raw pixels", "–", "–", tables.share(raw["linear_probe"]), tables.share(raw["knn"]), *["–"] * 4])

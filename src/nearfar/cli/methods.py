@@ -26,7 +26,9 @@ def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
         width = max(len(r.name) for r in records)
         for r in records:
             to.say(f"{r.name:<{width}}  {r.idea}")
-            to.say(f"{'':<{width}}  {_facts(r)}")
+            best = r.published[0] if r.published else None
+            published = f"; published {best.value:.3f} ({best.setting})" if best else ""
+            to.say(f"{'':<{width}}  {_facts(r)}{published}")
         to.say(f"\n{SCALE}\n`nearfar methods NAME` has everything about one; --method auto chooses by the data.")
         to.result({"schema": 1, "verb": "methods", "results": [_as_json(r) for r in records]})
         return
@@ -47,8 +49,6 @@ def _facts(r: record.Method) -> str:
     said = [f"needs {r.needs}", f"cost {r.cost:.2g}"]
     if found := figures().get(r.name):
         said.append(f"here {found['linear']:.3f} linear, {found['knn']:.3f} kNN")
-    if r.published:
-        said.append(f"published {r.published[0].value:.3f} ({r.published[0].setting})")
     return "; ".join(said)
 
 

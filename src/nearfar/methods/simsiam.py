@@ -10,7 +10,9 @@ from nearfar.record import Figure, Method, Paper
 if TYPE_CHECKING:
     from nearfar.learner import Compared, Embeddings
 
-# The heads are the paper's, a quarter as wide: three layers normed to the last, and a predictor with a bottleneck.
+# The projector is the paper's, a quarter as wide: three layers, normed to the last. The paper's predictor has a bottleneck
+# of a quarter; behind networks as small as the defaults here it narrows the embedding to a few dimensions, so this one is
+# wider than what it tells. (On partial collapse of SimSiam in small networks: Li, Efros, Pathak 2022, arXiv 2209.15007.)
 RECORD = Method(
     name="simsiam",
     idea="a predictor tells the embedding of the other view, held fixed; neither twin nor negatives",
@@ -21,7 +23,7 @@ RECORD = Method(
     ),
     objective="negative_cosine",
     projector=Mlp(hidden=512, out=512, layers=3, norm_last=True),
-    predictor=Mlp(hidden=128, out=512),
+    predictor=Mlp(hidden=1024, out=512),
     bn="per view",
 )
 

@@ -32,6 +32,6 @@ RECORD = Method(
 
 def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
-    order, targets = e.global_first
-    scores = [e.parts["prototypes"](e.online[i]) for i in order]
+    near, (order, targets) = e.parts["prototypes"], e.global_first
+    scores = [near(e.online[i]) for i in order]
     return record.loss(scores, scores[:targets], e=e)
