@@ -208,3 +208,12 @@ def test_auto_without_labels_takes_the_best_of_the_table():
     chosen, why = auto.choose(table, np.arange(600), "cpu", "auto")
     free = {m: f["linear"] for m, f in figures.items() if METHODS.get(m).RECORD.positives == "views"}
     assert not figures or (free[chosen] >= free.get("simclr", 0) and f"{free[chosen]:.3f}" in why)
+
+
+@pytest.mark.parametrize(("channels", "method", "recipe"), [
+    (1, "byol", "digits"), (1, "supervised", "digits"), (1, "cpc", "cpc"), (3, "byol", "byol"), (3, "simclr", "simclr"),
+])  # fmt: skip
+def test_small_grey_pictures_are_not_mirrored_whatever_the_method(channels, method, recipe):
+    images = np.random.default_rng(0).integers(0, 255, (40, 16, 16, channels), dtype=np.uint8)
+    plan = api.plan(Config().set("model.method", method), source=(images, np.arange(40) % 4))
+    assert plan.config.views.recipe == recipe

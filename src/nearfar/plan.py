@@ -261,7 +261,10 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
         model = replace(model, encoder=modality.default_encoder(column.spec))
     recipe = config.views.recipe
     if recipe == "auto":
-        recipe = method.views if method.views and column.modality == "image" else modality.default_recipe(column.spec)
+        recipe = modality.default_recipe(column.spec)
+        general = getattr(modality, "GENERAL", None)
+        if method.views and general and (recipe == general or method.own_views):
+            recipe = method.views
         made = summary(modality.recipes(recipe, column.spec, config.views.overrides))
         notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}: {made}.")
     batch = _batch_size(config, method, rows)

@@ -129,7 +129,10 @@ class Method:
     positives : {"views", "labels"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
     views : str or None
-        Recipe of views; None leaves it to the modality.
+        Recipe of views where the data ask for no other, such as digits, which must not be mirrored; None leaves it to
+        the modality.
+    own_views : bool
+        The method makes no sense with other views: its recipe is taken whatever the data are.
     count, local : int
         Views per row; how many of them are small crops (a quarter of the area, which `cost` counts).
     projector, predictor : Mlp or None
@@ -166,6 +169,7 @@ class Method:
     objective: Loss | str = ""
     positives: str = "views"
     views: str | None = None
+    own_views: bool = False
     count: int = 2
     local: int = 0
     projector: Head | None = field(default_factory=Mlp)
@@ -234,7 +238,7 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
-CITATION = ("name", "idea", "paper", "published", "expected", "wants", "trains")
+CITATION = ("name", "idea", "paper", "published", "expected", "wants", "trains", "own_views")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 

@@ -41,6 +41,7 @@ RECORD = Method(
     published=(Figure(0.487, "linear probe", "ImageNet, ResNet-101 (the paper)"),),
     objective="info_nce",
     views="cpc",
+    own_views=True,
     count=9,
     local=9,
     projector=Mlp(out=128, layers=1),

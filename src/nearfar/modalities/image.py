@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "image"
+GENERAL = "simclr"  # the recipe that a method's own may stand in for
 PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan
 MIDDLE, SPREAD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
@@ -169,7 +170,7 @@ def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | N
 
 def default_recipe(spec: Mapping[str, Any]) -> str:
     """Colour pictures and photographs as SimCLR; small grey ones as digits."""
-    return "digits" if spec["channels"] == 1 and spec["size"] <= 32 else "simclr"
+    return "digits" if spec["channels"] == 1 and spec["size"] <= 32 else GENERAL
 
 
 def default_encoder(spec: Mapping[str, Any]) -> str:
