@@ -228,8 +228,9 @@ class Method:
         a small crop is a quarter of a view.
         """
         one_way = self.twin is not None and not self.symmetric
-        online = self.count - one_way - 0.75 * self.local
-        target = 0 if self.twin is None else 1 if one_way else self.count - self.local
+        local = min(self.local, self.count)
+        online = self.count - one_way - 0.75 * local
+        target = 0 if self.twin is None else 1 if one_way else self.count - local
         return (3 * online + target) / 6 if self.trains else 0.0
 
 

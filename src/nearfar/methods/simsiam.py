@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from nearfar.learner import Compared, Embeddings
 
 # The projector is the paper's, a quarter as wide: three layers, normed to the last. The paper's predictor has a
-# bottleneck of a quarter; behind networks as small as the defaults here it narrows the embedding to a few dimensions, so
-# this one is wider than what it tells. (On the partial collapse of SimSiam in small networks: Li, Efros, Pathak 2022,
-# arXiv 2209.15007.)
+# bottleneck of a quarter; behind networks as small as the defaults here it narrows the embedding to a few dimensions,
+# so this one is wider than what it tells. (On the partial collapse of SimSiam in small networks: Li, Efros, Pathak
+# 2022, arXiv 2209.15007.)
 RECORD = Method(
     name="simsiam",
     idea="a predictor tells the embedding of the other view, held fixed; neither twin nor negatives",
