@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import nearfar
-from nearfar import api, cli, distributed, several
+from nearfar import api, cli, distributed, loading
 from nearfar.averaging import Average
 from nearfar.config import Config
 from nearfar.console import QUIET
@@ -144,7 +144,7 @@ def test_evaluation_sums_up_over_seeds(three, digits):
 
 
 def test_only_runs_that_differ_by_the_seed_alone_are_summed_up(three):
-    models = several.models([three])
+    models = loading.models([three])
     other = api.load(three / "seed0")
     other.config = other.config.set("optim.lr", 1.0).set("train.seed", 7)
     few = {"mean": 0.5, "std": 0.1, "draws": [0.4, 0.6]}
@@ -250,7 +250,7 @@ def test_average_of_independent_trainings_needs_the_alignment(three, digits, tmp
 
 
 def test_the_floor_of_an_average_is_aligned_too(three, digits):
-    made = Ensemble(several.models([three]), "average")
+    made = Ensemble(loading.models([three]), "average")
     table = made.read(digits)
     floor = untrained(made, table.first, table.splits["train"])
     assert len(floor.agreement) == 2
@@ -303,7 +303,7 @@ def test_rows_that_only_one_member_can_read_are_an_error(unlike, monkeypatch):
 def test_what_does_not_go_together_is_refused(three, digits, unlike, tmp_path):
     rows = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
     vectors = api.train(rows, epochs=1, batch_size=16, threads=1, encoder_options={"width": 16, "out": 8}).model
-    a, b = several.models([three / "seed0", three / "seed1"])
+    a, b = loading.models([three / "seed0", three / "seed1"])
     for members, how, said in (
         ([a, vectors], "concat", "takes image, .* takes vector"),
         ([a], "concat", "at least two"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar import files
 from nearfar.config import Config
-from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -224,14 +224,10 @@ def _record(run: Any, plan: Plan, command: str | None) -> None:
 
 
 def load(path: str | Path, device: str = "auto") -> Embedder:
-    """The model of a run folder; see `nearfar.embedder.Embedder`."""
-    from nearfar.embedder import Embedder
-    from nearfar.several import is_series
+    """The model of a run folder; see `nearfar.loading.load`."""
+    from nearfar import loading
 
-    if is_series(path):
-        raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
-
-    return Embedder.load(path, device)
+    return loading.load(path, device)
 
 
 def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
@@ -251,11 +247,11 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     Evaluation
         With mean and standard deviation over those that differ by the seed alone.
     """
-    from nearfar import several
+    from nearfar import loading
     from nearfar.evaluation import run as evaluation
     from nearfar.evaluation import summary
 
-    loaded = several.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
+    loaded = loading.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
     found = evaluation.evaluate(loaded, data, **options)
     found.summary = summary.over_seeds(loaded, found.results)
     return found

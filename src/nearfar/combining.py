@@ -57,7 +57,7 @@ def combine(
         A run has no model, or `out` is taken.
     """
     from nearfar.console import QUIET
-    from nearfar.several import models
+    from nearfar.loading import models
 
     console = console or QUIET
     made = Ensemble([m for run in runs for m in models([run], device)], how)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearfar.config import Config
     from nearfar.console import Console
     from nearfar.learner import Branches, Learner
+    from nearfar.run import Run
 
 LAYERS = ("features", "projection")
 
@@ -49,28 +50,19 @@ class Embedder:
     # --- making one -------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Embedder:
-        """The model of a run folder, from that folder alone; an `Ensemble` where it holds several.
+    def load(cls, run: Run, device: str = "auto") -> Embedder:
+        """The model of a run that is finished; `nearfar.load` opens any folder.
 
         Raises
         ------
         RunError
-            No finished run is there, it is damaged, newer, or its weights do not fit its configuration.
+            It is damaged, or its weights do not fit its configuration.
         """
         from nearfar import distributed, files
         from nearfar.config import Config
-        from nearfar.run import Run
 
-        run = Run.open(path)
-        stored = run.config
-        config = Config.from_dict(stored["config"])
-        columns = {n: (c["modality"], c["spec"]) for n, c in stored["columns"].items()}
-        if not run.model_file.exists():
-            raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
-        if "ensemble" in stored:
-            from nearfar.ensemble import Ensemble
-
-            return Ensemble.load(run, device)
+        config = Config.from_dict(run.config["config"])
+        columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
         weights, _ = files.load_tensors(run.model_file)
         model = cls.filled(config, columns, weights, str(run.model_file), name=run.name, path=run.path)
         return model.to(str(distributed.device(device)))

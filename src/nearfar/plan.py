@@ -267,7 +267,7 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
             recipe = method.views
         made = summary(modality.recipes(recipe, column.spec, config.views.overrides))
         notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}: {made}.")
-    batch = _batch_size(config, method, rows)
+    batch = batch_size_of(config, method, rows)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
     device = distributed.device(t.device)
@@ -303,7 +303,7 @@ def _workers(config: Config) -> int:
     return workers.automatic(config.train.processes) if d.workers == "auto" else d.workers
 
 
-def _batch_size(config: Config, method: Method, rows: int) -> int:
+def batch_size_of(config: Config, method: Method, rows: int) -> int:
     """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data."""
     t = config.train
     unit = int(np.lcm(max(1, method.bn_groups), t.processes))

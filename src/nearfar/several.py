@@ -1,4 +1,4 @@
-"""The same training from several seeds, and folders of runs as what they are: several models.
+"""The same training from several seeds.
 
 ::
 
@@ -10,19 +10,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar import api, files
 from nearfar.config import Config
 from nearfar.errors import ConfigError, RunError, Stopped
+from nearfar.loading import is_series, load
 from nearfar.run import Run
 
 if TYPE_CHECKING:
     from nearfar.api import Trained
     from nearfar.console import Console
-    from nearfar.embedder import Embedder
 
 SCHEMA = 1
 
@@ -112,36 +111,6 @@ def train_seeds(
         whole.release()
 
 
-def is_series(path: str | Path) -> bool:
-    """Whether a folder holds the runs of a training from several seeds."""
-    return (Path(path) / "seeds.json").exists()
-
-
-def folders(path: str | Path) -> list[Path]:
-    """The run folders that a path stands for: itself, those of a training from several seeds, or all in the folder."""
-    path = Path(path)
-    if (path / "config.json").exists() or not path.is_dir():
-        return [path]
-    if is_series(path):
-        return [path / f"seed{n}" for n in files.read_json(path / "seeds.json")["seeds"]]
-    return sorted(p.parent for p in path.glob("*/config.json")) or [path]
-
-
-def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:
-    """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``."""
-    found = []
-    for run in runs:
-        if not isinstance(run, str | Path):
-            found.append(run)
-            continue
-        for folder in folders(run):
-            model = api.load(folder, device)
-            if folder != Path(run):
-                model.name = f"{Path(run).resolve().name}/{model.name}"
-            found.append(model)
-    return found
-
-
 # --- its parts ----------------------------------------------------------------------------------------------------
 
 
@@ -186,4 +155,4 @@ def _kept(folder: Path, source: Any) -> Trained:
     run = Run.open(folder)
     arrays = None if isinstance(source, str | Path) else source
     plan = api.plan(Config.from_dict(run.config["config"]), source=arrays)
-    return api.Trained(api.load(folder), plan, run.path, run.metrics())
+    return api.Trained(load(folder), plan, run.path, run.metrics())

@@ -39,12 +39,12 @@ def command(
     nearfar eval runs/photos --on labelled/
     nearfar eval runs/a runs/b --on labelled/ --protocol knn
     """
-    from nearfar import api, several
+    from nearfar import api, loading
 
     to = console(as_json, quiet, debug)
     reading = {k: v for k, v in {"label": label, "column": column}.items() if v is not None}
     options = {"protocols": protocols} if protocols else {}
-    models = several.models(runs)
+    models = loading.models(runs)
     evaluation = api.evaluate(
         models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
         with_floors=not no_floors, console=to, **options, **reading,

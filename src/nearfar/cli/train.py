@@ -65,7 +65,7 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import api, several
+    from nearfar import api, loading, several
 
     to = console(as_json, quiet, debug)
     if data is None and not resume:
@@ -83,7 +83,7 @@ def command(
     out = out or str(Path("runs") / (Path(data).stem if data else "run"))
     asked = {"out": out, "resume": resume, "overwrite": overwrite, "config": config, "console": to,
              "command": "nearfar " + " ".join(sys.argv[1:])}  # fmt: skip
-    if (seeds or 1) > 1 or (resume and several.is_series(out)):
+    if (seeds or 1) > 1 or (resume and loading.is_series(out)):
         _report_all(to, out, several.train_seeds(data, seeds=seeds, **asked))
         return
     trained = api.train(data, **asked)

@@ -148,6 +148,7 @@ def teacher(name: str, context: Context) -> Embedder:
     """
     from nearfar.embedder import Embedder
     from nearfar.learner import Branch, Branches
+    from nearfar.loading import load
     from nearfar.plan import build_encoder
 
     column, train = context.table.first, context.config.train
@@ -162,7 +163,7 @@ def teacher(name: str, context: Context) -> Embedder:
         return Embedder(
             context.config, {column.name: (column.modality, column.spec)}, branches, name=name, device=train.device
         )
-    model = Embedder.load(name, train.device)
+    model = load(name, train.device)
     modality, spec = next(iter(model.columns.values()))
     shape = MODALITIES.get(modality).encoder_shape
     if modality != column.modality or shape(spec) != shape(column.spec):

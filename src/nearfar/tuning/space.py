@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfar.config import Config
 from nearfar.errors import ConfigError, UnknownName, UserError
-from nearfar.plan import Plan, _batch_size
+from nearfar.plan import Plan, batch_size_of
 from nearfar.record import Loss, Method
 
 NAMES = ("lr", "temperature", "crop", "batch")
@@ -177,6 +177,6 @@ def _batch(plan: Plan, rows: int) -> Knob | str:
 
 def _fits(plan: Plan, batch: int, rows: int) -> bool:
     try:
-        return _batch_size(plan.config.set("train.batch_size", batch), plan.record, rows) == batch
+        return batch_size_of(plan.config.set("train.batch_size", batch), plan.record, rows) == batch
     except UserError:
         return False

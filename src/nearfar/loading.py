@@ -1,0 +1,67 @@
+"""From folders to models: a run, an ensemble, or a folder of several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar import files
+from nearfar.errors import RunError
+from nearfar.run import Run
+
+if TYPE_CHECKING:
+    from nearfar.embedder import Embedder
+
+
+def load(path: str | Path, device: str = "auto") -> Embedder:
+    """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
+
+    Raises
+    ------
+    RunError
+        No finished run is there, it is damaged, newer, or its weights do not fit its configuration; or the folder
+        holds several runs.
+    """
+    if is_series(path):
+        raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
+    run = Run.open(path)
+    if not run.model_file.exists():
+        raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
+    if "ensemble" in run.config:
+        from nearfar.ensemble import Ensemble
+
+        return Ensemble.load(run, device)
+    from nearfar.embedder import Embedder
+
+    return Embedder.load(run, device)
+
+
+def is_series(path: str | Path) -> bool:
+    """Whether a folder holds the runs of a training from several seeds."""
+    return (Path(path) / "seeds.json").exists()
+
+
+def folders(path: str | Path) -> list[Path]:
+    """The run folders that a path stands for: itself, those of a training from several seeds, or all in the folder."""
+    path = Path(path)
+    if (path / "config.json").exists() or not path.is_dir():
+        return [path]
+    if is_series(path):
+        return [path / f"seed{n}" for n in files.read_json(path / "seeds.json")["seeds"]]
+    return sorted(p.parent for p in path.glob("*/config.json")) or [path]
+
+
+def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:
+    """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``."""
+    found = []
+    for run in runs:
+        if not isinstance(run, str | Path):
+            found.append(run)
+            continue
+        for folder in folders(run):
+            model = load(folder, device)
+            if folder != Path(run):
+                model.name = f"{Path(run).resolve().name}/{model.name}"
+            found.append(model)
+    return found
