@@ -1,5 +1,7 @@
 """What single methods bring along: multi-crop, foresight, clusters, queues, the choice by the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from nearfar.distributed import World
 from nearfar.errors import ConfigError, DataError, UnknownName
 from nearfar.foresight import Foresight
 from nearfar.heads import Directions
+from nearfar.health import no_learning
 from nearfar.learner import Embeddings, Learner, View, ViewBatch
 from nearfar.memory import Queue
 from nearfar.objectives.relation import Relation
@@ -217,3 +220,26 @@ def test_small_grey_pictures_are_not_mirrored_whatever_the_method(channels, meth
     images = np.random.default_rng(0).integers(0, 255, (40, 16, 16, channels), dtype=np.uint8)
     plan = api.plan(Config().set("model.method", method), source=(images, np.arange(40) % 4))
     assert plan.config.views.recipe == recipe
+
+
+@pytest.mark.parametrize("name", ["moco_v3", "nnclr", "cpc", "simclr", "moco_v2", "ressl", "dino"])
+def test_the_level_of_no_learning_is_the_loss_of_equal_rows(name):
+    """Where all embeddings are one point the loss is the level that the monitor holds it against."""
+    r = resolved(name, 16, small(name, 8, 6) | {"bn_groups": 1, "shuffle": False})
+    torch.manual_seed(0)
+    learner = Learner(r, {"x": Net()}, World()).train()
+    batch = ViewBatch(
+        tuple(View(torch.zeros(16, 3, 8, 8), "x") for _ in range(r.count)), Relation(torch.arange(16)), torch.arange(16)
+    )
+    one = torch.ones(16, learner.dim)
+    e = learner.embeddings(learner.project(batch.views), batch)
+    same = {
+        side: tuple(None if z is None else one for z in getattr(e, side)) for side in ("online", "predicted", "target")
+    }
+    parts = dict(e.parts)
+    if "memory" in parts:
+        parts["memory"].keys.copy_(torch.nn.functional.normalize(torch.ones_like(parts["memory"].keys), dim=1))
+    if "context" in parts:
+        parts["context"] = lambda views: [(torch.stack(list(views[:3]), 1), torch.stack(list(views[6:]), 1))]
+    loss, _ = learner.judge(replace(e, parts=parts, **same), batch)
+    assert float(loss.detach()) == pytest.approx(no_learning(r, 16), abs=1e-4)

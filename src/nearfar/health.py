@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from nearfar.record import Method
-from nearfar.registry import OBJECTIVES
+from nearfar.registry import METHODS, OBJECTIVES
 
 SAMPLE = 512  # rows that the figures are computed from
 ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
@@ -118,7 +118,9 @@ class Monitor:
 
 
 def no_learning(record: Method, rows: int) -> float | None:
-    """Loss of an embedding that has learnt nothing, as the method's objective declares it for its own defaults."""
+    """Loss of an embedding that has learnt nothing: the method's own word, else its objective's for its defaults."""
+    if own := getattr(METHODS.get(record.name), "no_learning", None):
+        return own(record, rows)
     info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
     if info is None or info.no_learning is None or getattr(record.objective, "parameters", None):
         return None
