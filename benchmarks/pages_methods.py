@@ -50,6 +50,15 @@ def figures() -> dict[str, Any]:
     return {"setting": "CIFAR-10, 10,000 rows, 200,000 views, pooled_cnn, seed 0", "methods": shown}
 
 
+def behind(all_: list[dict[str, Any]]) -> str:
+    """The methods that are not above the untrained network, in a sentence."""
+    floor = next((linear(d)["interval"][1] for d in all_ if d["method"] == "random"), 0.0)
+    names = [f"`{d['method']}`" for d in all_ if d["epochs"] and linear(d)["interval"][0] <= floor]
+    if not names:
+        return ""
+    return f"\n**Not above the untrained network** with these numbers after so few views: {', '.join(names)}.\n"
+
+
 def page() -> str:
     """The whole page."""
     all_ = found()
@@ -89,7 +98,7 @@ and nothing was tuned for any method: {knobs}, AdamW; everything else is the met
 within the intervals (95 %, Wilson) mean little. `supcon` and `supervised` learn from the labels, `random` not at all.
 
 {table}
-{gap}
+{behind(all_)}{gap}
 The probe and the kNN are fitted on the training rows with all their labels and scored once on the 10,000 test rows; the
 effective rank is that of the test rows' features ({any_["results"][0]["geometry"]["dimensions"]} dimensions). Minutes are of one thread while another run
 took the other core and the machine had further work: compare them with care. MiB is the process's largest memory,
