@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ LONG = 100  # epochs
 COSTLY = 1.5  # times SimCLR's work
 
 
+@cache  # `nearfar methods` asks for every line
 def figures() -> dict[str, dict[str, float]]:
     """What every method reached in the committed comparison (docs/results/methods.md), by name."""
     return json.loads(FIGURES.read_text(encoding="utf-8"))["methods"] if FIGURES.exists() else {}

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nearfar.heads import cosines
 from nearfar.objectives.world import World, mean
 
 if TYPE_CHECKING:
@@ -70,15 +71,16 @@ class Clustering(nn.Module):
         """
         if int(self.steps) < self.every:
             return None
-        with torch.autocast(z.device.type, enabled=False):
-            cosines = F.normalize(z.to(self.centres.dtype), dim=1) @ self.centres.T
-            scores = (cosines / (temperature * self.concentration)).split(self.sizes, 1)
-            losses = []
-            for level, own in zip(scores, self.nearest[:, index], strict=True):
-                known = own != NOBODY
-                each = F.cross_entropy(level, own.clamp(min=0), reduction="none")
-                losses.append(mean(each, known, world)[0] if world.all_reduce(known.sum()) else each.sum() * 0)
-            return torch.stack(losses).mean()
+        scores = cosines(z, self.centres) / (temperature * self.concentration)
+        nearest = self.nearest[:, index]
+        known = nearest[0] != NOBODY  # every level clusters the same rows
+        if not world.all_reduce(known.sum()):
+            return scores.sum() * 0
+        losses = [
+            mean(F.cross_entropy(level, own.clamp(min=0), reduction="none"), known, world)[0]
+            for level, own in zip(scores.split(self.sizes, 1), nearest, strict=True)
+        ]
+        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def after_step(self, embeddings: Embeddings) -> None:

@@ -41,6 +41,12 @@ def mlp(
     return nn.Sequential(*parts)
 
 
+def cosines(z: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Cosines (N, K) of embeddings (N, D) with unit vectors (K, D), in the type of these, also under autocast."""
+    with torch.autocast(z.device.type, enabled=False):
+        return F.normalize(z.to(directions.dtype), dim=1) @ directions.T
+
+
 class Directions(nn.Module):
     """Learnt directions (prototypes, size × dim); only their angle counts.
 
@@ -54,7 +60,5 @@ class Directions(nn.Module):
         self.weight = nn.Parameter(F.normalize(torch.randn(size, dim), dim=1))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Cosines (N, size) of embeddings (N, dim) with them, in the embeddings' type or float32 under autocast."""
-        with torch.autocast(z.device.type, enabled=False):
-            z = z.to(self.weight.dtype)
-            return F.normalize(z, dim=1) @ F.normalize(self.weight, dim=1).T
+        """Cosines (N, size) of embeddings (N, dim) with them, in the type of the directions."""
+        return cosines(z, F.normalize(self.weight, dim=1))

@@ -1,4 +1,4 @@
-"""A queue of the twin's last embeddings (He et al. 2020, arXiv 1911.05722): many negatives from small batches."""
+"""What a method remembers of earlier steps: a queue (He et al. 2020, arXiv 1911.05722), a running mean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from nearfar.heads import cosines
+from nearfar.objectives.dino import next_centre
 
 if TYPE_CHECKING:
     from nearfar.learner import Embeddings
@@ -55,8 +58,7 @@ class Queue(nn.Module):
 
     def similarity(self, z: torch.Tensor) -> torch.Tensor:
         """Cosines (N, size) of embeddings (N, dim) with the keys."""
-        with torch.autocast(z.device.type, enabled=False):
-            return nn.functional.normalize(z.to(self.keys.dtype), dim=1) @ self.keys.T
+        return cosines(z, self.keys)
 
     @torch.no_grad()
     def nearest(self, z: torch.Tensor) -> torch.Tensor:
@@ -70,3 +72,24 @@ class Queue(nn.Module):
         for z in taken:
             if z is not None:
                 self.push(world.gather_int(z.detach()), world.gather_int(embeddings.relation.group))
+
+
+class RunningMean(nn.Module):
+    """The running mean of the twin's embeddings, 0 at first: what DINO centres by (`next_centre`).
+
+    Parameters
+    ----------
+    dim : int
+    momentum : float
+        Share of the old mean that stays in each step.
+    """
+
+    def __init__(self, dim: int, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(dim))
+
+    def after_step(self, embeddings: Embeddings) -> None:
+        """Take in what the twin made of this step's views."""
+        targets = [t.to(self.mean.dtype) for t in embeddings.target if t is not None]
+        self.mean.copy_(next_centre(self.mean, targets, self.momentum, embeddings.world))

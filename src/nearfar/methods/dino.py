@@ -45,22 +45,9 @@ class Centre:
 
     def build(self, dim: int) -> nn.Module:
         """The mean, 0 at first."""
-        import torch
-        from torch import nn
+        from nearfar.memory import RunningMean
 
-        from nearfar.objectives.dino import next_centre
-
-        class Mean(nn.Module):
-            def __init__(self, momentum: float) -> None:
-                super().__init__()
-                self.momentum = momentum
-                self.register_buffer("mean", torch.zeros(dim))
-
-            def after_step(self, embeddings: Embeddings) -> None:
-                targets = [t.to(self.mean.dtype) for t in embeddings.target if t is not None]
-                self.mean.copy_(next_centre(self.mean, targets, self.momentum, embeddings.world))
-
-        return Mean(self.momentum)
+        return RunningMean(dim, self.momentum)
 
 
 # Temperatures, centre, crops and weight decay are the paper's; momentum 0.99 to 1 instead of 0.996, as the other twins

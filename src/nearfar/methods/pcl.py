@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Facts, Memory, Mlp, Twin
+from nearfar.methods import moco_v2
+from nearfar.parts import Facts
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
@@ -43,27 +44,18 @@ class Clusters:
 # Temperature, smoothing and three levels are the paper's (25, 50 and 100 thousand clusters of ImageNet: 50, 25 and 13
 # rows each). The first epoch has no clusters yet, the paper's warm-up. The paper embeds the whole set anew before it
 # clusters; here the embeddings that the epoch made anyway are clustered.
-RECORD = Method(
+RECORD = replace(
+    moco_v2.RECORD,
     name="pcl",
     idea="as moco_v2, and a row agrees with the centres of its clusters, found anew every epoch",
     paper=Paper("Li, Zhou, Xiong, Hoi", 2020, "2005.04966"),
     published=(Figure(0.676, "linear probe", "ImageNet, ResNet-50, 200 epochs (the paper's v2)"),),
-    objective="info_nce",
-    projector=Mlp(hidden=512, out=128, norm=False),
-    twin=Twin(momentum=0.99, final=0.999),
-    parts={"memory": Memory(4096), "clusters": Clusters()},
-    symmetric=False,
-    bn="per view",
-    bn_groups=8,
-    shuffle=True,
-    temperature=0.2,
+    parts={**moco_v2.RECORD.parts, "clusters": Clusters()},
 )
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
     """The paper's sentence."""
-    from nearfar.methods import moco_v2
-
     loss, numbers = moco_v2.compare(e, record)
     query = e.pairs[0][0]
     more = e.parts["clusters"].loss(e.online[query], e.index, record.temperature, e.world)
