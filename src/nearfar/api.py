@@ -261,17 +261,20 @@ def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
     """The config with the given words set; a word of the method's own record counts as well."""
     from nearfar import record
 
+    numbers = {f.name for f in fields(record.Method)}
     for word in ("method", *[w for w in knobs if w != "method"]):
         if word not in knobs:
             continue
         try:
             config = config.set("model.method" if word == "method" else word, knobs[word])
         except UnknownName:
-            if config.model.method == "auto" and word in {f.name for f in fields(record.Method)}:
+            method = config.model.method
+            if method == "auto" and word in numbers:
                 raise ConfigError(
                     f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
                 ) from None
-            if config.model.method == "auto" or word not in record.as_dict(record.resolve(config.model.method)):
+            known = numbers if method == "default" else [] if method == "auto" else record.as_dict(record.resolve(method))
+            if word not in known:
                 raise
             config = config.set(f"method.{word}", knobs[word])
     if isinstance(source, str | Path):

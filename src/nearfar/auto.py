@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearfar.registry import METHODS
+from nearfar.registry import METHODS, MODALITIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,20 @@ COSTLY = 1.5  # times SimCLR's work
 def figures() -> dict[str, dict[str, float]]:
     """What every method reached in the committed comparison (docs/results/methods.md), by name."""
     return json.loads(FIGURES.read_text(encoding="utf-8"))["methods"] if FIGURES.exists() else {}
+
+
+OPEN = ("default", "auto")  # words that stand for a method which the data decide
+
+
+def of(word: str, table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
+    """The method that "auto" or "default" means for these data, and why where that has to be said."""
+    if word == "auto":
+        return choose(table, train, device, epochs)
+    if len(table.columns) == 1:
+        return getattr(MODALITIES.get(table.first.modality), "DEFAULT_METHOD", "simclr"), ""
+    if table.scores is not None:
+        return "cosent", "the pairs have scores"
+    return "clip", "the columns of a row are each other's positives"
 
 
 def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
@@ -45,8 +59,8 @@ def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> t
     labelled = 0.0 if table.labels is None else float((table.labels[train] >= 0).mean())
     if labelled >= LABELLED and len(table.label_names) > 1:
         return "supcon", f"{labelled:.0%} of the rows have a label, and labels teach more than views alone"
-    if len(table.columns) > 1:
-        return "simclr", "the columns of a row are each other's positives"
+    if len(table.columns) > 1 or table.first.modality == "text":
+        return of("default", table, train, device, epochs)
     if len(train) < FEW:
         return "dcl", f"{len(train):,} rows make small batches, which gain most without the positive below the line"
     if device == "cuda" and epochs != "auto" and int(epochs) >= LONG:

@@ -36,29 +36,35 @@ class DataConfig:
     """What is read."""
 
     source: str = knob("", "folder, file or hub name")
-    column: tuple[str, ...] = knob((), "column(s) to embed", flag=True)
+    column: tuple[str, ...] = knob((), "column(s) to embed; several are sides of one row", flag=True)
     label: str | None = knob(None, "column of the labels", flag=True)
+    score: str | None = knob(None, "column that says how alike the two sides of a pair are", flag=True)
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to measure on")
     holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
     size: int | Auto = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
+    tokens: str = knob("auto", "tokeniser of texts: hashed, bpe:8000, unigram:8000, transformers:NAME", flag=True)
+    length: int | Auto = knob("auto", "numbers that a text has at most", low=2, high=65536)
     depth: str = knob("auto", "bits of stored pictures: 8, or full (16 bits, floats)", choices=("auto", "8", "full"))
     stream: bool | Auto = knob("auto", "decode while training, not once; auto: if the cache lacks room", flag=True)
     workers: int | Auto = knob("auto", "processes that decode while training; 0: threads", low=0, high=64)
     buffer: int = knob(256, "encoded rows kept in memory while streaming Parquet", unit="MiB", low=1)
     max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
     limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
-    ignore_duplicates: str = knob("off", "rows that are no negatives of each other: exact, near or near:0.99 (cosine)")
+    ignore_duplicates: str = knob(
+        "auto", "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text"
+    )
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """What is trained."""
 
-    method: str = knob("simclr", "how it learns, or auto; see `nearfar methods`", flag=True)
-    encoder: str = knob("auto", "network: small_cnn, resnet18, tutorial_cnn, mlp, timm:NAME …", flag=True)
+    method: str = knob("default", "how it learns, or auto to have it chosen; see `nearfar methods`", flag=True)
+    encoder: str = knob("auto", "network: small_cnn, resnet18, mlp, timm:NAME, static, text_rnn …", flag=True)
     encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
+    share: bool | Auto = knob("auto", "columns of one modality have one encoder; auto: yes, unless it has to learn order")
     positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
     positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")
     init_from: str | None = knob(None, "start from the weights of this run", flag=True)

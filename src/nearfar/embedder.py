@@ -73,7 +73,9 @@ class Embedder:
         weights: Mapping[str, torch.Tensor], where: str, **place: Any,
     ) -> Embedder:  # fmt: skip
         """The model of a configuration with the given weights; raises `RunError` where they do not fit it."""
-        model = cls(config, columns, _branches(config, columns), **place)
+        from nearfar import branches
+
+        model = cls(config, columns, branches.fresh(config, columns), **place)
         _fill(model.branches, weights, where)
         return model
 
@@ -88,11 +90,13 @@ class Embedder:
         """The same architecture with fresh weights: the floor that training has to beat."""
         from dataclasses import replace
 
+        from nearfar import branches
+
         config = self.config
         if seed is not None:
             config = replace(config, train=replace(config.train, seed=seed))
-        branches = _branches(config, self.columns)
-        return Embedder(config, self.columns, branches, name="untrained encoder", device=self.device)
+        made = branches.fresh(config, self.columns)
+        return Embedder(config, self.columns, made, name="untrained encoder", device=self.device)
 
     def source(self) -> str:
         """What the model was trained on.
@@ -215,21 +219,6 @@ class Embedder:
     def keeps(self) -> str:
         """The layer that the method says to keep."""
         return self.config.method.get("keep", "features")
-
-
-def _branches(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Branches:
-    """Fresh branches, with weights drawn as for training with this config."""
-    import torch
-
-    from nearfar import record
-    from nearfar.learner import Branch, Branches
-    from nearfar.plan import build_encoder
-    from nearfar.randomness import derive
-
-    torch.manual_seed(derive(config.train.seed, "weights"))
-    encoders = {name: build_encoder(config.model, modality, spec) for name, (modality, spec) in columns.items()}
-    head = record.resolve(config.model.method, config.method).projector
-    return Branches({n: Branch(e, head.build(e.out_features) if head else None) for n, e in encoders.items()})
 
 
 def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ from nearfar.twin import MomentumTwin
 if TYPE_CHECKING:
     from nearfar.distributed import World
     from nearfar.objectives.relation import Relation
+    from nearfar.parts import Head
 
 Compared = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss, and numbers worth logging
 Maybe = torch.Tensor | None
@@ -31,7 +33,7 @@ class View:
 
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
-    role: str = "global"  # or "local": too small a crop to be a target
+    role: str = "global"  # or "local": too small a crop to be a target; or "negative": of none, against the first column
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,22 @@ class Embeddings(Projections):
     world: World
     index: Maybe = None
     step: int = 0
+    roles: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> list[torch.Tensor]:
+        """The online views that belong together, in the order of columns and views: each (N, D)."""
+        return [z for z, r in zip(self.online, self.roles, strict=True) if r != "negative"]
+
+    @property
+    def negatives(self) -> Maybe:
+        """Hard negatives of each row, (N, K, D), or None where the data have none."""
+        found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
+        return torch.stack(found, 1) if found else None
+
+    def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor], Compared]) -> Compared:
+        """Mean of ``compare(left, right)`` over all pairs of sides; of its numbers likewise."""
+        return _mean([compare(a, b) for a, b in combinations(self.sides, 2)])
 
     @property
     def global_first(self) -> tuple[list[int], int]:
@@ -105,9 +123,13 @@ class Embeddings(Projections):
 
     def over_pairs(self, compare: Callable[[int, int], Compared]) -> Compared:
         """Mean of ``compare(i, j)`` over the pairs of online view i and target view j; of its numbers likewise."""
-        losses, numbers = zip(*(compare(i, j) for i, j in self.pairs), strict=True)
-        shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
-        return torch.stack(losses).mean(), shown
+        return _mean([compare(i, j) for i, j in self.pairs])
+
+
+def _mean(compared: Sequence[Compared]) -> Compared:
+    losses, numbers = zip(*compared, strict=True)
+    shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
+    return torch.stack(losses).mean(), shown
 
 
 class Branch(nn.Module):
@@ -124,7 +146,38 @@ class Branch(nn.Module):
 
 
 class Branches(nn.ModuleDict):
-    """One branch per column; columns may share one."""
+    """One branch per column; columns may share one.
+
+    Parameters
+    ----------
+    branches : mapping of str to Branch
+    same : mapping of str to str
+        Columns without a branch of their own, and whose they use.
+    """
+
+    def __init__(self, branches: Mapping[str, Branch], same: Mapping[str, str] | None = None) -> None:
+        super().__init__(branches)
+        self.same = dict(same or {})
+
+    @classmethod
+    def of(cls, encoders: Mapping[str, nn.Module], head: Head | None) -> Branches:
+        """Branches of these encoders, each with a projector of its own; the same encoder twice is shared with it."""
+        branches: dict[str, Branch] = {}
+        same: dict[str, str] = {}
+        for column, encoder in encoders.items():
+            like = next((c for c, b in branches.items() if b.encoder is encoder), None)
+            if like is None:
+                branches[column] = Branch(encoder, head.build(encoder.out_features) if head else None)
+            else:
+                same[column] = like
+        return cls(branches, same)
+
+    def __getitem__(self, column: str) -> Branch:
+        return super().__getitem__(self.same.get(column, column))
+
+    def encoders(self) -> list[nn.Module]:
+        """Every encoder once."""
+        return [branch.encoder for branch in self.values()]
 
     def forward(self, values: torch.Tensor, column: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Features and projection of one column's values."""
@@ -147,9 +200,7 @@ class Learner(nn.Module):
         self.record, self.world = record, world
         self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
         head = record.projector
-        self.branches = Branches(
-            {c: Branch(e, head.build(e.out_features) if head else None) for c, e in encoders.items()}
-        )
+        self.branches = Branches.of(encoders, head)
         self.dim = head.out if head else next(iter(encoders.values())).out_features
         self.predictor = record.predictor.build(self.dim) if record.predictor else None
         if record.predictor and record.predictor.out != self.dim:
@@ -190,11 +241,12 @@ class Learner(nn.Module):
         """The projections with everything else that a method compares by."""
         sides = p.target if self.twin is not None else p.online
         targets = [j for j, v in enumerate(batch.views) if sides[j] is not None and v.role == "global"]
-        pairs = tuple((i, j) for j in targets for i, z in enumerate(p.online) if z is not None and i != j)
+        those = [i for i, z in enumerate(p.online) if z is not None and batch.views[i].role != "negative"]
+        pairs = tuple((i, j) for j in targets for i in those if i != j)
         return Embeddings(
             p.features, p.online, p.predicted, p.target,
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
-            index=batch.index, step=batch.step,
+            index=batch.index, step=batch.step, roles=tuple(v.role for v in batch.views),
         )  # fmt: skip
 
     @torch.no_grad()

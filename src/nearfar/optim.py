@@ -25,7 +25,8 @@ def build(
     ]
     groups = [g for g in groups if g["params"]]
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr=lr)
+        whole = not any(hasattr(p, "full_tensor") for p in trained)  # a sharded one has no fused form on every device
+        return torch.optim.AdamW(groups, lr=lr, fused=whole)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return Lars(groups, lr=lr, momentum=momentum)

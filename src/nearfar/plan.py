@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import auto, distributed, positives, record
+from nearfar import auto, branches, distributed, positives, record
 from nearfar.config import Config
 from nearfar.data import balance, duplicates, facts, split, workers
 from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
-from nearfar.randomness import derive
 from nearfar.registry import ENCODERS, MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
 
@@ -89,7 +88,7 @@ class Plan:
 
     def encoders(self) -> dict[str, torch.nn.Module]:
         """Fresh encoders by column, drawn from the run's seed."""
-        return build_encoders(self.config, self.columns)
+        return branches.encoders(self.config.model, kinds(self.table), self.config.train.seed)
 
 
 def prepare(config: Config, source: Any = None, *, console: Console | None = None) -> Plan:
@@ -106,33 +105,32 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     UserError
         The data or the request must change; the message says how.
     """
-    chosen = config.model.method != "auto"
-    kind = config.model.positives
-    if chosen:  # words that are wrong are told before the data are read
-        method = record.resolve(config.model.method, config.method)
-        kind = method.positives if kind == "auto" else kind
-    if kind != "auto":
-        positives.find(kind)
+    named = config.model.method not in auto.OPEN
+    if named:  # words that are wrong are told before the data are read
+        record.resolve(config.model.method, config.method)
+    if config.model.positives != "auto":
+        positives.find(config.model.positives)
     duplicates.parse(config.data.ignore_duplicates)
     d = config.data
     table = read(
-        source if source is not None else d.source, column=d.column or None, label=d.label,
+        source if source is not None else d.source, column=d.column or None, label=d.label, score=d.score,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
-        buffer=d.buffer, console=console,
+        buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
+        length=None if d.length == "auto" else d.length, console=console,
     )  # fmt: skip
     rows = split.plan(
         table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
     )
     notes = [*table.source.get("notes", ()), *rows.notes]
 
-    if not chosen:
+    if not named:
         on = distributed.device(config.train.device).type
-        name, why = auto.choose(table, rows.train, on, config.train.epochs)
+        name, why = auto.of(config.model.method, table, rows.train, on, config.train.epochs)
         config = replace(config, model=replace(config.model, method=name))
-        method = record.resolve(name, config.method)
-        kind = method.positives if kind == "auto" else kind
-        notes.append(f"Method: {name} was chosen, since {why}.")
+        notes += [f"Method: {name} was chosen, since {why}."] if why else []
+    method = record.resolve(config.model.method, config.method)
+    kind = method.positives if config.model.positives == "auto" else config.model.positives
     notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
@@ -221,31 +219,9 @@ def _relations(
     return found, ignore, [sentence for sentence in said if sentence]
 
 
-def build_encoders(config: Config, columns: Mapping[str, Column]) -> dict[str, torch.nn.Module]:
-    """Encoders by column, of the config's kind, with weights drawn from the run's seed."""
-    import torch
-
-    torch.manual_seed(derive(config.train.seed, "weights"))
-    return {name: build_encoder(config.model, column.modality, column.spec) for name, column in columns.items()}
-
-
-def build_encoder(model: Any, modality: str, spec: Mapping[str, Any]) -> torch.nn.Module:
-    """One encoder for values of a modality, its weights drawn from torch's global generator."""
-    module, _, variant = model.encoder.partition(":")
-    options = {**MODALITIES.get(modality).encoder_shape(spec), **model.encoder_options}
-    if variant:
-        options["name"] = variant
-    entry = ENCODERS.get(module)
-    if modality not in entry.MODALITIES:
-        fitting = [e for e in ENCODERS if modality in ENCODERS.get(e).MODALITIES]
-        raise ConfigError(
-            f"the encoder {module!r} does not take {modality} input.", where="model.encoder",
-            hint=f"These do: {', '.join(fitting)}.",
-        )  # fmt: skip
-    try:
-        return entry.build(**options)
-    except (TypeError, ValueError) as e:
-        raise ConfigError(f"the encoder {model.encoder!r} cannot be built: {e}.", where="model.encoder") from e
+def kinds(table: Table) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Modality and spec of every column."""
+    return {name: (c.modality, c.spec) for name, c in table.columns.items()}
 
 
 def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:
@@ -256,9 +232,7 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
 
     column, t = table.first, config.train
     modality = MODALITIES.get(column.modality)
-    model, notes = config.model, []
-    if model.encoder == "auto":
-        model = replace(model, encoder=modality.default_encoder(column.spec))
+    model, notes = branches.settled(config.model, kinds(table)), []
     recipe = config.views.recipe
     if recipe == "auto":
         recipe = modality.default_recipe(column.spec)

@@ -330,6 +330,10 @@ def make_learner(plan: Plan, world: distributed.World) -> Learner:
     encoders = plan.encoders()
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
     learner = Learner(plan.record, encoders, world)
+    for encoder in learner.branches.encoders():
+        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come
+            own = [c for name, c in plan.columns.items() if learner.branches[name].encoder is encoder]
+            encoder.setup(np.concatenate([np.asarray(c.values[plan.train]) for c in own]))
     if plan.config.model.init_from:
         from nearfar.embedder import copy_weights
 

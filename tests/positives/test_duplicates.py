@@ -32,7 +32,7 @@ def planned(pictures, how):
 
 def test_off_by_default(pictures):
     assert planned(pictures, "off").ignore is None
-    assert Config().data.ignore_duplicates == "off"
+    assert planned(pictures, "auto").ignore is None
 
 
 def test_exact(pictures):

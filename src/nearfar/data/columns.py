@@ -17,6 +17,7 @@ from nearfar.registry import MODALITIES
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 SPLIT_NAMES = ("split", "subset", "partition")
 SURE = 0.5  # a modality that is less sure than this does not claim a column
+NAMED = 0.1  # nor than this one that the user has named
 
 
 def take_splits(raw: Raw, name: str | None) -> dict[str, np.ndarray]:
@@ -80,15 +81,37 @@ def _natural(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
+def take_scores(raw: Raw, name: str | None) -> np.ndarray | None:
+    """How alike the two sides of each row are, float64 (N,); None where no column was named.
+
+    Raises
+    ------
+    UnknownName, DataError
+        There is no such column, or it holds no numbers.
+    """
+    if name is None:
+        return None
+    if name not in raw.columns:
+        raise UnknownName("column", name, raw.columns, where="--score")
+    cells = raw.columns.pop(name)
+    try:
+        return np.asarray([np.nan if _empty(v) else float(v) for v in cells])
+    except (TypeError, ValueError) as e:
+        raise DataError(f"the column {name!r} holds no numbers ({e}).", where="--score") from e
+
+
 def choose(
-    raw: Raw, wanted: tuple[str, ...], modality: str | None, label: str | None, notes: list[str], *, needed: bool
-) -> dict[str, tuple[str, Any]]:
+    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: list[str]
+) -> dict[str, tuple[str, Any]]:  # fmt: skip
     """The column to embed with its modality, or the numeric columns together as one."""
     for name in wanted:
         if name not in raw.columns:
             raise UnknownName("column", name, raw.columns, where="--column")
     pool = {c: raw.columns[c] for c in (wanted or raw.columns)}
-    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality))}
+    sure = NAMED if wanted else SURE
+    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure))}
+    if wanted and found and (rest := [c for c in wanted if c not in found]):
+        raise DataError(f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}).")
     if found and not (len(found) > 1 and not wanted):
         notes.extend(f"Column: {c!r} ({k})." for c, k in found.items() if len(raw.columns) > 1)
         return {c: (k, pool[c]) for c, k in found.items()}
@@ -108,18 +131,18 @@ def choose(
     kinds = ", ".join(MODALITIES) if modality is None else modality
     raise DataError(
         f"none of the columns {', '.join(pool) or '(none)'} holds what can be embedded ({kinds}).",
-        hint="Text, sound and other modalities are not there yet." if modality is None else None,
+        hint="Name a column of single words with --column." if modality is None else None,
     )
 
 
-def _modality(cells: Any, only: str | None) -> str | None:
+def _modality(cells: Any, only: str | None, least: float) -> str | None:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:
         sample = [c for i in range(min(len(cells), 32)) if (c := _readable(cells, i)) is not None]
     sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
     best = max(sure, key=lambda m: sure[m])
-    return best if sure[best] >= SURE else None
+    return best if sure[best] >= least else None
 
 
 def _readable(cells: Sequence[Any], i: int) -> Any:
@@ -130,8 +153,9 @@ def _readable(cells: Sequence[Any], i: int) -> Any:
 
 
 def limited(
-    raw: Raw, splits: dict[str, np.ndarray], labels: np.ndarray | None, limit: int, seed: int
-) -> tuple[Raw, dict[str, np.ndarray], np.ndarray | None]:
+    raw: Raw, splits: dict[str, np.ndarray], limit: int, seed: int
+) -> tuple[Raw, dict[str, np.ndarray], np.ndarray]:
+    """`limit` rows of every split, drawn by `seed`; the splits among them, and their numbers in `raw`."""
     generator = np.random.default_rng(seed)
     pools = splits or {"": np.arange(len(raw))}
     kept = {s: np.sort(generator.permutation(rows)[:limit]) for s, rows in pools.items()}
@@ -140,7 +164,7 @@ def limited(
     columns = {k: v[rows] if k in in_memory else Picked(v, rows) for k, v in raw.columns.items()}
     smaller = Raw(columns, [raw.names[int(i)] for i in rows], classes=raw.classes, files=raw.files, key=raw.key)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
-    return smaller, new, None if labels is None else labels[rows]
+    return smaller, new, rows
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from nearfar.errors import ConfigError, UnknownName
 from nearfar.randomness import derive
 from nearfar.registry import MODALITIES
 
-KINDS = ("off", "exact", "near")
+KINDS = ("auto", "off", "exact", "near")
 NEAR = 0.98  # cosine from which on rows are near duplicates
 SKETCH = 256  # dimensions in which all pairs are compared; what passes there is compared in full
 BLOCK = 1024  # rows at a time
@@ -59,10 +59,13 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
     note : str
     """
     kind, cosine = parse(text)
+    if kind == "auto":  # sentences and captions do repeat, and hashes of text cost nothing to compare
+        kind = "exact" if any(c.modality == "text" for c in table.columns.values()) else "off"
     if kind == "off":
         return None, ""
-    _, first, group = np.unique(table.hashes[rows], return_index=True, return_inverse=True)
+    group = _equal([table.hashes] if len(table.columns) == 1 else [c.hashes for c in table.columns.values()], rows)
     if kind == "near":
+        _, first, group = np.unique(table.hashes[rows], return_index=True, return_inverse=True)
         group = _near(table.first, rows[first], cosine, seed)[group]
     size = np.bincount(group)
     what = "equal to the bit" if kind == "exact" else f"cosine of the raw values at least {cosine:g}"
@@ -76,6 +79,25 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
         f"Duplicates ignored as negatives: {size[size > 1].sum():,} rows in {(size > 1).sum():,} groups, "
         f"the largest of {size.max():,} ({what})."
     )
+
+
+def _equal(hashes: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Number of the group of each row, int64 (M,); rows that are equal in one column at least are connected."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    items = [np.unique(h[rows], return_inverse=True)[1] for h in hashes]
+    if len(items) == 1:
+        return items[0]
+    ends = np.concatenate([len(rows) + item + shift for item, shift in zip(items, _shifts(items), strict=True)])
+    starts = np.tile(np.arange(len(rows)), len(items))
+    size = len(rows) + sum(int(i.max()) + 1 for i in items)
+    graph = coo_array((np.ones(len(ends), np.int8), (starts, ends)), shape=(size, size))
+    return np.unique(connected_components(graph, directed=False)[1][: len(rows)], return_inverse=True)[1]
+
+
+def _shifts(items: list[np.ndarray]) -> np.ndarray:
+    return np.cumsum([0, *(int(i.max()) + 1 for i in items[:-1])])
 
 
 def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndarray:

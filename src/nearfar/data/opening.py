@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.data.raw import SPLITS, Raw, joined, split_of
+from nearfar.data.raw import IMAGE_ENDINGS, SPLITS, Raw, joined, of_arrow, split_of
 from nearfar.errors import DataError
 from nearfar.registry import READERS
 
 SHARDS = 1_000_000  # more names than this are no list of files but a slip of the keyboard
 
 
-def open_source(source: Any, *, stream: bool = False) -> Raw:
+def open_source(source: Any, *, stream: bool = False, modality: str | None = None) -> Raw:
     """Columns of cells that are not decoded yet.
 
     Parameters
@@ -25,13 +25,15 @@ def open_source(source: Any, *, stream: bool = False) -> Raw:
     source : path, pattern, hub name, array, dict or list
     stream : bool
         Read from the hub as needed, instead of downloading first.
+    modality : str, optional
+        What is expected: a list of strings is one of texts or of paths.
 
     Raises
     ------
     DataError
         There is no such thing, or it holds nothing that is read.
     """
-    return _open_path(source, stream) if isinstance(source, str | Path) else _open_python(source)
+    return _open_path(source, stream) if isinstance(source, str | Path) else _open_python(source, modality)
 
 
 def _open_path(source: str | Path, stream: bool) -> Raw:
@@ -62,7 +64,7 @@ def _open_existing(path: Path, text: str) -> Raw:
     if path.is_file():
         return Raw({"image": [path]}, [path.name], files=(path,))
     raise DataError(
-        "holds nothing that is read: no pictures, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
+        "holds nothing that is read: no pictures, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
         where=text,
     )
 
@@ -113,17 +115,21 @@ def _missing(path: Path) -> DataError:
     return DataError("there is no such file or folder.", where=str(path), hint=hint)
 
 
-def _open_python(source: Any) -> Raw:
+def _open_python(source: Any, modality: str | None = None) -> Raw:
     from nearfar.data.readers.arrays import of_arrays
 
     if isinstance(source, Raw):
         return source
+    if (raw := _of_library(source)) is not None:
+        return raw
     if isinstance(source, dict) and source and all(str(k).lower() in SPLITS for k in source):
-        return joined([(SPLITS[str(k).lower()], _open_python(v)) for k, v in source.items()])
+        return joined([(SPLITS[str(k).lower()], _open_python(v, modality)) for k, v in source.items()])
     if isinstance(source, dict):
         return of_arrays({str(k): _array(v) for k, v in source.items()}, "data")
     if isinstance(source, tuple) and len(source) == 2:
         return of_arrays({"x": _array(source[0]), "y": _array(source[1])}, "data")
+    if _texts(source) and modality != "image" and (modality == "text" or not _paths(source)):
+        return of_arrays({"text": list(source)}, "data")
     if isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | np.ndarray):
         return _cells([Path(c) if isinstance(c, str) else c for c in source])
     if isinstance(source, list | tuple) and len({np.shape(a) for a in source if isinstance(a, np.ndarray)}) > 1:
@@ -131,12 +137,43 @@ def _open_python(source: Any) -> Raw:
     return of_arrays({"x": _array(source)}, "data")
 
 
+def _of_library(source: Any) -> Raw | None:
+    """Tables of `pandas`, `pyarrow` and `datasets`; None for what is none."""
+    import pyarrow as pa
+
+    library = type(source).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(source, "columns"):
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        return of_arrow(source, "data", Path(), ())
+    if library == "datasets":
+        from nearfar.data.readers.saved import of_datasets
+
+        return of_datasets(source, "data")
+    return None
+
+
+def _texts(value: Any) -> bool:
+    """Whether a list holds strings, between which some may be missing."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind in "UT"
+    return isinstance(value, list | tuple) and bool(value) and all(v is None or isinstance(v, str | bytes) for v in value)
+
+
+def _paths(value: list[Any]) -> bool:
+    """Whether all strings of a list name pictures."""
+    return all(isinstance(v, str) and v.lower().endswith(IMAGE_ENDINGS) for v in value)
+
+
 def _cells(cells: list[Any]) -> Raw:
     names = [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)]
     return Raw({"image": cells}, names)
 
 
-def _array(value: Any) -> np.ndarray:
+def _array(value: Any) -> Any:
+    """Numbers as an array; strings as they are, in a list."""
+    if _texts(value) or (isinstance(value, list | tuple) and any(isinstance(v, str | Path) for v in value)):
+        return [Path(v) if isinstance(v, str) and _paths([v]) else v for v in value]
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     array = np.asarray(value)

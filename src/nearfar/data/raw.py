@@ -145,18 +145,19 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
                 f"the files have different columns: {', '.join(kinds)}, and {', '.join(part.columns)}.",
                 where=part.names[0] if len(part) else None,
             )
-    columns = {k: _concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds}
+    columns = {k: concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds}
     splits: list[str] | None = None
     if any(s or p.splits for s, p in parts):
         splits = [v for s, p in parts for v in (p.splits if p.splits and not s else [s or "train"] * len(p))]
-    names = _concatenated([p.names for _, p in parts])
+    names = concatenated([p.names for _, p in parts])
     files = tuple(f for _, p in parts for f in p.files)
     key = "\n".join(p.key for _, p in parts if p.key)
     notes = tuple(n for _, p in parts for n in p.notes)
     return Raw(columns, names, splits, first.label, first.classes, files, key, notes)
 
 
-def _concatenated(pieces: list[Any]) -> Any:
+def concatenated(pieces: list[Any]) -> Any:
+    """Sequences one after the other, as one of the same kind where that is cheap."""
     if len(pieces) == 1:
         return pieces[0]
     if all(isinstance(p, list) for p in pieces):

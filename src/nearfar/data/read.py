@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
-from nearfar.data.columns import choose, limited, take_labels, take_splits
+from nearfar.data.columns import Picked, choose, limited, take_labels, take_scores, take_splits
 from nearfar.data.decode import Decoded, decoded
 from nearfar.data.facts import about_skipped
 from nearfar.data.opening import expanded, name_of, open_source
-from nearfar.data.raw import Raw
+from nearfar.data.raw import Raw, concatenated
 from nearfar.data.stream import BUFFER, Streaming
 from nearfar.data.table import Column, Skipped, Table, some_rows
 from nearfar.errors import DataError
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 def read(
-    source: Any, *, column: Sequence[str] | str | None = None, label: str | None = None,
-    split_column: str | None = None,
-    size: int | None = None, depth: str = "auto", max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
-    modality: str | None = None, spec: Mapping[str, Any] | None = None, stream: bool | str = False,
+    source: Any, *, column: Sequence[str] | str | None = None, label: str | None = None, score: str | None = None,
+    split_column: str | None = None, size: int | None = None, depth: str = "auto", tokens: str = "auto",
+    length: int | None = None, max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
+    modality: str | None = None, spec: Mapping[str, Any] | None = None,
+    known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     workers: int | None = None, buffer: int = BUFFER, console: Console | None = None,
 ) -> Table:  # fmt: skip
     """Read and decode data.
@@ -38,17 +39,26 @@ def read(
     source : path, hub name, array, (array, labels), dict, or list of paths or pictures
         See `docs/data.md`.
     column, label, split_column : optional
-        Names of columns. One obvious candidate is taken and said; two are asked about.
+        Names of columns. One obvious candidate is taken and said; two are asked about. Several columns to embed are
+        sides of one row.
+    score : str, optional
+        Column of numbers that say how alike the two sides of each row are.
     size : int, optional
         Side of stored pictures.
     depth : {"auto", "8", "full"}
         Bits of stored pictures, see `docs/data.md`.
+    tokens : str
+        Tokeniser of texts, see `nearfar.tokenisers`.
+    length : int, optional
+        Numbers that a text has at most.
     max_bad : float
         Share of unreadable rows that is tolerated; they are skipped and named in `Table.skipped`.
     limit : int, optional
         Use only so many rows of every split, drawn by `seed`.
     modality, spec : optional
         Decode as a trained model was told to.
+    known : mapping of str to (modality, spec), optional
+        The same for columns of these names.
     stream : bool or "auto"
         Decode rows when they are asked for, instead of once into the cache; ``"auto"``: where that has no room.
     workers : int, optional
@@ -68,7 +78,7 @@ def read(
     StorageError
         The cache has no room for the decoded data, and they are not to be streamed.
     """
-    raw = open_source(source, stream=stream is True)
+    raw = open_source(source, stream=stream is True, modality=modality)
     if raw.key and stream is True:
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
     streaming = Streaming(stream, workers, buffer)
@@ -77,19 +87,45 @@ def read(
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
     labels, label_names, label = take_labels(raw, label, notes)
+    scores = take_scores(raw, score)
     if limit is not None:
-        raw, splits, labels = limited(raw, splits, labels, limit, seed)
+        raw, splits, kept = limited(raw, splits, limit, seed)
+        labels, scores = (None if of_row is None else of_row[kept] for of_row in (labels, scores))
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
-    columns = choose(raw, wanted, modality, label, notes, needed=spec is not None)
+    columns = choose(raw, wanted, modality, notes)
+    specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
+    options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
+    specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), options) | specs
     columns_decoded = {}
     for name, (kind, cells) in columns.items():
-        module = MODALITIES.get(kind)
-        own = dict(spec) if spec is not None else module.plan(cells, {"size": size, "depth": depth})
+        own = dict(specs[name])
         columns_decoded[name] = (kind, own, decoded(raw, name, kind, cells, own, streaming, console or QUIET))
         notes.extend(columns_decoded[name][2].notes)
-    return _table(
-        raw, columns_decoded, splits, labels, label_names, max_bad, _described(source, wanted, label, notes, size)
-    )
+    source_of = _described(source, wanted, label, notes, size)
+    return _table(raw, columns_decoded, splits, (labels, label_names, scores), max_bad, source_of)
+
+
+def _planned(
+    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, options: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What each column's modality needs to know, found on training rows; columns of one modality share it."""
+    by_kind: dict[Any, list[str]] = {}
+    for name, (kind, cells) in columns.items():
+        own = cells.shape[1:] if isinstance(cells, np.ndarray) else None  # rows of numbers share it if equally long
+        by_kind.setdefault((kind, own), []).append(name)
+    specs = {}
+    for (kind, _), names in by_kind.items():
+        cells = [_some(columns[n][1], train) for n in names]
+        spec = MODALITIES.get(kind).plan(concatenated(cells), options)
+        specs |= dict.fromkeys(names, spec)
+    return specs
+
+
+def _some(cells: Any, rows: np.ndarray | None) -> Any:
+    """The cells of these rows; those of an array on disk all, since it is not read for this."""
+    if rows is None or not len(rows) or isinstance(cells, np.memmap):
+        return cells
+    return cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows)
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
@@ -97,8 +133,9 @@ def read(
 
 def _table(
     raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], splits: dict[str, np.ndarray],
-    labels: np.ndarray | None, label_names: tuple[str, ...], max_bad: float, source: dict[str, Any],
+    said: tuple[np.ndarray | None, tuple[str, ...], np.ndarray | None], max_bad: float, source: dict[str, Any],
 ) -> Table:  # fmt: skip
+    labels, label_names, scores = said
     bad: dict[int, str] = {}
     for _, _, d in columns.values():
         bad |= d.bad
@@ -116,19 +153,21 @@ def _table(
         place = np.full(len(raw), -1)
         place[good] = np.arange(len(good))
         splits = {s: place[r][place[r] >= 0] for s, r in splits.items()}
-        labels, hashes = None if labels is None else labels[good], hashes[good]
+        labels, scores = (None if of_row is None else of_row[good] for of_row in (labels, scores))
+        hashes = hashes[good]
         source["notes"].append(about_skipped(skipped))
     fingerprint = hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
     return Table(
         made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes, labels, label_names,
-        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, fingerprint,
+        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, fingerprint, scores,
     )  # fmt: skip
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:
     if good is None:
-        return Column(name, kind, spec, d.values, d.geometry)
-    return Column(name, kind, spec, some_rows(d.values, good), None if d.geometry is None else d.geometry[good])
+        return Column(name, kind, spec, d.values, d.geometry, d.hashes)
+    geometry = None if d.geometry is None else d.geometry[good]
+    return Column(name, kind, spec, some_rows(d.values, good), geometry, d.hashes[good])
 
 
 def _described(

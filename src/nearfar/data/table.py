@@ -44,6 +44,8 @@ class Column:
         stands here where rows are decoded while training.
     geometry : ndarray or None, shape (N, 2)
         Images: original height and width, in pixels.
+    hashes : ndarray of uint64 or None, shape (N,)
+        Hash of each decoded value: equal values have equal hashes.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Column:
     spec: Mapping[str, Any]
     values: Any
     geometry: np.ndarray | None = None
+    hashes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -149,6 +152,8 @@ class Table:
         What to pass to `nearfar.data.read.read` to get this table again (JSON values only).
     fingerprint : str
         Hash of all the decoded content.
+    scores : ndarray of float64 or None, shape (N,)
+        How alike the two sides of each row are, NaN where nothing is said.
     """
 
     columns: Mapping[str, Column]
@@ -160,6 +165,7 @@ class Table:
     skipped: tuple[Skipped, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -32,8 +32,13 @@ def recognise(cells: Sequence[Any]) -> float:
     if isinstance(first, Path | Image.Image):
         return 1.0
     if isinstance(first, bytes):
-        return 0.9
+        return 0.2 if _reads(first[:64]) else 0.9
     return 0.9 if isinstance(first, np.ndarray) and first.ndim in (2, 3) else 0.0
+
+
+def _reads(start: bytes) -> bool:
+    """Whether bytes begin as text does, which few pictures do."""
+    return start.decode("utf-8", "replace").replace("\n", " ").replace("\t", " ").isprintable()
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,14 +82,10 @@ def neutral(values: torch.Tensor, geometry: None, spec: Mapping[str, Any]) -> to
 def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
     """The recipes of the views, with changed numbers."""
     from nearfar.transforms.recipe import override
-    from nearfar.transforms.recipes import RECIPES, named
+    from nearfar.transforms.recipes import for_kind
 
-    fitting = [n for n, r in RECIPES.items() if all(t.kind == "rows" for v in r for t in v)]
     try:
-        if name in RECIPES and name not in fitting:
-            raise ValueError(f"the recipe {name!r} is not for numeric rows; these are: {', '.join(fitting)}")
-        found = named(name, 0, 0)
-        return override(found, overrides or {})
+        return override(for_kind(name, "rows"), overrides or {})
     except (ValueError, TypeError) as e:
         raise ConfigError(f"{e}.", where="views") from e
 

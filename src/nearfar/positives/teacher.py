@@ -146,23 +146,20 @@ def teacher(name: str, context: Context) -> Embedder:
     ConfigError
         It takes other input than the column holds, or its weights cannot be had.
     """
+    from nearfar import branches
     from nearfar.embedder import Embedder
-    from nearfar.learner import Branch, Branches
     from nearfar.loading import load
-    from nearfar.plan import build_encoder
 
     column, train = context.table.first, context.config.train
     kind, colon, variant = name.partition(":")
     if colon and not Path(name).exists():
         model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
+        columns = {column.name: (column.modality, column.spec)}
         try:
-            encoder = build_encoder(model, column.modality, column.spec)
+            made = branches.Branches.of(branches.encoders(model, columns, train.seed), None)
         except ConfigError as e:
             raise ConfigError(e.message, where="model.positives", hint="A teacher needs weights to teach with.") from e
-        branches = Branches({column.name: Branch(encoder, None)})
-        return Embedder(
-            context.config, {column.name: (column.modality, column.spec)}, branches, name=name, device=train.device
-        )
+        return Embedder(context.config, columns, made, name=name, device=train.device)
     model = load(name, train.device)
     modality, spec = next(iter(model.columns.values()))
     shape = MODALITIES.get(modality).encoder_shape

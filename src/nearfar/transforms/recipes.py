@@ -9,6 +9,10 @@ from nearfar.transforms.affine import Affine
 from nearfar.transforms.blur import Blur
 from nearfar.transforms.corrupt import Corrupt
 from nearfar.transforms.crop import Crop
+from nearfar.transforms.crop_words import CropWords
+from nearfar.transforms.cut_words import CutWords
+from nearfar.transforms.drop_tokens import DropTokens
+from nearfar.transforms.drop_words import DropWords
 from nearfar.transforms.erase import Erase
 from nearfar.transforms.flip import Flip
 from nearfar.transforms.frame import Frame
@@ -18,6 +22,7 @@ from nearfar.transforms.noise import Noise
 from nearfar.transforms.perspective import Perspective
 from nearfar.transforms.recipe import Recipe
 from nearfar.transforms.sharpness import Sharpness
+from nearfar.transforms.shuffle_words import ShuffleWords
 from nearfar.transforms.solarise import Solarise
 from nearfar.transforms.window import Window
 
@@ -100,8 +105,33 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     ),
     # Bahri et al. 2021 (2106.15147): the row as it is, and a corrupted copy.
     "vector": ((), (Corrupt(0.6),)),
+    # Of texts: two random halves of the words, of which some n-grams are missing too.
+    "words": ((DropWords(0.5), DropTokens(0.1)),),
+    # Gao et al. 2021 (2104.08821): the text as it is, twice; the encoder's dropout tells the views apart.
+    "simcse": ((),),
+    # A run of the words, for long texts (Giorgi et al. 2021, 2006.03659).
+    "spans": ((CropWords((0.3, 0.7)), DropTokens(0.1)),),
+    # Shen et al. 2020 (2009.13818): tokens and a run of words cut out; and words a little out of order.
+    "cutoff": ((CutWords((0.0, 0.3)), DropTokens(0.1), ShuffleWords(3.0)),),
+    # For pairs of texts, whose two sides are views already.
+    "pair": ((DropTokens(0.1),),),
     "none": ((),),
 }
+
+
+def for_kind(name: str, kind: str) -> tuple[Recipe, ...]:
+    """The recipe called `name`, if all its transforms are of this kind, such as "rows" or "words".
+
+    Raises
+    ------
+    ValueError
+        There is none of that name, or it is for something else; those that fit are named.
+    """
+    found = named(name, 0, 0)
+    if all(t.kind == kind for recipe in found for t in recipe):
+        return found
+    fitting = [n for n, r in RECIPES.items() if all(t.kind == kind for v in r for t in v)]
+    raise ValueError(f"the recipe {name!r} is not for {kind}; these are: {', '.join(fitting)}")
 
 
 def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:

@@ -53,13 +53,38 @@ def _read(file: Path, folder: Path) -> Raw:
     return of_arrow(table, file.name, file.parent, (file,))
 
 
+def _as_bytes(table):  # noqa: ANN001, ANN202 - a pyarrow.Table
+    """With text that is no UTF-8 as bytes, so that its rows can be named; a column that is text throughout stays."""
+    import pyarrow as pa
+
+    for i, name in enumerate(table.column_names):
+        column = table.column(i)
+        if not pa.types.is_string(column.type):
+            continue
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            table = table.set_column(i, name, column.cast(pa.binary()))
+    return table
+
+
 def _arrow(file: Path):  # noqa: ANN202 - a pyarrow.Table
+    import pyarrow as pa
+
     ending = file.suffix.lower()
     if ending in (".csv", ".tsv"):
         from pyarrow import csv
 
         parse = csv.ParseOptions(delimiter="\t" if ending == ".tsv" else ",", newlines_in_values=True)
-        return csv.read_csv(file, parse_options=parse, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+        try:
+            return csv.read_csv(file, parse_options=parse, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+        except pa.ArrowInvalid as e:
+            if "UTF8" not in str(e):
+                raise
+        return _as_bytes(csv.read_csv(
+            file, parse_options=parse,
+            convert_options=csv.ConvertOptions(strings_can_be_null=True, check_utf8=False),
+        ))  # fmt: skip
     from pyarrow import json
 
     return json.read_json(file)

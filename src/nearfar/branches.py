@@ -1,0 +1,135 @@
+"""Which encoder each column gets, and the branches that follow from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nearfar import record
+from nearfar.errors import ConfigError, UnknownName
+from nearfar.learner import Branches
+from nearfar.randomness import derive
+from nearfar.registry import ENCODERS, MODALITIES
+
+if TYPE_CHECKING:
+    from nearfar.config import Config, ModelConfig
+
+Kinds = Mapping[str, tuple[str, Mapping[str, Any]]]  # modality and spec by column
+
+
+def named(text: str, columns: Kinds) -> dict[str, str]:
+    """The encoder of each column that ``pooled_cnn,static`` or ``caption=static`` or ``auto`` says.
+
+    Of encoders without a column, the first that takes a column's modality is its encoder; where none does, the
+    modality's own.
+
+    Raises
+    ------
+    UnknownName
+        There is no such encoder or column; the nearest is proposed.
+    ConfigError
+        An encoder takes the input of no column.
+    """
+    for_column, for_any = {}, []
+    for word in filter(None, (w.strip() for w in text.split(","))):
+        column, equals, name = word.rpartition("=")
+        if equals and column not in columns:
+            raise UnknownName("column", column, columns, where="model.encoder")
+        if name == "auto":
+            continue
+        entry = ENCODERS.get(name.partition(":")[0])
+        fitting = [c for c in ([column] if equals else columns) if columns[c][0] in entry.MODALITIES]
+        if not fitting:
+            modality = columns[column if equals else next(iter(columns))][0]
+            others = [e for e in ENCODERS if modality in ENCODERS.get(e).MODALITIES]
+            raise ConfigError(
+                f"the encoder {name.partition(':')[0]!r} does not take {modality} input.", where="model.encoder",
+                hint=f"These do: {', '.join(others)}.",
+            )  # fmt: skip
+        if equals:
+            for_column[column] = name
+        else:
+            for_any.append(name)
+    found = {}
+    for column, (modality, spec) in columns.items():
+        fits = (n for n in for_any if modality in ENCODERS.get(n.partition(":")[0]).MODALITIES)
+        found[column] = for_column.get(column) or next(fits, None) or MODALITIES.get(modality).default_encoder(spec)
+    return found
+
+
+def tokens(model: ModelConfig, asked: str) -> str:
+    """The tokeniser of texts that the encoders ask for where the user asks for none."""
+    wanted = {}
+    for word in filter(None, (w.strip() for w in model.encoder.split(","))):
+        name, _, variant = word.rpartition("=")[2].partition(":")
+        kind = getattr(ENCODERS.get(name), "TOKENS", None) if name != "auto" else None
+        if kind:
+            wanted[f"{kind}:{variant}" if kind == "transformers" else kind] = word
+    if asked != "auto" or not wanted:
+        return asked
+    if len(wanted) > 1:
+        raise ConfigError(
+            f"the encoders {' and '.join(wanted.values())} have different tokenisers.", where="model.encoder",
+            hint="Say which with data.tokens.",
+        )  # fmt: skip
+    return next(iter(wanted))
+
+
+def options_of(model: ModelConfig, column: str, columns: Kinds) -> dict[str, Any]:
+    """Further arguments of a column's encoder: its own where `encoder_options` has them by column, else all."""
+    options = model.encoder_options
+    by_column = len(columns) > 1 and any(c in options for c in columns)
+    return dict(options.get(column, {})) if by_column else dict(options)
+
+
+def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
+    """The config's encoders without any "auto", and with all that they need to be built from a run's folder alone."""
+    names = named(model.encoder, columns)
+    options = {}
+    for column, name in names.items():
+        module, _, variant = name.partition(":")
+        own = options_of(model, column, columns)
+        entry = ENCODERS.get(module)
+        options[column] = entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
+    if len(columns) == 1:
+        (name,), (own,) = names.values(), options.values()
+        return replace(model, encoder=name, encoder_options=own)
+    shared = all(o == options[next(iter(columns))] for o in options.values())
+    return replace(
+        model, encoder=",".join(f"{c}={n}" for c, n in names.items()),
+        encoder_options=next(iter(options.values())) if shared else options,
+        share=model.share if model.share != "auto" else True,
+    )  # fmt: skip
+
+
+def encoders(model: ModelConfig, columns: Kinds, seed: int) -> dict[str, torch.nn.Module]:
+    """Fresh encoders by column, drawn from the seed; columns of one kind have the same one if the config says so."""
+    torch.manual_seed(derive(seed, "weights"))
+    names, made = named(model.encoder, columns), {}
+    for column, (modality, spec) in columns.items():
+        own = options_of(model, column, columns)
+        like = next((
+            c for c in made
+            if model.share and columns[c] == (modality, spec) and (names[c], options_of(model, c, columns)) == (names[column], own)
+        ), None)  # fmt: skip
+        made[column] = made[like] if like else _built(names[column], own, modality, spec)
+    return made
+
+
+def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str, Any]) -> torch.nn.Module:
+    """One encoder, its weights drawn from torch's global generator."""
+    module, _, variant = name.partition(":")
+    options = {**MODALITIES.get(modality).encoder_shape(spec), **({"name": variant} if variant else {}), **options}
+    try:
+        return ENCODERS.get(module).build(**options)
+    except (TypeError, ValueError) as e:
+        raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
+
+
+def fresh(config: Config, columns: Kinds) -> Branches:
+    """Branches with weights drawn as for training with this config."""
+    found = encoders(config.model, columns, config.train.seed)
+    return Branches.of(found, record.resolve(config.model.method, config.method).projector)

@@ -1,0 +1,66 @@
+"""A bag of words and their parts: the weighted sum of a vector for each."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+MODALITIES = ("text",)
+TOKENS = "hashed"
+SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
+
+
+class Static(nn.Module):
+    """The sum of token vectors times token weights, over the root of the summed squares of the weights.
+
+    With random vectors and the weights that `setup` gives, this is a random projection of TF-IDF, whose cosines it
+    keeps (Johnson & Lindenstrauss 1984); training begins there. Both vectors and weights are learnt.
+
+    Parameters
+    ----------
+    vocabulary : int
+        Largest id; 0 is nothing.
+    dim : int
+        Of the vectors.
+    dropout : float
+        Of the sum, in training.
+    """
+
+    def __init__(self, vocabulary: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim) / dim**0.5)
+        self.log_weights = nn.Parameter(torch.zeros(vocabulary + 1))
+        self.dropout = nn.Dropout(dropout)
+        self.out_features = dim
+
+    @torch.no_grad()
+    def setup(self, values: np.ndarray) -> None:
+        """Begin with inverse document frequencies (Spärck Jones 1972), ln((1 + N)/(1 + n)) + 1, of the rows (N, L)."""
+        found = np.zeros(len(self.log_weights), np.int64)
+        for start in range(0, len(values), 4096):
+            ids = np.sort(np.abs(np.asarray(values[start : start + 4096])), 1)
+            first = np.diff(ids, axis=1, prepend=0) > 0  # each token once a row
+            found += np.bincount(ids[first], minlength=len(found))
+        weights = torch.from_numpy(np.log((1 + len(values)) / (1 + found)) + 1)
+        self.log_weights.copy_(weights.log())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Ids (N, L) to features (N, D); a row without tokens gives zeros."""
+        ids = x.abs()
+        there = ids != 0
+        counts = there.sum(1)
+        tokens = ids[there].long()
+        with torch.autocast(x.device.type, enabled=False):
+            weights = self.log_weights[tokens].exp()
+            offsets = counts.cumsum(0) - counts
+            total = F.embedding_bag(tokens, self.vectors, offsets, mode="sum", per_sample_weights=weights)
+            row = torch.repeat_interleave(torch.arange(len(x), device=x.device), counts, output_size=len(tokens))
+            norm = torch.zeros(len(x), device=x.device).index_add_(0, row, weights.square())
+            return self.dropout(total / norm.clamp(min=1e-12).sqrt()[:, None])
+
+
+def build(*, vocabulary: int, length: int, dim: int = 256, dropout: float = 0.0) -> Static:
+    """The bag of tokens with vectors of `dim` dimensions."""
+    return Static(vocabulary, dim, dropout)

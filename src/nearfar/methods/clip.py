@@ -1,0 +1,47 @@
+"""CLIP: the two sides of a row find each other among those of the batch, at a temperature that is learnt."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from nearfar.parts import Learnt, Mlp
+from nearfar.record import Figure, Method, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Compared, Embeddings
+
+# The learnt temperature and its bound are the paper's, and the linear projection; weight decay 0.2 is for its networks.
+RECORD = Method(
+    name="clip",
+    idea="the two sides of a row find each other among those of the batch, at a learnt temperature",
+    paper=Paper("Radford et al.", 2021, "2103.00020"),
+    published=(
+        Figure(0.234, "recall@1, picture to caption", "Flickr8k, pretrained ResNet-18, 13.9 M parameters (Mini-CLIP)"),
+    ),
+    objective="info_nce",
+    views="pair",
+    projector=Mlp(out=256, layers=1),
+    parts={"temperature": Learnt(0.07, low=0.01)},
+    wants=("pairs", "a big batch"),
+    keep="projection",
+    lr=2e-3,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """All pairs of columns, both ways; hard negatives stand beside the right sides."""
+    from nearfar.objectives.info_nce import info_nce_between
+
+    temperature = e.parts["temperature"]() if "temperature" in e.parts else record.temperature
+    return e.over_sides(
+        lambda left, right: info_nce_between(
+            left, right, e.relation, negatives=e.negatives, temperature=temperature, world=e.world
+        )
+    )
+
+
+def no_learning(record: Method, rows: int) -> float:
+    """Log of the rows of a batch."""
+    return math.log(rows)
+

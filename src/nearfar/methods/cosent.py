@@ -1,0 +1,30 @@
+"""CoSENT: pairs of texts in the order of their scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.record import Loss, Method, Paper
+
+if TYPE_CHECKING:
+    from nearfar.learner import Compared, Embeddings
+
+# The temperature is the paper's factor 20. `--set method.objective=angular_margin` is another loss of scored pairs.
+RECORD = Method(
+    name="cosent",
+    idea="a pair with a higher score gets a higher cosine than one with a lower",
+    paper=Paper("Su", 2022, "–"),
+    objective=Loss("cosent"),
+    views="pair",
+    projector=None,
+    temperature=0.05,
+    wants=("pairs with scores",),
+    lr=2e-3,
+    weight_decay=0.0,
+)
+
+
+def compare(e: Embeddings, record: Method) -> Compared:
+    """The two sides of each pair, and the scores."""
+    left, right = e.sides
+    return record.loss(left, right, e.relation, e=e)

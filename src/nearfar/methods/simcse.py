@@ -1,0 +1,26 @@
+"""SimCSE: a text finds itself, seen twice, among the texts of the batch."""
+
+from __future__ import annotations
+
+from nearfar.methods import clip
+from nearfar.record import Figure, Method, Paper
+
+# Temperature and no projection after training as in the paper. What tells the two views apart is the recipe: "simcse"
+# leaves that to the encoder's dropout, as the paper does; "words", the default for texts, takes two halves.
+RECORD = Method(
+    name="simcse",
+    idea="a text finds itself, seen twice, among the texts of the batch",
+    paper=Paper("Gao, Yao, Chen", 2021, "2104.08821"),
+    published=(
+        Figure(0.769, "STS-B test, Spearman", "unsupervised, pretrained BERT-base, 10⁶ sentences of Wikipedia (the paper)"),
+        Figure(0.843, "STS-B test, Spearman", "supervised by NLI, pretrained BERT-base (the paper)"),
+    ),
+    objective="info_nce",
+    projector=None,
+    temperature=0.05,
+    wants=("negatives from the batch",),
+    lr=2e-3,
+    weight_decay=0.0,
+)
+
+compare, no_learning = clip.compare, clip.no_learning

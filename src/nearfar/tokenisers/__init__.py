@@ -1,0 +1,73 @@
+"""Tokenisers, one file a kind, found by name: ``hashed``, ``bpe:8000``, ``unigram:8000``, ``transformers:NAME``.
+
+A kind's file has a one-line ``SUMMARY`` and two functions. ``plan`` learns from texts whatever there is to learn and
+puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` needs nothing but those.
+
+================================================== =====================================================
+``plan(texts, argument) -> dict``                  what to store; has ``vocabulary``, the largest id
+``tokenise(texts, spec, length) -> int32 (N, L)``  ids of each text, cut to `length`; 0 where there is none
+================================================== =====================================================
+
+A positive id begins a word, a negative one belongs to the same word as the id before it, so that views can move whole
+words. Its absolute value is the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from nearfar.errors import ConfigError, UnknownName
+from nearfar.registry import TOKENISERS
+
+
+def find(text: str) -> tuple[ModuleType, str]:
+    """The module and the argument of ``kind:argument``.
+
+    Raises
+    ------
+    UnknownName
+        There is no such kind; the nearest is proposed.
+    """
+    kind, _, argument = text.partition(":")
+    if kind not in TOKENISERS:
+        raise UnknownName("tokeniser", kind, TOKENISERS, where="data.tokens")
+    return TOKENISERS.get(kind), argument
+
+
+def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
+    """What `tokenise` needs of ``kind:argument``, learnt from texts: JSON values, with the kind beside them."""
+    module, argument = find(text)
+    return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+
+
+def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
+    """Ids of each text, int32 (N, length), 0 after its end."""
+    return TOKENISERS.get(spec["kind"]).tokenise(texts, spec, length)
+
+
+def filled(rows: Iterable[Sequence[int]], count: int, length: int) -> np.ndarray:
+    """Lists of ids as an array int32 (count, length), cut or filled up with 0."""
+    out = np.zeros((count, length), np.int32)
+    for line, ids in zip(out, rows, strict=True):
+        kept = ids[:length]
+        line[: len(kept)] = kept
+    return out
+
+
+def whole(argument: str, default: int, what: str) -> int:
+    """The argument of a kind as a whole number above 1, or the default where there is none.
+
+    Raises
+    ------
+    ConfigError
+        It is none.
+    """
+    if not argument:
+        return default
+    if not argument.isdigit() or int(argument) < 2:
+        raise ConfigError(f"{argument!r} is no number of {what}.", where="data.tokens", hint=f"For example {default}.")
+    return int(argument)
