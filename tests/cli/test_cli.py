@@ -256,3 +256,13 @@ def test_a_signal_saves_and_resume_goes_on(pictures, tmp_path, number, status):
     assert "Traceback" not in err
     assert (run / "checkpoint" / "state.safetensors").exists()
     assert not (run / "model.safetensors").exists()
+
+
+def test_a_run_on_rows_of_numbers_is_loaded_again(nearfar, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(32, 6)))
+    options = [*FAST[: FAST.index("--set")], "--set", "method.projector.out=8", "--set", "train.threads=1"]
+    assert nearfar("train", tmp_path / "rows.npy", "--out", tmp_path / "run", *options)[0] == 0
+    code, _, err = nearfar("embed", tmp_path / "run", tmp_path / "rows.npy", "--out", tmp_path / "z.npy")
+    assert code == 0, err
+    assert len(np.load(tmp_path / "z.npy")) == 32
+    assert nearfar("train", "--resume", "--out", tmp_path / "run")[0] == 0
