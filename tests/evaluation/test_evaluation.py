@@ -1,5 +1,7 @@
 """Protocols against references, intervals, leakage, and the JSON form."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +11,7 @@ from nearfar.data.read import read
 from nearfar.errors import DataError, UnknownName
 from nearfar.evaluation import few_labels, floors, geometry, knn, linear_probe
 from nearfar.evaluation.features import Features, paired, standardised, wilson
+from nearfar.evaluation.sides import Sides
 from nearfar.registry import PROTOCOLS
 
 
@@ -167,9 +170,18 @@ def test_untrained_floor_has_the_same_architecture_and_other_weights(model, digi
 
 def test_every_protocol_is_measured_the_same_way():
     train, test = blobs(), blobs(80, seed=3)
+    draw, n = np.random.default_rng(0), 20
+    x, y = draw.normal(size=(2, n, 6)).astype(np.float32)
+    sides = Sides(x, y, np.arange(n), np.arange(n), ("a", "b"), score=draw.normal(size=n), label=np.arange(n) % 2)
     for name in PROTOCOLS:
-        assert PROTOCOLS.get(name).TITLE
-        assert PROTOCOLS.get(name).measure(train, test, seed=0)
+        protocol = PROTOCOLS.get(name)
+        assert protocol.TITLE
+        assert protocol.TAKES in ("labels", "pairs", "scored pairs", "labelled pairs")
+        what = (train, test) if protocol.TAKES == "labels" else (sides,)
+        found = protocol.measure(*what, seed=0)
+        assert found
+        json.dumps(found, allow_nan=False)
+        assert "settings" in json.dumps(found)
 
 
 def test_classes_that_only_the_test_rows_have(model, digits):

@@ -10,6 +10,7 @@ from nearfar.evaluation.features import Features, standardised
 from nearfar.evaluation.linear_probe import fit, predict
 
 TITLE = "few labels"
+TAKES = "labels"
 COUNTS = (1, 2, 5, 10)
 DRAWS = 20
 C = 10.0
@@ -29,27 +30,50 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     """
     x, t = standardised(train.x, test.x)
     smallest = int(np.bincount(train.y, minlength=train.classes).min())
-    found = {}
-    for count in COUNTS:
-        if count > smallest:
-            continue
-        accuracies = []
-        for rows in draws(train.y, train.classes, count, seed):
-            accuracies.append(float((predict(fit(x[rows], train.y[rows], train.classes, C), t) == test.y).mean()))
-        found[str(count)] = {
-            "mean": float(np.mean(accuracies)), "std": float(np.std(accuracies, ddof=1)), "draws": accuracies,
-            "settings": {"C": C, "draws": DRAWS, "seed": seed, "test_rows": len(test.y),
-                         "features": "unnormalised, standardised by the training rows"},
-        }  # fmt: skip
-    return found
+    about = "unnormalised, standardised by the training rows"
+    return {
+        str(count): learn(train, test, x, t, count, number=DRAWS, c=C, features=about, seed=seed)
+        for count in COUNTS
+        if count <= smallest
+    }
 
 
-def draws(y: np.ndarray, classes: int, count: int, seed: int) -> list[np.ndarray]:
-    """`DRAWS` times `count` rows of every class."""
-    chosen = []
-    for draw in range(DRAWS):
+def learn(
+    train: Features, test: Features, x: np.ndarray, t: np.ndarray, count: int, *, number: int, c: float, features: str,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Accuracy on all test rows of logistic regression on `count` rows per class, draw by draw.
+
+    Parameters
+    ----------
+    train, test : Features
+        The labels.
+    x, t : ndarray of float32 (N, D), (M, D)
+        Their vectors as the regression is to see them; `features` says in words how they were made.
+    count, number : int
+        Rows of each class, and how many times they are drawn.
+    c : float
+        Inverse strength of the penalty, as scikit-learn's C.
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``mean``, ``std``, ``draws`` (the accuracies), ``settings``.
+    """
+    chosen = draws(train.y, train.classes, count, seed, number)
+    found = [float((predict(fit(x[r], train.y[r], train.classes, c), t) == test.y).mean()) for r in chosen]
+    settings = {
+        "C": c, "draws": number, "seed": seed, "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
+        "features": features,
+    }  # fmt: skip
+    return {"mean": float(np.mean(found)), "std": float(np.std(found, ddof=1)), "draws": found, "settings": settings}
+
+
+def draws(y: np.ndarray, classes: int, count: int, seed: int, number: int = DRAWS) -> list[np.ndarray]:
+    """`number` times `count` rows of every class; a class with fewer gives all it has."""
+    members, chosen = [np.flatnonzero(y == c) for c in range(classes)], []
+    for draw in range(number):
         generator = np.random.default_rng((seed, count, draw))
-        chosen.append(
-            np.concatenate([generator.choice(np.flatnonzero(y == c), count, replace=False) for c in range(classes)])
-        )
+        chosen.append(np.concatenate([generator.choice(m, min(count, len(m)), replace=False) for m in members]))
     return chosen

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from nearfar.evaluation.features import Features, wilson
 
 TITLE = "kNN"
+TAKES = "labels"
 SETTINGS = ((20, 0.07), (200, 0.1), (10, None))  # (k, temperature); None weighs all neighbours alike
 TILE = 2048  # test rows compared at once
 
