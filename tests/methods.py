@@ -4,7 +4,8 @@ from nearfar import record
 from nearfar.parts import Facts
 from nearfar.registry import METHODS
 
-TRAINED = [m for m in METHODS if METHODS.get(m).RECORD.trains]
+OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]  # those of text and pairs: tests/test_pairs.py
+TRAINED = [m for m in OF_ROWS if METHODS.get(m).RECORD.trains]
 PARTS = {"memory": {"size": 96}, "prototypes": {"size": 24}, "context": {"hidden": 16}, "clusters": {"size": 4}}
 VIEWS = 6  # of a row at most, where a method has more and needs no grid of them
 

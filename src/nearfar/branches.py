@@ -60,7 +60,7 @@ def named(text: str, columns: Kinds) -> dict[str, str]:
     return found
 
 
-def tokens(model: ModelConfig, asked: str) -> str:
+def tokens(model: ModelConfig, asked: str | None) -> str:
     """The tokeniser of texts that the encoders ask for where the user asks for none."""
     wanted = {}
     for word in filter(None, (w.strip() for w in model.encoder.split(","))):
@@ -68,8 +68,8 @@ def tokens(model: ModelConfig, asked: str) -> str:
         kind = getattr(ENCODERS.get(name), "TOKENS", None) if name != "auto" else None
         if kind:
             wanted[f"{kind}:{variant}" if kind == "transformers" else kind] = word
-    if asked != "auto" or not wanted:
-        return asked
+    if (asked or "auto") != "auto" or not wanted:
+        return asked or "auto"
     if len(wanted) > 1:
         raise ConfigError(
             f"the encoders {' and '.join(wanted.values())} have different tokenisers.", where="model.encoder",
@@ -94,14 +94,14 @@ def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
         own = options_of(model, column, columns)
         entry = ENCODERS.get(module)
         options[column] = entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
+    share = True if model.share == "auto" else model.share
     if len(columns) == 1:
         (name,), (own,) = names.values(), options.values()
-        return replace(model, encoder=name, encoder_options=own)
-    shared = all(o == options[next(iter(columns))] for o in options.values())
+        return replace(model, encoder=name, encoder_options=own, share=share)
+    alike = all(o == options[next(iter(columns))] for o in options.values())
     return replace(
         model, encoder=",".join(f"{c}={n}" for c, n in names.items()),
-        encoder_options=next(iter(options.values())) if shared else options,
-        share=model.share if model.share != "auto" else True,
+        encoder_options=next(iter(options.values())) if alike else options, share=share,
     )  # fmt: skip
 
 

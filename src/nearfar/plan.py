@@ -130,6 +130,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         config = replace(config, model=replace(config.model, method=name))
         notes += [f"Method: {name} was chosen, since {why}."] if why else []
     method = record.resolve(config.model.method, config.method)
+    _check_takes(method, table)
     kind = method.positives if config.model.positives == "auto" else config.model.positives
     notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
@@ -164,6 +165,22 @@ def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, l
     return record.override(method, {"count": count}), [
         f"The recipe {config.views.recipe!r} has {count} views of a row."
     ]
+
+
+def _check_takes(method: Method, table: Table) -> None:
+    """Raise a `ConfigError` where the method learns from something else than these columns."""
+    several, text = len(table.columns) > 1, table.first.modality == "text"
+    if method.takes in ("pairs", "scored pairs") and not several:
+        raise ConfigError(
+            f"{method.name} compares the columns of a row, and there is one.", where="model.method",
+            hint="Name them with --pair A B.",
+        )  # fmt: skip
+    if method.takes == "scored pairs" and (table.scores is None or len(table.columns) != 2):
+        raise ConfigError(f"{method.name} needs two columns and their scores.", where="model.method",
+                          hint="Name the scores with --score.")  # fmt: skip
+    if method.takes == "texts" and (several or not text):
+        raise ConfigError(f"{method.name} is for one column of text.", where="model.method",
+                          hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
 
 
 def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
@@ -262,13 +279,23 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
         config,
         data=replace(
             config.data, size=size or None, column=tuple(table.columns), stream=column.streams,
-            workers=_workers(config), depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
+            workers=_workers(config), tokens=_tokens(config, table), length=column.spec.get("length"),
+            ignore_duplicates=duplicates.kind(config.data.ignore_duplicates, table),
+            depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
         ),
         model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
         views=replace(config.views, recipe=recipe),
         optim=replace(config.optim, lr=float(lr), weight_decay=float(decay), final_decay=final),
         train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
     ), notes  # fmt: skip
+
+
+def _tokens(config: Config, table: Table) -> str | None:
+    """The tokeniser, or None without a column of text."""
+    if all(c.modality != "text" for c in table.columns.values()):
+        return None
+    asked = branches.tokens(config.model, config.data.tokens)
+    return "hashed" if asked == "auto" else asked
 
 
 def _workers(config: Config) -> int:

@@ -126,6 +126,8 @@ class Method:
     objective : Loss or str
         The loss that `compare` calls as ``record.loss(…)``, which a user may exchange for another one of the same
         inputs; or, where the loss cannot be exchanged, the name of the module that says what no learning looks like.
+    takes : {"rows", "texts", "pairs", "scored pairs"}
+        What it learns from: views of one column, of any kind or of text; two or more columns; two and their scores.
     positives : {"views", "labels"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
     views : str or None
@@ -167,6 +169,7 @@ class Method:
     published: tuple[Figure, ...] = ()
     expected: str = ""
     objective: Loss | str = ""
+    takes: str = "rows"
     positives: str = "views"
     views: str | None = None
     own_views: bool = False
@@ -214,7 +217,8 @@ class Method:
     @property
     def needs(self) -> str:
         """What a user must bring, in words."""
-        found = ["labels"] if self.positives == "labels" else []
+        found = [] if self.takes == "rows" else [self.takes]
+        found += ["labels"] if self.positives == "labels" else []
         found += ["a twin"] if self.twin else []
         sizes = {name: part.size for name, part in self.parts.items() if hasattr(part, "size")}
         found += [f"{name} of {size}" if size else name for name, size in sizes.items()]
@@ -239,7 +243,7 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
-CITATION = ("name", "idea", "paper", "published", "expected", "wants", "trains", "own_views")
+CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "trains", "own_views")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 

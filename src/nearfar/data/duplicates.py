@@ -40,6 +40,13 @@ def parse(text: str) -> tuple[str, float]:
     return kind, cosine
 
 
+def kind(text: str, table: Table) -> str:
+    """What "auto" means: exact for text, since sentences and captions repeat; else off."""
+    if text != "auto":
+        return text
+    return "exact" if any(c.modality == "text" for c in table.columns.values()) else "off"
+
+
 def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.ndarray | None, str]:
     """What `Relation.ignore` is for every row of the table, and a sentence about it.
 
@@ -58,17 +65,15 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
         Equal for rows that are connected by duplicates; None where nothing was asked for or found.
     note : str
     """
-    kind, cosine = parse(text)
-    if kind == "auto":  # sentences and captions do repeat, and hashes of text cost nothing to compare
-        kind = "exact" if any(c.modality == "text" for c in table.columns.values()) else "off"
-    if kind == "off":
+    how, cosine = parse(kind(text, table))
+    if how == "off":
         return None, ""
     group = _equal([table.hashes] if len(table.columns) == 1 else [c.hashes for c in table.columns.values()], rows)
-    if kind == "near":
+    if how == "near":
         _, first, group = np.unique(table.hashes[rows], return_index=True, return_inverse=True)
         group = _near(table.first, rows[first], cosine, seed)[group]
     size = np.bincount(group)
-    what = "equal to the bit" if kind == "exact" else f"cosine of the raw values at least {cosine:g}"
+    what = "equal to the bit" if how == "exact" else f"cosine of the raw values at least {cosine:g}"
     if not (size > 1).any():
         return None, f"Duplicates ignored as negatives: none found ({what})."
     ignore = np.arange(len(table), dtype=np.int64)

@@ -20,10 +20,11 @@ RECORD = Method(
         Figure(0.234, "recall@1, picture to caption", "Flickr8k, pretrained ResNet-18, 13.9 M parameters (Mini-CLIP)"),
     ),
     objective="info_nce",
+    takes="pairs",
     views="pair",
     projector=Mlp(out=256, layers=1),
     parts={"temperature": Learnt(0.07, low=0.01)},
-    wants=("pairs", "a big batch"),
+    wants=("a big batch",),
     keep="projection",
     lr=2e-3,
 )

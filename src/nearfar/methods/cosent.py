@@ -15,10 +15,10 @@ RECORD = Method(
     idea="a pair with a higher score gets a higher cosine than one with a lower",
     paper=Paper("Su", 2022, "–"),
     objective=Loss("cosent"),
+    takes="scored pairs",
     views="pair",
     projector=None,
     temperature=0.05,
-    wants=("pairs with scores",),
     lr=2e-3,
     weight_decay=0.0,
 )

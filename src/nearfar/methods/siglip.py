@@ -17,13 +17,13 @@ RECORD = Method(
     paper=Paper("Zhai, Mustafa, Kolesnikov, Beyer", 2023, "2303.15343"),
     published=(Figure(0.891, "recall@1, picture to caption", "Flickr30k, ViT-B-16, web-scale pretraining (open_clip)"),),
     objective="sigmoid",
+    takes="pairs",
     views="pair",
     projector=Mlp(out=256, layers=1),
     parts={
         "scale": Learnt(10.0, low=None, high=100.0),
         "bias": Learnt(-10.0, low=None, logarithmic=False),
     },
-    wants=("pairs",),
     keep="projection",
     lr=2e-3,
 )

@@ -16,6 +16,7 @@ RECORD = Method(
         Figure(0.843, "STS-B test, Spearman", "supervised by NLI, pretrained BERT-base (the paper)"),
     ),
     objective="info_nce",
+    takes="texts",
     projector=None,
     temperature=0.05,
     wants=("negatives from the batch",),
