@@ -42,7 +42,7 @@ class DataConfig:
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to measure on")
     holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
-    size: int | Auto = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
+    size: int | Auto | None = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
     depth: str = knob("auto", "bits of stored pictures: 8, or full (16 bits, floats)", choices=("auto", "8", "full"))
     stream: bool | Auto = knob("auto", "decode while training, not once; auto: if the cache lacks room", flag=True)
     workers: int | Auto = knob("auto", "processes that decode while training; 0: threads", low=0, high=64)
