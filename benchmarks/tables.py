@@ -187,7 +187,8 @@ def main() -> None:
     for name, page in PAGES.items():
         if (ROOT / name).is_dir():
             (ROOT / f"{name}.md").write_text(page(), encoding="utf-8")
-    import pages_methods  # they take tables from here
+    import pages_classify  # they take tables from here
+    import pages_methods
     import pages_positives
     import pages_several
     import pages_views
@@ -195,6 +196,7 @@ def main() -> None:
     pages_methods.main()
     (ROOT / "positives.md").write_text(pages_positives.page(), encoding="utf-8")
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
+    pages_classify.main()
     pages_several.main()
     losses = pages_objectives.losses()  # read before it is written
     (ROOT.parent / "losses.md").write_text(losses, encoding="utf-8")

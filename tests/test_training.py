@@ -53,3 +53,11 @@ def test_metrics_without_a_run_folder(digits, tiny):
     trained = api.train(digits, **tiny)
     assert trained.path is None
     assert trained.metrics[-1]["step"] == trained.plan.steps
+
+
+def test_a_run_on_rows_of_numbers_opens_again_and_goes_on(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    given = {"epochs": 1, "batch_size": 16, "holdout": 0.0, "threads": 1, "out": tmp_path / "run"}
+    trained = api.train(x, **given)
+    np.testing.assert_array_equal(trained.encode(x), api.load(tmp_path / "run").encode(x))
+    assert api.train(x, resume=True, out=tmp_path / "run").metrics[-1]["step"] == trained.plan.steps

@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
     "train_seeds": "nearfar.several", "combine": "nearfar.combining", "Ensemble": "nearfar.ensemble",
-    "tune": "nearfar.tuning",
+    "tune": "nearfar.tuning", "classify": "nearfar.classifying", "Classifier": "nearfar.classifier",
     "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
     "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
 }  # fmt: skip
@@ -25,6 +25,8 @@ __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
     from nearfar.api import evaluate, load, train
+    from nearfar.classifier import Classifier
+    from nearfar.classifying import classify
     from nearfar.combining import combine
     from nearfar.config import Config
     from nearfar.embedder import Embedder

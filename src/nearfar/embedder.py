@@ -163,15 +163,22 @@ class Embedder:
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
-    def read(self, inputs: Any, *, column: str | None = None, max_bad: float = 0.0, **options: Any) -> Any:
-        """New data as a `Table`, decoded the way this model was trained. A `Table` passes through."""
+    def read(
+        self, inputs: Any, *, column: str | None = None, data_column: str | None = None, max_bad: float = 0.0,
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """New data as a `Table`, decoded the way this model was trained. A `Table` passes through.
+
+        `column` is one of the model's, `data_column` the one to read where several of the data's may be meant.
+        """
         from nearfar.data.read import read
         from nearfar.data.table import Table
 
         if isinstance(inputs, Table):
             return inputs
         modality, spec = self.columns[column or self.only_column()]
-        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **{"stream": "auto", **options})
+        options = {"stream": "auto", "column": data_column, **options}
+        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **options)
 
     def features(
         self, column: Column, rows: np.ndarray, layer: str = "features", *, batch_size: int = 1000,

@@ -10,6 +10,7 @@
       README.md            model card
       report.html
       checkpoint/          state.safetensors: everything needed to go on, bit for bit
+      classifier/NAME/     classifier.json, weights.safetensors: what `nearfar classify` made
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class Run:
         for name in ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json", "README.md",
                      "report.html", "skipped.csv"):  # fmt: skip
             (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / "checkpoint", ignore_errors=True)
-        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        for name in ("checkpoint", "tensorboard", "classifier"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     # --- what is inside ---------------------------------------------------------------------------------------
 

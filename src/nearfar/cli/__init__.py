@@ -25,7 +25,7 @@ from nearfar.errors import (
 )
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
-ORDER = ("demo", "train", "eval", "tune", "search", "embed", "views", "methods", "config", "doctor")
+ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
 
 
 class Verbs(click.Group):

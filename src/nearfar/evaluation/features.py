@@ -37,9 +37,15 @@ class Features:
 
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """Each dimension to mean 0 and spread 1 *of the training rows*; constant dimensions become 0."""
+    mean, scale = moments(train)
+    return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
+
+
+def moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `standardised` takes away from each dimension and multiplies it by, float64 (D,) each."""
     mean, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     scale = np.where(spread > 1e-8 * max(1.0, float(spread.max(initial=0))), 1 / np.maximum(spread, 1e-30), 0)
-    return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
+    return mean, scale
 
 
 def unit(x: np.ndarray) -> np.ndarray:

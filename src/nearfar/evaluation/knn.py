@@ -37,13 +37,31 @@ def predict(
     gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, classes: int, k: int, tau: float | None
 ) -> np.ndarray:
     """Class of each query by the votes of its k nearest gallery rows, int64 (Q,)."""
+    return votes(gallery, labels, queries, classes, k, tau).argmax(1).numpy()
+
+
+def votes(
+    gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, classes: int, k: int, tau: float | None
+) -> torch.Tensor:
+    """Sum of the weights of each class among the k nearest gallery rows, (Q, classes); the nearest row weighs 1."""
     g, q = (F.normalize(torch.from_numpy(np.ascontiguousarray(x)), dim=1) for x in (gallery, queries))
     y, out = torch.from_numpy(labels), []
     for part in q.split(TILE):
         similarity, nearest = (part @ g.T).topk(k, dim=1)
         weights = torch.ones_like(similarity) if tau is None else ((similarity - similarity[:, :1]) / tau).exp()
-        out.append(torch.zeros(len(part), classes).scatter_add_(1, y[nearest], weights).argmax(1))
-    return torch.cat(out).numpy() if out else np.zeros(0, np.int64)
+        out.append(torch.zeros(len(part), classes).scatter_add_(1, y[nearest], weights))
+    return torch.cat(out) if out else torch.zeros(0, classes)
+
+
+def scores(
+    gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, classes: int, k: int, tau: float | None
+) -> torch.Tensor:
+    """Logarithm of each class's share of the votes, (Q, classes).
+
+    One further vote, as heavy as that of the nearest row, is shared evenly by all classes, so that no share is zero.
+    """
+    found = votes(gallery, labels, queries, classes, k, tau)
+    return ((found + 1 / classes) / (found.sum(1, keepdim=True) + 1)).log()
 
 
 def online_knn(

@@ -87,4 +87,9 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tenso
 
 def predict(weights: torch.Tensor, x: np.ndarray) -> np.ndarray:
     """Classes of standardised rows, int64 (N,)."""
-    return torch.addmm(weights[-1], torch.from_numpy(x), weights[:-1]).argmax(1).numpy()
+    return scores(weights, x).argmax(1).numpy()
+
+
+def scores(weights: torch.Tensor, x: np.ndarray) -> torch.Tensor:
+    """Logits of standardised rows, (N, classes)."""
+    return torch.addmm(weights[-1], torch.from_numpy(x), weights[:-1])

@@ -1,0 +1,98 @@
+"""Which classifier labelled vectors ask for: its kind, its setting, its temperature, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearfar.evaluation import few_labels, linear_probe
+from nearfar.evaluation.out_of_fold import Candidate, candidates
+
+KINDS = ("auto", "logistic", "knn")
+TITLES = {"logistic": "logistic regression (C {:g})", "knn": "kNN (k {:.0f}, cosine)"}
+ENOUGH = 5  # rows in the median class, to choose the kind and to calibrate by
+FOR_C = 10  # rows in the median class, to choose C by
+MANY = 500  # classes; beyond, auto does not fit that many weights
+K = 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen; see `nearfar.classifier.Classifier` for what the words mean."""
+
+    kind: str
+    setting: float
+    temperature: float
+    calibrated: bool
+    out_of_fold: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+
+
+def choose(x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0) -> Choice:
+    """Kind and setting by the rows that are right out of fold, as far as there are enough to tell.
+
+    Parameters
+    ----------
+    x : ndarray of float32 (N, D)
+    y : ndarray of int64 (N,)
+        Classes 0 … C − 1, each with a row.
+    counts : ndarray of int (C,)
+        Rows of each class. Their median decides what there are enough rows for, so that a few rare classes do not.
+    kind : {"auto", "logistic", "knn"}
+    seed : int
+        Of the folds.
+    """
+    middle = int(np.median(counts))
+    kinds = _kinds(kind, len(counts), middle)
+    k = min(K, middle)
+    cs = linear_probe.CS if middle >= FOR_C else (few_labels.C,)
+    tried = candidates(
+        x, y, len(counts), cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed
+    )
+    best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
+    order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
+    if not order:
+        order = [Candidate(kinds[0], few_labels.C if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
+    first, calibrated = order[0], bool(tried) and middle >= ENOUGH
+    found = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
+    notes = (_about_kind(order, kind, len(counts), middle), _about_temperature(first, calibrated, middle))
+    return Choice(first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, found, notes)
+
+
+def _kinds(kind: str, classes: int, middle: int) -> tuple[str, ...]:
+    """Those to compare."""
+    if kind != "auto":
+        return (kind,)
+    if classes > MANY:
+        return ("knn",)
+    return ("logistic",) if middle < ENOUGH else ("logistic", "knn")
+
+
+def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int) -> str:
+    first, *others = order
+    titles = [TITLES[c.kind].format(c.setting) for c in order]
+    if others:
+        why = f"{titles[1]} {others[0].accuracy:.3f}"
+    elif kind != "auto":
+        why = "as asked"
+    elif classes > MANY:
+        why = f"there are more than {MANY} classes"
+    else:
+        why = f"the median class has {_rows(middle)}, too few to choose by"
+    if first.rows == 0:
+        return f"Classifier: {titles[0]} ({why}); no class has two rows, so none can be left out to measure it."
+    low, high = first.interval
+    return f"Classifier: {titles[0]}, out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]; {why}."
+
+
+def _about_temperature(first: Candidate, calibrated: bool, middle: int) -> str:
+    if calibrated:
+        return f"Probabilities are calibrated: temperature {first.temperature:.3g}, fitted out of fold."
+    return f"Probabilities are not calibrated: the median class has {_rows(middle)}, too few for it."
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"

@@ -1,0 +1,233 @@
+"""From a run and a few labelled rows to the classes of new ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar import files
+from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
+from nearfar.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.predictions import Predictions
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+    from nearfar.data.table import Skipped, Table
+    from nearfar.embedder import Embedder
+
+FOLDER = "classifier"
+NAME = "default"
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What `classify` gives.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    path : Path or None
+        Its folder, if it lies in one.
+    names : sequence of str
+        Of the new rows.
+    predictions : Predictions or None
+        None where there were no new rows to classify.
+    figures : mapping or None
+        Of `Predictions.figures`, where the new rows have labels.
+    skipped : sequence of Skipped
+        New rows that could not be read.
+    warnings : tuple of str
+    """
+
+    classifier: Classifier
+    path: Path | None
+    names: Sequence[str] = ()
+    predictions: Predictions | None = None
+    figures: dict[str, Any] | None = None
+    skipped: Sequence[Skipped] = ()
+    warnings: tuple[str, ...] = ()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """One mapping a new row, see `nearfar.predictions.COLUMNS`."""
+        if self.predictions is None:
+            return []
+        return self.predictions.lines(self.names, self.classifier.names, self.classifier.rows)
+
+    def write(self, path: str | Path) -> None:
+        """Write `lines` as CSV."""
+        from nearfar.predictions import write
+
+        write(path, self.lines())
+
+
+def classify(
+    run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
+    label: str | None = None, column: str | None = None, kind: str = "auto", reject: float = 0.01, seed: int = 0,
+    name: str = NAME, device: str = "auto", console: Console | None = None,
+) -> Classified:  # fmt: skip
+    """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
+
+    Parameters
+    ----------
+    run : Embedder, Ensemble or path
+    labelled : path, (array, labels) or Table, optional
+        Rows of which some or all have labels; rows without are left out.
+    new : path, list, array or Table, optional
+        Rows to classify. If they have labels of the same names, they are measured.
+    use : str, optional
+        Name of a classifier that the run keeps, instead of `labelled`.
+    label, column : str, optional
+        Names of columns.
+    kind, reject, seed : optional
+        See `Classifier.fit`.
+    name : str
+        The classifier is kept as ``RUN/classifier/NAME``, in place of an earlier one of that name.
+    device : str
+        Where a model is loaded to.
+    console : Console, optional
+
+    Returns
+    -------
+    Classified
+
+    Raises
+    ------
+    ConfigError
+        Neither or both of `labelled` and `use` were given, `use` without `new`, or `name` is not one.
+    DataError
+        The labels do not make two classes, or the data cannot be read.
+    UnknownName
+        There is no such column, kind, or kept classifier.
+    RunError
+        The kept classifier is damaged, or was made with other weights of the run.
+    """
+    from nearfar import loading
+    from nearfar.console import QUIET
+
+    console = console or QUIET
+    if (labelled is None) == (use is None):
+        raise ConfigError("a classifier is made of labelled rows, or one is used that there is.", hint="Say which.")
+    if use is not None and new is None:
+        raise ConfigError(f"there is nothing to use the classifier {use!r} on.")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
+    check_request(kind, reject)
+    model = loading.load(run, device) if isinstance(run, str | Path) else run
+    if use is None:
+        classifier, path, table = _made(
+            model, labelled, name, {"label": label, "column": column}, console, kind=kind, reject=reject, seed=seed
+        )
+    else:
+        classifier, path = _kept(model, use)
+        table, about = None, classifier.about
+        label = label or (str(about["label"]) if about.get("label") else None)
+        if len(model.columns) > 1 and about.get("column"):
+            column = column or str(about["column"])
+    for note in classifier.notes:
+        console.say(note)
+    if use is None and path is not None:
+        console.say(f"The classifier is in {path}.")
+    if new is None:
+        return Classified(classifier, path)
+    return replace(_applied(model, classifier, new, table, {"label": label, "column": column}, console), path=path)
+
+
+def _read(model: Embedder, data: Any, label: str | None, column: str | None, **options: Any) -> Table:
+    own = column if column in model.columns else None
+    return model.read(data, column=own, data_column=column, label=label, **options)
+
+
+# --- making and keeping -------------------------------------------------------------------------------------------
+
+
+def _made(
+    model: Embedder, labelled: Any, name: str, reading: dict[str, Any], console: Console, **options: Any
+) -> tuple[Classifier, Path | None, Table]:
+    """The classifier, its folder, and the rows that it was made of."""
+    from nearfar import __version__
+
+    table = _read(model, labelled, **reading, max_bad=model.config.data.max_bad, console=console)
+    if table.labels is None:
+        raise DataError("the labelled rows have no labels.", hint="Say which column holds them with --label.")
+    check_labels(table.labels, table.label_names, options["kind"])
+    for s in table.skipped[:5]:
+        console.warn(f"skipped {s.name}: {s.reason}.")
+    rows = np.flatnonzero(table.labels >= 0)
+    x = model.features(table.first, rows, console=console)
+    about = {
+        "nearfar": __version__, "labelled": table.source.get("source"), "fingerprint": table.fingerprint,
+        "model": _weights_of(model), "seed": options["seed"], **reading,
+    }  # fmt: skip
+    names = [table.names[int(i)] for i in rows]
+    made = Classifier.fit(x, table.labels[rows], table.label_names, rows=names, about=about, **options)
+    if len(rows) < len(table):
+        made = replace(made, notes=(*made.notes, f"{len(table) - len(rows):,} rows without a label are left out."))
+    if table.splits:
+        made = replace(made, notes=(*made.notes, f"The rows are of all splits: {', '.join(table.splits)}."))
+    path = Path(model.path) / FOLDER / name if model.path else None
+    if path is not None:
+        made.save(path)
+    return made, path, table
+
+
+def _weights_of(model: Embedder) -> str | None:
+    """Hash of the weights that vectors are made with."""
+    from nearfar.run import Run
+
+    return files.sha256(Run(model.path).model_file) if model.path else None
+
+
+def _kept(model: Embedder, name: str) -> tuple[Classifier, Path]:
+    """The run's classifier of that name, if it was made with the weights that the run has now."""
+    if model.path is None:
+        raise ConfigError("a model that lies in no run folder keeps no classifiers.")
+    home = Path(model.path) / FOLDER
+    there = sorted(p.parent.name for p in home.glob(f"*/{DESCRIPTION}"))
+    if name not in there:
+        raise UnknownName("classifier", name, there, where=str(home))
+    kept = Classifier.load(home / name)
+    if kept.about.get("model") != _weights_of(model):
+        raise RunError(
+            "was made with other weights of this run.", where=str(home / name), hint="Make it anew from labelled rows."
+        )
+    return kept, home / name
+
+
+# --- applying -----------------------------------------------------------------------------------------------------
+
+
+def _applied(
+    model: Embedder, classifier: Classifier, new: Any, labelled: Table | None, reading: dict[str, Any], console: Console
+) -> Classified:
+    table = _read_new(model, new, **reading, console=console)
+    predictions = classifier.predict(model.features(table.first, np.arange(len(table)), console=console))
+    found = Classified(classifier, None, table.names, predictions, skipped=table.skipped)
+    if table.labels is None or not (table.labels >= 0).any():
+        return found
+    warnings = []
+    place = {classifier.names[i]: int(i) for i in np.unique(classifier.y)}
+    known = np.asarray([place.get(n, -2) for n in table.label_names], np.int64)
+    truth = np.where(table.labels >= 0, known[table.labels], -1)
+    if not (truth >= 0).any():
+        warnings.append(
+            f"none of the new rows' labels is one of the classifier's ({', '.join(table.label_names[:3])} …)."
+        )
+    if labelled is not None and (repeated := int(np.isin(table.hashes, labelled.hashes[labelled.labels >= 0]).sum())):
+        warnings.append(f"{repeated:,} of the {len(table):,} new rows are among the labelled ones, byte for byte.")
+    return replace(found, figures=predictions.figures(truth), warnings=tuple(warnings))
+
+
+def _read_new(model: Embedder, new: Any, label: str | None, column: str | None, console: Console) -> Table:
+    """New rows; those that cannot be read are skipped, and a column of labels need not be there."""
+    options = {"column": column, "max_bad": 1.0, "console": console}
+    try:
+        return _read(model, new, label, **options)
+    except UnknownName as e:
+        if label is None or e.where != "--label":
+            raise
+    return replace(_read(model, new, None, **options), labels=None, label_names=())

@@ -1,0 +1,128 @@
+"""``nearfar classify``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nearfar.cli import common, console
+
+SHOWN = 10  # predictions that are shown where they are not written
+
+
+@click.command(short_help="Tell the classes of new rows, from a few labelled ones.")
+@click.argument("run")
+@click.argument("labelled")
+@click.argument("new", required=False)
+@click.option("--label", help="Column of the labels.")
+@click.option("--column", help="Column to classify by.")
+@click.option("--kind", help="auto, logistic or knn.  [auto: by out-of-fold accuracy]")
+@click.option("--reject", type=float, help="Share of rows like the labelled ones that may be none of them.  [0.01]")
+@click.option("--out", type=click.Path(), help="File to write the predictions to: .csv.")
+@click.option("--name", help="What to keep the classifier as.  [default]")
+@click.option("--use", help="Use the classifier of this name; then the only data are NEW.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+@common
+def command(
+    run: str, labelled: str, new: str | None, label: str | None, column: str | None, kind: str | None,
+    reject: float | None, out: str | None, name: str | None, use: str | None, seed: int,
+    as_json: bool, quiet: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Make a classifier of the rows of LABELLED, few or many, and tell the classes of NEW.
+
+    The classifier is kept in the run and works on the vectors of its model. A row that is farther from its class
+    than nearly all labelled rows are from theirs is none of them. If NEW has labels too, they are only compared with.
+
+    \b
+    nearfar classify runs/photos labelled/ new/ --out predictions.csv
+    nearfar classify runs/photos labels.csv --label species --name species
+    nearfar classify runs/photos more/ --use species --out more.csv
+    """
+    from nearfar.classifying import classify
+
+    to = console(as_json, quiet, debug)
+    _check(out, new, use, kind=kind, reject=reject, name=name)
+    given = {k: v for k, v in {"kind": kind, "reject": reject, "name": name}.items() if v is not None}
+    data = {"new": labelled, "use": use} if use else {"labelled": labelled, "new": new}
+    found = classify(run, **data, label=label, column=column, seed=seed, console=to, **given)
+    for s in found.skipped[:5]:
+        to.warn(f"skipped {s.name}: {s.reason}.")
+    for text in found.warnings:
+        to.warn(text)
+    if found.figures:
+        to.say(_figures(found.figures))
+    lines = found.lines()
+    if out and found.predictions is not None:
+        found.write(out)
+    if found.predictions is not None:
+        for text in _about(lines, out):
+            to.say(text)
+    else:
+        to.say(f"Next: nearfar classify {run} NEW --use {found.path.name}")
+    to.result(_result(run, found, None if out else lines))
+
+
+def _check(out: str | None, new: str | None, use: str | None, **making: Any) -> None:
+    """What is wrong with the request is found before anything is computed."""
+    from pathlib import Path
+
+    from nearfar.errors import ConfigError
+
+    if use and new:
+        raise ConfigError("with --use there is one thing to name, what to classify.", where="--use")
+    if use and (said := [f"--{k}" for k, v in making.items() if v is not None]):
+        raise ConfigError(f"{' and '.join(said)} are for making a classifier, not for using one.", where="--use")
+    if out and not (new or use):
+        raise ConfigError("there are no new rows to write of.", where="--out", hint="Name NEW after LABELLED.")
+    if out and Path(out).suffix != ".csv":
+        raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
+                          hint="Use .csv.")  # fmt: skip
+    if out and not Path(out).absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {Path(out).parent}.", where="--out")
+
+
+def _about(lines: list[dict[str, Any]], out: str | None) -> list[str]:
+    """What was predicted, in short."""
+    from collections import Counter
+
+    counts = Counter(line["prediction"] for line in lines)
+    refused = counts.pop(None, 0)
+    top = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(SHOWN)) + (", …" if len(counts) > SHOWN else "")
+    said = [f"{len(lines):,} new row{'s' * (len(lines) != 1)}: {top}{', ' if top else ''}none of these ({refused:,})."]
+    if out:
+        return [*said, f"The predictions are in {out}."]
+    for line in lines[:SHOWN]:
+        shown = line["prediction"] or f"none of these (likeliest: {line['likeliest']})"
+        said.append(f"  {line['name']}  {shown}  {line['probability']:.3f}  near {line['nearest']}")
+    return [*said, "Say --out predictions.csv to keep them."]
+
+
+def _figures(f: dict[str, Any]) -> str:
+    strangers = (
+        f"\nOf other classes: {f['strangers']:,} rows, {f['strangers_refused']:,} of them refused."
+        if f["strangers"] else ""
+    )  # fmt: skip
+    if not f["rows"]:
+        return strangers.strip()
+
+    def with_interval(name: str) -> str:
+        low, high = f[f"{name}_interval"]
+        return "–" if f[name] is None else f"{f[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+    return (
+        f"Measured on {f['rows']:,} labelled new rows: accuracy {with_interval('accuracy')}; "
+        f"not refused {with_interval('coverage')}, accuracy of those {with_interval('accuracy_kept')}; "
+        f"expected calibration error {f['calibration_error']:.3f} (15 bins).{strangers}"
+    )
+
+
+def _result(run: str, found: Any, lines: list[dict[str, Any]] | None) -> dict[str, Any]:
+    c = found.classifier
+    return {
+        "schema": 1, "verb": "classify", "run": run, "classifier": str(found.path) if found.path else None,
+        "classes": c.names, "kind": c.kind, "setting": c.setting, "temperature": c.temperature,
+        "calibrated": c.calibrated, "threshold": c.threshold, "out_of_fold": c.out_of_fold, "notes": c.notes,
+        "rows": len(found.names), "figures": found.figures, "predictions": lines, "warnings": found.warnings,
+        "skipped": [{"name": s.name, "reason": s.reason} for s in found.skipped],
+    }  # fmt: skip

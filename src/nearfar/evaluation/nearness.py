@@ -1,0 +1,73 @@
+"""How near a row is to the rows of a class, and from where on it is none of them.
+
+Rows are told apart from those that belong by the distance of their nearest neighbours, as in Sun et al. 2022
+(arXiv 2204.06507), here within one class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+NEAREST = 5
+TILE = 2**24  # similarities at once
+
+
+def to_class(gallery: np.ndarray, y: np.ndarray, queries: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Mean cosine of each query with the nearest gallery rows of the class given for it, float32 (Q,).
+
+    Parameters
+    ----------
+    gallery : ndarray of float32 (N, D)
+        Unit vectors.
+    y : ndarray of int64 (N,)
+    queries : ndarray of float32 (Q, D)
+        Unit vectors.
+    classes : ndarray of int64 (Q,)
+        Each with a row in the gallery.
+
+    Notes
+    -----
+    The mean is over 5 rows, or one fewer than the class has: as many as `leave_one_out` can take, so that the two
+    may be compared.
+    """
+    found = np.zeros(len(queries), np.float32)
+    for c in np.unique(classes):
+        asked = np.flatnonzero(classes == c)
+        members = torch.from_numpy(gallery[y == c])
+        for part in _parts(asked, len(members)):
+            similarity = torch.from_numpy(queries[part]) @ members.T
+            found[part] = similarity.topk(_count(len(members)), dim=1).values.mean(1).numpy()
+    return found
+
+
+def leave_one_out(gallery: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mean cosine of each gallery row with the nearest others of its class, float32 (N,); NaN where there are none."""
+    found = np.full(len(gallery), np.nan, np.float32)
+    for c in np.unique(y):
+        own = np.flatnonzero(y == c)
+        members = torch.from_numpy(gallery[own])
+        for place in _parts(np.arange(len(own)), len(own)) if len(own) > 1 else ():
+            similarity = members[place] @ members.T
+            similarity[torch.arange(len(place)), torch.from_numpy(place)] = -torch.inf
+            found[own[place]] = similarity.topk(_count(len(own)), dim=1).values.mean(1).numpy()
+    return found
+
+
+def threshold(gallery: np.ndarray, y: np.ndarray, share: float) -> float | None:
+    """The cosine below which `share` of the gallery rows would be strangers to their own class.
+
+    None where nothing is to be refused (`share` is 0), or no class has two rows to compare.
+    """
+    known = leave_one_out(gallery, y)
+    known = known[~np.isnan(known)]
+    return float(np.quantile(known, share)) if share and len(known) else None
+
+
+def _count(rows: int) -> int:
+    return min(NEAREST, max(1, rows - 1))
+
+
+def _parts(rows: np.ndarray, against: int) -> list[np.ndarray]:
+    step = max(1, TILE // max(1, against))
+    return [rows[i : i + step] for i in range(0, len(rows), step)]
