@@ -6,12 +6,15 @@ import importlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nearfar.errors import ConfigError
 
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
+POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
+HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that is in reach."
 
 
 def library(name: str) -> Any:
@@ -25,7 +28,7 @@ def library(name: str) -> Any:
 
 
 @contextmanager
-def said(name: str, what: str) -> Iterator[None]:
+def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
     """Errors of the library and of the hub as a `ConfigError`."""
     from safetensors import SafetensorError
 
@@ -35,7 +38,7 @@ def said(name: str, what: str) -> Iterator[None]:
         lines = str(e).strip().splitlines()
         raise ConfigError(
             f"{what} of {name!r} cannot be had ({lines[0].rstrip('.') if lines else type(e).__name__}).", where=WHERE,
-            hint="Give the folder of a model with safetensors weights, or its name on the hub where that is in reach.",
+            hint=hint,
         ) from e  # fmt: skip
 
 
@@ -89,19 +92,12 @@ def pooling_of(name: str) -> str:
     Raises
     ------
     ConfigError
-        It says one that is not here.
+        It says one that is not here, or the hub is out of reach and what it has was never asked.
     """
-    from transformers.utils import cached_file
-
-    with said(name, "the pooling"):
-        file = cached_file(
-            name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_gated_repo=False, _raise_exceptions_for_connection_errors=False,
-        )  # fmt: skip
-        if file is None:
-            return "mean"
-        with open(file, encoding="utf-8") as opened:
-            values = json.load(opened)
+    file = _pooling_file(name)
+    if file is None:
+        return "mean"
+    values = json.loads(Path(file).read_text(encoding="utf-8"))
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
     before = "pooling_mode_"  # until sentence-transformers 5 each mode was a switch
     modes = values.get("pooling_mode") or [k.removeprefix(before) for k, on in values.items() if before in k and on]
@@ -113,6 +109,18 @@ def pooling_of(name: str) -> str:
             hint=f"Choose one with encoder_options.pooling: {', '.join(POOLINGS)}.",
         )  # fmt: skip
     return mode
+
+
+def _pooling_file(name: str) -> str | None:
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from transformers.utils import cached_file
+
+    hint = "Say it yourself, for example encoder_options.pooling=mean."
+    with said(name, "the pooling", hint):
+        file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
+    if file or Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
+        return file
+    raise ConfigError(f"the pooling of {name!r} cannot be had (the hub is out of reach).", where=WHERE, hint=hint)
 
 
 def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
