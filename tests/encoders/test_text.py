@@ -111,6 +111,12 @@ def test_buckets_change_no_number(options):
         assert torch.allclose(a, b, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("name", "options"), ORDERED)
+def test_features_of_a_row_are_its_own(name, options):
+    """In double precision, so that nothing but rounding is left of the difference."""
+    texts.depend_on_nothing_else(made(name, **options).double(), [12, 1, 0, 5, 3, 12, 8, 2], within=1e-12)
+
+
 # --- each against its slow form ----------------------------------------------------------------------------------
 
 
