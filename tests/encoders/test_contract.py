@@ -6,9 +6,30 @@ import torch
 from nearfar.encoders import tutorial_cnn
 from nearfar.modalities import image
 from nearfar.registry import ENCODERS
+from tests.encoders import texts
 
-IMAGE = [e for e in ENCODERS if "image" in ENCODERS.get(e).MODALITIES and e != "timm"]
-VECTOR = [e for e in ENCODERS if "vector" in ENCODERS.get(e).MODALITIES]
+BRIDGES = ("timm", "transformers")  # they need a name, and have tests of their own
+SHAPES = {
+    "image": {"channels": 3, "size": 32},
+    "vector": {"features": 6},
+    "text": {"vocabulary": 50, "length": 12},
+}
+LENGTHS = [12, 1, 0, 5, 3, 12, 8, 2]  # of texts; one has nothing
+
+
+def of(modality):
+    return [e for e in ENCODERS if modality in ENCODERS.get(e).MODALITIES and e not in BRIDGES]
+
+
+def some(modality):
+    """Eight rows of a modality."""
+    if modality == "text":
+        return texts.drawn(LENGTHS)
+    return torch.randn(8, 3, 32, 32) if modality == "image" else torch.randn(8, 6)
+
+
+IMAGE, VECTOR, TEXT = of("image"), of("vector"), of("text")
+EACH = [(name, modality) for modality in SHAPES for name in of(modality)]
 
 
 @pytest.mark.parametrize("name", [*ENCODERS])
@@ -53,22 +74,51 @@ def test_rows(name):
     assert encoder(torch.randn(4, 7)).shape == (4, encoder.out_features)
 
 
-@pytest.mark.parametrize("name", IMAGE + VECTOR)
-def test_every_parameter_gets_a_gradient_and_the_seed_decides(name):
-    shape = {"channels": 3, "size": 32} if name in IMAGE else {"features": 6}
+@pytest.mark.parametrize(("name", "modality"), EACH)
+def test_every_parameter_gets_a_gradient_and_the_seed_decides(name, modality):
     torch.manual_seed(1)
-    encoder = ENCODERS.get(name).build(**shape)
+    encoder = ENCODERS.get(name).build(**SHAPES[modality])
     torch.manual_seed(1)
-    again = ENCODERS.get(name).build(**shape)
+    again = ENCODERS.get(name).build(**SHAPES[modality])
     for a, b in zip(encoder.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
-    x = torch.randn(8, 3, 32, 32) if name in IMAGE else torch.randn(8, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        z = encoder(x)
+        z = encoder(some(modality))
+    assert z.shape == (8, encoder.out_features)
+    assert z.isfinite().all()
     (z.float() * torch.randn(z.shape)).sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
     if name == "resnet18":  # the last norm of each block starts at zero, so what is before it waits a step
         return
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters() if p.dim() > 1)
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_a_texts_features_depend_on_nothing_else(name):
+    texts.depend_on_nothing_else(ENCODERS.get(name).build(**SHAPES["text"]), LENGTHS, within=1e-5)
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_texts_without_a_token(name):
+    encoder = ENCODERS.get(name).build(**SHAPES["text"])
+    z = encoder(torch.zeros(3, 4, dtype=torch.int32))
+    assert z.shape == (3, encoder.out_features)
+    assert z.isfinite().all()
+    z.sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_texts_in_evaluation_are_always_the_same(name):
+    encoder = ENCODERS.get(name).build(**SHAPES["text"], dropout=0.5)
+    x = texts.drawn(LENGTHS)
+    torch.manual_seed(0)
+    first = encoder(x)
+    assert not torch.equal(encoder(x), first)
+    torch.manual_seed(0)
+    assert torch.equal(encoder(x), first)
+    encoder.eval()
+    assert torch.equal(encoder(x), encoder(x))
 
 
 def test_the_tutorials_shape_error():
