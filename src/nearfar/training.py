@@ -328,12 +328,12 @@ class Trainer:
 def make_learner(plan: Plan, world: distributed.World) -> Learner:
     """The learner of a plan, its weights drawn from the run's seed, or taken from ``model.init_from``."""
     encoders = plan.encoders()
+    for encoder in dict.fromkeys(encoders.values()):
+        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come; before a twin is copied
+            own = [plan.columns[name].values for name, e in encoders.items() if e is encoder]
+            encoder.setup(np.concatenate([np.asarray(values[plan.train]) for values in own]))
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
     learner = Learner(plan.record, encoders, world)
-    for encoder in learner.branches.encoders():
-        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come
-            own = [c for name, c in plan.columns.items() if learner.branches[name].encoder is encoder]
-            encoder.setup(np.concatenate([np.asarray(c.values[plan.train]) for c in own]))
     if plan.config.model.init_from:
         from nearfar.embedder import copy_weights
 

@@ -14,8 +14,8 @@ COMMON = {
 }  # fmt: skip
 HEAD = {"hidden": 64, "out": 32}
 WITH = {
-    "byol": {"projector": HEAD, "predictor": HEAD, "twin": {"momentum": 0.9}},
-    # its projector's last norm spreads even equal rows over the batch, which hides a collapse for long
+    # a projector's last norm spreads even equal rows over the batch, which hides a collapse for long
+    "byol": {"projector": HEAD | {"norm_last": False}, "predictor": HEAD, "twin": {"momentum": 0.9}},
     "simsiam": {"projector": HEAD | {"norm_last": False}, "predictor": {"hidden": 16, "out": 32}},
     "dino": {"projector": {"hidden": 64, "bottleneck": 16, "out": 64}, "count": 2, "twin": {"momentum": 0.9}},
     "vicreg": {"projector": HEAD},

@@ -57,7 +57,7 @@ class Static(nn.Module):
             offsets = counts.cumsum(0) - counts
             total = F.embedding_bag(tokens, self.vectors, offsets, mode="sum", per_sample_weights=weights)
             row = torch.repeat_interleave(torch.arange(len(x), device=x.device), counts, output_size=len(tokens))
-            norm = torch.zeros(len(x), device=x.device).index_add_(0, row, weights.square())
+            norm = weights.new_zeros(len(x)).index_add_(0, row, weights.square())
             return self.dropout(total / norm.clamp(min=1e-12).sqrt()[:, None])
 
 
