@@ -117,7 +117,7 @@ def main() -> None:
     for seed in range(args.seeds):
         longer.append({"seed": seed, **measured(trained(data, seed, args.seeds * args.epochs, 0.0)[0]["last weights"])})
         print("longer", longer[-1], flush=True)
-    fresh = [floors.untrained(m, measured.table.first, measured.rows.train) for m in kept]
+    fresh = [floors.untrained(m, measured.table, measured.rows.train) for m in kept]
     files.write_json(args.out, {
         "command": "python " + " ".join(sys.argv), "seeds": list(range(args.seeds)), "epochs": args.epochs,
         "share": SHARE, "schedules": SCHEDULES, "recipe": demo.RECIPE, "single": single, "longer": longer,

@@ -252,7 +252,7 @@ def test_average_of_independent_trainings_needs_the_alignment(three, digits, tmp
 def test_the_floor_of_an_average_is_aligned_too(three, digits):
     made = Ensemble(loading.models([three]), "average")
     table = made.read(digits)
-    floor = untrained(made, table.first, table.splits["train"])
+    floor = untrained(made, table, table.splits["train"])
     assert len(floor.agreement) == 2
     assert min(a["after"] - a["before"] for a in floor.agreement) > 0.01
     first, second = (m.branches["x"].encoder.stem[0].weight for m in floor.members[:2])

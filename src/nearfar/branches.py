@@ -93,7 +93,9 @@ def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
         module, _, variant = name.partition(":")
         own = options_of(model, column, columns)
         entry = ENCODERS.get(module)
-        options[column] = entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
+        options[column] = (
+            entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
+        )
     share = True if model.share == "auto" else model.share
     if len(columns) == 1:
         (name,), (own,) = names.values(), options.values()
@@ -105,17 +107,23 @@ def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
     )  # fmt: skip
 
 
+def leaders(model: ModelConfig, columns: Kinds) -> dict[str, str]:
+    """For each column the first one that has the same encoder: itself, or one of its kind if columns share."""
+    names, found = named(model.encoder, columns), {}
+    for column, kind in columns.items():
+        own = (kind, names[column], options_of(model, column, columns))
+        alike = (c for c in found if (columns[c], names[c], options_of(model, c, columns)) == own)
+        found[column] = next(alike, column) if model.share else column
+    return found
+
+
 def encoders(model: ModelConfig, columns: Kinds, seed: int) -> dict[str, torch.nn.Module]:
     """Fresh encoders by column, drawn from the seed; columns of one kind have the same one if the config says so."""
     torch.manual_seed(derive(seed, "weights"))
     names, made = named(model.encoder, columns), {}
-    for column, (modality, spec) in columns.items():
+    for column, leader in leaders(model, columns).items():
         own = options_of(model, column, columns)
-        like = next((
-            c for c in made
-            if model.share and columns[c] == (modality, spec) and (names[c], options_of(model, c, columns)) == (names[column], own)
-        ), None)  # fmt: skip
-        made[column] = made[like] if like else _built(names[column], own, modality, spec)
+        made[column] = made[leader] if leader in made else _built(names[column], own, *columns[column])
     return made
 
 
@@ -132,4 +140,4 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
 def fresh(config: Config, columns: Kinds) -> Branches:
     """Branches with weights drawn as for training with this config."""
     found = encoders(config.model, columns, config.train.seed)
-    return Branches.of(found, record.resolve(config.model.method, config.method).projector)
+    return Branches.of(found, record.resolve(config.model.method, config.method).head)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,6 @@ class Embedder:
 
     def untrained(self, seed: int | None = None) -> Embedder:
         """The same architecture with fresh weights: the floor that training has to beat."""
-        from dataclasses import replace
-
         from nearfar import branches
 
         config = self.config
@@ -114,7 +113,7 @@ class Embedder:
     def reading(self) -> dict[str, Any]:
         """How that was read."""
         d = self.config.data
-        reading = {"label": d.label, "split_column": d.split_column, "limit": d.limit, "seed": self.config.train.seed}
+        reading = {"label": d.label, "score": d.score, "split_column": d.split_column, "limit": d.limit, "seed": self.config.train.seed}
         return reading | {"stream": d.stream or "auto", "buffer": d.buffer}
 
     def to(self, device: str) -> Embedder:
@@ -164,21 +163,42 @@ class Embedder:
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
     def read(
-        self, inputs: Any, *, column: str | None = None, data_column: str | None = None, max_bad: float = 0.0,
-        **options: Any,
+        self, inputs: Any, *, column: str | None = None, data_column: str | Sequence[str] | None = None,
+        max_bad: float = 0.0, **options: Any,
     ) -> Any:  # fmt: skip
         """New data as a `Table`, decoded the way this model was trained. A `Table` passes through.
 
         `column` is one of the model's, `data_column` the one to read where several of the data's may be meant.
+        Several of these are sides of a row: the model's own by name or in their order, or all of one shared encoder.
         """
         from nearfar.data.read import read
         from nearfar.data.table import Table
 
         if isinstance(inputs, Table):
             return inputs
-        modality, spec = self.columns[column or self.only_column()]
-        options = {"stream": "auto", "column": data_column, **options}
-        return read(inputs, modality=modality, spec=spec, max_bad=max_bad, **options)
+        asked = (data_column,) if isinstance(data_column, str) else tuple(data_column or ())
+        options = {"stream": "auto", "max_bad": max_bad, **options}
+        if column is None and len(self.columns) > 1 and not asked:
+            asked = tuple(self.columns)
+        if len(asked) < 2:
+            own = column or (asked[0] if asked and asked[0] in self.columns else self.only_column())
+            modality, spec = self.columns[own]
+            return read(inputs, modality=modality, spec=spec, column=asked or None, **options)
+        own = self._own(asked)
+        kinds = {self.columns[c][0] for c in own.values()}
+        known = {theirs: self.columns[mine] for theirs, mine in own.items()}
+        table = read(inputs, column=asked, known=known, modality=kinds.pop() if len(kinds) == 1 else None, **options)
+        if len(set(own.values())) < len(own):
+            return table
+        return replace(table, columns={own[n]: replace(c, name=own[n]) for n, c in table.columns.items()})
+
+    def _own(self, names: Sequence[str]) -> dict[str, str]:
+        """The model's column for each of several columns of the data."""
+        if all(n in self.columns for n in names):
+            return {n: n for n in names}
+        if len(names) == len(self.columns):
+            return dict(zip(names, self.columns, strict=True))
+        return dict.fromkeys(names, self.only_column())
 
     def features(
         self, column: Column, rows: np.ndarray, layer: str = "features", *, batch_size: int = 1000,
@@ -217,8 +237,8 @@ class Embedder:
         return (torch.nn.functional.normalize(z, dim=1) if normalize else z).numpy()
 
     def only_column(self) -> str:
-        """The name of the model's column; raises `ConfigError` where it has several."""
-        if len(self.columns) > 1:
+        """The name of the model's column; raises `ConfigError` where it has several with encoders of their own."""
+        if len(self.branches) > 1:
             raise ConfigError(f"the model has the columns {', '.join(self.columns)}.", hint="Say which with column=.")
         return next(iter(self.columns))
 

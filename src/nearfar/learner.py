@@ -199,7 +199,7 @@ class Learner(nn.Module):
         super().__init__()
         self.record, self.world = record, world
         self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
-        head = record.projector
+        head = record.head
         self.branches = Branches.of(encoders, head)
         self.dim = head.out if head else next(iter(encoders.values())).out_features
         self.predictor = record.predictor.build(self.dim) if record.predictor else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from nearfar.schedule import Schedule
@@ -51,12 +51,34 @@ class Twin:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a part may have to know of the data."""
+    """What a part may have to know of the data and of the networks."""
 
     rows: int
     train_rows: int
     classes: int
     steps_per_epoch: int
+    encoders: int = 1
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A projector where it is needed: a linear layer to `out` dimensions if columns have encoders of their own.
+
+    One encoder for all columns gives one space already. `out` is 0 then, and None before that is known.
+    """
+
+    out: int | None = None
+    usual: int = 256
+
+    def suited(self, facts: Facts) -> Meeting:
+        """With the dimensions that so many encoders call for."""
+        return self if self.out is not None else replace(self, out=self.usual if facts.encoders > 1 else 0)
+
+    def build(self, features: int) -> torch.nn.Module:
+        """The layer, from (N, features) to (N, out)."""
+        from nearfar.heads import mlp
+
+        return mlp(features, 0, self.out, layers=1)
 
 
 class Part(Protocol):

@@ -16,7 +16,7 @@ from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
-from nearfar.registry import ENCODERS, MODALITIES, OBJECTIVES
+from nearfar.registry import MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nearfar.record import Method
 
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
+MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
 MONITOR_LABELS = 2  # classes needed for the online kNN to say anything
 
 
@@ -187,6 +188,7 @@ def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
     return record.Facts(
         rows=len(table), train_rows=len(train), classes=len(table.label_names),
         steps_per_epoch=len(train) // config.train.batch_size,
+        encoders=len(set(branches.leaders(config.model, kinds(table)).values())),
     )  # fmt: skip
 
 
@@ -252,12 +254,19 @@ def _resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[
     model, notes = branches.settled(config.model, kinds(table)), []
     recipe = config.views.recipe
     if recipe == "auto":
-        recipe = modality.default_recipe(column.spec)
-        general = getattr(modality, "GENERAL", None)
-        if method.views and general and (recipe == general or method.own_views):
-            recipe = method.views
-        made = summary(modality.recipes(recipe, column.spec, config.views.overrides))
-        notes.append(f"Views: the recipe {recipe!r}, for {modality.describe(column.spec)}: {made}.")
+        recipe = MILD
+        if len(table.columns) == 1:
+            recipe = modality.default_recipe(column.spec)
+            general = getattr(modality, "GENERAL", None)
+            if method.views and general and (recipe == general or method.own_views):
+                recipe = method.views
+        for name, c in table.columns.items():
+            own, made = (
+                _recipe_name(recipe, c),
+                summary(_recipes(c, replace(config, views=replace(config.views, recipe=recipe)))),
+            )
+            of = f" of {name!r}" if len(table.columns) > 1 else ""
+            notes.append(f"Views{of}: the recipe {own!r}, for {MODALITIES.get(c.modality).describe(c.spec)}: {made}.")
     batch = batch_size_of(config, method, rows)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
@@ -343,13 +352,20 @@ def batch_size_of(config: Config, method: Method, rows: int) -> int:
 
 def _least_rows(method: Method) -> int:
     """Fewest rows of a batch that the method's objective can compare."""
-    dimensions = method.projector.out if method.projector else 0
+    dimensions = method.head.out if method.head else 0
     return OBJECTIVES.get(method.objective_name).INFO.least_rows(dimensions) if method.objective else 1
 
 
 def _recipes(column: Column, config: Config) -> tuple[Any, ...]:
-    modality = MODALITIES.get(column.modality)
-    return modality.recipes(config.views.recipe, column.spec, config.views.overrides)
+    modality, name = MODALITIES.get(column.modality), _recipe_name(config.views.recipe, column)
+    return modality.recipes(name, column.spec, config.views.overrides)
+
+
+def _recipe_name(text: str, column: Column) -> str:
+    """The recipe of a column that ``words``, ``mild`` or ``image=light,caption=words`` says."""
+    words = [w.strip().rpartition("=") for w in text.split(",")]
+    name = next((n for c, _, n in words if c == column.name), next((n for c, _, n in words if not c), MILD))
+    return getattr(MODALITIES.get(column.modality), "MILD", "none") if name == MILD else name
 
 
 def _mask(length: int, rows: np.ndarray) -> np.ndarray:

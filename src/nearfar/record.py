@@ -206,8 +206,15 @@ class Method:
 
     def suited(self, facts: Facts) -> Method:
         """The record with the open numbers of its parts filled in from the data."""
-        parts = {n: p.suited(facts) if hasattr(p, "suited") else p for n, p in self.parts.items()}
-        return replace(self, parts=parts) if parts else self
+        def own(part: Any) -> Any:
+            return part.suited(facts) if hasattr(part, "suited") else part
+
+        return replace(self, parts={n: own(p) for n, p in self.parts.items()}, projector=own(self.projector))
+
+    @property
+    def head(self) -> Head | None:
+        """The projector that is to be built."""
+        return self.projector if self.projector and self.projector.out else None
 
     @property
     def objective_name(self) -> str:
@@ -288,7 +295,7 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
 def _changed(old: Any, value: Any, key: str, where: str) -> Any:
     if isinstance(old, Loss):
         return old.instead(value, where)
-    if isinstance(old, float | Schedule) or key == "temperature":
+    if isinstance(old, float | Schedule) or (old is None and key == "temperature"):
         return _number(old, value, where)
     if isinstance(value, Mapping) and (is_dataclass(old) or key in _PART_FIELDS):
         return override(old or _PART_FIELDS[key](), value, where)

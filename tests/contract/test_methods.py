@@ -199,7 +199,7 @@ def test_learns_digits(name, digits, tmp_path):
     table, columns = trained.plan.table, trained.plan.table.first
     train, test = table.splits["train"], table.splits["test"]
     accuracy = []
-    for model in (trained.model, untrained(trained.model, columns, train)):
+    for model in (trained.model, untrained(trained.model, table, train)):
         x = model.features(columns, np.arange(len(table)))
         galleries = train[:400].reshape(5, 80)  # few labels, five times
         found = [predict(x[some], table.labels[some], x[test], 10, 1, None) for some in galleries]

@@ -161,7 +161,7 @@ def test_duplicates_across_splits_are_counted(model, digits):
 
 def test_untrained_floor_has_the_same_architecture_and_other_weights(model, digits):
     table = read(digits)
-    fresh = floors.untrained(model, table.first, np.arange(200))
+    fresh = floors.untrained(model, table, np.arange(200))
     own, other = model.branches.state_dict(), fresh.branches.state_dict()
     assert own.keys() == other.keys()
     assert any((own[k] != other[k]).any() for k in own if "weight" in k)

@@ -36,7 +36,7 @@ def command(
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint=f"Use one of {', '.join(vectors.ENDINGS)}.")  # fmt: skip
     model = api.load(run)
-    reading = {k: v for k, v in {"label": label, "column": column}.items() if v is not None}
+    reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
     table = model.read(data, max_bad=1.0, console=to, **reading)
     z = model.encode(table, layer=layer, normalize=not no_normalize, console=to)
     vectors.write(Path(out), table, z, project=project)

@@ -12,8 +12,10 @@ from nearfar.cli import common, console
 @click.option("--on", "data", help="Labelled data.  [what the first run was trained on]")
 @click.option("--label", help="Column of the labels.")
 @click.option("--column", help="Column to embed.")
-@click.option("--protocol", "protocols", multiple=True, help="knn, linear_probe, few_labels; repeatable.  [all]")
-@click.option("--layer", default="features", show_default=True, help="features or projection.")
+@click.option("--pair", nargs=2, multiple=True, metavar="A B", help="Columns that are sides of a row; repeatable.")
+@click.option("--score", help="Column that says how alike the sides are.")
+@click.option("--protocol", "protocols", multiple=True, help="Such as knn, few_labels, retrieval; repeatable.  [what fits]")
+@click.option("--layer", help="features or projection.  [features; of pairs what the method keeps]")
 @click.option("--train-split", help="Split to fit probes on.")
 @click.option("--test-split", help="Split to score.")
 @click.option("--limit", type=click.IntRange(2), help="Use only so many rows of every split.")
@@ -25,11 +27,12 @@ from nearfar.cli import common, console
 @click.option("--no-floors", is_flag=True, help="Leave out the raw input and the untrained encoder.")
 @common
 def command(
-    runs: tuple[str, ...], data: str | None, label: str | None, column: str | None, protocols: tuple[str, ...],
-    layer: str, train_split: str | None, test_split: str | None, limit: int | None, seed: int, layout: str,
+    runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
+    pair: tuple[tuple[str, str], ...], score: str | None, protocols: tuple[str, ...],
+    layer: str | None, train_split: str | None, test_split: str | None, limit: int | None, seed: int, layout: str,
     no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
-    """Measure RUNS side by side: kNN, linear probe and few labels, with floors and intervals.
+    """Measure RUNS side by side with floors and intervals: kNN, linear probe and few labels; of pairs, retrieval.
 
     Probes are fitted on training rows and scored once on test rows. One run's report is written into its folder.
     Runs that differ by their seed alone get a line of mean ± standard deviation; a folder of runs stands for all of
@@ -38,11 +41,13 @@ def command(
     \b
     nearfar eval runs/photos --on labelled/
     nearfar eval runs/a runs/b --on labelled/ --protocol knn
+    nearfar eval runs/text --on scored.csv --pair first second --score likeness
     """
     from nearfar import api, loading
 
     to = console(as_json, quiet, debug)
-    reading = {k: v for k, v in {"label": label, "column": column}.items() if v is not None}
+    column = list(dict.fromkeys(sum(pair, ()))) or column
+    reading = {k: v for k, v in {"label": label, "column": column, "score": score}.items() if v is not None}
     options = {"protocols": protocols} if protocols else {}
     models = loading.models(runs)
     evaluation = api.evaluate(

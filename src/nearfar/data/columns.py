@@ -114,13 +114,18 @@ def choose(
         raise DataError(f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}).")
     others = [c for c, kind in found.items() if kind != "text"]
     if not wanted and len(others) == 1 < len(found):
-        notes.append(f"Text beside it: {', '.join(c for c in found if c not in others)}; --pair makes pairs of columns.")
+        notes.append(
+            f"Text beside it: {', '.join(c for c in found if c not in others)}; --pair makes pairs of columns."
+        )
         found = {c: found[c] for c in others}
     if found and not (len(found) > 1 and not wanted):
         notes.extend(f"Column: {c!r} ({k})." for c, k in found.items() if len(raw.columns) > 1)
         return {c: (k, pool[c]) for c, k in found.items()}
     if len(found) > 1:
-        raise DataError(f"the columns {' and '.join(found)} can both be embedded.", hint="Say which with --column, or make pairs of them with --pair.")
+        raise DataError(
+            f"the columns {' and '.join(found)} can both be embedded.",
+            hint="Say which with --column, or make pairs of them with --pair.",
+        )
     numeric = [
         c
         for c, cells in pool.items()

@@ -157,7 +157,9 @@ def _texts(value: Any) -> bool:
     """Whether a list holds strings, between which some may be missing."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind in "UT"
-    return isinstance(value, list | tuple) and bool(value) and all(v is None or isinstance(v, str | bytes) for v in value)
+    return (
+        isinstance(value, list | tuple) and bool(value) and all(v is None or isinstance(v, str | bytes) for v in value)
+    )
 
 
 def _paths(value: list[Any]) -> bool:

@@ -61,6 +61,6 @@ class Static(nn.Module):
             return self.dropout(total / norm.clamp(min=1e-12).sqrt()[:, None])
 
 
-def build(*, vocabulary: int, length: int, dim: int = 256, dropout: float = 0.0) -> Static:
+def build(*, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0) -> Static:
     """The bag of tokens with vectors of `dim` dimensions."""
     return Static(vocabulary, dim, dropout)

@@ -124,7 +124,7 @@ class TextTransformer(nn.Module):
 
 
 def build(
-    *, vocabulary: int, length: int, width: int = 256, layers: int = 4, heads: int = 4, ratio: float = 4.0,
+    *, vocabulary: int, length: int, width: int = 128, layers: int = 2, heads: int = 4, ratio: float = 4.0,
     pooling: str = "mean", dropout: float = 0.1,
 ) -> TextTransformer:  # fmt: skip
     """The network for ids up to `vocabulary` (Vaswani et al. 2017, arXiv 1706.03762), with D = `width`.

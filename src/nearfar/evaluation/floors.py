@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.data.table import Column
+from nearfar.data.table import Column, Table
 from nearfar.registry import MODALITIES
 
 STATISTICS_ROWS = 2000
@@ -26,11 +26,11 @@ class RawInput:
         return np.concatenate(parts).astype(np.float32)
 
 
-def untrained(model: Any, column: Column, rows: np.ndarray) -> Any:
-    """The model's architecture with fresh weights, its batch norms' statistics taken from training rows.
+def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
+    """The model's architecture with fresh weights, and from training rows what it takes without learning.
 
-    Without them an untrained batch norm passes numbers on as they come, which would make the floor lower than what
-    the architecture alone is worth.
+    That is the statistics of its batch norms, without which they would pass numbers on as they come and the floor
+    would be lower than what the architecture alone is worth, and what an encoder's ``setup`` counts.
     """
     import torch
 
@@ -39,13 +39,27 @@ def untrained(model: Any, column: Column, rows: np.ndarray) -> Any:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over batches
+    for name, column in table.columns.items():
+        if name in fresh.columns or len(table.columns) == 1:
+            prepare(fresh, column, rows)
+    for norm in norms:
         norm.train()
-    fresh.features(column, rows[:STATISTICS_ROWS], batch_size=500)
+    for column in table.columns.values():
+        fresh.features(column, rows[:STATISTICS_ROWS], "projection", batch_size=500)
     for norm in norms:
         norm.eval()
     if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do
-        fresh.align(column, rows[:STATISTICS_ROWS])
+        fresh.align(table.first, rows[:STATISTICS_ROWS])
     return fresh
+
+
+def prepare(model: Any, column: Column, rows: np.ndarray) -> None:
+    """Let the encoders of a column count what they do not learn; those of an ensemble's members too."""
+    for member in getattr(model, "members", [model]):
+        name = column.name if column.name in member.columns else member.only_column()
+        encoder = member.branches[name].encoder
+        if hasattr(encoder, "setup"):
+            encoder.setup(np.asarray(column.values[rows]))
 
 
 def majority(train: np.ndarray, test: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from nearfar import files
 from nearfar.data import facts, split
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry
+from nearfar.evaluation import floors, geometry, pairs
 from nearfar.evaluation.features import Features, paired
 from nearfar.registry import PROTOCOLS
 
@@ -62,8 +62,8 @@ class Evaluation:
 
 
 def evaluate(
-    models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = ORDER, seed: int = 0,
-    with_floors: bool = True, layer: str = "features", limit: int | None = None, console: Console | None = None,
+    models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
+    with_floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
     train_split: str | None = None, test_split: str | None = None, **reading: Any,
 ) -> Evaluation:  # fmt: skip
     """Measure `models` on `data`.
@@ -74,17 +74,19 @@ def evaluate(
     data : path, array or Table, optional
         By default what the first model was trained on.
     protocols : sequence of str
-        Names of modules in ``nearfar.evaluation``.
+        Names of modules in ``nearfar.evaluation``; by default kNN, linear probe and few labels of one column, and
+        of several what their rows allow (`nearfar.evaluation.pairs.protocols`).
     seed : int
     with_floors : bool
         Measure the raw input and the untrained encoder as well.
-    layer : {"features", "projection"}
+    layer : {"features", "projection"}, optional
+        By default the features of one column, and what the method keeps of several.
     limit : int, optional
         Use only so many rows of every split.
     console : Console, optional
     train_split, test_split : str, optional
     **reading
-        Of `nearfar.data.read.read`: ``label``, ``column`` …
+        Of `nearfar.data.read.read`: ``label``, ``score``, and ``column``, one or several of the data's.
 
     Raises
     ------
@@ -107,6 +109,13 @@ def evaluate(
         "classes": list(table.label_names), "skipped": len(table.skipped),
         "duplicates": len(split.duplicates(table, rows.train, rows.test)),
     }  # fmt: skip
+    if len(table.columns) > 1:
+        results = pairs.evaluate(
+            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, console=console
+        )
+        return Evaluation(about, results, warnings, table, rows)
+    layer = layer or "features"
+    protocols = _of_labels(protocols)
     if labels is None or len(np.unique(labels[labels >= 0])) < 2:
         warnings.append("There are no labels of two classes, so only the geometry is measured.")
         plain = [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models]
@@ -136,11 +145,20 @@ def evaluate(
     for model in models:
         under = dict(floor)
         if with_floors:
-            under["untrained_encoder"] = measured(floors.untrained(model, column, train), f"{model.name} untrained")
+            under["untrained_encoder"] = measured(floors.untrained(model, table, train), f"{model.name} untrained")
         result = {"run": model.name, "layer": layer, "views": 1, **measured(model, model.name), "floors": under}
         _compare(result)
         results.append(result)
     return Evaluation(about, results, warnings, table, rows)
+
+
+def _of_labels(asked: Sequence[str]) -> Sequence[str]:
+    """The protocols for labelled rows of one column."""
+    for name in asked:
+        if (needed := pairs.takes(name)) != "labels":
+            raise DataError(f"{name} takes {needed}, and these data have one column.", where="--protocol",
+                            hint="Name two with --pair A B.")  # fmt: skip
+    return asked or ORDER
 
 
 def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
@@ -151,9 +169,8 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
         reading = {**model.reading(), **reading}
     if limit is not None:
         reading["limit"] = limit
-    spec = next(iter(model.columns.values()))
     reading = {"max_bad": model.config.data.max_bad, **reading}
-    return model.read(data, console=console, **reading) if spec else None
+    return model.read(data, console=console, data_column=reading.pop("column", None), **reading)
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:

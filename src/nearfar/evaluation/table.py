@@ -62,29 +62,46 @@ def _width(lines: list[str]) -> int:
 
 
 def _heads(result: dict[str, Any]) -> list[str]:
-    heads = []
-    if "knn" in result:
-        s = result["knn"]["settings"]
-        heads.append(f"kNN (k {s['k']}, cosine)")
-    if "linear_probe" in result:
-        heads.append("linear probe")
-    heads += [f"{n} label{'s' if n != '1' else ''} per class" for n in result.get("few_labels", {})]
-    return [*heads, "effective rank"]
+    return [*_shown(result), "effective rank"]
 
 
 def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
-    out = []
-    for protocol in ("knn", "linear_probe"):
-        if protocol in like:
-            r = result[protocol]
-            spread = f" [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]" if "interval" in r else ""
-            out.append(f"{_number(r['accuracy'], 3)}{spread}")
-    for count in like.get("few_labels", {}):
-        r = result["few_labels"].get(count)
-        spread = f" ± {r['std']:.3f}" if r and not isinstance(r["std"], dict) else ""
-        out.append(f"{_number(r['mean'], 3)}{spread}" if r else "–")
+    own = _shown(result)
     rank = result.get("geometry", {}).get("effective_rank")
-    return [*out, _number(rank, 1) if rank is not None else "–"]
+    return [*(own.get(head, "–") for head in _shown(like)), _number(rank, 1) if rank is not None else "–"]
+
+
+def _shown(result: dict[str, Any]) -> dict[str, str]:
+    """Every figure as people read it, by what it is called."""
+    found: dict[str, str] = {}
+    if "knn" in result:
+        s = result["knn"].get("settings", {})  # k is bounded by the rows, so equal for all that stand together
+        found[f"kNN (k {s['k']}, cosine)" if s else "kNN"] = _accuracy(result["knn"])
+    if "linear_probe" in result:
+        found["linear probe"] = _accuracy(result["linear_probe"])
+    for protocol in ("few_labels", "shots"):
+        for n, r in result.get(protocol, {}).items():
+            spread = f" ± {r['std']:.3f}" if not isinstance(r["std"], dict) else ""
+            found[f"{n} label{'s' if n != '1' else ''} per class"] = _number(r["mean"], 3) + spread
+    if "clustering" in result:
+        found["v-measure"] = _number(result["clustering"]["mean"], 3)
+    for way, r in result.get("retrieval", {}).items():
+        for k, recall in r["recall"].items():
+            found[f"R@{k} {way}"] = _accuracy({**r, "accuracy": recall}) if k == "1" else _number(recall, 3)
+        found[f"median rank {way}"] = _number(r["median_rank"], 1)
+    for way, r in result.get("bitext", {}).items():
+        found[f"nearest by margin {way}"] = _accuracy(r["margin"])
+    if "sts" in result:
+        found["Spearman"] = _accuracy({**result["sts"], "accuracy": result["sts"]["spearman"]})
+    if "pair_classification" in result:
+        r = result["pair_classification"]
+        found["average precision"] = _accuracy({**r, "accuracy": r["average_precision"]})
+    return found
+
+
+def _accuracy(r: dict[str, Any]) -> str:
+    spread = f" [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]" if "interval" in r else ""
+    return f"{_number(r['accuracy'], 3)}{spread}"
 
 
 def _number(value: Any, digits: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Learnt, Mlp
+from nearfar.parts import Learnt, Meeting
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
     from nearfar.learner import Compared, Embeddings
 
-# The learnt temperature and its bound are the paper's, and the linear projection; weight decay 0.2 is for its networks.
+# The learnt temperature and its bound are the paper's, and the linear projection, where columns have encoders of their
+# own; its weight decay of 0.2 is for larger networks.
 RECORD = Method(
     name="clip",
     idea="the two sides of a row find each other among those of the batch, at a learnt temperature",
@@ -21,8 +22,7 @@ RECORD = Method(
     ),
     objective="info_nce",
     takes="pairs",
-    views="pair",
-    projector=Mlp(out=256, layers=1),
+    projector=Meeting(),
     parts={"temperature": Learnt(0.07, low=0.01)},
     wants=("a big batch",),
     keep="projection",
@@ -45,4 +45,3 @@ def compare(e: Embeddings, record: Method) -> Compared:
 def no_learning(record: Method, rows: int) -> float:
     """Log of the rows of a batch."""
     return math.log(rows)
-

@@ -16,7 +16,6 @@ RECORD = Method(
     paper=Paper("Su", 2022, "–"),
     objective=Loss("cosent"),
     takes="scored pairs",
-    views="pair",
     projector=None,
     temperature=0.05,
     lr=2e-3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Learnt, Mlp
+from nearfar.parts import Learnt, Meeting
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
@@ -15,11 +15,12 @@ RECORD = Method(
     name="siglip",
     idea="each pair of the batch is asked by itself whether it belongs together; scale and bias are learnt",
     paper=Paper("Zhai, Mustafa, Kolesnikov, Beyer", 2023, "2303.15343"),
-    published=(Figure(0.891, "recall@1, picture to caption", "Flickr30k, ViT-B-16, web-scale pretraining (open_clip)"),),
+    published=(
+        Figure(0.891, "recall@1, picture to caption", "Flickr30k, ViT-B-16, web-scale pretraining (open_clip)"),
+    ),
     objective="sigmoid",
     takes="pairs",
-    views="pair",
-    projector=Mlp(out=256, layers=1),
+    projector=Meeting(),
     parts={
         "scale": Learnt(10.0, low=None, high=100.0),
         "bias": Learnt(-10.0, low=None, logarithmic=False),
@@ -34,6 +35,4 @@ def compare(e: Embeddings, record: Method) -> Compared:
     from nearfar.objectives.sigmoid import sigmoid
 
     scale, bias = e.parts["scale"](), e.parts["bias"]()
-    return e.over_sides(
-        lambda left, right: sigmoid(left, right, e.relation, scale=scale, bias=bias, world=e.world)
-    )
+    return e.over_sides(lambda left, right: sigmoid(left, right, e.relation, scale=scale, bias=bias, world=e.world))

@@ -12,7 +12,9 @@ RECORD = Method(
     idea="a text finds itself, seen twice, among the texts of the batch",
     paper=Paper("Gao, Yao, Chen", 2021, "2104.08821"),
     published=(
-        Figure(0.769, "STS-B test, Spearman", "unsupervised, pretrained BERT-base, 10⁶ sentences of Wikipedia (the paper)"),
+        Figure(
+            0.769, "STS-B test, Spearman", "unsupervised, pretrained BERT-base, 10⁶ sentences of Wikipedia (the paper)"
+        ),
         Figure(0.843, "STS-B test, Spearman", "supervised by NLI, pretrained BERT-base (the paper)"),
     ),
     objective="info_nce",

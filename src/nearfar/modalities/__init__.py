@@ -12,12 +12,15 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
 ``recipes(name, spec) -> tuple of recipes``           one recipe per view, cycled; `name` as in ``views.recipe``
+``MILD``                                              the recipe of a column whose rows have another one
 ``default_recipe(spec) -> str``                       the recipe's name when the user does not choose
 ``default_encoder(spec) -> str``                      likewise
 ``encoder_shape(spec) -> dict``                       keyword arguments for the encoder's ``build``
 ``raw_features(values, spec) -> ndarray (N, F)``      the raw input as numbers, for the floor
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
+``decode_many(cells, spec) -> (array, reasons)``      optional: many cells at once, where that is quicker
+``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column; see `nearfar.plan`
 ===================================================== ==================================================
 """
 

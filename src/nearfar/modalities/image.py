@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "image"
+MILD = "light"  # views of a column whose rows have another one
 GENERAL = "simclr"  # the recipe that a method's own may stand in for
 PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "text"
+MILD = "tokens"  # views of a column whose rows have another one
 DEFAULT_METHOD = "simcse"
 SAMPLE = 50_000  # cells that a tokeniser learns from
 LOOKED_AT = 2_000  # cells whose lengths are looked at

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "vector"
+MILD = "none"  # views of a column whose rows have another one
 
 
 def recognise(cells: Sequence[Any]) -> float:

@@ -114,7 +114,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     # Shen et al. 2020 (2009.13818): tokens and a run of words cut out; and words a little out of order.
     "cutoff": ((CutWords((0.0, 0.3)), DropTokens(0.1), ShuffleWords(3.0)),),
     # For pairs of texts, whose two sides are views already.
-    "pair": ((DropTokens(0.1),),),
+    "tokens": ((DropTokens(0.1),),),
     "none": ((),),
 }
 

@@ -35,7 +35,9 @@ def open(path: Path) -> Raw:
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if not lines[-1].strip():
         lines.pop()
-    return Raw({"text": [_text(line) for line in lines]}, [f"{path.name}:{i + 1}" for i in range(len(lines))], files=(path,))
+    return Raw(
+        {"text": [_text(line) for line in lines]}, [f"{path.name}:{i + 1}" for i in range(len(lines))], files=(path,)
+    )
 
 
 def _text(line: bytes) -> str | bytes:

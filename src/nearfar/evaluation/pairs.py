@@ -1,0 +1,112 @@
+"""Models side by side on rows of two or more columns: what belongs together is to be near."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.data import split
+from nearfar.data.table import Column, Table
+from nearfar.errors import DataError, UnknownName
+from nearfar.evaluation import floors, geometry
+from nearfar.evaluation.sides import Sides
+from nearfar.registry import PROTOCOLS
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+
+RAW = floors.RawInput()
+
+
+def takes(protocol: str) -> str:
+    """What a protocol measures on: "labels", "pairs", "scored pairs" or "labelled pairs"."""
+    return getattr(PROTOCOLS.get(protocol), "TAKES", "labels")
+
+
+def protocols(table: Table, asked: Sequence[str]) -> list[str]:
+    """The protocols to measure: those asked for, or what fits the data.
+
+    Raises
+    ------
+    UnknownName, DataError
+        There is no such protocol, or the data lack what it takes.
+    """
+    has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": _binary(table)}
+    if not asked:
+        if has["scored pairs"]:
+            return ["sts"]
+        same = len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
+        return ["retrieval", *(["bitext"] if same and table.first.modality == "text" else []),
+                *(["pair_classification"] if has["labelled pairs"] else [])]  # fmt: skip
+    for name in asked:
+        if name not in PROTOCOLS:
+            raise UnknownName("protocol", name, PROTOCOLS)
+        if not has.get(takes(name), False):
+            raise DataError(f"{name} takes {takes(name)}, and these data have none.", where="--protocol")
+    return list(asked)
+
+
+def _binary(table: Table) -> bool:
+    return table.labels is not None and len(table.label_names) == 2
+
+
+def evaluate(
+    models: Sequence[Any], table: Table, rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
+    with_floors: bool, layer: str | None, console: Console,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One result for each model, with its floors; see `nearfar.evaluation.run.evaluate`."""
+    names = protocols(table, asked)
+
+    def measured(model: Any, label: str, layer: str | None) -> dict[str, Any]:
+        console.say(f"Measuring {label} …")
+        columns = list(table.columns.values())
+        vectors = {c.name: model.features(c, rows.test, **({} if layer is None else {"layer": layer})) for c in columns}
+        found: dict[str, Any] = {name: {} for name in names}
+        for sides in _sides(table, rows.test, vectors):
+            for name in names:
+                found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
+        return found | {"geometry": geometry.describe(np.concatenate(list(vectors.values())), seed)}
+
+    floor: dict[str, Any] = {}
+    if with_floors and len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1:
+        floor["raw_input"] = measured(RAW, "the raw input", None)
+    results = []
+    for model in models:
+        own, under = layer or model.keeps, dict(floor)
+        if with_floors:
+            fresh = floors.untrained(model, table, rows.train)
+            under["untrained_encoder"] = measured(fresh, f"{model.name} untrained", own)
+        results.append(
+            {"run": model.name, "layer": own, "views": 1, **measured(model, model.name, own), "floors": under}
+        )
+    return results
+
+
+def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray]) -> Iterator[Sides]:
+    """All pairs of columns."""
+    scores = None if table.scores is None else table.scores[rows]
+    labels = _meaning(table)[rows] if _binary(table) else None
+    for a, b in combinations(table.columns.values(), 2):
+        yield Sides(
+            vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, labels
+        )
+
+
+def _meaning(table: Table) -> np.ndarray:
+    """1 where the label says that the sides belong together: the later of two names, "1" or "true" or "yes"."""
+    return np.where(table.labels == 1, 1, 0)
+
+
+def _content(column: Column, rows: np.ndarray) -> np.ndarray:
+    return np.unique(column.hashes[rows], return_inverse=True)[1]
+
+
+def _by_direction(found: dict[str, Any], names: tuple[str, str]) -> dict[str, Any]:
+    """What goes both ways under ``a->b`` and ``b->a``; other figures under ``a-b`` where there are several pairs."""
+    left, right = names
+    if "left_to_right" not in found:
+        return found
+    return {f"{left}->{right}": found["left_to_right"], f"{right}->{left}": found["right_to_left"]}
