@@ -273,7 +273,8 @@ def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
                 raise ConfigError(
                     f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
                 ) from None
-            known = numbers if method == "default" else [] if method == "auto" else record.as_dict(record.resolve(method))
+            fixed = method in ("default", "auto")
+            known = (numbers if method == "default" else ()) if fixed else record.as_dict(record.resolve(method))
             if word not in known:
                 raise
             config = config.set(f"method.{word}", knobs[word])

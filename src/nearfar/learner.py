@@ -33,7 +33,7 @@ class View:
 
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
-    role: str = "global"  # or "local": too small a crop to be a target; or "negative": of none, against the first column
+    role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class CropWords:
-    """Keep a run of neighbouring words, a `share` of all of them drawn uniformly (Fang et al. 2020, arXiv 2005.12766;
-    random spans: Giorgi et al. 2021, DeCLUTR, arXiv 2006.03659).
+    """Keep a run of neighbouring words, a `share` of all of them drawn uniformly.
+
+    Cropping: Fang et al. 2020, arXiv 2005.12766; random spans: Giorgi et al. 2021 (DeCLUTR), arXiv 2006.03659.
     """
 
     share: tuple[float, float] = (0.5, 1.0)

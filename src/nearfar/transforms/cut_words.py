@@ -14,7 +14,10 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class CutWords:
-    """Leave a run of neighbouring words out, a `share` of all of them (span cutoff, Shen et al. 2020, arXiv 2009.13818)."""
+    """Leave a run of neighbouring words out, a `share` of all of them.
+
+    Span cutoff: Shen et al. 2020, arXiv 2009.13818.
+    """
 
     share: tuple[float, float] = (0.0, 0.3)
     kind: ClassVar[str] = "words"
