@@ -17,6 +17,7 @@ from nearfar.encoders.transformers import TransformersEncoder
 from nearfar.exporting import Unfit, _layers, _tokenizers
 
 POOLINGS = {"mean": "mean", "max": "max", "cls": "cls", "cls_before_pooler": "cls", "last": "lasttoken"}
+FAR_BELOW = -1e9
 
 
 @torch.no_grad()
@@ -39,14 +40,14 @@ def modules(branch: nn.Module, spec: Mapping[str, Any], layer: str, work: Path) 
         There are no such modules.
     """
     projector = _layers.layers(branch.projector) if layer == "projection" else []
-    encoder = branch.encoder
-    stored = _tokenizers.plain(spec["tokeniser"], spec["length"])
+    encoder, length = branch.encoder, spec["length"]
+    stored = _tokenizers.plain(spec["tokeniser"], length)
     if isinstance(encoder, Static):
-        found = _bag(encoder, stored) if _layers.scales(projector) else _weighted(encoder, stored)
+        found = _bag(encoder, stored) if _layers.scales(projector) else _weighted(encoder, stored, length)
     elif isinstance(encoder, TextCnn):
-        found = _cnn(encoder, stored)
+        found = _cnn(encoder, stored, length)
     elif isinstance(encoder, TransformersEncoder):
-        found = _transformer(encoder, stored, spec["length"], work)
+        found = _transformer(encoder, stored, length, work)
     else:
         raise Unfit(f"there is nothing like {type(encoder).__name__}")
     return [*found, *map(_dense, projector), st.Normalize()]
@@ -66,34 +67,42 @@ def _bag(encoder: Static, stored: Mapping[str, Any]) -> list[nn.Module]:
     return [st.StaticEmbedding(_tokenizers.opened(stored), embedding_weights=vectors[1:].float())]
 
 
-def _words(vectors: torch.Tensor, weights: torch.Tensor, stored: Mapping[str, Any]) -> list[nn.Module]:
-    """Vectors (V, D) of tokens times weights (V,): zeros where a row is filled up."""
-    tokenizer = _tokenizers.fast(stored)
+def _words(vectors: torch.Tensor, weights: torch.Tensor, stored: Mapping[str, Any], length: int) -> list[nn.Module]:
+    """Vectors (V, D) of tokens times weights (V,), and zeros where a row is filled up."""
     names = [str(i) for i in range(len(vectors))]
     weighted = st.WordWeights(names, dict(zip(names, weights.tolist(), strict=True)))
-    length = stored["truncation"]["max_length"]
-    return [st.WordEmbeddings(tokenizer, vectors.float(), max_seq_length=length), weighted]
+    return [st.WordEmbeddings(_tokenizers.fast(stored), vectors.float(), max_seq_length=length), weighted]
 
 
-def _weighted(encoder: Static, stored: Mapping[str, Any]) -> list[nn.Module]:
+def _weighted(encoder: Static, stored: Mapping[str, Any], length: int) -> list[nn.Module]:
     """With vectors v/w and weights w², Σ w² (v/w) / √(Σ w²) is what we compute."""
     weights = encoder.log_weights.double().exp()[1:]
     vectors = encoder.vectors.double()[1:] / weights[:, None]
     pooling = st.Pooling(vectors.shape[1], "mean_sqrt_len_tokens")
-    return [*_words(vectors, weights.square(), {**stored, "padding": None}), pooling]
+    return [*_words(vectors, weights.square(), stored, length), pooling]
 
 
-def _cnn(encoder: TextCnn, stored: Mapping[str, Any]) -> list[nn.Module]:
-    """Filters of an even width are made odd by a zero, since theirs must be; ReLU after the maximum is ReLU before."""
-    vectors = encoder.vectors.weight[1:]
+def _cnn(encoder: TextCnn, stored: Mapping[str, Any], length: int) -> list[nn.Module]:
+    """Filters of an even width are made odd by a zero, since theirs must be; ReLU after the maximum is ReLU before.
+
+    Their maximum of a text without tokens is −∞, ours is 0. So one token more stands before every text: zeros like
+    what is beyond the ends, and a dimension of its own, by which all filters are far below 0 there and nowhere else.
+    """
+    size, filters = encoder.vectors.weight.shape[1], encoder.convolutions[0].out_channels
+    vectors = nn.functional.pad(encoder.vectors.weight[1:], (0, 1, 0, 1))
+    vectors[-1, -1] = 1
     widths = [c.kernel_size[0] | 1 for c in encoder.convolutions]
-    cnn = st.CNN(vectors.shape[1], encoder.convolutions[0].out_channels, widths)
+    cnn = st.CNN(size + 1, filters, widths)
     for theirs, own in zip(cnn.convs, encoder.convolutions, strict=True):
-        theirs.weight.copy_(nn.functional.pad(own.weight, (1 - own.kernel_size[0] % 2, 0)))
+        theirs.weight.zero_()
+        theirs.weight[:, :-1] = nn.functional.pad(own.weight, (1 - own.kernel_size[0] % 2, 0))
+        theirs.weight[:, -1, theirs.kernel_size[0] // 2] = FAR_BELOW
         theirs.bias.copy_(own.bias)
-    size = encoder.out_features
-    relu = st.Dense(size, size, activation_function=nn.ReLU(), init_weight=torch.eye(size), init_bias=torch.zeros(size))
-    return [*_words(vectors, torch.ones(len(vectors)), stored), cnn, st.Pooling(size, "max"), relu]
+    out = encoder.out_features
+    relu = st.Dense(out, out, activation_function=nn.ReLU(), init_weight=torch.eye(out), init_bias=torch.zeros(out))
+    begun = _tokenizers.framed(stored, [len(vectors) - 1], [])
+    words = _words(vectors, torch.ones(len(vectors)), begun, length + 1)
+    return [*words, cnn, st.Pooling(out, "max"), relu]
 
 
 def _transformer(encoder: TransformersEncoder, stored: Mapping[str, Any], length: int, work: Path) -> list[nn.Module]:
