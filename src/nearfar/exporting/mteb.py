@@ -91,7 +91,8 @@ class MtebModel:
             raise ConfigError("this needs the library mteb.", hint="pip install mteb") from e
         return ModelMeta.create_empty({
             "name": self.name, "revision": self._revision(), "framework": ["PyTorch"], "modalities": ["text"],
-            "similarity_fn_name": ScoringFunction.COSINE, "embed_dim": int(self.encode(["a"]).shape[1]), "use_instructions": False,
+            "similarity_fn_name": ScoringFunction.COSINE, "use_instructions": False,
+            "embed_dim": int(self.encode(["a"]).shape[1]),
             "max_tokens": float(self.model.columns[self.column][1]["length"]),
             "n_parameters": sum(p.numel() for p in self.model.branches[self.column].parameters()),
         })  # fmt: skip

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 SUMMARY = "a folder for sentence_transformers.SentenceTransformer (texts)"
 # What is encoded both ways before the folder takes its place; a piece of the vocabulary comes to it.
 COMPARED = (
-    "a", "The cat sat on the mat.", "  THE   cat\n", "Grüße aus Köln, naïve café", "今日は 你好 안녕", "🙂 <s> [CLS] </s>",
-    "ﬁne print ①", "word " * 3000, "x" * 70_000, " " * 40_000 + "late",
+    "a", "The cat sat on the mat.", "  THE   cat\n", "Grüße aus Köln, naïve café", "今日は 你好 안녕",
+    "🙂 <s> [CLS] </s>", "ﬁne print ①", "word " * 3000, "x" * 70_000, " " * 40_000 + "late",
 )  # fmt: skip
 
 
@@ -214,7 +214,9 @@ class NearfarModule(InputModule):
     def get_embedding_dimension(self) -> int:
         """D."""
         with torch.no_grad():
-            return self.eval().forward({"input_ids": torch.ones(1, 1, dtype=torch.int32)})["sentence_embedding"].shape[1]
+            return (
+                self.eval().forward({"input_ids": torch.ones(1, 1, dtype=torch.int32)})["sentence_embedding"].shape[1]
+            )
 
     def save(self, output_path: str, *args: Any, **options: Any) -> None:
         """Write what `nearfar.load` needs, without where the run and its data lay."""
