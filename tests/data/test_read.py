@@ -407,3 +407,13 @@ def test_evaluation_rows():
 def test_limit():
     table = read({"train": np.random.rand(50, 3), "test": np.random.rand(30, 3)}, limit=10)
     assert [len(r) for r in table.splits.values()] == [10, 10]
+
+
+@pytest.mark.parametrize("words", [["cat"], ["cat", "dog"]])
+def test_single_words_are_texts_where_texts_are_meant(words):
+    from nearfar.data.read import read
+    from nearfar.errors import DataError
+
+    assert len(read(words, modality="text")) == len(words)
+    with pytest.raises(DataError):
+        read(words)

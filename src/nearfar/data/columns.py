@@ -108,7 +108,7 @@ def choose(
         if name not in raw.columns:
             raise UnknownName("column", name, raw.columns, where="--column")
     pool = {c: raw.columns[c] for c in (wanted or raw.columns)}
-    sure = NAMED if wanted else SURE
+    sure = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
     found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure))}
     if wanted and found and (rest := [c for c in wanted if c not in found]):
         raise DataError(f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}).")

@@ -23,7 +23,7 @@ def library() -> Any:
     try:
         import tokenizers
     except ImportError as e:
-        raise ConfigError("this tokeniser needs the extra.", where="data.tokens", hint=EXTRA) from e
+        raise ConfigError("this needs the library tokenizers.", where="data.tokens", hint=EXTRA) from e
     return tokenizers
 
 

@@ -29,7 +29,7 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
         loaded = AutoTokenizer.from_pretrained(argument, use_fast=True, trust_remote_code=False)
     except ImportError as e:
         raise ConfigError(
-            "this tokeniser needs the extra.", where="data.tokens", hint="pip install 'nearfar[transformers]'"
+            "this needs the library transformers.", where="data.tokens", hint="pip install 'nearfar[transformers]'"
         ) from e
     except (OSError, ValueError) as e:
         said = str(e).splitlines()[0]
