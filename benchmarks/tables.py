@@ -191,6 +191,7 @@ def main() -> None:
     import pages_methods
     import pages_positives
     import pages_several
+    import pages_text
     import pages_views
 
     pages_methods.main()
@@ -198,6 +199,8 @@ def main() -> None:
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
     pages_classify.main()
     pages_several.main()
+    (ROOT / "text.md").write_text(pages_text.text(), encoding="utf-8")
+    (ROOT / "pairs.md").write_text(pages_text.pairs(), encoding="utf-8")
     losses = pages_objectives.losses()  # read before it is written
     (ROOT.parent / "losses.md").write_text(losses, encoding="utf-8")
 
