@@ -70,6 +70,11 @@ class Plan:
         return self.table.columns
 
     @property
+    def scores(self) -> np.ndarray | None:
+        """How alike the two sides of each row are, float32 (N_table,), where the method learns from that."""
+        return self.table.scores.astype(np.float32) if self.record.takes == "scored pairs" else None
+
+    @property
     def groups(self) -> np.ndarray:
         """Group of every row of the table, as it is before training: int64 (N_table,)."""
         return self.positives.groups
@@ -132,6 +137,10 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         notes += [f"Method: {name} was chosen, since {why}."] if why else []
     method = record.resolve(config.model.method, config.method)
     _check_takes(method, table)
+    if method.takes == "scored pairs":
+        known = np.isfinite(table.scores)
+        rows = replace(rows, train=rows.train[known[rows.train]])
+        notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
     kind = method.positives if config.model.positives == "auto" else config.model.positives
     notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])

@@ -45,6 +45,8 @@ class Viewer:
         Each process views its own contiguous share of the global batch.
     ignore : ndarray of int64 (N_table,), optional
         Rows of equal number are no negatives of each other.
+    scores : ndarray of float (N_table,), optional
+        How alike the two sides of each row are.
     """
 
     columns: Mapping[str, Column]
@@ -55,6 +57,7 @@ class Viewer:
     device: str | torch.device
     world: World
     ignore: np.ndarray | None = None
+    scores: np.ndarray | None = None
 
     @contextmanager
     def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
@@ -86,9 +89,10 @@ class Viewer:
                 recipe = recipes[v % len(recipes)]
                 seen = modality.views(values, geometry, recipe, draws, column.spec)
                 views.append(View(seen, name, role(recipe)))
-        group, ignore = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.ignore))
+        known = (self.positives.groups, self.ignore, self.scores)
+        group, ignore, score = (self._placed(of_table, rows[share]) for of_table in known)
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
-        return ViewBatch(tuple(views), Relation(group, ignore), index)
+        return ViewBatch(tuple(views), Relation(group, ignore, score), index)
 
     def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
         """The rows that these views come from: from the second view on partners, where the positives have some."""
