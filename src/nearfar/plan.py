@@ -140,6 +140,9 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     if method.takes == "scored pairs":
         known = np.isfinite(table.scores)
         rows = replace(rows, train=rows.train[known[rows.train]])
+        if len(np.unique(table.scores[rows.train])) < 2:
+            raise DataError("all scores of the training rows are equal.", where="--score",
+                            hint="For pairs that simply belong together take --method clip.")  # fmt: skip
         notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
     kind = method.positives if config.model.positives == "auto" else config.model.positives
     notes.append(_about_labels(kind, table, method.name))

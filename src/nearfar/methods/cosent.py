@@ -24,6 +24,10 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The two sides of each pair, and the scores."""
+    """The two sides of each pair, and the scores; a batch whose scores are all equal says nothing."""
     left, right = e.sides
+    scores = e.world.gather_int(e.relation.score)
+    if bool((scores == scores[0]).all()):
+        nothing = 0.0 * (left.float().sum() + right.float().sum())
+        return nothing, {"anchors": nothing.new_tensor(len(scores)), "comparisons": nothing.new_tensor(0)}
     return record.loss(left, right, e.relation, e=e)
