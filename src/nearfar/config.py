@@ -44,7 +44,7 @@ class DataConfig:
     test_split: str | None = knob(None, "name of the split to measure on")
     holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
     size: int | Auto | None = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
-    tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, unigram:8000, transformers:NAME", flag=True)
+    tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)
     length: int | Auto | None = knob("auto", "numbers that a text has at most", low=2, high=65536)
     depth: str = knob("auto", "bits of stored pictures: 8, or full (16 bits, floats)", choices=("auto", "8", "full"))
     stream: bool | Auto = knob("auto", "decode while training, not once; auto: if the cache lacks room", flag=True)

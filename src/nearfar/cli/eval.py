@@ -14,7 +14,7 @@ from nearfar.cli import common, console
 @click.option("--column", help="Column to embed.")
 @click.option("--pair", nargs=2, multiple=True, metavar="A B", help="Columns that are sides of a row; repeatable.")
 @click.option("--score", help="Column that says how alike the sides are.")
-@click.option("--protocol", "protocols", multiple=True, help="Such as knn, few_labels, retrieval; repeatable.  [what fits]")
+@click.option("--protocol", "protocols", multiple=True, help="Such as knn or retrieval; repeatable.  [what fits]")
 @click.option("--layer", help="features or projection.  [features; of pairs what the method keeps]")
 @click.option("--train-split", help="Split to fit probes on.")
 @click.option("--test-split", help="Split to score.")

@@ -21,6 +21,7 @@ def command(
     \b
     nearfar search runs/photos query.jpg -k 10
     nearfar search runs/photos query.jpg --in other_photos/
+    nearfar search runs/reviews "it never arrived"
     """
     from nearfar import api
     from nearfar.search import search
@@ -39,10 +40,14 @@ def command(
             label = (
                 table.label_names[table.labels[row]] if table.labels is not None and table.labels[row] >= 0 else None
             )
+            text = table.first.shown(row)
             to.say(
                 f"  {score:6.3f}  {table.names[row]}"
+                + (f"  {text}" if text else "")
                 + (f"  ({label})" if label and label not in table.names[row] else "")
             )
             hits.append({"name": str(table.names[row]), "score": float(score), "label": label})
+            if text:
+                hits[-1]["text"] = str(table.first.cells[row])
         results.append({"query": query, "hits": hits})
     to.result({"schema": 1, "verb": "search", "run": run, "metric": "cosine", "k": k, "results": results})

@@ -52,7 +52,8 @@ def _options(function: Any) -> Any:
 @click.option("--dry-run", is_flag=True, help="Say what was understood, and stop.")
 @common
 def command(
-    data: str | None, out: str | None, pair: tuple[tuple[str, str], ...], resume: bool, overwrite: bool, seeds: int | None, sets: tuple[str, ...],
+    data: str | None, out: str | None, pair: tuple[tuple[str, str], ...], resume: bool,
+    overwrite: bool, seeds: int | None, sets: tuple[str, ...],
     file: str | None, dry_run: bool, as_json: bool, quiet: bool, debug: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Learn an embedding of DATA: a folder of pictures, or a table with a column of pictures, text or numbers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,9 @@ def _table(
         )
     hashes = np.bitwise_xor.reduce([d.hashes for _, _, d in columns.values()])
     made = {n: _column(n, kind, spec, d, good if bad else None) for n, (kind, spec, d) in columns.items()}
+    for name in [n for n, c in made.items() if c.modality == "text"]:
+        cells = raw.columns[name]
+        made[name] = replace(made[name], cells=Picked(cells, good) if bad else cells)
     if bad:
         place = np.full(len(raw), -1)
         place[good] = np.arange(len(good))

@@ -46,6 +46,8 @@ class Column:
         Images: original height and width, in pixels.
     hashes : ndarray of uint64 or None, shape (N,)
         Hash of each decoded value: equal values have equal hashes.
+    cells : sequence, optional
+        What was decoded, to be shown; texts only.
     """
 
     name: str
@@ -54,9 +56,17 @@ class Column:
     values: Any
     geometry: np.ndarray | None = None
     hashes: np.ndarray | None = None
+    cells: Any = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def shown(self, row: int, width: int = 80) -> str:
+        """A text of at most `width` characters in one line; nothing for what is no text."""
+        if self.cells is None:
+            return ""
+        text = " ".join(str(self.cells[row]).split())
+        return text if len(text) <= width else f"{text[: width - 1]}…"
 
     def take(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[torch.Tensor, Any]:
         """Values (B, ...) and geometry (B, 2) or None of the given rows, as tensors on `device`."""

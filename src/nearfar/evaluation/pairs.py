@@ -39,8 +39,7 @@ def protocols(table: Table, asked: Sequence[str]) -> list[str]:
         if has["scored pairs"]:
             return ["sts"]
         same = len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
-        return ["retrieval", *(["bitext"] if same and table.first.modality == "text" else []),
-                *(["pair_classification"] if has["labelled pairs"] else [])]  # fmt: skip
+        return ["retrieval", *(["bitext"] if same and table.first.modality == "text" else [])]
     for name in asked:
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
@@ -65,7 +64,7 @@ def evaluate(
         columns = list(table.columns.values())
         vectors = {c.name: model.features(c, rows.test, **({} if layer is None else {"layer": layer})) for c in columns}
         found: dict[str, Any] = {name: {} for name in names}
-        for sides in _sides(table, rows.test, vectors):
+        for sides in _sides(table, rows.test, vectors, judged="pair_classification" in names):
             for name in names:
                 found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
         return found | {"geometry": geometry.describe(np.concatenate(list(vectors.values())), seed)}
@@ -85,19 +84,14 @@ def evaluate(
     return results
 
 
-def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray]) -> Iterator[Sides]:
-    """All pairs of columns."""
+def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], *, judged: bool) -> Iterator[Sides]:
+    """All pairs of columns; `judged`: the later of two labels (1, true, yes) says that the sides belong together."""
     scores = None if table.scores is None else table.scores[rows]
-    labels = _meaning(table)[rows] if _binary(table) else None
+    labels = (table.labels[rows] == 1).astype(np.int64) if judged else None
     for a, b in combinations(table.columns.values(), 2):
         yield Sides(
             vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, labels
         )
-
-
-def _meaning(table: Table) -> np.ndarray:
-    """1 where the label says that the sides belong together: the later of two names, "1" or "true" or "yes"."""
-    return np.where(table.labels == 1, 1, 0)
 
 
 def _content(column: Column, rows: np.ndarray) -> np.ndarray:
@@ -105,7 +99,7 @@ def _content(column: Column, rows: np.ndarray) -> np.ndarray:
 
 
 def _by_direction(found: dict[str, Any], names: tuple[str, str]) -> dict[str, Any]:
-    """What goes both ways under ``a->b`` and ``b->a``; other figures under ``a-b`` where there are several pairs."""
+    """What goes both ways under ``a->b`` and ``b->a``."""
     left, right = names
     if "left_to_right" not in found:
         return found

@@ -85,7 +85,7 @@ def of_arrays(arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] 
             found = ", ".join(f"{k} {(len(a),) if isinstance(a, list) else a.shape}" for k, a in columns.items())
             raise DataError(f"the arrays have different lengths: {found}.", where=name)
         rows = lengths.pop()
-        label = next((k for k, a in columns.items() if k.lower() in LABELS and (isinstance(a, list) or a.ndim == 1)), None)
+        label = next((k for k, a in columns.items() if k.lower() in LABELS and np.ndim(a) == 1), None)
         prefix = f"{name}:{split}" if split else name
         parts.append((split, Raw(_small_ones_read(columns), Numbered(prefix, rows), label=label, files=files)))
     return joined(parts)
