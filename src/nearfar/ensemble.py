@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,7 @@ class Ensemble:
                 known[key] = again.first
             others.append(known[key])
         first = table.first
-        shared = Readings(first.name, first.modality, first.spec, first.values, first.geometry, tuple(others))
+        shared = Readings(**{f.name: getattr(first, f.name) for f in fields(Column)}, others=tuple(others))
         return replace(table, columns={**table.columns, first.name: shared})
 
     def _columns(self, column: Column) -> tuple[Column, ...]:

@@ -45,10 +45,17 @@ def strong(name):
 
 
 def run(t, values, d, **options):
+    if t.kind == "words":
+        return t.apply(values, d)
     return t.apply(values.float(), d) if t.kind == "rows" else apply((t,), values, d, **options)
 
 
 def values_for(name, n=16):
+    if kinds()[name].kind == "words":
+        ids = torch.randint(1, 1000, (n, 40), dtype=torch.int32) * torch.where(torch.rand(n, 40) < 0.5, 1, -1).int()
+        ids[:, 0] = ids[:, 0].abs()
+        ids[:, 32:] = 0
+        return ids
     return torch.randn(n, 10) if kinds()[name].kind == "rows" else images(n)
 
 

@@ -178,6 +178,8 @@ def _array(value: Any) -> Any:
         return [Path(v) if isinstance(v, str) and _paths([v]) else v for v in value]
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+    if isinstance(value, list | tuple) and any(v is None for v in value):
+        value = [np.nan if v is None else v for v in value]
     array = np.asarray(value)
     if array.dtype == object:
         raise DataError("the array holds Python objects, expected numbers.", where="data")

@@ -44,8 +44,9 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
             prepare(fresh, column, rows)
     for norm in norms:
         norm.train()
+    layer = {} if hasattr(fresh, "members") else {"layer": "projection"}  # members need not agree in theirs
     for column in table.columns.values():
-        fresh.features(column, rows[:STATISTICS_ROWS], "projection", batch_size=500)
+        fresh.features(column, rows[:STATISTICS_ROWS], batch_size=500, **layer)
     for norm in norms:
         norm.eval()
     if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do

@@ -1,0 +1,84 @@
+"""Texts become numbers: what the hashed form is, to the number, and that learnt ones come back from JSON."""
+
+import json
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from nearfar import tokenisers
+from nearfar.errors import ConfigError, UnknownName
+from nearfar.tokenisers import hashed
+
+TEXTS = ["The cat sat on the mat.", "a dog ran", "naïve café — 東京は大きい", "don't stop 123", "🙂 é e\u0301 x"] * 8
+
+
+def test_hashed_words_by_hand():
+    """A word's own number, then those of all n-grams of `<cat>`, in the order of the alphabet."""
+    marked = "<cat>"
+    grams = sorted({marked[i : i + n] for n in (2, 3, 4) for i in range(6 - n)})
+    assert len(grams) == 9
+    expected = [1 + crc32(b"\0cat") % 65536, *(-1 - crc32(g.encode()) % 65536 for g in grams)]
+    spec = tokenisers.plan("hashed", [])
+    assert tokenisers.tokenise(["Cat"], spec, 12)[0].tolist() == [*expected, 0, 0]
+
+
+def test_stored_models_stay_valid():
+    """These numbers are in every model that was trained on hashed texts: they may never change."""
+    spec = tokenisers.plan("hashed:1000", [])
+    assert tokenisers.tokenise(["a b"], spec, 6)[0].tolist() == [
+        1 + crc32(b"\0a") % 1000, -1 - crc32(b"<a") % 1000, -1 - crc32(b"a>") % 1000,
+        1 + crc32(b"\0b") % 1000, -1 - crc32(b"<b") % 1000, -1 - crc32(b"b>") % 1000,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The CAT's mat.", ["the", "cat's", "mat", "."]),
+        ("東京は", ["東", "京", "は"]),
+        ("ﬁne", ["fine"]),
+        ("a_b", ["a", "_", "b"]),
+        ("  \n ", []),
+        ("नमस्ते दुनिया", None),
+        ("مرحبا بالعالم", ["مرحبا", "بالعالم"]),
+    ],
+)
+def test_words(text, words):
+    found = list(hashed.words(text))
+    assert found == words if words is not None else len(found) >= 2
+
+
+@pytest.mark.parametrize("kind", ["hashed", "hashed:500", "bpe:300", "unigram:100"])
+def test_every_kind(kind):
+    if not kind.startswith("hashed"):
+        pytest.importorskip("tokenizers")
+    spec = json.loads(json.dumps(tokenisers.plan(kind, TEXTS)))
+    ids = tokenisers.tokenise(TEXTS, spec, 64)
+    assert ids.dtype == np.int32 and ids.shape == (len(TEXTS), 64)
+    assert np.abs(ids).max() <= spec["vocabulary"]
+    assert (ids[:, 0] > 0).all()  # every text begins with a word
+    used = ids != 0
+    assert (used[:, :-1] >= used[:, 1:]).all()  # nothing but 0 after the end
+    np.testing.assert_array_equal(tokenisers.tokenise(TEXTS, spec, 5), ids[:, :5])
+    np.testing.assert_array_equal(tokenisers.tokenise(TEXTS[2:4], spec, 64), ids[2:4])
+
+
+def test_pieces_of_a_word_belong_to_it():
+    pytest.importorskip("tokenizers")
+    spec = tokenisers.plan("bpe:280", TEXTS)
+    ids = tokenisers.tokenise(["cat dog"], spec, 32)[0]
+    assert (ids > 0).sum() == 2 and (ids < 0).sum() >= 2
+
+
+def test_odd_texts():
+    spec = tokenisers.plan("hashed", [])
+    ids = tokenisers.tokenise(["", "x" * 100_000, "word " * 50_000, "\ud800 lone"], spec, 100)
+    assert not ids[0].any() and (ids[1:, 0] > 0).all() and (ids[2] != 0).all()
+
+
+@pytest.mark.parametrize(("kind", "error", "what"), [("hashd", UnknownName, "hashed"), ("bpe:x", ConfigError, "tokens"),
+                                                     ("hashed:1", ConfigError, "buckets")])  # fmt: skip
+def test_slips_of_the_keyboard(kind, error, what):
+    with pytest.raises(error, match=what):
+        tokenisers.plan(kind, TEXTS)
