@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,16 +63,16 @@ def _width(lines: list[str]) -> int:
 
 
 def _heads(result: dict[str, Any]) -> list[str]:
-    return [*_shown(result), "effective rank"]
+    return [*shown(result), "effective rank"]
 
 
 def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
-    own = _shown(result)
+    own = shown(result)
     rank = result.get("geometry", {}).get("effective_rank")
-    return [*(own.get(head, "–") for head in _shown(like)), _number(rank, 1) if rank is not None else "–"]
+    return [*(own.get(head, "–") for head in shown(like)), _number(rank, 1) if rank is not None else "–"]
 
 
-def _shown(result: dict[str, Any]) -> dict[str, str]:
+def shown(result: Mapping[str, Any]) -> dict[str, str]:
     """Every figure as people read it, by what it is called."""
     found: dict[str, str] = {}
     if "knn" in result:

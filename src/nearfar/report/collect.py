@@ -99,7 +99,8 @@ def _hit(table: Table, a: int, b: int) -> bool | None:
 
 def _cell(table: Table, column: Column, row: int) -> dict[str, Any]:
     label = table.label_names[table.labels[row]] if table.labels is not None and table.labels[row] >= 0 else ""
-    return {"image": _uri(_thumbnail(column, row, 64), quality=80), "name": str(table.names[row]), "label": label}
+    return {"image": _uri(_thumbnail(column, row, 64), quality=80), "name": str(table.names[row]), "label": label,
+            "text": column.shown(row)}  # fmt: skip
 
 
 def _thumbnail(column: Column, row: int, side: int) -> Image.Image:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nearfar import __version__, files
 from nearfar.evaluation.features import wilson
+from nearfar.evaluation.table import shown as shown_figures
 from nearfar.report import charts
 
 SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
@@ -50,7 +51,7 @@ def write(
     result = (evaluation or {}).get("results", [None])[0]
     page = environment.get_template("page.html").render(
         name=name, config=config, pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
-        curves=_curves(metrics, level), rows=_rows(result), counts=list(result.get("few_labels", {})) if result else [],
+        curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),
         few=_few(result), evaluation=evaluation, result=result, shown=shown or {},
         skipped=list(skipped), skipped_shown=SKIPPED_SHOWN,
         confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},
@@ -95,6 +96,16 @@ def _rows(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]
     names = {"untrained_encoder": "untrained encoder", "raw_input": "raw input"}
     under = [(text, result["floors"][key]) for key, text in names.items() if key in result["floors"]]
     return [(result["run"], result), *under]
+
+
+def _lines(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any], list[tuple[str, str]]]]:
+    """(name, figures, cells): each cell a figure, and the spread or interval beside it."""
+    lines = []
+    for name, figures in _rows(result):
+        own = shown_figures(figures)
+        cells = [own.get(head, "–").partition(" ") for head in shown_figures(result)]
+        lines.append((name, figures, [(figure, spread) for figure, _, spread in cells]))
+    return lines
 
 
 def _few(result: Mapping[str, Any] | None) -> Any:
