@@ -37,6 +37,7 @@ class DataConfig:
 
     source: str = knob("", "folder, file or hub name")
     column: tuple[str, ...] = knob((), "column(s) to embed; several are sides of one row", flag=True)
+    negative: tuple[str, ...] = knob((), "column(s) of hard negatives of the row's last side", flag=True)
     label: str | None = knob(None, "column of the labels", flag=True)
     score: str | None = knob(None, "column that says how alike the two sides of a pair are", flag=True)
     split_column: str | None = knob(None, "column that says train, validation or test")

@@ -37,13 +37,16 @@ class Embedder:
     path : Path or None
         The run's folder.
     device : str
+    fingerprint : str
+        `Table.fingerprint` of what it was trained on.
     """
 
     def __init__(
         self, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], branches: Branches, *,
-        name: str = "model", path: Path | None = None, device: str = "cpu",
+        name: str = "model", path: Path | None = None, device: str = "cpu", fingerprint: str = "",
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
+        self.fingerprint = fingerprint
         from nearfar.distributed import channels_last
 
         self.branches = channels_last(branches.eval().to(device))
@@ -65,7 +68,8 @@ class Embedder:
         config = Config.from_dict(run.config["config"])
         columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
         weights, _ = files.load_tensors(run.model_file)
-        model = cls.filled(config, columns, weights, str(run.model_file), name=run.name, path=run.path)
+        place = {"name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", "")}
+        model = cls.filled(config, columns, weights, str(run.model_file), **place)
         return model.to(str(distributed.device(device)))
 
     @classmethod

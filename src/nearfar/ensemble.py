@@ -88,6 +88,11 @@ class Ensemble:
         return self.members[0].columns
 
     @property
+    def fingerprint(self) -> str:
+        """Of the first member."""
+        return self.members[0].fingerprint
+
+    @property
     def device(self) -> str:
         """Where the members are."""
         return self.members[0].device

@@ -7,7 +7,7 @@ builds what the method's record declares and names no method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class View:
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
     role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
+    ignore: Maybe = None  # (N,) of a negative: the number in `Relation.ignore` of the rows that it is no negative of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ViewBatch:
 
     def rows(self, start: int, stop: int) -> tuple[View, ...]:
         """The views of some of the rows only."""
-        return tuple(View(v.values[start:stop], v.column, v.role) for v in self.views)
+        return tuple(replace(v, values=v.values[start:stop]) for v in self.views)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Embeddings(Projections):
     index: Maybe = None
     step: int = 0
     roles: tuple[str, ...] = ()
+    negative_ignore: Maybe = None  # (N, K), as `View.ignore`
 
     @property
     def sides(self) -> list[torch.Tensor]:
@@ -243,10 +245,12 @@ class Learner(nn.Module):
         targets = [j for j, v in enumerate(batch.views) if sides[j] is not None and v.role == "global"]
         those = [i for i, z in enumerate(p.online) if z is not None and batch.views[i].role != "negative"]
         pairs = tuple((i, j) for j in targets for i in those if i != j)
+        ignore = [v.ignore for v in batch.views if v.role == "negative"]
         return Embeddings(
             p.features, p.online, p.predicted, p.target,
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
             index=batch.index, step=batch.step, roles=tuple(v.role for v in batch.views),
+            negative_ignore=torch.stack(ignore, 1) if ignore else None,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -154,6 +154,8 @@ class Method:
         Other numbers that `compare` reads.
     wants : tuple of str
         What it needs to do well that the fields above do not say, such as negatives or a big batch.
+    hard_negatives : bool
+        Whether it takes hard negatives of a row, from columns or mined.
     trains : bool
         False for a reference that is measured as it is drawn.
     keep : {"features", "projection"}
@@ -186,6 +188,7 @@ class Method:
     temperature: Number | None = None
     options: Mapping[str, Number] = field(default_factory=dict)
     wants: tuple[str, ...] = ()
+    hard_negatives: bool = False
     trains: bool = True
     keep: str = "features"
     lr: float = 1e-3
@@ -206,6 +209,7 @@ class Method:
 
     def suited(self, facts: Facts) -> Method:
         """The record with the open numbers of its parts filled in from the data."""
+
         def own(part: Any) -> Any:
             return part.suited(facts) if hasattr(part, "suited") else part
 
@@ -250,7 +254,7 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
-CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "trains", "own_views")
+CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "hard_negatives", "trains", "own_views")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 

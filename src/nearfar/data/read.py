@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 def read(
-    source: Any, *, column: Sequence[str] | str | None = None, label: str | None = None, score: str | None = None,
-    split_column: str | None = None, size: int | None = None, depth: str = "auto", tokens: str = "auto",
-    length: int | None = None, max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
+    source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
+    score: str | None = None, split_column: str | None = None, size: int | None = None, depth: str = "auto",
+    tokens: str = "auto", length: int | None = None, max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
     modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     workers: int | None = None, buffer: int = BUFFER, console: Console | None = None,
@@ -42,6 +42,8 @@ def read(
     column, label, split_column : optional
         Names of columns. One obvious candidate is taken and said; two are asked about. Several columns to embed are
         sides of one row.
+    negative : sequence of str
+        Names of columns that hold hard negatives of each row.
     score : str, optional
         Column of numbers that say how alike the two sides of each row are.
     size : int, optional
@@ -93,7 +95,9 @@ def read(
         raw, splits, kept = limited(raw, splits, limit, seed)
         labels, scores = (None if of_row is None else of_row[kept] for of_row in (labels, scores))
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
-    columns = choose(raw, wanted, modality, notes)
+    beside = choose(raw, tuple(negative), modality, []) if negative else {}
+    rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
+    columns = {**choose(rest, wanted, modality, notes), **beside}
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
     specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), options) | specs
@@ -103,7 +107,8 @@ def read(
         columns_decoded[name] = (kind, own, decoded(raw, name, kind, cells, own, streaming, console or QUIET))
         notes.extend(columns_decoded[name][2].notes)
     source_of = _described(source, wanted, label, notes, size)
-    return _table(raw, columns_decoded, splits, (labels, label_names, scores), max_bad, source_of)
+    table = _table(raw, columns_decoded, splits, (labels, label_names, scores), max_bad, source_of)
+    return _aside(table, tuple(beside)) if beside else table
 
 
 def _planned(
@@ -127,6 +132,14 @@ def _some(cells: Any, rows: np.ndarray | None) -> Any:
     if rows is None or not len(rows) or isinstance(cells, np.memmap):
         return cells
     return cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows)
+
+
+def _aside(table: Table, names: tuple[str, ...]) -> Table:
+    """The table with columns of hard negatives apart from the sides of a row."""
+    sides = {n: c for n, c in table.columns.items() if n not in names}
+    hashes = np.bitwise_xor.reduce([c.hashes for c in sides.values()])
+    beside = {n: table.columns[n] for n in names}
+    return replace(table, columns=sides, negatives=beside, hashes=hashes, fingerprint=_fingerprint(hashes))
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
@@ -160,11 +173,14 @@ def _table(
         labels, scores = (None if of_row is None else of_row[good] for of_row in (labels, scores))
         hashes = hashes[good]
         source["notes"].append(about_skipped(skipped))
-    fingerprint = hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
     return Table(
         made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes, labels, label_names,
-        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, fingerprint, scores,
+        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, _fingerprint(hashes), scores,
     )  # fmt: skip
+
+
+def _fingerprint(hashes: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:

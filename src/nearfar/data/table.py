@@ -164,6 +164,8 @@ class Table:
         Hash of all the decoded content.
     scores : ndarray of float64 or None, shape (N,)
         How alike the two sides of each row are, NaN where nothing is said.
+    negatives : mapping of str to Column
+        Columns of hard negatives of each row, of equal length N.
     """
 
     columns: Mapping[str, Column]
@@ -176,6 +178,7 @@ class Table:
     source: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     scores: np.ndarray | None = None
+    negatives: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)

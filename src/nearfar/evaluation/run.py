@@ -100,9 +100,11 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
-    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed)
+    own = [m for m in models if m.fingerprint == table.fingerprint]
+    aside = min((m.config.data.holdout for m in own), default=0.0)
+    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
     column, labels = table.first, table.labels
-    warnings = _about_rows(models, table, rows)
+    warnings = _about_rows(table, rows, seen=bool(own) and not (table.splits or "set aside" in rows.notes[0]))
     about = {
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
         "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
@@ -177,13 +179,13 @@ def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:
     return {"run": model.name, "geometry": shape, "floors": {}}
 
 
-def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan) -> list[str]:
-    """Warnings about what would make figures look better than they are."""
+def _about_rows(table: Table, rows: split.EvaluationPlan, *, seen: bool) -> list[str]:
+    """Warnings about what would make figures look better than they are; `seen`: a model was trained on test rows."""
     found = []
     if repeated := len(split.duplicates(table, rows.train, rows.test)):
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
-    if not table.splits and any(getattr(m, "fingerprint", None) == table.fingerprint for m in models):
-        found.append("The model was trained on these rows (without labels): the figures are transductive.")
+    if seen:
+        found.append("A model was trained on rows that are scored here: the figures are too good for new ones.")
     if said := facts.balance(table, rows.train):
         counts = np.bincount(table.labels[table.labels >= 0])
         uneven = counts.max() > 3 * counts[counts > 0].min()
