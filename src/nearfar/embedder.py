@@ -117,8 +117,13 @@ class Embedder:
     def reading(self) -> dict[str, Any]:
         """How that was read."""
         d = self.config.data
-        reading = {"label": d.label, "score": d.score, "split_column": d.split_column, "limit": d.limit}
-        return reading | {"seed": self.config.train.seed, "stream": d.stream or "auto", "buffer": d.buffer}
+        reading = {"label": d.label, "score": d.score, "sets": d.sets, "split_column": d.split_column}
+        return reading | {
+            "limit": d.limit,
+            "seed": self.config.train.seed,
+            "stream": d.stream or "auto",
+            "buffer": d.buffer,
+        }
 
     def to(self, device: str) -> Embedder:
         """This model on another device."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from nearfar import auto, branches, distributed, negatives, positives, record
 from nearfar.config import Config
-from nearfar.data import balance, duplicates, facts, split, workers
+from nearfar.data import balance, duplicates, facts, mixing, split, workers
 from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
@@ -90,6 +90,8 @@ class Plan:
     def sampler(self, found: Positives) -> Sampler:
         """Which rows come when; `found` are the positives as training knows them."""
         t = self.config.train
+        if t.mix is not None:
+            return mixing.Mixed(self.train, t.batch_size, t.seed, None, mixing.sets(self.table)[0], t.mix)
         if t.balance is None:
             return Sampler(self.train, t.batch_size, t.seed, self.table.first.blocks)
         classes, each = balance.parse(t.balance)
@@ -128,7 +130,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     d = config.data
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
-        score=d.score,
+        score=d.score, sets=d.sets,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
@@ -271,6 +273,11 @@ def _relations(
     if ignore is None and (found.mines or table.negatives):
         ignore = positives.own(len(table))
     said = [found.note, about_ignored]
+    if t.mix is not None and t.balance is not None:
+        raise ConfigError("batches are either of one set each or of balanced classes.", where="train.mix")
+    if t.mix is not None:
+        number, names = mixing.sets(table)
+        said.append(mixing.about(number[train], names, t.batch_size, t.mix))
     if t.balance is not None:
         said.append(balance.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
     return found, ignore, [sentence for sentence in said if sentence]

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
-from nearfar.data.columns import Picked, choose, limited, take_labels, take_scores, take_splits
+from nearfar.data.columns import (
+    Picked,
+    Said,
+    choose,
+    limited,
+    take_labels,
+    take_scores,
+    take_sets,
+    take_splits,
+)
 from nearfar.data.decode import Decoded, decoded
 from nearfar.data.facts import about_skipped
 from nearfar.data.opening import expanded, name_of, open_source
@@ -27,9 +36,9 @@ if TYPE_CHECKING:
 
 def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
-    score: str | None = None, split_column: str | None = None, size: int | None = None, depth: str = "auto",
-    tokens: str = "auto", length: int | None = None, max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
-    modality: str | None = None, spec: Mapping[str, Any] | None = None,
+    score: str | None = None, sets: str | None = None, split_column: str | None = None, size: int | None = None,
+    depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
+    limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     workers: int | None = None, buffer: int = BUFFER, console: Console | None = None,
 ) -> Table:  # fmt: skip
@@ -46,6 +55,8 @@ def read(
         Names of columns that hold hard negatives of each row.
     score : str, optional
         Column of numbers that say how alike the two sides of each row are.
+    sets : str, optional
+        Column that says which of several sets a row is of.
     size : int, optional
         Side of stored pictures.
     depth : {"auto", "8", "full"}
@@ -90,10 +101,10 @@ def read(
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
     labels, label_names, label = take_labels(raw, label, notes)
-    scores = take_scores(raw, score)
+    said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets))
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
-        labels, scores = (None if of_row is None else of_row[kept] for of_row in (labels, scores))
+        said = said.of(kept)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
     beside = choose(raw, tuple(negative), modality, []) if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
@@ -107,7 +118,7 @@ def read(
         columns_decoded[name] = (kind, own, decoded(raw, name, kind, cells, own, streaming, console or QUIET))
         notes.extend(columns_decoded[name][2].notes)
     source_of = _described(source, wanted, label, notes, size)
-    table = _table(raw, columns_decoded, splits, (labels, label_names, scores), max_bad, source_of)
+    table = _table(raw, columns_decoded, splits, said, max_bad, source_of)
     return _aside(table, tuple(beside)) if beside else table
 
 
@@ -147,9 +158,8 @@ def _aside(table: Table, names: tuple[str, ...]) -> Table:
 
 def _table(
     raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], splits: dict[str, np.ndarray],
-    said: tuple[np.ndarray | None, tuple[str, ...], np.ndarray | None], max_bad: float, source: dict[str, Any],
+    said: Said, max_bad: float, source: dict[str, Any],
 ) -> Table:  # fmt: skip
-    labels, label_names, scores = said
     bad: dict[int, str] = {}
     for _, _, d in columns.values():
         bad |= d.bad
@@ -170,12 +180,13 @@ def _table(
         place = np.full(len(raw), -1)
         place[good] = np.arange(len(good))
         splits = {s: place[r][place[r] >= 0] for s, r in splits.items()}
-        labels, scores = (None if of_row is None else of_row[good] for of_row in (labels, scores))
+        said = said.of(good)
         hashes = hashes[good]
         source["notes"].append(about_skipped(skipped))
     return Table(
-        made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes, labels, label_names,
-        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, _fingerprint(hashes), scores,
+        made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes,
+        splits={s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped=skipped, source=source,
+        fingerprint=_fingerprint(hashes), **vars(said),
     )  # fmt: skip
 
 
