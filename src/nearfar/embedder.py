@@ -37,6 +37,8 @@ class Embedder:
     path : Path or None
         The run's folder.
     device : str
+    dimensions : int or None
+        Only the first so many of every vector are given; see `cut`.
     fingerprint : str
         `Table.fingerprint` of what it was trained on.
     """
@@ -47,6 +49,7 @@ class Embedder:
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
         self.fingerprint = fingerprint
+        self.dimensions: int | None = None
         from nearfar.distributed import channels_last
 
         self.branches = channels_last(branches.eval().to(device))
@@ -99,7 +102,30 @@ class Embedder:
         if seed is not None:
             config = replace(config, train=replace(config.train, seed=seed))
         made = branches.fresh(config, self.columns)
-        return Embedder(config, self.columns, made, name="untrained encoder", device=self.device)
+        fresh = Embedder(config, self.columns, made, name="untrained encoder", device=self.device)
+        fresh.dimensions = self.dimensions
+        return fresh
+
+    def cut(self, dimensions: int) -> Embedder:
+        """This model with the first dimensions only, as a method with ``nested`` trains them to stand by themselves.
+
+        Raises
+        ------
+        ConfigError
+            It gives no more than that.
+        """
+        import copy
+
+        from nearfar import record
+
+        head = record.resolve(self.config.model.method, self.config.method).head
+        features = min(e.out_features for e in self.branches.encoders())
+        width = head.out if head and self.keeps == "projection" else features
+        if not 1 <= dimensions < width:
+            raise ConfigError(f"{self.name} gives {width} dimensions and cannot be cut to {dimensions}.")
+        found = copy.copy(self)
+        found.dimensions, found.name = dimensions, f"{self.name}, {dimensions} dimensions"
+        return found
 
     def source(self) -> str:
         """What the model was trained on.
@@ -240,9 +266,9 @@ class Embedder:
                 with distributed.autocast(device, self.config.train.precision):
                     x = module.neutral(values, geometry, spec)
                     z = branch.encoder(x) if layer == "features" else branch(x)[1]
-                parts.append(z.float().cpu())
+                parts.append(z[:, : self.dimensions].float().cpu())
                 progress.advance(len(values))
-        z = torch.cat(parts) if parts else torch.zeros(0, branch.encoder.out_features)
+        z = torch.cat(parts) if parts else torch.zeros(0, branch.encoder.out_features)[:, : self.dimensions]
         return (torch.nn.functional.normalize(z, dim=1) if normalize else z).numpy()
 
     def only_column(self) -> str:

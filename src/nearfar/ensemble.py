@@ -112,6 +112,10 @@ class Ensemble:
         """How that was read."""
         return self.members[0].reading()
 
+    def cut(self, dimensions: int) -> Ensemble:
+        """No ensemble can be cut: its first dimensions are those of one member."""
+        raise ConfigError(f"{self.name} is an ensemble, whose first dimensions are those of one member.")
+
     def to(self, device: str) -> Ensemble:
         """This ensemble on another device."""
         for m in self.members:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from nearfar.errors import ConfigError
 from nearfar.record import Method
 from nearfar.registry import METHODS
 from nearfar.twin import MomentumTwin
@@ -113,6 +114,14 @@ class Embeddings(Projections):
         found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
         return torch.stack(found, 1) if found else None
 
+    def cut(self, dimensions: int) -> Embeddings:
+        """The first dimensions of every embedding."""
+
+        def first(side: tuple[Maybe, ...]) -> tuple[Maybe, ...]:
+            return tuple(z if z is None else z[:, :dimensions] for z in side)
+
+        return replace(self, online=first(self.online), predicted=first(self.predicted), target=first(self.target))
+
     def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor], Compared]) -> Compared:
         """Mean of ``compare(left, right)`` over all pairs of sides; of its numbers likewise."""
         return _mean([compare(a, b) for a, b in combinations(self.sides, 2)])
@@ -208,7 +217,23 @@ class Learner(nn.Module):
         if record.predictor and record.predictor.out != self.dim:
             raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
+        self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
+
+    def _check_nested(self) -> None:
+        """Raise a `ConfigError` where the first dimensions cannot be an embedding by themselves."""
+        r = self.record
+        if not r.nested:
+            return
+        sized = [name for name, part in self.parts.items() if any(p.dim() for p in part.state_dict().values())]
+        if sized or any(m >= self.dim for m in r.nested):
+            why = f"the method's {sized[0]} has all of them" if sized else f"the embedding has {self.dim} dimensions"
+            raise ConfigError(f"{r.name} cannot nest {', '.join(map(str, r.nested))}: {why}.", where="method.nested")
+        if r.head is not None and r.keep != "projection":
+            raise ConfigError(
+                "what is nested is the projection, and the features are kept.", where="method.nested",
+                hint="Say --set method.keep=projection, or take a method without a projector.",
+            )  # fmt: skip
 
     # --- one step ---------------------------------------------------------------------------------------------
 
@@ -220,7 +245,12 @@ class Learner(nn.Module):
 
     def judge(self, embeddings: Embeddings, batch: ViewBatch) -> Compared:
         """What the method makes of the embeddings, with its schedules where they are at this step."""
-        return self.compare(embeddings, self.record.at(batch.progress))
+        record = self.record.at(batch.progress)
+        loss, numbers = self.compare(embeddings, record)
+        if record.nested:
+            cut = [self.compare(embeddings.cut(m), record)[0] for m in record.nested]
+            loss = torch.stack([loss, *cut]).mean()
+        return loss, numbers
 
     def project(self, views: Sequence[View], *, targets: bool = True) -> Projections:
         """Put the views through the branches, and through the twin if the method has one and `targets` is set."""
