@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from nearfar.learnt import LearntNumber
 from nearfar.record import Method
 from nearfar.registry import METHODS
 from nearfar.twin import MomentumTwin
@@ -207,6 +208,11 @@ class Learner(nn.Module):
             raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What the learnt numbers among the parts are, by name."""
+        return {n: float(part().detach()) for n, part in self.parts.items() if isinstance(part, LearntNumber)}
 
     # --- one step ---------------------------------------------------------------------------------------------
 
