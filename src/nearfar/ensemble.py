@@ -272,9 +272,7 @@ class Ensemble:
 
         from nearfar import files
 
-        tensors = {
-            f"members/{i}/{k}": v for i, m in enumerate(self.members) for k, v in m.branches.state_dict().items()
-        }
+        tensors = {f"members/{i}/{k}": v for i, m in enumerate(self.members) for k, v in m.tensors().items()}
         for layer, maps in self.maps.items():
             tensors |= {f"maps/{layer}/{i}": torch.from_numpy(m) for i, m in enumerate(maps, 1)}
         files.save_tensors(file, tensors, {})

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from nearfar.errors import ConfigError
+from nearfar.learnt import LearntNumber
 from nearfar.record import Method
 from nearfar.registry import METHODS
 from nearfar.twin import MomentumTwin
@@ -234,6 +235,11 @@ class Learner(nn.Module):
                 "what is nested is the projection, and the features are kept.", where="method.nested",
                 hint="Say --set method.keep=projection, or take a method without a projector.",
             )  # fmt: skip
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What the learnt numbers among the parts are, by name."""
+        return {n: float(part().detach()) for n, part in self.parts.items() if isinstance(part, LearntNumber)}
 
     # --- one step ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from nearfar import files
 from nearfar.data import facts, split
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry, pairs
+from nearfar.evaluation import floors, geometry, named, pairs
 from nearfar.evaluation.features import Features, paired
 from nearfar.registry import PROTOCOLS
 
@@ -64,7 +64,8 @@ class Evaluation:
 def evaluate(
     models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
     with_floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
-    train_split: str | None = None, test_split: str | None = None, **reading: Any,
+    train_split: str | None = None, test_split: str | None = None, templates: Sequence[str] | str = ("{}",),
+    **reading: Any,
 ) -> Evaluation:  # fmt: skip
     """Measure `models` on `data`.
 
@@ -85,6 +86,8 @@ def evaluate(
         Use only so many rows of every split.
     console : Console, optional
     train_split, test_split : str, optional
+    templates : sequence of str
+        What the names of classes are put into where they are read (zero_shot), such as ``"a picture of a {}"``.
     **reading
         Of `nearfar.data.read.read`: ``label``, ``score``, and ``column``, one or several of the data's.
 
@@ -113,11 +116,12 @@ def evaluate(
     }  # fmt: skip
     if len(table.columns) > 1:
         results = pairs.evaluate(
-            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, console=console
-        )
+            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, templates=templates,
+            console=console,
+        )  # fmt: skip
         return Evaluation(about, results, warnings, table, rows)
     layer = layer or "features"
-    protocols = _of_labels(protocols)
+    protocols = _of_labels(protocols, models, table)
     if labels is None or len(np.unique(labels[labels >= 0])) < 2:
         warnings.append("There are no labels of two classes, so only the geometry is measured.")
         plain = [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models]
@@ -135,9 +139,11 @@ def evaluate(
         x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
         fit, score = (Features(x[: len(train)], labels[train], len(table.label_names)),
                       Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
-        return {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols} | {
-            "geometry": geometry.describe(fit.x, seed)
-        }
+        found = {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols if pairs.takes(p) == "labels"}
+        if model is not raw and (read := [p for p in protocols if pairs.takes(p) == named.TAKES]):
+            fit, score = (named.features(model, column, r, table, templates) for r in (train[:0], test))
+            found |= {p: {column.name: PROTOCOLS.get(p).measure(fit, score, seed=seed)} for p in read}
+        return found | {"geometry": geometry.describe(x[: len(train)], seed)}
 
     raw = floors.RawInput()
     floor: dict[str, Any] = {"majority": floors.majority(labels[train], labels[test])}
@@ -154,13 +160,16 @@ def evaluate(
     return Evaluation(about, results, warnings, table, rows)
 
 
-def _of_labels(asked: Sequence[str]) -> Sequence[str]:
-    """The protocols for labelled rows of one column."""
+def _of_labels(asked: Sequence[str], models: Sequence[Any], table: Table) -> Sequence[str]:
+    """The protocols for labelled rows of one column; those that read the labels' names where these can be read."""
     for name in asked:
-        if (needed := pairs.takes(name)) != "labels":
+        needed = pairs.takes(name)
+        if needed == named.TAKES:
+            named.check(models, table, name)
+        elif needed != "labels":
             raise DataError(f"{name} takes {needed}, and these data have one column.", where="--protocol",
                             hint="Name two with --pair A B.")  # fmt: skip
-    return asked or ORDER
+    return asked or [*ORDER, *(["zero_shot"] if named.columns(models, table) else [])]
 
 
 def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:

@@ -92,6 +92,9 @@ def shown(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"median rank {way}"] = _number(r["median_rank"], 1)
     for way, r in result.get("bitext", {}).items():
         found[f"nearest by margin {way}"] = _accuracy(r["margin"])
+    for column, r in result.get("zero_shot", {}).items():
+        chance, most = _number(r["chance"], 3), _number(r["majority"], 3)
+        found[f"zero-shot {column} (chance {chance}, most frequent {most})"] = _accuracy(r)
     if "sts" in result:
         found["Spearman"] = _accuracy({**result["sts"], "accuracy": result["sts"]["spearman"]})
     if "pair_classification" in result:
