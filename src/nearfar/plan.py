@@ -140,7 +140,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
     )
     notes = [*table.source.get("notes", ()), *rows.notes]
-
+    table, doubt = _without_identifiers(table, asked=bool(d.label))
+    notes += doubt
     if not named:
         on = distributed.device(config.train.device).type
         name, why = auto.of(config.model.method, table, rows.train, on, config.train.epochs)
@@ -148,6 +149,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         notes += [f"Method: {name} was chosen, since {why}."] if why else []
     method = record.resolve(config.model.method, config.method)
     _check_takes(method, table)
+    _check_different(table, rows.train)
     if method.takes == "scored pairs":
         known = np.isfinite(table.scores)
         rows = replace(rows, train=rows.train[known[rows.train]])
@@ -156,7 +158,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
                             hint="For pairs that simply belong together take --method clip.")  # fmt: skip
         notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
     kind = method.positives if config.model.positives == "auto" else config.model.positives
-    notes.append(_about_labels(kind, table, method.name))
+    if not doubt:
+        notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
     method, counted = _with_views(method, config, table)
@@ -178,6 +181,27 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         recipes,
         tuple(notes + counted + decided + about),
     )
+
+
+def _without_identifiers(table: Table, *, asked: bool) -> tuple[Table, list[str]]:
+    """The table without labels that must be names of rows, and what to say; a `DataError` where they were asked for."""
+    about = facts.identifier(table, asked=asked)
+    if about is None:
+        return table, []
+    if asked:
+        raise DataError(
+            f"{about}: is that column an id?", where="--label",
+            hint="Leave --label away to learn without labels, or name a column whose values repeat.",
+        )  # fmt: skip
+    said = f"Labels: none, since {about}. If these are classes, --label takes them."
+    return replace(table, labels=None, label_names=()), [said]
+
+
+def _check_different(table: Table, train: np.ndarray) -> None:
+    """Raise a `DataError` where all rows to train on are the same."""
+    if len(train) > 3 and all((c.hashes[train] == c.hashes[train[0]]).all() for c in table.columns.values()):
+        raise DataError(f"all {len(train):,} rows to train on are equal, so there is nothing to tell apart.",
+                        hint="Is it the right column?")  # fmt: skip
 
 
 def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, list[str]]:
@@ -374,10 +398,13 @@ def batch_size_of(config: Config, method: Method, rows: int) -> int:
             f"{batch} rows cannot be shared by {t.processes} processes and {method.bn_groups} batch-norm groups.",
             where="train.batch_size", hint=f"Take a multiple of {unit}.",
         )  # fmt: skip
+    if rows < 4:
+        raise DataError(f"there {'is' if rows == 1 else 'are'} {rows} row{'' if rows == 1 else 's'} to train on.",
+                        hint="Contrast needs at least 4 rows.")  # fmt: skip
     if batch < 2 or batch > rows:
         raise DataError(
             f"a batch of {batch} rows does not fit {rows} rows to train on.",
-            hint="Lower --batch-size, or bring more rows." if rows >= 4 else "Contrast needs at least 4 rows.",
+            hint="Lower --batch-size, or bring more rows.",
         )
     if batch < (least := _least_rows(method)):
         raise DataError(
@@ -423,7 +450,7 @@ def _about_labels(kind: str, table: Table, method: str) -> str:
     if table.labels is None:
         return "Labels: none; nothing was labelled, nothing is needed."
     labelled = int((table.labels >= 0).sum())
-    found = f"Labels: {labelled:,} rows in {len(table.label_names)} classes"
+    found = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
     if kind == "labels":
         return f"{found}; {method} learns from those of the training rows."
     return f"{found}; not used for training, only to measure."

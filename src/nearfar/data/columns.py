@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.data.lazy import blocks
-from nearfar.data.raw import SPLITS, Raw
+from nearfar.data.raw import SPLITS, Cells, Chain, Raw
 from nearfar.errors import DataError, UnknownName
 from nearfar.modalities import BadCell
 from nearfar.registry import MODALITIES
@@ -18,6 +18,8 @@ LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 SPLIT_NAMES = ("split", "subset", "partition")
 SURE = 0.5  # a modality that is less sure than this does not claim a column
 NAMED = 0.1  # nor than this one that the user has named
+WORDS = "single words"
+LOOKED_AT = 32  # cells of a column that a modality is shown
 
 
 def take_splits(raw: Raw, name: str | None) -> dict[str, np.ndarray]:
@@ -51,12 +53,17 @@ def take_labels(raw: Raw, name: str | None, notes: list[str]) -> tuple[np.ndarra
             notes.append(f"Label column: {name!r} (change with --label).")
     if name is None or len(raw.columns) == 1:
         return None, (), None
-    return *_encoded(raw.columns.pop(name), raw.classes.get(name)), name
+    return *_encoded(raw.columns.pop(name), raw.classes.get(name), name, notes), name
 
 
-def _encoded(cells: Sequence[Any], classes: list[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _encoded(
+    cells: Sequence[Any], classes: list[str] | None, column: str, notes: list[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
-    values = [None if _empty(v) else v for v in cells]
+    values = [None if _empty(v) else v for v in map(_as_text, cells)]
+    if unread := sum(isinstance(v, bytes) for v in values):
+        notes.append(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
+        values = [None if isinstance(v, bytes) else v for v in values]
     if classes is not None:
         labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
         return labels, tuple(classes)
@@ -66,6 +73,16 @@ def _encoded(cells: Sequence[Any], classes: list[str] | None) -> tuple[np.ndarra
     names = sorted({t for t in as_text if t is not None}, key=_natural)
     number = {t: i for i, t in enumerate(names)}
     return np.asarray([-1 if t is None else number[t] for t in as_text], np.int64), tuple(names)
+
+
+def _as_text(cell: Any) -> Any:
+    """Bytes as text, where they are."""
+    if not isinstance(cell, bytes):
+        return cell
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return cell
 
 
 def _empty(value: Any) -> bool:
@@ -172,20 +189,41 @@ def choose(
             )
         return {"vector": ("vector", np.stack([pool[c].astype(np.float64) for c in numeric], 1))}
     kinds = ", ".join(MODALITIES) if modality is None else modality
+    held = {c: _held(cells) for c, cells in pool.items()}
+    said = ", ".join(f"{c} ({what})" if what else c for c, what in held.items())
+    words = [c for c, what in held.items() if what == WORDS]
+    hint = f"`--column {words[0]}` takes its words as texts." if words else "Bring a column of texts, pictures or rows."
     raise DataError(
-        f"none of the columns {', '.join(pool) or '(none)'} holds what can be embedded ({kinds}).",
-        hint="Name a column of single words with --column." if modality is None else None,
+        f"none of the columns {said or '(none)'} holds what can be embedded ({kinds}).",
+        hint=hint if modality is None else None,
     )
+
+
+def _held(cells: Any) -> str:
+    """What a column holds that is not embedded, in a word."""
+    some = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
+    if not some:
+        return "nothing but empty cells"
+    if isinstance(some[0], str):
+        return WORDS if any(c.strip() for c in some if isinstance(c, str)) else "nothing but empty cells"
+    return {list: "lists", dict: "objects"}.get(type(some[0]), "")
 
 
 def _modality(cells: Any, only: str | None, least: float) -> str | None:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:
-        sample = [c for i in range(min(len(cells), 32)) if (c := _readable(cells, i)) is not None]
+        sample = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
     sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
     best = max(sure, key=lambda m: sure[m])
     return best if sure[best] >= least else None
+
+
+def _places(cells: Sequence[Any]) -> list[int]:
+    """Which cells to look at: from everywhere, but the first where others must be fetched from a file."""
+    if len(cells) <= LOOKED_AT or blocks(cells) is not None or not isinstance(cells, list | Cells | Chain):
+        return list(range(min(len(cells), LOOKED_AT)))
+    return np.linspace(0, len(cells) - 1, LOOKED_AT).astype(int).tolist()
 
 
 def _readable(cells: Sequence[Any], i: int) -> Any:
@@ -205,7 +243,9 @@ def limited(
     rows = np.sort(np.concatenate(list(kept.values())))
     in_memory = {k for k, v in raw.columns.items() if isinstance(v, np.ndarray) and not isinstance(v, np.memmap)}
     columns = {k: v[rows] if k in in_memory else Picked(v, rows) for k, v in raw.columns.items()}
-    smaller = Raw(columns, [raw.names[int(i)] for i in rows], classes=raw.classes, files=raw.files, key=raw.key)
+    names = [raw.names[int(i)] for i in rows]
+    bad = {new: raw.bad[old] for new, old in enumerate(rows.tolist()) if old in raw.bad}
+    smaller = Raw(columns, names, classes=raw.classes, files=raw.files, key=raw.key, bad=bad)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
     return smaller, new, rows
 

@@ -20,6 +20,7 @@ from nearfar.registry import MODALITIES
 if TYPE_CHECKING:
     from nearfar.console import Console
 
+UTF8 = "Save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`."
 CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so many rows, and no more than so much
 
 
@@ -178,7 +179,8 @@ def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
             return Form(values.shape, values.dtype, 0 if geometry is None else len(geometry))
         except BadCell as e:
             reason = str(e)
-    raise DataError(f"none of the {len(cells)} rows can be read; the last one {reason}.")
+    hint = UTF8 if "no UTF-8" in reason else None
+    raise DataError(f"none of the {len(cells)} rows can be read; the last one {reason}.", hint=hint)
 
 
 def _hashes(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,10 @@ import numpy as np
 
 from nearfar.data.table import Skipped, Table
 
+FEW = 100  # labelled rows; below, labels may well be all different
+UNIQUE = 0.9  # values for each labelled row: names of rows, not of classes
+MANY, REPEATED = 1000, 0.2  # classes, and values for each row, that are doubted where nobody named the column
+
 
 def duplicates(table: Table, parts: dict[str, np.ndarray]) -> dict[str, int]:
     """Rows whose content another row has as well, to the bit.
@@ -51,13 +55,30 @@ def balance(table: Table, rows: np.ndarray) -> str | None:
     present = np.flatnonzero(counts)
     if len(present) < 2:
         return None
-    large, small = present[counts[present].argmax()], present[counts[present].argmin()]
+    large, small = present[counts[present].argmax()], present[::-1][counts[present][::-1].argmin()]
     absent = len(counts) - len(present)
     return (
         f"Classes: the largest is {table.label_names[large]!r} with {counts[large]:,} rows, the smallest "
         f"{table.label_names[small]!r} with {counts[small]:,}; ratio {counts[large] / counts[small]:.3g}"
         + (f"; {absent} have none here." if absent else ".")
     )
+
+
+def identifier(table: Table, *, asked: bool) -> str | None:
+    """That labels look like names of rows, as a half sentence; None where they do not.
+
+    Parameters
+    ----------
+    table : Table
+    asked : bool
+        The user has named their column, so that many small classes are believed.
+    """
+    classes, known = len(table.label_names), 0 if table.labels is None else int((table.labels >= 0).sum())
+    unique = known >= FEW and classes > UNIQUE * known
+    if not (unique or (not asked and classes >= MANY and classes > REPEATED * known)):
+        return None
+    where = f"column {table.source['label']!r}" if table.source.get("label") else "column of the labels"
+    return f"the {where} looks like an identifier: it has {classes:,} different values in {known:,} rows"
 
 
 def about_skipped(skipped: Sequence[Skipped], shown: int = 5) -> str:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.raw import Cells, Raw, of_arrow
-from nearfar.errors import DataError
+from nearfar.data.raw import Cells, Raw, of_arrow, repeated
 from nearfar.modalities import BadCell
 
 if TYPE_CHECKING:
@@ -180,7 +179,7 @@ def open_parquet(open_file: Callable[[], Any], name: str, folder: Path, files: t
     with parquet.ParquetFile(open_file()) as file:
         schema, metadata = file.schema_arrow, file.metadata
         if len(set(schema.names)) < len(schema.names):
-            raise DataError("has two columns of the same name.", where=str(files[0] if files else name))
+            raise repeated(schema.names, str(files[0] if files else name))
         heavy = [f.name for f in schema if _is_heavy(f.type)]
         light = [n for n in schema.names if n not in heavy]
         small = of_arrow(file.read(columns=light, use_threads=False), name, folder, files)

@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from nearfar.errors import DataError
+
 SPLITS = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
@@ -41,6 +43,8 @@ class Raw:
         Names the content where there are no files, such as addresses that never change; the cache is keyed by it too.
     notes : tuple of str
         What a person should know about how it was read.
+    bad : dict of int to str
+        Rows that cannot be read at all, and why; their cells are empty.
     """
 
     columns: dict[str, Any]
@@ -51,16 +55,26 @@ class Raw:
     files: tuple[Path, ...] = ()
     key: str = ""
     notes: tuple[str, ...] = ()
+    bad: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 class Cells(Sequence):
-    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path."""
+    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path.
 
-    def __init__(self, column: pa.ChunkedArray, folder: Path | None = None) -> None:
-        self.column, self.folder = column, folder
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    folder : Path, optional
+        Text is a path, relative to this.
+    text : bool
+        Bytes that are UTF-8 are text.
+    """
+
+    def __init__(self, column: pa.ChunkedArray, folder: Path | None = None, text: bool = False) -> None:
+        self.column, self.folder, self.text = column, folder, text
 
     def __len__(self) -> int:
         return len(self.column)
@@ -80,6 +94,11 @@ class Cells(Sequence):
         if self.folder is not None and isinstance(value, str):
             path = Path(value)
             return path if path.is_absolute() else self.folder / path
+        if self.text and isinstance(value, bytes):
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return value
         if isinstance(value, dict) and self.folder is None and value.get("bytes") is None and value.get("path"):
             return Path(value["path"])
         return value
@@ -88,7 +107,9 @@ class Cells(Sequence):
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
-def of_arrow(table: pa.Table, name: str, folder: Path, files: tuple[Path, ...]) -> Raw:
+def of_arrow(
+    table: pa.Table, name: str, folder: Path, files: tuple[Path, ...], *, bytes_are_text: bool = False
+) -> Raw:  # fmt: skip
     """A `Raw` from an Arrow table that came from the file called `name` in `folder`."""
     import pyarrow as pa
 
@@ -99,12 +120,25 @@ def of_arrow(table: pa.Table, name: str, folder: Path, files: tuple[Path, ...]) 
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
             columns[key] = _numbers(column)
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            first = next((v for v in column.slice(0, 100).to_pylist() if v), "")
-            columns[key] = Cells(column, folder if first.lower().endswith(IMAGE_ENDINGS) else None)
+            columns[key] = Cells(column, folder if _are_paths(column) else None)
         else:
-            columns[key] = Cells(column)
+            columns[key] = Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
     names = [f"{name}:{i + 1}" for i in range(table.num_rows)]
     return Raw(columns, names, classes=_class_names(table.schema), files=files)
+
+
+def _are_paths(column: pa.ChunkedArray) -> bool:
+    """Whether most of the first cells are named as pictures are."""
+    some = [v for v in column.slice(0, 100).to_pylist() if v]
+    return 2 * sum(v.lower().endswith(IMAGE_ENDINGS) for v in some) > len(some)
+
+
+def repeated(names: list[str], where: str) -> DataError:
+    """The error for two columns of the same name."""
+    from nearfar.errors import DataError
+
+    name = next(n for n in names if names.count(n) > 1)
+    return DataError(f"has two columns of the same name, {name!r}.", where=where, hint="Rename one of them.")
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -153,7 +187,9 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
     files = tuple(f for _, p in parts for f in p.files)
     key = "\n".join(p.key for _, p in parts if p.key)
     notes = tuple(n for _, p in parts for n in p.notes)
-    return Raw(columns, names, splits, first.label, first.classes, files, key, notes)
+    starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
+    bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
+    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, bad)
 
 
 def concatenated(pieces: list[Any]) -> Any:

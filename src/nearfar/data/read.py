@@ -21,7 +21,7 @@ from nearfar.data.columns import (
     take_sets,
     take_splits,
 )
-from nearfar.data.decode import Decoded, decoded
+from nearfar.data.decode import UTF8, Decoded, decoded
 from nearfar.data.facts import about_skipped
 from nearfar.data.opening import expanded, name_of, open_source
 from nearfar.data.raw import Raw, concatenated
@@ -98,6 +98,7 @@ def read(
     streaming = Streaming(stream, workers, buffer)
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
+    _tolerated(raw, raw.bad, max_bad)
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
     labels, label_names, label = take_labels(raw, label, notes)
@@ -163,14 +164,9 @@ def _table(
     bad: dict[int, str] = {}
     for _, _, d in columns.values():
         bad |= d.bad
-    skipped = tuple(Skipped(raw.names[i], reason) for i, reason in sorted(bad.items()))
+    bad |= raw.bad
+    skipped = _tolerated(raw, bad, max_bad)
     good = np.setdiff1d(np.arange(len(raw)), np.asarray(sorted(bad), np.int64))
-    if len(bad) > max_bad * len(raw):
-        listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:5])
-        raise DataError(
-            f"{len(bad)} of {len(raw)} rows cannot be read: {listed}{'; …' if len(bad) > 5 else ''}.",
-            hint="Mend or remove them" + (", or raise data.max_bad." if len(good) else "."),
-        )
     hashes = np.bitwise_xor.reduce([d.hashes for _, _, d in columns.values()])
     made = {n: _column(n, kind, spec, d, good if bad else None) for n, (kind, spec, d) in columns.items()}
     for name in [n for n, c in made.items() if c.modality == "text"]:
@@ -192,6 +188,28 @@ def _table(
 
 def _fingerprint(hashes: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
+
+
+def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skipped, ...]:
+    """The bad rows with their names; raises a `DataError` where they are too many."""
+    skipped = tuple(Skipped(raw.names[i], reason) for i, reason in sorted(bad.items()))
+    if len(bad) > max_bad * len(raw):
+        listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:5])
+        raise DataError(
+            f"{len(bad)} of {len(raw)} rows cannot be read: {listed}{'; …' if len(bad) > 5 else ''}.",
+            hint=_way_out(skipped, len(bad) < len(raw)),
+        )
+    return skipped
+
+
+def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
+    """What to do about rows that cannot be read."""
+    reasons = " ".join(s.reason for s in skipped[:100])
+    if "no UTF-8" in reasons:
+        return UTF8
+    if " cell" in reasons and ", expected " in reasons:
+        return "Put texts with commas into quotation marks, or bring a .txt with a line a row."
+    return f"Mend or remove them{', or skip more of them with --set data.max_bad=1' if some_are_good else ''}."
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:

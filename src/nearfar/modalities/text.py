@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from nearfar import tokenisers
 from nearfar.errors import ConfigError
 from nearfar.modalities import BadCell
+from nearfar.tokenisers import hashed
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +25,8 @@ LOOKED_AT = 2_000  # cells whose lengths are looked at
 LONGEST = 1024  # numbers of a row at most, unless asked for
 COVERED = 0.99  # of the rows fit whole
 RAW = 2048  # dimensions of the raw input as numbers
+_HALF = re.compile("[\ud800-\udfff]")
+UNSPACED = re.compile(f"[{hashed.UNSPACED}]")
 
 
 def recognise(cells: Sequence[Any]) -> float:
@@ -30,8 +34,12 @@ def recognise(cells: Sequence[Any]) -> float:
     texts = [t for c in cells if isinstance(c, str | bytes) and (t := _lenient(c)).strip()]
     if not texts or len(texts) < len(cells) / 2:
         return 0.0
-    several = sum(len(t.split()) > 1 or len(t) > 24 for t in texts) / len(texts)
-    return 0.8 if several > 0.5 else 0.3
+    return 0.8 if sum(map(_has_words, texts)) / len(texts) > 0.5 else 0.3
+
+
+def _has_words(text: str) -> bool:
+    """Whether a text has several words; in scripts without spaces, a few characters."""
+    return len(text) > 24 or len(text.split()) > 1 or len(UNSPACED.findall(text[:24])) >= 5
 
 
 def _lenient(cell: str | bytes) -> str:
@@ -42,16 +50,17 @@ def _lenient(cell: str | bytes) -> str:
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokeniser ``options["tokens"]``, learnt from a sample, and how many numbers a row has."""
+    """The tokeniser ``options["tokens"]``, learnt from a sample; a row's length; the share that is longer."""
     texts = _sample(cells, SAMPLE)
     kind = options.get("tokens") or "auto"
     spec = tokenisers.plan("hashed" if kind == "auto" else kind, texts)
     length = options.get("length")
+    step = max(1, len(texts) // LOOKED_AT)
+    used = (tokenisers.tokenise(texts[::step], spec, (length or LONGEST) + 1) != 0).sum(1)
     if length is None:
-        step = max(1, len(texts) // LOOKED_AT)
-        used = (tokenisers.tokenise(texts[::step], spec, LONGEST) != 0).sum(1)
         length = int(np.clip(-(-np.quantile(used, COVERED) // 8) * 8, 8, LONGEST)) if len(used) else LONGEST
-    return {"tokeniser": spec, "length": int(length)}
+    cut = float((used > length).mean()) if len(used) else 0.0
+    return {"tokeniser": spec, "length": int(length), "cut": round(cut, 4)}
 
 
 def _sample(cells: Sequence[Any], most: int) -> list[str]:
@@ -71,7 +80,7 @@ def text_of(cell: Any) -> str:
     Raises
     ------
     BadCell
-        It is empty, or bytes that are no UTF-8.
+        It is empty, bytes that are no UTF-8, no text, or holds what is no character.
     """
     if isinstance(cell, bytes):
         try:
@@ -83,8 +92,10 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, list | dict | np.ndarray):
         raise BadCell(f"is {type(cell).__name__}, no text")
     text = str(cell)
-    if not text.strip():
+    if not text or text.isspace():
         raise BadCell("is empty")
+    if not text.isascii() and _HALF.search(text):
+        raise BadCell("has half of a surrogate pair, which is no character")
     return text
 
 
@@ -180,4 +191,5 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
 def describe(spec: Mapping[str, Any]) -> str:
     """In words."""
     t = spec["tokeniser"]
-    return f"texts as at most {spec['length']} of {t['vocabulary']:,} numbers ({t['kind']})"
+    cut = f"; longer ones, {spec['cut']:.2%}, are cut" if spec.get("cut") else ""
+    return f"texts as at most {spec['length']} of {t['vocabulary']:,} numbers ({t['kind']}{cut})"

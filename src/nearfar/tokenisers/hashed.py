@@ -18,8 +18,8 @@ BUCKETS, SHORT, LONG = 2**16, 2, 4
 KNOWN = 2**17  # words whose numbers are remembered
 
 # Runs of letters and digits, or one other sign; scripts that put no spaces between words are cut into characters.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W\d_]+)?|[^\w\s]|_")
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:'[^\W\d_]+)?|[^\w\s]|_")
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nearfar.data.raw import Raw, joined, split_of
+from nearfar.data.readers import _encoding
 from nearfar.errors import DataError
 
 RANK = 10  # readers are asked in this order; after pictures, beside which there may be notes
 LIMIT = 4 * 2**30  # bytes of a file
+HEAD = 2**16  # bytes looked at
 
 
 def recognises(path: Path) -> bool:
@@ -23,7 +25,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def open(path: Path) -> Raw:
-    """The lines in their order, those without text too, which are then skipped and named; bytes where no UTF-8."""
+    """The lines in their order, called by their numbers; blank ones are passed over and counted.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or no line is UTF-8.
+    """
     if path.is_dir():
         return joined([(split_of(f.stem), open(f)) for f in _files(path)])
     try:
@@ -32,16 +40,29 @@ def open(path: Path) -> Raw:
         content = path.read_bytes()
     except OSError as e:
         raise DataError(f"cannot be read ({e.strerror}).", where=str(path)) from e
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    _encoding.check(content[:HEAD], path)
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if not lines[-1].strip():
         lines.pop()
-    return Raw(
-        {"text": [_text(line) for line in lines]}, [f"{path.name}:{i + 1}" for i in range(len(lines))], files=(path,)
-    )
+    return _of_lines(lines, path)
 
 
-def _text(line: bytes) -> str | bytes:
-    try:
-        return line.decode("utf-8").rstrip("\r")
-    except UnicodeDecodeError:
-        return line
+def _of_lines(lines: list[bytes], path: Path) -> Raw:
+    texts: list[str | None] = []
+    names, bad = [], {}
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as e:
+            bad[len(texts)], text = _encoding.reason(e), None
+        if text is None or text.strip():
+            texts.append(text)
+            names.append(f"{path.name}:{number}")
+    if texts and len(bad) == len(texts):
+        raise DataError(
+            f"none of its {len(texts):,} lines is text in UTF-8; the first {bad[0]}.",
+            where=str(path), hint=_encoding.HINT.format("latin1"),
+        )  # fmt: skip
+    blank = len(lines) - len(texts)
+    notes = (f"Passed over: {blank:,} blank line{'s' if blank > 1 else ''} of {path.name}.",) if blank else ()
+    return Raw({"text": texts}, names, files=(path,), notes=notes, bad=bad)

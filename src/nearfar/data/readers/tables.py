@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nearfar.data.lazy import open_parquet
-from nearfar.data.raw import Raw, joined, of_arrow, split_of
+from nearfar.data.raw import Raw, joined, of_arrow, repeated, split_of
+from nearfar.data.readers import _csv, _encoding, _json
 from nearfar.errors import DataError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -40,54 +41,24 @@ def open(path: Path) -> Raw:
 def _read(file: Path, folder: Path) -> Raw:
     import pyarrow as pa
 
+    ending, bad, notes = file.suffix.lower(), {}, []
     try:
-        if file.suffix.lower() == ".parquet":
+        if ending == ".parquet":
             return open_parquet(lambda: str(file), file.name, file.parent, (file,))
-        table = _arrow(file)
+        if ending not in (".csv", ".tsv"):
+            return _json.opened(file)
+        table, bad, notes = _csv.table(file)
+        names = table.column_names
     except (pa.ArrowException, UnicodeDecodeError) as e:
-        raise DataError(f"cannot be read as {file.suffix[1:]} ({_first_line(e)}).", where=str(file)) from e
+        hint = _encoding.HINT.format("latin1") if isinstance(e, UnicodeDecodeError) else None
+        raise DataError(f"cannot be read as {ending[1:]} ({_first_line(e)}).", where=str(file), hint=hint) from e
     except OSError as e:
         raise DataError(f"cannot be read ({e.strerror or _first_line(e)}).", where=str(file)) from e
-    if len(set(table.column_names)) < table.num_columns:
-        raise DataError("has two columns of the same name.", where=str(file))
-    return of_arrow(table, file.name, file.parent, (file,))
-
-
-def _as_bytes(table):  # noqa: ANN001, ANN202 - a pyarrow.Table
-    """With text that is no UTF-8 as bytes, so that its rows can be named; a column that is text throughout stays."""
-    import pyarrow as pa
-
-    for i, name in enumerate(table.column_names):
-        column = table.column(i)
-        if not pa.types.is_string(column.type):
-            continue
-        try:
-            column.validate(full=True)
-        except pa.ArrowInvalid:
-            table = table.set_column(i, name, column.cast(pa.binary()))
-    return table
-
-
-def _arrow(file: Path):  # noqa: ANN202 - a pyarrow.Table
-    import pyarrow as pa
-
-    ending = file.suffix.lower()
-    if ending in (".csv", ".tsv"):
-        from pyarrow import csv
-
-        parse = csv.ParseOptions(delimiter="\t" if ending == ".tsv" else ",", newlines_in_values=True)
-        try:
-            return csv.read_csv(file, parse_options=parse, convert_options=csv.ConvertOptions(strings_can_be_null=True))
-        except pa.ArrowInvalid as e:
-            if "UTF8" not in str(e):
-                raise
-        return _as_bytes(csv.read_csv(
-            file, parse_options=parse,
-            convert_options=csv.ConvertOptions(strings_can_be_null=True, check_utf8=False),
-        ))  # fmt: skip
-    from pyarrow import json
-
-    return json.read_json(file)
+    if len(set(names)) < len(names):
+        raise repeated(names, str(file))
+    raw = of_arrow(table, file.name, file.parent, (file,), bytes_are_text=True)
+    raw.bad, raw.notes = bad, tuple(notes)
+    return raw
 
 
 def _first_line(e: Exception) -> str:

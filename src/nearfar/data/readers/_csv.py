@@ -1,0 +1,160 @@
+"""CSV and TSV as people have them: other separators, rows of another width, cells that are no UTF-8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.readers import _encoding
+from nearfar.errors import DataError
+
+OTHERS = ";\t|"  # what separates cells where the first line has no comma
+HEAD = 2**16  # bytes looked at
+BLOCK = 2**31 - 1  # bytes that one row may have
+WORDS = 3  # a name of a column has hardly more
+UNCLOSED = "Close it, or write a quotation mark inside a cell twice, in quotation marks."
+
+
+def table(file: Path) -> tuple[Any, dict[int, str], list[str]]:
+    """The cells as a pyarrow.Table, why rows are none by their number, and notes.
+
+    Raises
+    ------
+    DataError
+        It is no UTF-8 throughout, or a quotation mark is never closed.
+    """
+    with file.open("rb") as f:
+        head = f.read(HEAD)
+    _encoding.check(head, file)
+    mark, notes = _separator(head, file)
+    wrong: list[Any] = []
+    read = _read(file, mark, wrong)
+    read, bad = _with_gaps(read, [(row.number - 2, _reason(row, file)) for row in wrong])
+    if not bad:
+        _check_last(read, file)
+    return read, bad, notes + _about_names(read.column_names, file)
+
+
+def _separator(head: bytes, file: Path) -> tuple[str, list[str]]:
+    """A comma, or a tab in a TSV; another where the first line has that and no comma, and the second has it too."""
+    if file.suffix.lower() == ".tsv":
+        return "\t", []
+    first, second, *_ = [*head.decode("utf-8", "replace").splitlines(), "", ""]
+    likely = max(OTHERS, key=first.count)
+    if "," in first or not first.count(likely) or likely not in second:
+        return ",", []
+    shown = {"\t": "a tab"}.get(likely, repr(likely))
+    return likely, [f"Cells of {file.name} are separated by {shown}: its first line has no comma."]
+
+
+def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
+    """The rows that have as many cells as the first line; the others go to `wrong`."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    def note(row: Any) -> str:
+        wrong.append(row)
+        return "skip"
+
+    def attempt(handler: Any = None, utf8: bool = True, block: int | None = None) -> Any:
+        wrong.clear()
+        options = csv.ReadOptions(use_threads=handler is None, **({"block_size": block} if block else {}))
+        parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
+        convert = csv.ConvertOptions(strings_can_be_null=True, check_utf8=utf8)
+        return csv.read_csv(file, read_options=options, parse_options=parse, convert_options=convert)
+
+    given: dict[str, Any] = {}
+    while True:
+        try:
+            found = attempt(**given)
+            return found if given.get("utf8", True) else _as_bytes(found)
+        except pa.ArrowInvalid as e:
+            said = str(e)
+            more = (
+                {"handler": note} if "Expected" in said and "columns" in said
+                else {"utf8": False} if "UTF8" in said
+                else {"block": min(BLOCK, file.stat().st_size + 1)} if "straddl" in said
+                else {}
+            )  # fmt: skip
+            if not more or set(more) <= set(given):
+                raise
+            given |= more
+
+
+def _as_bytes(table: Any) -> Any:
+    """With text that is no UTF-8 as bytes, so that its cells can be told; a column that is text throughout stays."""
+    import pyarrow as pa
+
+    for i, name in enumerate(table.column_names):
+        column = table.column(i)
+        if pa.types.is_string(column.type) and not _encoding.is_text(column):
+            table = table.set_column(i, name, column.cast(pa.binary()))
+    return table
+
+
+def _reason(row: Any, file: Path) -> str:
+    text = str(row.text)
+    lines = text.count("\n") + 1
+    if lines > 1 and text.count('"') % 2:
+        raise _unclosed(file, row.number - 1, lines)
+    over = f" on {lines} lines" if lines > 1 else ""
+    found = "1 cell" if row.actual_columns == 1 else f"{row.actual_columns} cells"
+    return f"has {found}{over}, expected {row.expected_columns}"
+
+
+def _check_last(read: Any, file: Path) -> None:
+    """Arrow takes the end of the file for a missing quotation mark; then all lines from it on are one cell."""
+    if not read.num_rows:
+        return
+    cells = [c[-1].as_py() for c in read.columns]
+    last = next((c for c in reversed(cells) if c is not None), None)
+    if not isinstance(last, str) or "\n" not in last.strip():
+        return
+    size = len(last.encode())
+    with file.open("rb") as f:
+        f.seek(max(0, file.stat().st_size - size - 2))
+        end = f.read()
+    if end.replace(b"\r", b"").endswith(last.replace("\r", "").encode()) and not end.rstrip().endswith(b'"'):
+        raise _unclosed(file, read.num_rows, last.rstrip().count("\n") + 1)
+
+
+def _unclosed(file: Path, row: int, lines: int) -> DataError:
+    return DataError(
+        f"a quotation mark that opens in row {row} is never closed, so {lines:,} lines would be one cell.",
+        where=str(file), hint=UNCLOSED,
+    )  # fmt: skip
+
+
+def _with_gaps(read: Any, wrong: list[tuple[int, str]]) -> tuple[Any, dict[int, str]]:
+    """The table with an empty row for each that was left out, so that rows keep their numbers."""
+    import pyarrow as pa
+
+    if not wrong:
+        return read, {}
+    bad = dict(wrong)
+    total = read.num_rows + len(bad)
+    places = np.full(total, -1)
+    places[np.setdiff1d(np.arange(total), list(bad))] = np.arange(read.num_rows)
+    return read.take(pa.array(places, mask=places < 0)), bad
+
+
+def _about_names(names: list[str], file: Path) -> list[str]:
+    """A first line that looks like a row is told."""
+    odd = next((n for n in names if len(n.split()) > WORDS or _is_number(n)), None)
+    if odd is None:
+        return []
+    shown = odd if len(odd) <= 40 else f"{odd[:39]}…"
+    return [
+        f"The first line of {file.name} was taken for names of columns, though {shown!r} looks like a cell; "
+        "if it is one, put a line of names above it."
+    ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,37 @@
+"""Whether bytes are text in UTF-8, and what to do where they are not."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import Any
+
+from nearfar.errors import DataError
+
+MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+HINT = "Save it as UTF-8, for example with `iconv -f {0} -t utf-8`."
+ZEROS = 0.1  # share of zero bytes from which on it is no text
+
+
+def check(head: bytes, file: Path) -> None:
+    """Raise a `DataError` where a file begins as UTF-16 or holds no text."""
+    if (found := next((name for mark, name in MARKS.items() if head.startswith(mark)), None)) is not None:
+        raise DataError(f"is {found}, not UTF-8.", where=str(file), hint=HINT.format(found.lower()))
+    if head.count(b"\0") > ZEROS * len(head):
+        raise DataError("holds no text, or is not UTF-8.", where=str(file), hint=HINT.format("utf-16"))
+
+
+def reason(error: UnicodeDecodeError) -> str:
+    """Why a cell is no text."""
+    return f"is no UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"
+
+
+def is_text(column: Any) -> bool:
+    """Whether a pyarrow column of strings is UTF-8 throughout, which Arrow's JSON reader does not check."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
