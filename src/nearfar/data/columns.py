@@ -129,7 +129,7 @@ def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str,
         return None, ()
     if name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="data.sets")
-    number, names = _encoded(raw.columns.pop(name), raw.classes.get(name))
+    number, names = _encoded(raw.columns.pop(name), raw.classes.get(name), name, [])
     if (number < 0).any():
         raise DataError(f"{int((number < 0).sum())} rows are of no set.", where=f"data.sets={name}")
     return number, names
