@@ -80,10 +80,11 @@ def shown(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"kNN (k {s['k']}, cosine)" if s else "kNN"] = _accuracy(result["knn"])
     if "linear_probe" in result:
         found["linear probe"] = _accuracy(result["linear_probe"])
-    for protocol in ("few_labels", "shots"):
+    for protocol in ("few_labels", "shots", "shares"):
         for n, r in result.get(protocol, {}).items():
             spread = f" ± {r['std']:.3f}" if not isinstance(r["std"], dict) else ""
-            found[f"{n} label{'s' if n != '1' else ''} per class"] = _number(r["mean"], 3) + spread
+            of = "of the labels" if "%" in n else f"label{'s' if n != '1' else ''} per class"
+            found[f"{n} {of}"] = _number(r["mean"], 3) + spread
     if "clustering" in result:
         found["v-measure"] = _number(result["clustering"]["mean"], 3)
     for way, r in result.get("retrieval", {}).items():
