@@ -25,6 +25,7 @@ from nearfar.run import Run
 COMMON = {"epochs": 10, "batch_size": 128, "holdout": 0.0, "lr": 2e-3, "weight_decay": 0.05}
 # Chosen on training rows only (25,000 trained on for three epochs, 5,000 others measured) with `small_cnn`: with labels
 # weak views and more steps of smaller batches gain; wider networks and other temperatures do not.
+PROTOCOLS = ["knn", "linear_probe", "few_labels", "shares"]
 MILD = {"crop": {"scale": [0.6, 1.0]}, "jitter": None}
 CASES = {
     "supcon": {"method": "supcon", "recipe": "light", "overrides": MILD, "temperature": 0.1},
@@ -55,7 +56,7 @@ def of_patches(model: Embedder, data: str, console: Console) -> dict[str, Any]:
     """The same figures of the mean of the features of 3 × 3 patches of each picture; untouched it is one view."""
     for branch in model.branches.values():
         branch.encoder.grid = 3
-    evaluation = api.evaluate(model, data, with_floors=False, console=console)
+    evaluation = api.evaluate(model, data, protocols=PROTOCOLS, with_floors=False, console=console)
     print(evaluation.table())
     return {"grid": 3, "results": evaluation.as_dict()["results"]}
 
@@ -79,7 +80,9 @@ def main() -> None:
     if not args.measure:
         api.train(args.data, out=run, overwrite=True, console=console, **knobs)
     model, metrics = api.load(run), Run.open(run).metrics()
-    evaluation = api.evaluate(model, args.data, with_floors=args.case == "untrained", console=console)
+    evaluation = api.evaluate(
+        model, args.data, protocols=PROTOCOLS, with_floors=args.case == "untrained", console=console
+    )
     print(evaluation.table())
     found = evaluation.as_dict()
     averaged = of_patches(model, args.data, console) if "patches:" in model.config.model.encoder else None
