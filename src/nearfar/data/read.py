@@ -88,12 +88,12 @@ def read(
     _tolerated(raw, raw.bad, max_bad)
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
-    labels, label_names, label = take_labels(raw, label, notes)
+    wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    labels, label_names, label = take_labels(raw, label, notes, wanted)
     scores = take_scores(raw, score)
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         labels, scores = (None if of_row is None else of_row[kept] for of_row in (labels, scores))
-    wanted = (column,) if isinstance(column, str) else tuple(column or ())
     columns = choose(raw, wanted, modality, notes)
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
@@ -182,7 +182,7 @@ def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
         return UTF8
     if " cell" in reasons and ", expected " in reasons:
         return "Put texts with commas into quotation marks, or bring a .txt with a line a row."
-    return f"Mend or remove them{', or skip more of them with --set data.max_bad=1' if some_are_good else ''}."
+    return f"Mend or remove them{', or train with --set data.max_bad=1, which skips them' if some_are_good else ''}."
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:

@@ -100,6 +100,8 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
+    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
+        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
     rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed)
     column, labels = table.first, table.labels
     warnings = _about_rows(models, table, rows)
