@@ -1,14 +1,16 @@
-"""The contact sheet: what is drawn, and what is said of it."""
+"""The contact sheet: what is drawn or, of texts, written, and what is said of it."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar import sheet
+from nearfar import cli, sheet, text_sheet, tokenisers
 from nearfar.config import assemble
 from nearfar.console import QUIET
+from nearfar.distributed import World
 from nearfar.plan import prepare
 from nearfar.training import Trainer
+from nearfar.views import Viewer
 
 DRAW = np.random.default_rng(0)
 
@@ -72,3 +74,79 @@ def test_the_recipe_is_said():
     assert note.endswith("crop, flip, jitter, greyscale.")
     grey = planned(DRAW.integers(0, 255, (24, 28, 28), dtype=np.uint8))
     assert "'digits'" in next(n for n in grey.notes if n.startswith("Views:"))
+
+
+SENTENCES = [
+    f"The {a} cat can't sit by tree {b} & <i>东京</i> today" for a in ("old", "young", "grey") for b in range(10)
+]
+
+
+def batch_of(plan, rows, count):
+    column = plan.table.first
+    viewer = Viewer({column.name: column}, plan.recipes, count, plan.positives, 0, "cpu", World())
+    return [view.values.numpy() for view in viewer.batch(rows, 0, 0).views]
+
+
+@pytest.mark.parametrize("recipe", ["words", "spans", "cutoff"])
+def test_words_that_are_shown_are_those_of_the_view(recipe):
+    """What a view keeps, read off the sheet and tokenised anew, has the ids that a training sees."""
+    plan = planned({"text": SENTENCES}, ["views.overrides.drop_tokens=none"], recipe=recipe)
+    spec, rows = plan.table.first.spec, plan.train[:12]
+    shown, views = text_sheet.seen(plan, rows, 3), batch_of(plan, rows, 3)
+    for r in range(len(rows)):
+        for v in range(3):
+            kept = " ".join(w.text for w in shown[r][v].words if w.kept)
+            np.testing.assert_array_equal(
+                tokenisers.tokenise([kept], spec["tokeniser"], views[v].shape[1])[0], views[v][r], kept
+            )
+            assert all(w.kept in (0, w.of) and not w.other for w in shown[r][v].words)
+    moved = [view.moved for row in shown for view in row]
+    assert any(moved) == (recipe == "cutoff")
+
+
+def test_all_words_are_shown_at_their_places_and_parts_are_counted():
+    plan = planned({"text": SENTENCES}, recipe="tokens")
+    rows = plan.train[:12]
+    shown, views = text_sheet.seen(plan, rows, 2), batch_of(plan, rows, 2)
+    for r, row in enumerate(rows):
+        for v, view in enumerate(shown[r]):
+            assert " ".join(
+                w.text for w in view.words
+            ) == "the old cat can't sit by tree 7 & < i > 东 京 < / i > today".replace(
+                "old", SENTENCES[row].split()[1]
+            ).replace("7", SENTENCES[row].split()[7])
+            assert sum(w.kept for w in view.words) == (views[v][r] != 0).sum()
+            assert sum(w.of for w in view.words) == (plan.table.first.values[row] != 0).sum()
+
+
+def test_words_of_other_rows_are_told():
+    from nearfar.transforms.replace_words import ReplaceWords
+
+    plan = planned({"text": SENTENCES})
+    plan.recipes[plan.table.first.name] = ((ReplaceWords(0.5),),)
+    views = [view for row in text_sheet.seen(plan, plan.train[:12], 2) for view in row]
+    told = sum(any(w.other and w.kept for w in view.words) for view in views)
+    assert told > len(views) / 2  # the text that is taken from may be the same one
+
+
+@pytest.mark.parametrize("tokens", ["bpe:300", "unigram:120"])
+def test_learnt_tokenisers_show_words_as_written(tokens):
+    pytest.importorskip("tokenizers")
+    plan = planned({"text": SENTENCES}, [f"data.tokens={tokens}"], recipe="none")
+    row = plan.train[0]
+    words = [w.text for w in text_sheet.seen(plan, plan.train[:1], 1)[0][0].words]
+    assert "".join(words) == SENTENCES[row].replace(" ", "") and "can" in " ".join(words)
+
+
+def test_the_page_of_texts(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("\n".join(SENTENCES), encoding="utf-8")
+    assert cli.run(["views", "a.txt", "--rows", "3", "--views", "2"]) == 0
+    said = capfd.readouterr().err
+    page = (tmp_path / "views.html").read_text(encoding="utf-8")
+    assert page.count("<section>") == 3 and page.count("<li") == 6
+    assert "<i>东京" not in page and "&lt;i&gt;东京&lt;/i&gt;" in page
+    assert "drop_words rate 0.5" in page and "http" not in page
+    assert "  view 1: " in said and " · " in said
+    assert cli.run(["views", "a.txt", "--out", "b.png", "-q"]) == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a.txt", "b.html", "views.html"]

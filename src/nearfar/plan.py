@@ -190,7 +190,7 @@ def _without_identifiers(table: Table, *, asked: bool) -> tuple[Table, list[str]
         return table, []
     if asked:
         raise DataError(
-            f"{about}: is that column an id?", where="--label",
+            f"{about}: is it an id?", where="--label",
             hint="Leave --label away to learn without labels, or name a column whose values repeat.",
         )  # fmt: skip
     said = f"Labels: none, since {about}. If these are classes, --label takes them."

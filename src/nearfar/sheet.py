@@ -21,8 +21,13 @@ CELL, GAP, INK = 80, 4, (250, 250, 250)
 
 
 def write(path: str | Path, plan: Plan, *, rows: int = 8, count: int = 8) -> list[str]:
-    """Draw `rows` rows with `count` views each; returns the recipe in lines of text."""
+    """Draw `rows` rows with `count` views each, or write them where they are texts; returns lines of text to say."""
     column = plan.table.first
+    if column.modality == "text":
+        from nearfar import text_sheet
+
+        recipe = _in_words(plan, None)
+        return recipe + text_sheet.write(path, plan, recipe, rows=rows, count=count)
     modality = MODALITIES.get(column.modality)
     chosen = np.sort(np.random.default_rng(plan.config.train.seed).permutation(plan.train)[:rows])
     viewer = Viewer({column.name: column}, plan.recipes, count, plan.positives, plan.config.train.seed, "cpu", World())
@@ -41,7 +46,7 @@ def write(path: str | Path, plan: Plan, *, rows: int = 8, count: int = 8) -> lis
     return _in_words(plan, batch)
 
 
-def _in_words(plan: Plan, batch: ViewBatch) -> list[str]:
+def _in_words(plan: Plan, batch: ViewBatch | None) -> list[str]:
     """The recipe, line by line; views of equal recipes together."""
     from nearfar.transforms.recipe import describe
 
@@ -52,7 +57,7 @@ def _in_words(plan: Plan, batch: ViewBatch) -> list[str]:
     lines = []
     for recipe, numbers in members.items():
         who = "every view" if len(members) == 1 else f"view {_span(numbers)} of {len(recipes)}"
-        if numbers[0] < len(batch.views) and plan.table.first.modality == "image":
+        if batch and numbers[0] < len(batch.views) and plan.table.first.modality == "image":
             view = batch.views[numbers[0]]
             who += f" ({view.role}, {view.values.shape[-2]} × {view.values.shape[-1]})"
         lines += [f"{who}:", *(f"  {t}" for t in describe(recipe) or ["unchanged"])]

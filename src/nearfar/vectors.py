@@ -69,6 +69,8 @@ def layout(z: np.ndarray, kind: str = "pca", seed: int = 0) -> np.ndarray:
     """
     from sklearn.decomposition import PCA
 
+    if not np.ptp(z, axis=0).max(initial=0) > 1e-12:  # all at one place, of which t-SNE makes NaN and then crashes
+        return np.zeros((len(z), 2), np.float32)
     if kind == "umap" and len(z) > UMAP_NEIGHBOURS + 1:
         try:
             from umap import UMAP

@@ -183,11 +183,11 @@ def test_labels_that_are_names_of_rows(tmp_path):
     ids = [f"the text of {i},id{i}" for i in range(1200)]
     plan = planned(ids)
     assert plan.table.labels is None
-    said = "the column 'label' looks like an identifier: it has 1,200 different values in 1,200 rows"
+    said = "the column 'label' has 1,200 different values in 1,200 rows and looks like an identifier"
     assert [n for n in plan.notes if n.startswith("Labels")] == [
         f"Labels: none, since {said}. If these are classes, --label takes them."
     ]
-    with pytest.raises(DataError, match=f"{said}: is that column an id\\? Leave --label away"):
+    with pytest.raises(DataError, match=f"{said}: is it an id\\? Leave --label away"):
         planned(ids, label="label")
     pairs = [f"the text of {i},id{i // 2}" for i in range(2400)]
     assert planned(pairs).table.labels is None
@@ -200,3 +200,9 @@ def test_equal_texts_teach_nothing():
         api.plan(Config(), source={"text": ["the same text"] * 40})
     same = [f"text number {i}" for i in range(40)]
     api.plan(Config().set("data.column", ["a", "b"]), source={"a": same, "b": same})  # equal in a row, not across rows
+
+
+def test_a_column_that_is_named_is_no_label():
+    data = {"source": TEXTS, "target": [t[::-1] for t in TEXTS]}
+    assert list(read(data, column=["source", "target"]).columns) == ["source", "target"]
+    assert read({"text": TEXTS, "target": ["x", "y"] * 40}, column="text").label_names == ("x", "y")

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from nearfar import api
 from nearfar.report import charts
@@ -51,6 +52,14 @@ def test_numeric_rows_have_a_report_too(tmp_path):
     assert trained.metrics
 
 
+@pytest.mark.parametrize("kind", ["pca", "tsne"])
+def test_a_layout_of_equal_rows_is_one_place(kind):
+    from nearfar.vectors import layout
+
+    xy = layout(np.full((64, 8), 0.35, np.float32), kind)
+    assert xy.shape == (64, 2) and not xy.any()
+
+
 def test_layouts():
     from nearfar.vectors import layout
 
@@ -64,8 +73,6 @@ def test_layouts():
 
 def test_umap_where_it_is_installed():
     import importlib.util
-
-    import pytest
 
     from nearfar.errors import ConfigError
     from nearfar.vectors import layout

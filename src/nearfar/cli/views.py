@@ -9,7 +9,7 @@ from nearfar.cli import common, console
 
 @click.command(short_help="Draw rows and their random views.")
 @click.argument("data")
-@click.option("--out", default="views.png", show_default=True, type=click.Path(), help="Picture to write.")
+@click.option("--out", type=click.Path(), help="Picture to write, of texts an HTML page.  [views.png, views.html]")
 @click.option("--recipe", help="Recipe of the views.  [what `train` would take]")
 @click.option("--method", default="simclr", show_default=True, help="Whose views.")
 @click.option("--column", help="Column of the table.")
@@ -20,10 +20,10 @@ from nearfar.cli import common, console
 @click.option("--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Such as views.overrides.crop.scale=[0.3,1].")
 @common
 def command(
-    data: str, out: str, recipe: str | None, method: str, column: str | None, size: int | None, rows: int, count: int,
-    seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
+    data: str, out: str | None, recipe: str | None, method: str, column: str | None, size: int | None, rows: int,
+    count: int, seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
-    """Draw rows of DATA and their random views, to see what a training would learn from."""
+    """Draw rows of DATA and their random views, to see what a training would learn from; of texts, write them."""
     from nearfar import api, sheet
     from nearfar.config import assemble
 
@@ -33,8 +33,18 @@ def command(
     if column:
         config = config.set("data.column", [column])
     plan = api.plan(config, console=to)
+    out = _named(out, plan.table.first.modality)
     lines = sheet.write(out, plan, rows=rows, count=count)
     for line in [note for note in plan.notes if note.startswith("Views:")] + lines:
         to.say(line)
     to.say(f"The sheet is {out}.")
     to.result({"schema": 1, "verb": "views", "out": out, "recipe": lines})
+
+
+def _named(out: str | None, modality: str) -> str:
+    """The file to write: a page for texts, whatever was asked for, since a picture of them would say nothing."""
+    from pathlib import Path
+
+    if modality != "text":
+        return out or "views.png"
+    return str(Path(out).with_suffix(".html")) if out else "views.html"

@@ -41,11 +41,15 @@ def _holds_splits(cells: Sequence[Any]) -> bool:
     return all(isinstance(v, str) and v.lower() in SPLITS for v in some)
 
 
-def take_labels(raw: Raw, name: str | None, notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...], str | None]:
+def take_labels(
+    raw: Raw, name: str | None, notes: list[str], wanted: Sequence[str] = ()
+) -> tuple[np.ndarray | None, tuple[str, ...], str | None]:
+    """Labels, names of the classes and the column they are in, which is taken out; never one that is `wanted`."""
     if name is not None and name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="--label")
     if name is None:
         near = [raw.label] if raw.label else [c for c in raw.columns if c.lower() in LABEL_NAMES]
+        near = [c for c in near if c not in wanted]
         if len(near) > 1:
             raise DataError(f"the columns {' and '.join(near)} may both be labels.", hint="Say which with --label.")
         name = near[0] if near else None

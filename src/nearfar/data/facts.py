@@ -65,7 +65,7 @@ def balance(table: Table, rows: np.ndarray) -> str | None:
 
 
 def identifier(table: Table, *, asked: bool) -> str | None:
-    """That labels look like names of rows, as a half sentence; None where they do not.
+    """That labels look like names of rows, as a sentence without its full stop; None where they do not.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def identifier(table: Table, *, asked: bool) -> str | None:
     if not (unique or (not asked and classes >= MANY and classes > REPEATED * known)):
         return None
     where = f"column {table.source['label']!r}" if table.source.get("label") else "column of the labels"
-    return f"the {where} looks like an identifier: it has {classes:,} different values in {known:,} rows"
+    return f"the {where} has {classes:,} different values in {known:,} rows and looks like an identifier"
 
 
 def about_skipped(skipped: Sequence[Skipped], shown: int = 5) -> str:

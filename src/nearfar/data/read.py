@@ -101,12 +101,12 @@ def read(
     _tolerated(raw, raw.bad, max_bad)
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
-    labels, label_names, label = take_labels(raw, label, notes)
+    wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative))
     said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets))
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
-    wanted = (column,) if isinstance(column, str) else tuple(column or ())
     beside = choose(raw, tuple(negative), modality, []) if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
     columns = {**choose(rest, wanted, modality, notes), **beside}
@@ -209,7 +209,7 @@ def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
         return UTF8
     if " cell" in reasons and ", expected " in reasons:
         return "Put texts with commas into quotation marks, or bring a .txt with a line a row."
-    return f"Mend or remove them{', or skip more of them with --set data.max_bad=1' if some_are_good else ''}."
+    return f"Mend or remove them{', or train with --set data.max_bad=1, which skips them' if some_are_good else ''}."
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:

@@ -103,6 +103,8 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
+    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
+        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
     own = [m for m in models if m.fingerprint == table.fingerprint]
     aside = min((m.config.data.holdout for m in own), default=0.0)
     rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)

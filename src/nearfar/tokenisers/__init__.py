@@ -1,11 +1,13 @@
 """Tokenisers, one file a kind, found by name: ``hashed``, ``bpe:8000``, ``unigram:8000``, ``transformers:NAME``.
 
 A kind's file has a one-line ``SUMMARY`` and two functions. ``plan`` learns from texts whatever there is to learn and
-puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` needs nothing but those.
+puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` needs nothing but those. A third,
+``spelt``, is for showing views.
 
 ================================================== =====================================================
 ``plan(texts, argument) -> dict``                  what to store; has ``vocabulary``, the largest id
 ``tokenise(texts, spec, length) -> int32 (N, L)``  ids of each text, cut to `length`; 0 where there is none
+``spelt(text, spec, length) -> list of str``       optional: what each positive id of a text stands for, in order
 ================================================== =====================================================
 
 A positive id begins a word, a negative one belongs to the same word as the id before it, so that views can move whole
@@ -47,6 +49,14 @@ def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids of each text, int32 (N, length), 0 after its end."""
     return TOKENISERS.get(spec["kind"]).tokenise(texts, spec, length)
+
+
+def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
+    """The words of a text as they are seen, one for each positive id; numbers where the kind cannot say them."""
+    if (found := getattr(TOKENISERS.get(spec["kind"]), "spelt", None)) is not None:
+        return found(text, spec, length)
+    ids = tokenise([text], spec, length)[0]
+    return [f"#{i}" for i in ids[ids > 0]]
 
 
 def filled(rows: Iterable[Sequence[int]], count: int, length: int) -> np.ndarray:

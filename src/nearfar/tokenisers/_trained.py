@@ -39,6 +39,17 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
     return filled((_signed(f.ids, f.word_ids) for f in found), len(texts), length)
 
 
+def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
+    """The part of the text that each word of the library covers, as far as its first `length` tokens go."""
+    tokenizer = _opened(json.dumps(spec["tokenizer"], sort_keys=True))
+    text = text[: 32 * length]
+    found = tokenizer.encode(text, add_special_tokens=False)
+    spans: list[tuple[int, int]] = []
+    for token, (start, end) in zip(_signed(found.ids, found.word_ids)[:length], found.offsets, strict=False):
+        spans.append((start, end) if token > 0 else (spans.pop()[0], end))
+    return [text[a:b].strip() for a, b in spans]
+
+
 def _signed(ids: list[int], words: Iterable[int | None]) -> list[int]:
     before, signed = None, []
     for token, word in zip(ids, words, strict=True):

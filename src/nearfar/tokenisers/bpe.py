@@ -37,3 +37,8 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids of each text, int32 (N, length)."""
     return _trained.tokenise(texts, spec, length)
+
+
+def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
+    """What each word of a text is, as written."""
+    return _trained.spelt(text, spec, length)

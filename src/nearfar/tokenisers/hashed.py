@@ -47,6 +47,17 @@ def _row(text: str, ids: Any, length: int) -> list[int]:
     return found
 
 
+def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
+    """The words that have an id among the first `length`, in lower case."""
+    ids, used, found = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"]), 0, []
+    for word in words(text[: 32 * length]):
+        if used >= length:
+            break
+        found.append(word)
+        used += len(ids(word))
+    return found
+
+
 def words(text: str) -> Iterator[str]:
     """The words of a text, in lower case."""
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)

@@ -42,3 +42,8 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids of each text without special tokens, int32 (N, length); ours are the model's plus one."""
     return _trained.tokenise(texts, spec, length)
+
+
+def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
+    """What each word of a text is, as written."""
+    return _trained.spelt(text, spec, length)
