@@ -53,7 +53,8 @@ class DataConfig:
     max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
     limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
     ignore_duplicates: str = knob(
-        "auto", "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text"
+        "auto",
+        "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text, pairs",
     )
 
 

@@ -167,10 +167,11 @@ class Embedder:
         Raises
         ------
         DataError
-            A row cannot be read; nothing is skipped here, so that rows and vectors correspond.
+            A row cannot be read, or holds several texts; nothing is skipped or spread here, so that rows and vectors
+            correspond.
         """
         name = column or self.only_column()
-        table = self.read(inputs, column=name, console=console)
+        table = self.read(inputs, column=name, several=False, console=console)
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 

@@ -7,7 +7,7 @@ builds what the method's record declares and names no method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +112,16 @@ class Embeddings(Projections):
         found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
         return torch.stack(found, 1) if found else None
 
-    def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor], Compared]) -> Compared:
-        """Mean of ``compare(left, right)`` over all pairs of sides; of its numbers likewise."""
-        return _mean([compare(a, b) for a, b in combinations(self.sides, 2)])
+    def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor, Relation], Compared]) -> Compared:
+        """Mean of ``compare(left, right, relation)`` over all pairs of sides; of its numbers likewise.
+
+        Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two.
+        """
+        sides, ignore = self.sides, self.relation.ignore
+        if ignore is None or ignore.dim() == 1 or ignore.shape[1] != len(sides):
+            return _mean([compare(a, b, self.relation) for a, b in combinations(sides, 2)])
+        of_two = combinations(range(len(sides)), 2)
+        return _mean([compare(sides[i], sides[j], replace(self.relation, ignore=ignore[:, [i, j]])) for i, j in of_two])
 
     @property
     def global_first(self) -> tuple[list[int], int]:

@@ -36,8 +36,8 @@ def compare(e: Embeddings, record: Method) -> Compared:
 
     temperature = e.parts["temperature"]() if "temperature" in e.parts else record.temperature
     return e.over_sides(
-        lambda left, right: info_nce_between(
-            left, right, e.relation, negatives=e.negatives, temperature=temperature, world=e.world
+        lambda left, right, relation: info_nce_between(
+            left, right, relation, negatives=e.negatives, temperature=temperature, world=e.world
         )
     )
 

@@ -135,7 +135,7 @@ def _with_negatives(pairs: Pairs, negatives: torch.Tensor, world: World) -> Pair
     more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
 
     def longer(ids: torch.Tensor | None) -> torch.Tensor | None:
-        return None if ids is None else torch.cat((ids, ids.new_full((len(more),), NOBODY)))
+        return None if ids is None else torch.cat((ids, ids.new_full((len(more), *ids.shape[1:]), NOBODY)))
 
     return replace(
         pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
