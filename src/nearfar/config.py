@@ -68,7 +68,8 @@ class ModelConfig:
     share: bool | Auto = knob("auto", "columns of one modality have one encoder; auto: yes")
     positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
     positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")
-    init_from: str | None = knob(None, "start from the weights of this run", flag=True)
+    init_from: str | None = knob(None, "start from the weights of this run, or image=RUN of one column's", flag=True)
+    lock: tuple[str, ...] = knob((), "columns whose encoder stays as it is, such as image")
 
 
 @dataclass(frozen=True)

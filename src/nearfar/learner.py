@@ -145,11 +145,29 @@ class Branch(nn.Module):
 
     def __init__(self, encoder: nn.Module, projector: nn.Module | None) -> None:
         super().__init__()
-        self.encoder, self.projector = encoder, projector or nn.Identity()
+        self.encoder, self.projector, self.locked = encoder, projector or nn.Identity(), False
+
+    def lock(self) -> None:
+        """Keep the encoder as it is, weights and buffers: no gradient, and evaluation mode while others train."""
+        self.locked = True
+        self.encoder.requires_grad_(False).eval()
+
+    @property
+    def learns(self) -> list[nn.Module]:
+        """What training changes."""
+        return [self.projector] if self.locked else [self.encoder, self.projector]
+
+    def train(self, mode: bool = True) -> Branch:
+        """As of any module, but for an encoder that is locked."""
+        super().train(mode)
+        if self.locked:
+            self.encoder.eval()
+        return self
 
     def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (N, D_features) and their projection (N, D)."""
-        features = self.encoder(values)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked):
+            features = self.encoder(values)
         return features, self.projector(features)
 
 
@@ -201,14 +219,20 @@ class Learner(nn.Module):
     encoders : mapping of str to module
         Encoder of each column; a module with ``out_features``. The same module twice is shared.
     world : World
+    locked : sequence of str
+        Columns whose encoder is not to change.
     """
 
-    def __init__(self, record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
+    def __init__(
+        self, record: Method, encoders: Mapping[str, nn.Module], world: World, locked: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.record, self.world = record, world
         self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
         head = record.head
         self.branches = Branches.of(encoders, head)
+        for column in locked:
+            self.branches[column].lock()
         self.dim = head.out if head else next(iter(encoders.values())).out_features
         self.predictor = record.predictor.build(self.dim) if record.predictor else None
         if record.predictor and record.predictor.out != self.dim:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import auto, branches, distributed, positives, record
+from nearfar import auto, branches, distributed, positives, record, starting
 from nearfar.config import Config
 from nearfar.data import balance, duplicates, facts, split, workers
 from nearfar.data.read import read
@@ -119,13 +119,16 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         positives.find(config.model.positives)
     duplicates.parse(config.data.ignore_duplicates)
     d = config.data
+    begin = starting.reading(starting.starts(config.model.init_from, d.column), d)
     table = read(
         source if source is not None else d.source, column=d.column or None, label=d.label, score=d.score,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
-        length=None if d.length == "auto" else d.length, console=console,
+        length=None if d.length == "auto" else d.length, console=console, **begin,
     )  # fmt: skip
+    begin = starting.starts(config.model.init_from, list(table.columns))
+    config = starting.adopted(config, begin, kinds(table))
     rows = split.plan(
         table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
     )
@@ -151,6 +154,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
 
     method, counted = _with_views(method, config, table)
     config, decided = _resolved(config, method, table, len(rows.train))
+    starting.check_lock(config.model, kinds(table))
+    decided += starting.about(begin, config.model)
     method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)
     about += _about_negatives(method, table, rows.train, ignore)

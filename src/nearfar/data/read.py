@@ -102,6 +102,9 @@ def read(
     if texts is not None:
         splits = spread.splits_of(splits, texts)
         labels, scores = (None if of_row is None else of_row[texts.owner] for of_row in (labels, scores))
+    for name, (kind, _) in (known or {}).items():
+        if name in columns and columns[name][0] != kind:
+            raise DataError(f"the column {name!r} holds {columns[name][0]}, and {kind} is expected.")
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
     specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), texts, options) | specs
