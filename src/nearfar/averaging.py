@@ -83,7 +83,8 @@ class Average:
 @torch.no_grad()
 def statistics_anew(learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> None:
     """Take the statistics of the branches' batch norms from one epoch of training rows, seen as in training."""
-    norms = [m for m in learner.branches.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    changed = [m for branch in learner.branches.values() for part in branch.learns for m in part.modules()]
+    norms = [m for m in changed if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return
     train = config.train

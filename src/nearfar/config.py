@@ -55,7 +55,8 @@ class DataConfig:
     max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
     limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
     ignore_duplicates: str = knob(
-        "auto", "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text"
+        "auto",
+        "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text, pairs",
     )
 
 
@@ -69,7 +70,8 @@ class ModelConfig:
     share: bool | Auto = knob("auto", "columns of one modality have one encoder; auto: yes")
     positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
     positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")
-    init_from: str | None = knob(None, "start from the weights of this run", flag=True)
+    init_from: str | None = knob(None, "start from the weights of this run, or image=RUN of one column's", flag=True)
+    lock: tuple[str, ...] = knob((), "columns whose encoder stays as it is, such as image")
 
 
 @dataclass(frozen=True)

@@ -284,12 +284,13 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def average_buffers(module: nn.Module) -> None:
-    """Make running statistics equal on all processes: the mean of theirs."""
+    """Make running statistics equal on all processes: the mean of theirs. What is `locked` is equal already."""
     size = world().size
     if size == 1:
         return
+    locked = {id(b) for m in module.modules() if getattr(m, "locked", False) for b in m.encoder.buffers()}
     for name, buffer in module.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
+        if name.endswith(("running_mean", "running_var")) and id(buffer) not in locked:
             dist.all_reduce(buffer)
             buffer /= size
 

@@ -202,10 +202,11 @@ class Embedder:
         Raises
         ------
         DataError
-            A row cannot be read; nothing is skipped here, so that rows and vectors correspond.
+            A row cannot be read, or holds several texts; nothing is skipped or spread here, so that rows and vectors
+            correspond.
         """
         name = column or self.only_column()
-        table = self.read(inputs, column=name, console=console)
+        table = self.read(inputs, column=name, several=False, console=console)
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
@@ -354,28 +355,3 @@ def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -
             found = tuple(weights[name].shape) if name in weights else "missing"
             raise RunError(f"the weight {name} is {found}, expected {tuple(tensor.shape)}.", where=where)
     branches.load_state_dict({name: weights[name] for name in own})
-
-
-def copy_weights(path: str | Path, learner: Learner) -> None:
-    """Start a learner from the weights of another run (``model.init_from``): its encoders, and heads that fit.
-
-    Raises
-    ------
-    RunError
-        The encoder of that run is another one.
-    """
-    from nearfar import files
-    from nearfar.run import Run
-
-    run = Run.open(path)
-    weights, _ = files.load_tensors(run.model_file)
-    theirs, mine = list(run.config["columns"]), list(learner.branches)
-    if len(theirs) == len(mine) == 1:  # one column each: whatever it is called
-        weights = {k.replace(theirs[0], mine[0], 1): v for k, v in weights.items()}
-    own = learner.branches.state_dict()
-    for name, tensor in own.items():
-        fits = name in weights and weights[name].shape == tensor.shape
-        if fits:
-            tensor.copy_(weights[name])
-        elif ".encoder." in name:
-            raise RunError(f"the encoder of that run does not fit: {name}.", where=str(path))

@@ -36,7 +36,7 @@ class View:
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
     role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
-    ignore: Maybe = None  # (N,) of a negative: the number in `Relation.ignore` of the rows that it is no negative of
+    ignore: Maybe = None  # (N,) or (N, columns): in `Relation.ignore` the number of rows that it is no negative of
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Embeddings(Projections):
     index: Maybe = None
     step: int = 0
     roles: tuple[str, ...] = ()
-    negative_ignore: Maybe = None  # (N, K), as `View.ignore`
+    negative_ignore: Maybe = None  # (N, K) or (N, K, columns), as `View.ignore`
 
     @property
     def sides(self) -> list[torch.Tensor]:
@@ -123,9 +123,20 @@ class Embeddings(Projections):
 
         return replace(self, online=first(self.online), predicted=first(self.predicted), target=first(self.target))
 
-    def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor], Compared]) -> Compared:
-        """Mean of ``compare(left, right)`` over all pairs of sides; of its numbers likewise."""
-        return _mean([compare(a, b) for a, b in combinations(self.sides, 2)])
+    def over_sides(self, compare: Callable[..., Compared]) -> Compared:
+        """Mean of ``compare(left, right, relation, hard)`` over all pairs of sides; of its numbers likewise.
+
+        Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two. `hard`
+        holds ``negatives`` and ``negative_ignore`` where the right side is the last, to which they belong.
+        """
+        sides, found = self.sides, []
+        for i, j in combinations(range(len(sides)), 2):
+            hard: dict[str, Maybe] = {}
+            if self.negatives is not None and j == len(sides) - 1:
+                hard = {"negatives": self.negatives, "negative_ignore": _of_two(self.negative_ignore, i, j, len(sides))}
+            ignore = _of_two(self.relation.ignore, i, j, len(sides))
+            found.append(compare(sides[i], sides[j], replace(self.relation, ignore=ignore), hard))
+        return _mean(found)
 
     @property
     def global_first(self) -> tuple[list[int], int]:
@@ -144,16 +155,41 @@ def _mean(compared: Sequence[Compared]) -> Compared:
     return torch.stack(losses).mean(), shown
 
 
+def _of_two(ignore: Maybe, i: int, j: int, sides: int) -> Maybe:
+    """The numbers of two of the columns, where there are some by column."""
+    if ignore is None or ignore.shape[-1] != sides or sides == 1:
+        return ignore
+    return ignore[..., [i, j]]
+
+
 class Branch(nn.Module):
     """Encoder and projector of one column."""
 
     def __init__(self, encoder: nn.Module, projector: nn.Module | None) -> None:
         super().__init__()
-        self.encoder, self.projector = encoder, projector or nn.Identity()
+        self.encoder, self.projector, self.locked = encoder, projector or nn.Identity(), False
+
+    def lock(self) -> None:
+        """Keep the encoder as it is, weights and buffers: no gradient, and evaluation mode while others train."""
+        self.locked = True
+        self.encoder.requires_grad_(False).eval()
+
+    @property
+    def learns(self) -> list[nn.Module]:
+        """What training changes."""
+        return [self.projector] if self.locked else [self.encoder, self.projector]
+
+    def train(self, mode: bool = True) -> Branch:
+        """As of any module, but for an encoder that is locked."""
+        super().train(mode)
+        if self.locked:
+            self.encoder.eval()
+        return self
 
     def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (N, D_features) and their projection (N, D)."""
-        features = self.encoder(values)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked):
+            features = self.encoder(values)
         return features, self.projector(features)
 
 
@@ -205,14 +241,20 @@ class Learner(nn.Module):
     encoders : mapping of str to module
         Encoder of each column; a module with ``out_features``. The same module twice is shared.
     world : World
+    locked : sequence of str
+        Columns whose encoder is not to change.
     """
 
-    def __init__(self, record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
+    def __init__(
+        self, record: Method, encoders: Mapping[str, nn.Module], world: World, locked: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.record, self.world = record, world
         self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
         head = record.head
         self.branches = Branches.of(encoders, head)
+        for column in locked:
+            self.branches[column].lock()
         self.dim = head.out if head else next(iter(encoders.values())).out_features
         self.predictor = record.predictor.build(self.dim) if record.predictor else None
         if record.predictor and record.predictor.out != self.dim:
@@ -226,7 +268,7 @@ class Learner(nn.Module):
         r = self.record
         if not r.nested:
             return
-        sized = [name for name, part in self.parts.items() if any(p.dim() for p in part.state_dict().values())]
+        sized = [name for name, part in self.parts.items() if not isinstance(part, LearntNumber)]
         if sized or any(m >= self.dim for m in r.nested):
             why = f"the method's {sized[0]} has all of them" if sized else f"the embedding has {self.dim} dimensions"
             raise ConfigError(f"{r.name} cannot nest {', '.join(map(str, r.nested))}: {why}.", where="method.nested")

@@ -33,11 +33,12 @@ class LearntNumber(nn.Module):
         if not low <= start <= high or (logarithmic and start <= 0):
             raise ValueError(f"start: expected a number from {low} to {high}, got {start}")
         self.low, self.high, self.logarithmic = low, high, logarithmic
-        self.raw = nn.Parameter(torch.tensor(math.log(start) if logarithmic else start))
+        self.raw = nn.Parameter(torch.tensor([math.log(start) if logarithmic else start]))  # shards have an axis
 
     def forward(self) -> torch.Tensor:
         """The number, shape (), with gradient."""
-        return _Cut.apply(self.raw.exp() if self.logarithmic else self.raw, self.low, self.high)
+        raw = self.raw.reshape(())
+        return _Cut.apply(raw.exp() if self.logarithmic else raw, self.low, self.high)
 
 
 class _Cut(torch.autograd.Function):

@@ -25,7 +25,7 @@ class Hard:
         The column whose encoder they go through.
     rows : ndarray of int64 (N_table,)
         For each row of the table the row of `column` that is its negative.
-    ignore : ndarray of int64 (N_table,)
+    ignore : ndarray of int64 (N_table,) or (N_table, columns)
         For each row of the table, which number its negative has among those of `Viewer.ignore`: to rows with the same
         number it is no negative, since they hold the same cell.
     """
@@ -43,7 +43,7 @@ def of_columns(columns: Mapping[str, Column], sides: Mapping[str, Column], ignor
     ----------
     columns, sides : mapping of str to Column
         Columns of negatives, and those of the sides of a row.
-    ignore : ndarray of int64 (N_table,)
+    ignore : ndarray of int64 (N_table,) or (N_table, columns)
         Rows of equal number are no negatives of each other.
 
     Raises
@@ -60,7 +60,8 @@ def of_columns(columns: Mapping[str, Column], sides: Mapping[str, Column], ignor
                 f"the column {name!r} holds {column.modality} and can be no negative of {kinds}.", where="data.negative"
             )
         equal = _first_equal(column, sides[like[-1]])
-        number = np.where(equal < 0, NOBODY, ignore[equal])
+        number = ignore[equal]
+        number[equal < 0] = NOBODY
         found.append(Hard(column, like[-1], np.arange(len(column)), number))
     return found
 

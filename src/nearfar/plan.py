@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import auto, branches, distributed, negatives, positives, record
+from nearfar import auto, branches, distributed, negatives, positives, record, starting
 from nearfar.config import Config
 from nearfar.data import balance, duplicates, facts, mixing, split, workers
 from nearfar.data.read import read
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
 MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
+LINKED = 0.5  # share of pairs of rows that are equal in a column from which on it is said
 MONITOR_LABELS = 2  # classes needed for the online kNN to say anything
 
 
@@ -47,8 +48,8 @@ class Plan:
         Row numbers trained on, and set aside to be watched.
     positives : Positives
         Who belongs together.
-    ignore : ndarray of int64 (N_table,) or None
-        Rows of equal number are no negatives of each other.
+    ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
+        Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
     recipes : mapping of str to tuple
         Recipes of the views, by column.
     notes : tuple of str
@@ -128,14 +129,17 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         positives.find(config.model.positives)
     duplicates.parse(config.data.ignore_duplicates)
     d = config.data
+    begin = starting.reading(starting.starts(config.model.init_from, d.column), d)
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
-        length=None if d.length == "auto" else d.length, console=console,
+        length=None if d.length == "auto" else d.length, console=console, **begin,
     )  # fmt: skip
+    begin = starting.starts(config.model.init_from, list(table.columns))
+    config = starting.adopted(config, begin, kinds(table))
     rows = split.plan(
         table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
     )
@@ -164,9 +168,12 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
 
     method, counted = _with_views(method, config, table)
     config, decided = _resolved(config, method, table, len(rows.train))
+    starting.check_lock(config.model, kinds(table))
+    decided += starting.about(begin, config.model)
     method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)
-    about += _about_negatives(method, table, found, ignore)
+    about += _about_hard(method, table, found, ignore)
+    about += _about_negatives(method, table, rows.train, ignore)
     method = record.override(method, {"positives": kind})
     recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
@@ -232,7 +239,7 @@ def _check_takes(method: Method, table: Table) -> None:
                           hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
 
 
-def _about_negatives(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:
+def _about_hard(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:
     """What to say of hard negatives; raises a `ConfigError` where the method or the columns cannot take them."""
     if not (table.negatives or found.mines):
         return []
@@ -305,6 +312,24 @@ def _relations(
     if t.balance is not None:
         said.append(balance.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
     return found, ignore, [sentence for sentence in said if sentence]
+
+
+def _about_negatives(method: Method, table: Table, rows: np.ndarray, ignore: np.ndarray | None) -> list[str]:
+    """A sentence where few rows of pairs are negatives of each other; raises `DataError` where none are."""
+    if method.takes != "pairs":
+        return []
+    found = []
+    for name, column in table.columns.items():
+        counts = np.unique(column.hashes[rows], return_counts=True)[1]
+        if len(counts) == 1:
+            raise DataError(
+                f"all {len(rows):,} training rows have the same {name!r}, so it tells no row from another.",
+                hint="Leave that column out, or bring rows that differ in it.",
+            )
+        share = float((counts / len(rows)) @ (counts / len(rows)))
+        if ignore is not None and share >= LINKED:
+            found.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
+    return found
 
 
 def kinds(table: Table) -> dict[str, tuple[str, Mapping[str, Any]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar import distributed, health, metrics, optim
+from nearfar import distributed, health, metrics, optim, starting
 from nearfar.averaging import Average
 from nearfar.errors import CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
@@ -333,11 +333,8 @@ def make_learner(plan: Plan, world: distributed.World) -> Learner:
             own = [plan.columns[name].values for name, e in encoders.items() if e is encoder]
             encoder.setup(np.concatenate([np.asarray(values[plan.train]) for values in own]))
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
-    learner = Learner(plan.record, encoders, world)
-    if plan.config.model.init_from:
-        from nearfar.embedder import copy_weights
-
-        copy_weights(plan.config.model.init_from, learner)
+    learner = Learner(plan.record, encoders, world, plan.config.model.lock)
+    starting.copy(starting.starts(plan.config.model.init_from, list(plan.columns)), learner)
     return learner
 
 

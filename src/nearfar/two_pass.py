@@ -63,7 +63,7 @@ def backward(
         outputs, gradients = [], []
         for side, results in zip(sides, (again.online, again.predicted), strict=False):
             for leaf, result in zip(side, results, strict=True):
-                if leaf is not None and leaf.grad is not None:
+                if leaf is not None and leaf.grad is not None and result.requires_grad:  # none of a locked encoder
                     outputs.append(result)
                     gradients.append(leaf.grad[i * chunk : (i + 1) * chunk].to(result.dtype))
         torch.autograd.backward(outputs, gradients)

@@ -45,8 +45,8 @@ class Viewer:
     device : str or torch.device
     world : World
         Each process views its own contiguous share of the global batch.
-    ignore : ndarray of int64 (N_table,), optional
-        Rows of equal number are no negatives of each other.
+    ignore : ndarray of int64 (N_table,) or (N_table, columns), optional
+        Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
     scores : ndarray of float (N_table,), optional
         How alike the two sides of each row are.
     hard : sequence of Hard

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import common, console
+from nearfar.cli._pairs import columns_of, pair_option
 
 
 @click.command(short_help="Measure runs, with floors and intervals.")
@@ -14,7 +15,7 @@ from nearfar.cli import common, console
 @click.option("--on", "data", help="Labelled data.  [what the first run was trained on]")
 @click.option("--label", help="Column of the labels.")
 @click.option("--column", help="Column to embed.")
-@click.option("--pair", nargs=2, multiple=True, metavar="A B", help="Columns that are sides of a row; repeatable.")
+@pair_option
 @click.option("--score", help="Column that says how alike the sides are.")
 @click.option("--protocol", "protocols", multiple=True, help="Such as knn or retrieval; repeatable.  [what fits]")
 @click.option("--template", "templates", multiple=True, metavar="TEXT",
@@ -34,7 +35,7 @@ from nearfar.cli import common, console
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
-    pair: tuple[tuple[str, str], ...], score: str | None, protocols: tuple[str, ...], templates: tuple[str, ...],
+    pair: tuple[tuple[str, ...], ...], score: str | None, protocols: tuple[str, ...], templates: tuple[str, ...],
     layer: str | None, dimensions: tuple[int, ...], train_split: str | None, test_split: str | None,
     limit: int | None, seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
@@ -53,7 +54,7 @@ def command(
     from nearfar.cli.classify import templates_of
 
     to = console(as_json, quiet, debug)
-    column = list(dict.fromkeys(sum(pair, ()))) or column
+    column = columns_of(pair) or column
     reading = {k: v for k, v in {"label": label, "column": column, "score": score}.items() if v is not None}
     options: dict[str, Any] = {"protocols": protocols} if protocols else {}
     if templates:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nearfar.cli import common, console
+from nearfar.cli._pairs import columns_of, pair_option
 from nearfar.config import assemble, knobs
 
 
@@ -38,7 +39,7 @@ def _options(function: Any) -> Any:
 @click.command(short_help="Learn an embedding of pictures, text, pairs or rows.")
 @click.argument("data", required=False)
 @click.option("--out", type=click.Path(), help="Run folder.  [runs/NAME]")
-@click.option("--pair", nargs=2, multiple=True, metavar="A B", help="Columns that are sides of a row; repeatable.")
+@pair_option
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
 @click.option("--seeds", type=click.IntRange(1), default=None, help="Train from so many seeds, into OUT/seed0 …  [1]")
@@ -52,7 +53,7 @@ def _options(function: Any) -> Any:
 @click.option("--dry-run", is_flag=True, help="Say what was understood, and stop.")
 @common
 def command(
-    data: str | None, out: str | None, pair: tuple[tuple[str, str], ...], resume: bool,
+    data: str | None, out: str | None, pair: tuple[tuple[str, ...], ...], resume: bool,
     overwrite: bool, seeds: int | None, sets: tuple[str, ...],
     file: str | None, dry_run: bool, as_json: bool, quiet: bool, debug: bool, **flags: Any,
 ) -> None:  # fmt: skip
@@ -64,6 +65,7 @@ def command(
     nearfar train table.parquet --column image --set optim.lr=0.003
     nearfar train reviews.csv --column text --label stars
     nearfar train sentences.csv --pair english german
+    nearfar train things.parquet --pair picture caption numbers
     nearfar train --resume --out runs/photos
     nearfar train photos/ --seeds 3 --out runs/three
     """
@@ -76,7 +78,7 @@ def command(
         raise click.UsageError("say what to learn from: a folder, a file, or a name on the hub.")
     given = {k: v for k, v in flags.items() if v not in (None, ())}
     if pair:
-        given["column"] = list(dict.fromkeys(sum(pair, ())))
+        given["column"] = columns_of(pair)
     config, _ = assemble(file, sets, **given)
     if data is not None:
         config = config.set("data.source", str(data))

@@ -41,10 +41,11 @@ def parse(text: str) -> tuple[str, float]:
 
 
 def kind(text: str, table: Table) -> str:
-    """What "auto" means: exact for text, since sentences and captions repeat; else off."""
+    """What "auto" means: exact for text and for pairs, since sentences and captioned pictures repeat; else off."""
     if text != "auto":
         return text
-    return "exact" if any(c.modality == "text" for c in table.columns.values()) else "off"
+    several = len(table.columns) > 1
+    return "exact" if several or any(c.modality == "text" for c in table.columns.values()) else "off"
 
 
 def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.ndarray | None, str]:
@@ -61,29 +62,45 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
 
     Returns
     -------
-    ignore : ndarray of int64 (N_table,) or None
-        Equal for rows that are connected by duplicates; None where nothing was asked for or found.
+    ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
+        Equal for rows that are connected by duplicates; of several columns, of each by itself. None where nothing was
+        asked for or found.
     note : str
     """
     how, cosine = parse(kind(text, table))
     if how == "off":
         return None, ""
-    group = _equal([table.hashes] if len(table.columns) == 1 else [c.hashes for c in table.columns.values()], rows)
+    several = len(table.columns) > 1
+    hashes = [c.hashes for c in table.columns.values()] if several else [table.hashes]
+    groups = [np.unique(h[rows], return_inverse=True)[1] for h in hashes]
     if how == "near":
-        _, first, group = np.unique(table.hashes[rows], return_index=True, return_inverse=True)
-        group = _near(table.first, rows[first], cosine, seed)[group]
-    size = np.bincount(group)
+        _, first, group = np.unique(hashes[0][rows], return_index=True, return_inverse=True)
+        groups[0] = _near(table.first, rows[first], cosine, seed)[group]
     what = "equal to the bit" if how == "exact" else f"cosine of the raw values at least {cosine:g}"
-    if not (size > 1).any():
+    sizes = [np.bincount(group) for group in groups]
+    if not any((size > 1).any() for size in sizes):
         return None, f"Duplicates ignored as negatives: none found ({what})."
-    ignore = np.arange(len(table), dtype=np.int64)
-    smallest = np.full(len(size), len(table), np.int64)
+    ignore = np.stack([_smallest(group, rows, len(table)) for group in groups], 1)
+    found = [
+        (f"of {name!r} " if several else "") + f"{size[size > 1].sum():,} rows in {(size > 1).sum():,} groups, "
+        f"the largest of {size.max():,}"
+        for name, size in zip(table.columns, sizes, strict=True) if (size > 1).any()
+    ]  # fmt: skip
+    return ignore if several else ignore[:, 0], f"Duplicates ignored as negatives: {'; '.join(found)} ({what})."
+
+
+def _smallest(group: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """The smallest row of the group of each row of the table; rows without a group are their own, int64 (count,)."""
+    ignore = np.arange(count, dtype=np.int64)
+    smallest = np.full(int(group.max()) + 1, count, np.int64)
     np.minimum.at(smallest, group, rows)
     ignore[rows] = smallest[group]
-    return ignore, (
-        f"Duplicates ignored as negatives: {size[size > 1].sum():,} rows in {(size > 1).sum():,} groups, "
-        f"the largest of {size.max():,} ({what})."
-    )
+    return ignore
+
+
+def connected(table: Table, rows: np.ndarray) -> np.ndarray:
+    """Number of the group of each row, int64 (M,): of equal rows; of several columns, of rows equal in one of them."""
+    return _equal([table.hashes] if len(table.columns) == 1 else [c.hashes for c in table.columns.values()], rows)
 
 
 def _equal(hashes: list[np.ndarray], rows: np.ndarray) -> np.ndarray:

@@ -176,6 +176,8 @@ def _array(value: Any) -> Any:
     """Numbers as an array; strings as they are, in a list."""
     if _texts(value) or (isinstance(value, list | tuple) and any(isinstance(v, str | Path) for v in value)):
         return [Path(v) if isinstance(v, str) and _paths([v]) else v for v in value]
+    if isinstance(value, list | tuple) and any(isinstance(v, list | tuple) and _texts(v) for v in value):
+        return list(value)  # several texts a row
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if isinstance(value, list | tuple) and any(v is None for v in value):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
+from nearfar.data import spread
 from nearfar.data.columns import (
     Picked,
     Said,
@@ -40,7 +41,7 @@ def read(
     depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
-    workers: int | None = None, buffer: int = BUFFER, console: Console | None = None,
+    workers: int | None = None, buffer: int = BUFFER, several: bool = True, console: Console | None = None,
 ) -> Table:  # fmt: skip
     """Read and decode data.
 
@@ -79,6 +80,8 @@ def read(
         Processes that decode ahead while training; by default all cores but one.
     buffer : int
         MiB of encoded rows kept in memory where they are read by pages.
+    several : bool
+        A cell may hold a list of texts, each of which becomes a row; if not, that is an error.
     console : Console, optional
 
     Returns
@@ -107,24 +110,50 @@ def read(
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
+    if twice := [c for c in wanted if wanted.count(c) > 1]:
+        raise DataError(f"the column {twice[0]!r} is named twice.", where="--column")
     beside = choose(raw, tuple(negative), modality, []) if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
-    columns = {**choose(rest, wanted, modality, notes), **beside}
+    columns, texts = _spread({**choose(rest, wanted, modality, notes), **beside}, several, notes)
+    if texts is not None:
+        splits, said = spread.splits_of(splits, texts), said.of(texts.owner)
+    for name, (kind, _) in (known or {}).items():
+        if name in columns and columns[name][0] != kind:
+            raise DataError(f"the column {name!r} holds {columns[name][0]}, and {kind} is expected.")
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
-    specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), options) | specs
+    specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), texts, options) | specs
+    rows = raw if texts is None else spread.raw_of(raw, texts)
     columns_decoded = {}
     for name, (kind, cells) in columns.items():
-        own = dict(specs[name])
-        columns_decoded[name] = (kind, own, decoded(raw, name, kind, cells, own, streaming, console or QUIET))
-        notes.extend(columns_decoded[name][2].notes)
+        own, once = dict(specs[name]), texts is not None and cells is not texts
+        d = decoded(raw if once else rows, name, kind, cells, own, streaming, console or QUIET)
+        columns_decoded[name] = (kind, own, spread.beside(d, texts) if once else d)
+        notes.extend(d.notes)
+    shown = {n: cells for n, (kind, cells) in columns.items() if kind == "text"}
+    if texts is not None:
+        shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
     source_of = _described(source, wanted, label, notes, size)
-    table = _table(raw, columns_decoded, splits, said, max_bad, source_of)
+    table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
     return _aside(table, tuple(beside)) if beside else table
 
 
+def _spread(
+    columns: dict[str, tuple[str, Any]], several: bool, notes: list[str]
+) -> tuple[dict[str, tuple[str, Any]], spread.Texts | None]:
+    """The columns, with one cell for each text in place of lists of them."""
+    found = spread.texts_of(columns)
+    if found is None:
+        return columns, None
+    name, texts = found
+    if not several:
+        raise DataError(f"the cells of {name!r} hold lists of texts.", hint="Give one text a row.")
+    notes.append(spread.about(name, texts))
+    return {**columns, name: ("text", texts)}, texts
+
+
 def _planned(
-    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, options: dict[str, Any]
+    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: spread.Texts | None, options: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """What each column's modality needs to know, found on training rows; columns of one modality share it."""
     by_kind: dict[Any, list[str]] = {}
@@ -133,14 +162,16 @@ def _planned(
         by_kind.setdefault((kind, own), []).append(name)
     specs = {}
     for (kind, _), names in by_kind.items():
-        cells = [_some(columns[n][1], train) for n in names]
+        cells = [_some(columns[n][1], train, texts) for n in names]
         spec = MODALITIES.get(kind).plan(concatenated(cells), options)
         specs |= dict.fromkeys(names, spec)
     return specs
 
 
-def _some(cells: Any, rows: np.ndarray | None) -> Any:
+def _some(cells: Any, rows: np.ndarray | None, texts: spread.Texts | None = None) -> Any:
     """The cells of these rows; those of an array on disk all, since it is not read for this."""
+    if rows is not None and texts is not None and cells is not texts:
+        rows = np.unique(texts.owner[rows])
     if rows is None or not len(rows) or isinstance(cells, np.memmap):
         return cells
     return cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows)
@@ -158,8 +189,8 @@ def _aside(table: Table, names: tuple[str, ...]) -> Table:
 
 
 def _table(
-    raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], splits: dict[str, np.ndarray],
-    said: Said, max_bad: float, source: dict[str, Any],
+    raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], shown: dict[str, Any],
+    splits: dict[str, np.ndarray], said: Said, max_bad: float, source: dict[str, Any],
 ) -> Table:  # fmt: skip
     bad: dict[int, str] = {}
     for _, _, d in columns.values():
@@ -169,8 +200,7 @@ def _table(
     good = np.setdiff1d(np.arange(len(raw)), np.asarray(sorted(bad), np.int64))
     hashes = np.bitwise_xor.reduce([d.hashes for _, _, d in columns.values()])
     made = {n: _column(n, kind, spec, d, good if bad else None) for n, (kind, spec, d) in columns.items()}
-    for name in [n for n, c in made.items() if c.modality == "text"]:
-        cells = raw.columns[name]
+    for name, cells in shown.items():
         made[name] = replace(made[name], cells=Picked(cells, good) if bad else cells)
     if bad:
         place = np.full(len(raw), -1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.data.duplicates import connected
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 
@@ -60,11 +61,48 @@ def _split(table: Table, name: str) -> np.ndarray:
 
 
 def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose content hash falls into the last `share` of its range are set aside."""
+    """Rows whose content hash falls into the last `share` of its range are set aside.
+
+    Rows of several columns that are connected by equal items, such as one picture's captions, have one hash together,
+    the sum of their different ones; those that are more than `share` of all rows are trained on.
+    """
     if share <= 0 or len(rows) < 40:
         return rows, rows[:0]
-    aside = (table.hashes[rows] >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
+    hashes = table.hashes[rows]
+    if _belong_together(table):
+        group = connected(table, rows)
+        pairs = np.unique(np.stack([group.astype(np.uint64), hashes], 1), axis=0)
+        total = np.zeros(int(group.max()) + 1, np.uint64)
+        np.add.at(total, pairs[:, 0].astype(np.int64), pairs[:, 1])
+        total[np.bincount(group) > share * len(rows)] = 0
+        hashes = total[group]
+    aside = (hashes >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
     return rows[~aside], rows[aside]
+
+
+def _belong_together(table: Table) -> bool:
+    """Whether rows are sides that belong together, and so are those that share one; a scored pair stands by itself."""
+    return len(table.columns) > 1 and table.scores is None
+
+
+def _smallest(group: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The smallest row of each row's group."""
+    least = np.full(int(group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least, group, rows)
+    return least[group]
+
+
+def _drawn(rows: np.ndarray, together: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+    """Up to `most` rows, drawn so that rows of equal `together` stay together; groups that are too large are passed."""
+    groups, of_row, sizes = np.unique(together, return_inverse=True, return_counts=True)
+    order = generator.permutation(len(groups))
+    taken = np.zeros(len(groups), bool)
+    for g in order[sizes[order] <= most]:
+        if not most:
+            break
+        if sizes[g] <= most:
+            taken[g], most = True, most - sizes[g]
+    return rows[taken[of_row]]
 
 
 @dataclass(frozen=True)
@@ -105,9 +143,10 @@ def evaluation_plan(
     rows = table.splits.get("train", np.arange(len(table))) if table.splits else np.arange(len(table))
     labels = np.zeros(len(table), np.int64) if table.labels is None else table.labels
     generator, test = np.random.default_rng(seed), []
+    group = _smallest(connected(table, rows), rows) if _belong_together(table) else rows
     for label in np.unique(labels[rows]):
-        members = rows[labels[rows] == label]
-        test.append(generator.permutation(members)[: round(share * len(members))])
+        members, together = rows[labels[rows] == label], group[labels[rows] == label]
+        test.append(_drawn(members, together, round(share * len(members)), generator))
     chosen = np.sort(np.concatenate(test)) if test else rows[:0]
     if len(chosen) == 0:
         raise DataError(f"{len(rows)} rows are too few to measure anything on.")

@@ -108,7 +108,7 @@ def _taken(array: Any, rows: np.ndarray, device: str | torch.device) -> torch.Te
 
 
 class Rows:
-    """Some rows of a memory-mapped array, without a copy of them.
+    """Some rows of an array, a row perhaps several times, without a copy of them.
 
     Parameters
     ----------
@@ -126,6 +126,10 @@ class Rows:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return self.array[self.rows[index]]
+
+    def some(self, rows: np.ndarray) -> Rows:
+        """Some of these rows."""
+        return Rows(self.array, self.rows[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

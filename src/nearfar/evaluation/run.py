@@ -103,8 +103,7 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
-    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
-        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
+    _check_labels(table)
     own = [m for m in models if m.fingerprint == table.fingerprint]
     aside = min((m.config.data.holdout for m in own), default=0.0)
     rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
@@ -184,6 +183,12 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
         reading["limit"] = limit
     reading = {"max_bad": model.config.data.max_bad, **reading}
     return model.read(data, console=console, data_column=reading.pop("column", None), **reading)
+
+
+def _check_labels(table: Table) -> None:
+    """Raise a `DataError` where the labels of one column are most likely the rows' own names."""
+    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
+        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:

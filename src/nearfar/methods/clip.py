@@ -37,14 +37,8 @@ def compare(e: Embeddings, record: Method) -> Compared:
 
     temperature = e.parts["temperature"]() if "temperature" in e.parts else record.temperature
     return e.over_sides(
-        lambda left, right: info_nce_between(
-            left,
-            right,
-            e.relation,
-            negatives=e.negatives,
-            negative_ignore=e.negative_ignore,
-            temperature=temperature,
-            world=e.world,
+        lambda left, right, relation, hard: info_nce_between(
+            left, right, relation, temperature=temperature, world=e.world, **hard
         )
     )
 

@@ -35,4 +35,6 @@ def compare(e: Embeddings, record: Method) -> Compared:
     from nearfar.objectives.sigmoid import sigmoid
 
     scale, bias = e.parts["scale"](), e.parts["bias"]()
-    return e.over_sides(lambda left, right: sigmoid(left, right, e.relation, scale=scale, bias=bias, world=e.world))
+    return e.over_sides(
+        lambda left, right, relation, _: sigmoid(left, right, relation, scale=scale, bias=bias, world=e.world)
+    )

@@ -30,7 +30,11 @@ UNSPACED = re.compile(f"[{hashed.UNSPACED}]")
 
 
 def recognise(cells: Sequence[Any]) -> float:
-    """Strings: 0.8 where most have several words, little for single words, which may be names of anything."""
+    """Strings: 0.8 where most have several words, little for single words, which may be names of anything.
+
+    A cell may be a list of strings, such as several captions, and is judged by its first.
+    """
+    cells = [next(iter(c), None) if isinstance(c, list | tuple) else c for c in cells]
     texts = [t for c in cells if isinstance(c, str | bytes) and (t := _lenient(c)).strip()]
     if not texts or len(texts) < len(cells) / 2:
         return 0.0

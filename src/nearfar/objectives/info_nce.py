@@ -96,7 +96,7 @@ def info_nce_between(
         Rows of one group are positives across the sides; their mean is taken outside of the logarithm.
     negatives : Tensor (N, K, D), optional
         Hard negatives of each left row; negatives of all other left rows too.
-    negative_ignore : LongTensor (N, K), optional
+    negative_ignore : LongTensor (N, K) or, as ``relation.ignore`` has several numbers a row, (N, K, C), optional
         A negative is ignored by the rows whose ``relation.ignore`` is equal to its number here, since they hold the
         same; -1 is no row's.
     temperature : float or tensor ()
@@ -126,8 +126,12 @@ def info_nce_between(
         forth = between(x, y, relation, world, similarity)
         if negatives is not None:
             more = checks.embeddings("negatives", negatives, len(relation), dims=3)
-            if negative_ignore is not None and (relation.ignore is None or negative_ignore.shape != more.shape[:2]):
-                raise ValueError("negative_ignore: expected (N, K) numbers beside a relation with `ignore`")
+            if negative_ignore is not None:
+                own = None if relation.ignore is None else relation.ignore.shape[1:]
+                if own is None or negative_ignore.shape != (*more.shape[:2], *own):
+                    raise ValueError(
+                        "negative_ignore: expected numbers as in relation.ignore for each of the negatives"
+                    )
             forth = _with_negatives(forth, more, negative_ignore, world)
         loss, numbers = softmax_loss(forth, temperature, "out", world)
         if both_ways:
@@ -140,7 +144,12 @@ def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor 
     """The pairs with further columns that belong to nobody."""
     more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
     nobody = pairs.column_group.new_full((len(more),), NOBODY)
-    ignored = nobody if ignore is None else world.gather_int(ignore.flatten())
+    if ignore is not None:
+        ignored = world.gather_int(ignore.reshape(ignore.shape[0] * ignore.shape[1], -1))
+    elif pairs.column_ignore is not None:
+        ignored = pairs.column_ignore.new_full((len(more), pairs.column_ignore.shape[1]), NOBODY)
+    else:
+        ignored = nobody
 
     def longer(ids: torch.Tensor | None, by: torch.Tensor) -> torch.Tensor | None:
         return None if ids is None else torch.cat((ids, by))

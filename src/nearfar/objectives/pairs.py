@@ -31,7 +31,7 @@ class Pairs:
     similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
     own : LongTensor (M,), optional
         Column that is the row itself.
-    row_ignore, column_ignore : LongTensor, optional
+    row_ignore, column_ignore : LongTensor (M, K), (C, K), optional
     column_row : LongTensor (C,), optional
         Row of the global batch that each column comes from; needed with the lists.
     positive_rows, negative_rows : LongTensor (M, K), optional
@@ -86,7 +86,8 @@ class Pairs:
         if self.positive_rows is not None:
             found &= ~self._listed(self.positive_rows, a, b)
         if self.row_ignore is not None:
-            found &= self.row_ignore[a, None] != self.column_ignore[None, b]
+            for k in range(self.row_ignore.shape[1]):
+                found &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
         if self.negative_rows is not None:
             found &= self._listed(self.negative_rows, a, b)
         return found
@@ -137,15 +138,15 @@ def _pairs(
     n, device = len(relation), rows.device
     start = offset(n, world, device)
     number = torch.arange(start, start + n, device=device)
-    ignore = relation.ignore if relation.ignore is not None else torch.zeros_like(number)
-    known = torch.stack((relation.group, number, ignore), 1).repeat(views, 1)
+    ignore = [] if relation.ignore is None else [relation.ignore.reshape(n, -1)]
+    known = torch.cat((relation.group[:, None], number[:, None], *ignore), 1).repeat(views, 1)
     columns, everybody = world.gather(mine), world.gather_int(known)
     repeated = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
     return Pairs(
         rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
         own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
-        row_ignore=None if relation.ignore is None else known[:, 2],
-        column_ignore=None if relation.ignore is None else everybody[:, 2],
+        row_ignore=None if relation.ignore is None else known[:, 2:],
+        column_ignore=None if relation.ignore is None else everybody[:, 2:],
         column_row=everybody[:, 1], positive_rows=repeated[0], negative_rows=repeated[1],
     )  # fmt: skip
 

@@ -17,9 +17,9 @@ class Relation:
     ----------
     group : LongTensor (N,)
         Rows of one group are positives of each other; not negative.
-    ignore : LongTensor (N,), optional
+    ignore : LongTensor (N,) or (N, K), optional
         Rows of equal `ignore` and different `group` are neither positive nor negative of each other (near
-        duplicates, equal captions).
+        duplicates). With K numbers a row, those that are equal in one of them (an equal picture, or an equal caption).
     score : Tensor (N,), optional
         How alike the two sides of each pair are, in any unit: higher is more alike. For objectives of graded or
         labelled pairs.
@@ -48,7 +48,11 @@ class Relation:
             if name == "score":
                 if v.dim() != 1 or v.is_complex() or not bool(torch.isfinite(v.float()).all()):
                     raise ValueError(f"relation.score: expected finite numbers of shape (N,), got {_what(v)}")
-            elif v.dim() != dims or v.is_floating_point() or v.dtype == torch.bool:
+            elif (
+                (v.dim() != dims and not (name == "ignore" and v.dim() == 2))
+                or v.is_floating_point()
+                or v.dtype == torch.bool
+            ):
                 raise ValueError(f"relation.{name}: expected whole numbers of shape {shape}, got {_what(v)}")
             if len(v) != len(self.group):
                 raise ValueError(f"relation.{name}: expected {len(self.group)} entries, got {len(v)}")

@@ -80,12 +80,14 @@ def of_arrays(arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] 
         by_split = {None: arrays}
     parts = []
     for split, columns in by_split.items():
-        lengths = {len(a) if np.ndim(a) or isinstance(a, list) else -1 for a in columns.values()}
+        lengths = {len(a) if isinstance(a, list) or np.ndim(a) else -1 for a in columns.values()}
         if len(lengths) != 1 or -1 in lengths:
             found = ", ".join(f"{k} {(len(a),) if isinstance(a, list) else a.shape}" for k, a in columns.items())
             raise DataError(f"the arrays have different lengths: {found}.", where=name)
         rows = lengths.pop()
-        label = next((k for k, a in columns.items() if k.lower() in LABELS and np.ndim(a) == 1), None)
+        label = next(
+            (k for k, a in columns.items() if k.lower() in LABELS and (isinstance(a, list) or a.ndim == 1)), None
+        )
         prefix = f"{name}:{split}" if split else name
         parts.append((split, Raw(_small_ones_read(columns), Numbered(prefix, rows), label=label, files=files)))
     return joined(parts)
