@@ -13,6 +13,7 @@ from nearfar.errors import DataError
 from nearfar.learner import Learner, View, ViewBatch
 from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
 from nearfar.objectives.relation import Relation
+from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
 from nearfar.registry import METHODS
 from tests.methods import TRAINED, resolved, small
@@ -69,6 +70,12 @@ def one_step(name, world, wrap=False):
 
 OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/test_processes.py does not reach
     "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
+    "ignored by column": lambda v, g, w: info_nce_between(
+        v[0], v[1], Relation(g, torch.stack((g // 3, (g + 1) // 4), 1)), temperature=0.2, world=w
+    )[0],
+    "sigmoid ignored by column": lambda v, g, w: sigmoid(
+        v[0], v[1], Relation(g, torch.stack((g // 3, (g + 1) // 4), 1)), scale=3.0, bias=-1.0, world=w
+    )[0],
     "listed": lambda v, g, w: supcon(
         v, Relation(g, positive_rows=(g[:, None] + 3) % 11, negative_rows=NEAR[g]), world=w
     )[0],

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
 MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
-LINKED = 0.5  # share of pairs of rows that are equal in a column from which on it is said
 MONITOR_LABELS = 2  # classes needed for the online kNN to say anything
 
 
@@ -173,7 +172,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)
     about += _about_hard(method, table, found, ignore)
-    about += _about_negatives(method, table, rows.train, ignore)
+    if method.takes == "pairs":
+        about += duplicates.about_negatives(table, rows.train, ignore)
     method = record.override(method, {"positives": kind})
     recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
@@ -312,24 +312,6 @@ def _relations(
     if t.balance is not None:
         said.append(balance.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
     return found, ignore, [sentence for sentence in said if sentence]
-
-
-def _about_negatives(method: Method, table: Table, rows: np.ndarray, ignore: np.ndarray | None) -> list[str]:
-    """A sentence where few rows of pairs are negatives of each other; raises `DataError` where none are."""
-    if method.takes != "pairs":
-        return []
-    found = []
-    for name, column in table.columns.items():
-        counts = np.unique(column.hashes[rows], return_counts=True)[1]
-        if len(counts) == 1:
-            raise DataError(
-                f"all {len(rows):,} training rows have the same {name!r}, so it tells no row from another.",
-                hint="Leave that column out, or bring rows that differ in it.",
-            )
-        share = float((counts / len(rows)) @ (counts / len(rows)))
-        if ignore is not None and share >= LINKED:
-            found.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
-    return found
 
 
 def kinds(table: Table) -> dict[str, tuple[str, Mapping[str, Any]]]:

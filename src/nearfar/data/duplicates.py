@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.data.table import Column, Table
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.errors import ConfigError, DataError, UnknownName
 from nearfar.randomness import derive
 from nearfar.registry import MODALITIES
 
@@ -16,6 +16,7 @@ KINDS = ("auto", "off", "exact", "near")
 NEAR = 0.98  # cosine from which on rows are near duplicates
 SKETCH = 256  # dimensions in which all pairs are compared; what passes there is compared in full
 BLOCK = 1024  # rows at a time
+LINKED = 0.5  # share of pairs of rows that are equal in a column from which on it is said
 
 
 def parse(text: str) -> tuple[str, float]:
@@ -87,6 +88,28 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
         for name, size in zip(table.columns, sizes, strict=True) if (size > 1).any()
     ]  # fmt: skip
     return ignore if several else ignore[:, 0], f"Duplicates ignored as negatives: {'; '.join(found)} ({what})."
+
+
+def about_negatives(table: Table, rows: np.ndarray, ignore: np.ndarray | None) -> list[str]:
+    """A sentence where few rows of pairs are negatives of each other.
+
+    Raises
+    ------
+    DataError
+        None are, since a column is the same in all rows.
+    """
+    found = []
+    for name, column in table.columns.items():
+        counts = np.unique(column.hashes[rows], return_counts=True)[1]
+        if len(counts) == 1:
+            raise DataError(
+                f"all {len(rows):,} training rows have the same {name!r}, so it tells no row from another.",
+                hint="Leave that column out, or bring rows that differ in it.",
+            )
+        share = float(np.square(counts / len(rows)).sum())
+        if ignore is not None and share >= LINKED:
+            found.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
+    return found
 
 
 def _smallest(group: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:

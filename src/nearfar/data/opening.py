@@ -178,6 +178,8 @@ def _array(value: Any) -> Any:
         return [Path(v) if isinstance(v, str) and _paths([v]) else v for v in value]
     if isinstance(value, list | tuple) and any(isinstance(v, list | tuple) and _texts(v) for v in value):
         return list(value)  # several texts a row
+    if isinstance(value, list | tuple) and any(v is None for v in value) and any(np.ndim(v) for v in value):
+        return list(value)  # rows of numbers, or pictures, of which some are missing
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if isinstance(value, list | tuple) and any(v is None for v in value):

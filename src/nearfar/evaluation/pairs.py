@@ -37,7 +37,7 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
     """
     has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": _binary(table)}
     if not asked:
-        if has["scored pairs"]:
+        if has["scored pairs"] and len(table.columns) == 2:
             return ["sts"]
         same = len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
         text = ["bitext"] if same and table.first.modality == "text" else []
@@ -49,6 +49,11 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
             named.check(models, table, name)
         elif not has.get(takes(name), False):
             raise DataError(f"{name} takes {takes(name)}, and these data have none.", where="--protocol")
+        elif takes(name) != "pairs" and len(table.columns) > 2:
+            raise DataError(
+                f"{name} takes {takes(name)}, and of {len(table.columns)} columns it is not said which two are judged.",
+                where="--protocol", hint="Name two with --pair A B.",
+            )  # fmt: skip
     return list(asked)
 
 
@@ -68,6 +73,11 @@ def evaluate(
         console.say(f"Measuring {label} …")
         columns = list(table.columns.values())
         vectors = {c.name: model.features(c, rows.test, **({} if layer is None else {"layer": layer})) for c in columns}
+        if of_sides and len({z.shape[1] for z in vectors.values()}) > 1:
+            raise DataError(
+                f"the {layer} of {', '.join(f'{n!r} have {z.shape[1]}' for n, z in vectors.items())} dimensions, so "
+                "they cannot be compared.", where="--layer", hint="Take the projection.",
+            )  # fmt: skip
         found: dict[str, Any] = {name: {} for name in names}
         for sides in _sides(table, rows.test, vectors, judged="pair_classification" in names):
             for name in of_sides:

@@ -54,13 +54,19 @@ def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
     row = np.asarray(cell, dtype=np.float64)
     if row.shape != (spec["features"],):
         raise BadCell(f"has shape {row.shape}, expected {spec['features']} numbers")
-    return decode_array(row[None], spec)[0], None
+    if not np.isfinite(row).any():
+        raise BadCell("holds no number")
+    return _standard(row, spec), None
 
 
-def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    """Rows (N, F), standardised; what is missing or not finite becomes the mean, 0."""
+def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray | None:
+    """Rows (N, F), standardised; what is missing or not finite becomes the mean, 0. None where a row holds nothing."""
     if values.ndim != 2 or values.shape[1] != spec["features"]:
         raise DataError(f"the rows have shape {values.shape[1:]}, expected {spec['features']} numbers.")
+    return _standard(values, spec) if np.isfinite(values).any(1).all() else None
+
+
+def _standard(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     standard = (values.astype(np.float64) - spec["mean"]) / spec["spread"]
     return np.nan_to_num(standard, posinf=0.0, neginf=0.0).astype(np.float32)
 

@@ -138,8 +138,8 @@ def _pairs(
     n, device = len(relation), rows.device
     start = offset(n, world, device)
     number = torch.arange(start, start + n, device=device)
-    ignore = [] if relation.ignore is None else [relation.ignore.reshape(n, -1)]
-    known = torch.cat((relation.group[:, None], number[:, None], *ignore), 1).repeat(views, 1)
+    vectors = [v for v in (relation.group, number, relation.ignore) if v is not None]
+    known = torch.cat([v if v.dim() == 2 else v[:, None] for v in vectors], 1).repeat(views, 1)
     columns, everybody = world.gather(mine), world.gather_int(known)
     repeated = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
     return Pairs(
