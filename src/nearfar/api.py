@@ -140,7 +140,8 @@ def _work(job: _Job, console: Console | bool) -> Trained:
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
-        place = {"name": run.name, "path": run.path} if run else {}
+        place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
+        place["fingerprint"] = plan.table.fingerprint
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             model.save(run.model_file)

@@ -82,6 +82,8 @@ class Classifier:
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    layer = "features"  # of the model's vectors
+
     # --- making one -------------------------------------------------------------------------------------------
 
     @classmethod
@@ -161,7 +163,7 @@ class Classifier:
             raise DataError(f"the classifier takes vectors of {self.x.shape[1]} dimensions, these are {x.shape}.")
         scores = torch.from_numpy(self._scores(_finite(x)))
         probabilities = np.zeros((len(x), len(self.names)), np.float32)
-        probabilities[:, self._present] = (scores.double() / self.temperature).softmax(1).numpy()
+        probabilities[:, self.present] = (scores.double() / self.temperature).softmax(1).numpy()
         likeliest, units, gallery = probabilities.argmax(1), unit(x), self._units
         similarity = nearness.to_class(gallery, self.y, units, likeliest)
         labels = likeliest if self.threshold is None else np.where(similarity < self.threshold, -1, likeliest)
@@ -174,18 +176,24 @@ class Classifier:
     def _scores(self, x: np.ndarray) -> np.ndarray:
         """Logits of the classes that have rows."""
         if self.kind == "knn":
-            compact = np.searchsorted(self._present, self.y)
-            return Known(self.x, compact, len(self._present)).scores(x, self.setting)
+            compact = np.searchsorted(self.present, self.y)
+            return Known(self.x, compact, len(self.present)).scores(x, self.setting)
         standard = _standardised(x, self.mean, self.scale)
         return linear_probe.scores(torch.from_numpy(self.weights), standard).numpy()
 
     @cached_property
-    def _present(self) -> np.ndarray:
+    def present(self) -> np.ndarray:
+        """The classes that have rows, and so may be predicted."""
         return np.unique(self.y)
 
     @cached_property
     def _units(self) -> np.ndarray:
         return unit(self.x)
+
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` says of it."""
+        keys = ("kind", "setting", "temperature", "calibrated", "threshold", "out_of_fold", "notes")
+        return {"classes": self.names, **{k: getattr(self, k) for k in keys}}
 
     # --- keeping it -------------------------------------------------------------------------------------------
 
@@ -236,7 +244,7 @@ class Classifier:
 
     def _check(self) -> None:
         """Raise where the parts do not fit each other: a file is not to be believed."""
-        (n, d), present = self.x.shape, self._present
+        (n, d), present = self.x.shape, self.present
         wanted = [("x", self.x, np.float32, (n, d)), ("y", self.y, np.int64, (n,))]
         wanted += [(k, getattr(self, k), np.float64, (d,)) for k in ("mean", "scale")]
         if self.kind == "logistic":

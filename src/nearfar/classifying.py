@@ -1,4 +1,4 @@
-"""From a run and a few labelled rows to the classes of new ones."""
+"""From a run and a few labelled rows, or the names of the classes alone, to the classes of new rows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nearfar.console import Console
     from nearfar.data.table import Skipped, Table
     from nearfar.embedder import Embedder
+    from nearfar.zero_shot import ZeroShot
 
 FOLDER = "classifier"
 NAME = "default"
@@ -30,7 +31,7 @@ class Classified:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Classifier or ZeroShot
     path : Path or None
         Its folder, if it lies in one.
     names : sequence of str
@@ -44,7 +45,7 @@ class Classified:
     warnings : tuple of str
     """
 
-    classifier: Classifier
+    classifier: Classifier | ZeroShot
     path: Path | None
     names: Sequence[str] = ()
     predictions: Predictions | None = None
@@ -67,10 +68,13 @@ class Classified:
 
 def classify(
     run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
-    label: str | None = None, column: str | None = None, kind: str = "auto", reject: float = 0.01, seed: int = 0,
-    name: str = NAME, device: str = "auto", console: Console | None = None,
+    classes: Sequence[str] | None = None, templates: Sequence[str] | str = ("{}",), label: str | None = None,
+    column: str | None = None, kind: str = "auto", reject: float = 0.01, seed: int = 0, name: str = NAME,
+    device: str = "auto", console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
+
+    A model that has a column of text needs no labelled rows: the names of the classes do.
 
     Parameters
     ----------
@@ -81,6 +85,8 @@ def classify(
         Rows to classify. If they have labels of the same names, they are measured.
     use : str, optional
         Name of a classifier that the run keeps, instead of `labelled`.
+    classes, templates : optional
+        Names of classes instead of `labelled`, see `nearfar.embedder.Embedder.zero_shot`; nothing is kept.
     label, column : str, optional
         Names of columns.
     kind, reject, seed : optional
@@ -98,7 +104,8 @@ def classify(
     Raises
     ------
     ConfigError
-        Neither or both of `labelled` and `use` were given, `use` without `new`, or `name` is not one.
+        None or several of `labelled`, `use` and `classes` were given, `use` or `classes` without `new`, or `name` is
+        not one.
     DataError
         The labels do not make two classes, or the data cannot be read.
     UnknownName
@@ -110,14 +117,21 @@ def classify(
     from nearfar.console import QUIET
 
     console = console or QUIET
-    if (labelled is None) == (use is None):
-        raise ConfigError("a classifier is made of labelled rows, or one is used that there is.", hint="Say which.")
-    if use is not None and new is None:
-        raise ConfigError(f"there is nothing to use the classifier {use!r} on.")
+    if sum(given is not None for given in (labelled, use, classes)) != 1:
+        raise ConfigError(
+            "a classifier is made of labelled rows or of the names of classes, or one is used that there is.",
+            hint="Say which.",
+        )
+    if new is None and labelled is None:
+        raise ConfigError(
+            f"there is nothing to use the classifier {use!r} on." if use else "there is nothing to classify."
+        )
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
     check_request(kind, reject)
     model = loading.load(run, device) if isinstance(run, str | Path) else run
+    if classes is not None:
+        return _by_name(model, classes, templates, new, {"label": label, "column": column}, console)
     if use is None:
         classifier, path, table = _made(
             model, labelled, name, {"label": label, "column": column}, console, kind=kind, reject=reject, seed=seed
@@ -135,6 +149,32 @@ def classify(
     if new is None:
         return Classified(classifier, path)
     return replace(_applied(model, classifier, new, table, {"label": label, "column": column}, console), path=path)
+
+
+def _by_name(
+    model: Embedder, classes: Sequence[str], templates: Sequence[str] | str, new: Any, reading: dict[str, Any],
+    console: Console,
+) -> Classified:  # fmt: skip
+    """The classes of new rows by their names."""
+    if not hasattr(model, "zero_shot"):
+        raise ConfigError("an ensemble knows no class by its name.", hint="Name one of its members, or labelled rows.")
+    column = reading["column"]
+    text, others = _sides(model, column)
+    made = model.zero_shot(classes, templates, column=text)
+    for note in made.notes:
+        console.say(note)
+    if column is None and len(others) == 1:
+        reading = {**reading, "column": others[0]}
+    return _applied(model, made, new, None, reading, console)
+
+
+def _sides(model: Embedder, column: str | None) -> tuple[str | None, list[str]]:
+    """The column that reads the prompts, None where `zero_shot` finds it, and those that rows may be of."""
+    from nearfar import zero_shot
+
+    texts = [c for c in zero_shot.text_columns(model) if c != column or len(model.columns) == 1]
+    text = texts[0] if len(texts) == 1 else None
+    return text, [c for c in model.columns if c != text or len(model.columns) == 1]
 
 
 def _read(model: Embedder, data: Any, label: str | None, column: str | None, **options: Any) -> Table:
@@ -202,15 +242,17 @@ def _kept(model: Embedder, name: str) -> tuple[Classifier, Path]:
 
 
 def _applied(
-    model: Embedder, classifier: Classifier, new: Any, labelled: Table | None, reading: dict[str, Any], console: Console
-) -> Classified:
+    model: Embedder, classifier: Classifier | ZeroShot, new: Any, labelled: Table | None, reading: dict[str, Any],
+    console: Console,
+) -> Classified:  # fmt: skip
     table = _read_new(model, new, **reading, console=console)
-    predictions = classifier.predict(model.features(table.first, np.arange(len(table)), console=console))
+    rows = np.arange(len(table))
+    predictions = classifier.predict(model.features(table.first, rows, layer=classifier.layer, console=console))
     found = Classified(classifier, None, table.names, predictions, skipped=table.skipped)
     if table.labels is None or not (table.labels >= 0).any():
         return found
     warnings = []
-    place = {classifier.names[i]: int(i) for i in np.unique(classifier.y)}
+    place = {classifier.names[i]: int(i) for i in classifier.present}
     known = np.asarray([place.get(n, -2) for n in table.label_names], np.int64)
     truth = np.where(table.labels >= 0, known[table.labels], -1)
     if not (truth >= 0).any():

@@ -37,8 +37,10 @@ class DataConfig:
 
     source: str = knob("", "folder, file or hub name")
     column: tuple[str, ...] = knob((), "column(s) to embed; several are sides of one row", flag=True)
+    negative: tuple[str, ...] = knob((), "column(s) of hard negatives of the row's last side", flag=True)
     label: str | None = knob(None, "column of the labels", flag=True)
     score: str | None = knob(None, "column that says how alike the two sides of a pair are", flag=True)
+    sets: str | None = knob(None, "column that says which set a row is of; none: its file")
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to measure on")
@@ -101,6 +103,9 @@ class TrainConfig:
     epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0)
     batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
     balance: str | None = knob(None, "classes in every batch × rows of each, such as 10x25")
+    mix: float | None = knob(
+        None, "batches of one set each, drawn by their sizes to this power: 1 as they are, 0 all alike", low=0, high=1
+    )
     chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
     average: float = knob(0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1)
     seed: int = knob(0, "of everything that is drawn", flag=True, low=0)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from nearfar.console import Console
     from nearfar.learner import Branches, Learner
     from nearfar.run import Run
+    from nearfar.zero_shot import ZeroShot
 
 LAYERS = ("features", "projection")
+NUMBERS = "numbers/"  # what learnt numbers are called among the weights
 
 
 class Embedder:
@@ -37,13 +39,22 @@ class Embedder:
     path : Path or None
         The run's folder.
     device : str
+    dimensions : int or None
+        Only the first so many of every vector are given; see `cut`.
+    fingerprint : str
+        `Table.fingerprint` of what it was trained on.
+    numbers : mapping of str to float
+        Numbers that were learnt beside the networks, such as ``temperature``.
     """
 
     def __init__(
         self, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], branches: Branches, *,
-        name: str = "model", path: Path | None = None, device: str = "cpu",
+        name: str = "model", path: Path | None = None, device: str = "cpu", numbers: Mapping[str, float] | None = None,
+        fingerprint: str = "",
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
+        self.numbers, self.fingerprint = dict(numbers or {}), fingerprint
+        self.dimensions: int | None = None
         from nearfar.distributed import channels_last
 
         self.branches = channels_last(branches.eval().to(device))
@@ -65,7 +76,8 @@ class Embedder:
         config = Config.from_dict(run.config["config"])
         columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
         weights, _ = files.load_tensors(run.model_file)
-        model = cls.filled(config, columns, weights, str(run.model_file), name=run.name, path=run.path)
+        place = {"name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", "")}
+        model = cls.filled(config, columns, weights, str(run.model_file), **place)
         return model.to(str(distributed.device(device)))
 
     @classmethod
@@ -76,7 +88,8 @@ class Embedder:
         """The model of a configuration with the given weights; raises `RunError` where they do not fit it."""
         from nearfar import branches
 
-        model = cls(config, columns, branches.fresh(config, columns), **place)
+        numbers = {k.removeprefix(NUMBERS): float(v) for k, v in weights.items() if k.startswith(NUMBERS)}
+        model = cls(config, columns, branches.fresh(config, columns), numbers=numbers, **place)
         _fill(model.branches, weights, where)
         return model
 
@@ -85,7 +98,7 @@ class Embedder:
         """The model that a learner has become."""
         described = {n: (c.modality, c.spec) for n, c in columns.items()}
         device = str(next(learner.parameters()).device)
-        return cls(config, described, learner.branches, device=device, **place)
+        return cls(config, described, learner.branches, device=device, numbers=learner.numbers, **place)
 
     def untrained(self, seed: int | None = None) -> Embedder:
         """The same architecture with fresh weights: the floor that training has to beat."""
@@ -95,7 +108,30 @@ class Embedder:
         if seed is not None:
             config = replace(config, train=replace(config.train, seed=seed))
         made = branches.fresh(config, self.columns)
-        return Embedder(config, self.columns, made, name="untrained encoder", device=self.device)
+        fresh = Embedder(config, self.columns, made, name="untrained encoder", device=self.device)
+        fresh.dimensions = self.dimensions
+        return fresh
+
+    def cut(self, dimensions: int) -> Embedder:
+        """This model with the first dimensions only, as a method with ``nested`` trains them to stand by themselves.
+
+        Raises
+        ------
+        ConfigError
+            It gives no more than that.
+        """
+        import copy
+
+        from nearfar import record
+
+        head = record.resolve(self.config.model.method, self.config.method).head
+        features = min(e.out_features for e in self.branches.encoders())
+        width = head.out if head and self.keeps == "projection" else features
+        if not 1 <= dimensions < width:
+            raise ConfigError(f"{self.name} gives {width} dimensions and cannot be cut to {dimensions}.")
+        found = copy.copy(self)
+        found.dimensions, found.name = dimensions, f"{self.name}, {dimensions} dimensions"
+        return found
 
     def source(self) -> str:
         """What the model was trained on.
@@ -113,8 +149,13 @@ class Embedder:
     def reading(self) -> dict[str, Any]:
         """How that was read."""
         d = self.config.data
-        reading = {"label": d.label, "score": d.score, "split_column": d.split_column, "limit": d.limit}
-        return reading | {"seed": self.config.train.seed, "stream": d.stream or "auto", "buffer": d.buffer}
+        reading = {"label": d.label, "score": d.score, "sets": d.sets, "split_column": d.split_column}
+        return reading | {
+            "limit": d.limit,
+            "seed": self.config.train.seed,
+            "stream": d.stream or "auto",
+            "buffer": d.buffer,
+        }
 
     def to(self, device: str) -> Embedder:
         """This model on another device."""
@@ -122,11 +163,17 @@ class Embedder:
         return self
 
     def save(self, file: Path) -> None:
-        """Write the weights, and nothing else, as safetensors."""
+        """Write the weights and the numbers learnt beside them, and nothing else, as safetensors."""
         from nearfar import files
 
+        files.save_tensors(file, self.tensors(), {})
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was learnt, by name: what `filled` takes."""
+        import torch
+
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.branches.state_dict().items()}
-        files.save_tensors(file, tensors, {})
+        return tensors | {NUMBERS + k: torch.tensor(v, dtype=torch.float64) for k, v in self.numbers.items()}
 
     # --- using it ---------------------------------------------------------------------------------------------
 
@@ -162,6 +209,44 @@ class Embedder:
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
+    def zero_shot(
+        self, classes: Sequence[str], templates: Sequence[str] | str = ("{}",), *, column: str | None = None,
+        temperature: float | None = None,
+    ) -> ZeroShot:  # fmt: skip
+        """A classifier of rows of the other columns, made of the names of the classes alone.
+
+        Each name goes into each template; the prompts' unit vectors are averaged over the templates and made unit
+        again. A row is of the class whose vector is nearest; its probabilities are the softmax of the cosines over the
+        model's temperature (Radford et al. 2021, arXiv 2103.00020, section 3.1).
+
+        >>> cat_or_dog = model.zero_shot(["cat", "dog"], "a picture of a {}")          # doctest: +SKIP
+        >>> cat_or_dog.predict(model.encode("new/", column="image")).labels            # doctest: +SKIP
+
+        Parameters
+        ----------
+        classes : sequence of str
+            C names, in the language of the captions that the model was trained on.
+        templates : sequence of str
+            Texts that hold ``{}``.
+        column : str, optional
+            Which of the model's columns reads the prompts; needed if several are text.
+        temperature : float, optional
+            By default what the loss of the training divided cosines by: the learnt number, or the method's.
+
+        Returns
+        -------
+        ZeroShot
+            ``predict(vectors)``, ``probabilities(vectors)``.
+
+        Raises
+        ------
+        ConfigError
+            The model has no column of text, there are fewer than two classes, or a template has no ``{}``.
+        """
+        from nearfar import zero_shot
+
+        return zero_shot.make(self, classes, templates, column=column, temperature=temperature)
+
     def read(
         self, inputs: Any, *, column: str | None = None, data_column: str | Sequence[str] | None = None,
         max_bad: float = 0.0, **options: Any,
@@ -182,8 +267,10 @@ class Embedder:
             asked = tuple(self.columns)
         if len(asked) < 2:
             own = column or (asked[0] if asked and asked[0] in self.columns else self.only_column())
-            modality, spec = self.columns[own]
-            return read(inputs, modality=modality, spec=spec, column=asked or None, **options)
+            table = self._read_one(inputs, own, asked, options)
+            if len(self.branches) < 2 or own in table.columns:
+                return table
+            return replace(table, columns={own: replace(table.first, name=own)})  # to find its branch by
         own = self._own(asked)
         kinds = {self.columns[c][0] for c in own.values()}
         known = {theirs: self.columns[mine] for theirs, mine in own.items()}
@@ -191,6 +278,18 @@ class Embedder:
         if len(set(own.values())) < len(own):
             return table
         return replace(table, columns={own[n]: replace(c, name=own[n]) for n, c in table.columns.items()})
+
+    def _read_one(self, inputs: Any, own: str, asked: tuple[str, ...], options: dict[str, Any]) -> Any:
+        """Data for one of the model's columns; where they have none of that name, what fits it."""
+        from nearfar.data.read import read
+
+        modality, spec = self.columns[own]
+        try:
+            return read(inputs, modality=modality, spec=spec, column=asked or None, **options)
+        except UnknownName as e:
+            if asked != (own,) or e.where != "--column":
+                raise
+        return read(inputs, modality=modality, spec=spec, **options)
 
     def _own(self, names: Sequence[str]) -> dict[str, str]:
         """The model's column for each of several columns of the data."""
@@ -231,11 +330,12 @@ class Embedder:
                 with distributed.autocast(device, self.config.train.precision):
                     x = module.neutral(values, geometry, spec)
                     z = branch.encoder(x) if layer == "features" else branch(x)[1]
-                z = z.float().cpu()
+                z = z[:, : self.dimensions].float().cpu()
                 found = torch.empty(len(rows), z.shape[1]) if found is None else found
                 found[start : start + len(z)] = torch.nn.functional.normalize(z, dim=1) if normalize else z
                 progress.advance(len(values))
-        return np.zeros((0, branch.encoder.out_features), np.float32) if found is None else found.numpy()
+        nothing = np.zeros((0, branch.encoder.out_features), np.float32)[:, : self.dimensions]
+        return nothing if found is None else found.numpy()
 
     def only_column(self) -> str:
         """The name of the model's column; raises `ConfigError` where it has several with encoders of their own."""

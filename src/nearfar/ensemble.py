@@ -88,6 +88,11 @@ class Ensemble:
         return self.members[0].columns
 
     @property
+    def fingerprint(self) -> str:
+        """Of the first member."""
+        return self.members[0].fingerprint
+
+    @property
     def device(self) -> str:
         """Where the members are."""
         return self.members[0].device
@@ -106,6 +111,10 @@ class Ensemble:
     def reading(self) -> dict[str, Any]:
         """How that was read."""
         return self.members[0].reading()
+
+    def cut(self, dimensions: int) -> Ensemble:
+        """No ensemble can be cut: its first dimensions are those of one member."""
+        raise ConfigError(f"{self.name} is an ensemble, whose first dimensions are those of one member.")
 
     def to(self, device: str) -> Ensemble:
         """This ensemble on another device."""
@@ -263,9 +272,7 @@ class Ensemble:
 
         from nearfar import files
 
-        tensors = {
-            f"members/{i}/{k}": v for i, m in enumerate(self.members) for k, v in m.branches.state_dict().items()
-        }
+        tensors = {f"members/{i}/{k}": v for i, m in enumerate(self.members) for k, v in m.tensors().items()}
         for layer, maps in self.maps.items():
             tensors |= {f"maps/{layer}/{i}": torch.from_numpy(m) for i, m in enumerate(maps, 1)}
         files.save_tensors(file, tensors, {})

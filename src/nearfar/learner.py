@@ -7,13 +7,15 @@ builds what the method's record declares and names no method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from nearfar.errors import ConfigError
+from nearfar.learnt import LearntNumber
 from nearfar.record import Method
 from nearfar.registry import METHODS
 from nearfar.twin import MomentumTwin
@@ -34,6 +36,7 @@ class View:
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
     role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
+    ignore: Maybe = None  # (N,) of a negative: the number in `Relation.ignore` of the rows that it is no negative of
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class ViewBatch:
 
     def rows(self, start: int, stop: int) -> tuple[View, ...]:
         """The views of some of the rows only."""
-        return tuple(View(v.values[start:stop], v.column, v.role) for v in self.views)
+        return tuple(replace(v, values=v.values[start:stop]) for v in self.views)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Embeddings(Projections):
     index: Maybe = None
     step: int = 0
     roles: tuple[str, ...] = ()
+    negative_ignore: Maybe = None  # (N, K), as `View.ignore`
 
     @property
     def sides(self) -> list[torch.Tensor]:
@@ -110,6 +114,14 @@ class Embeddings(Projections):
         """Hard negatives of each row, (N, K, D), or None where the data have none."""
         found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
         return torch.stack(found, 1) if found else None
+
+    def cut(self, dimensions: int) -> Embeddings:
+        """The first dimensions of every embedding."""
+
+        def first(side: tuple[Maybe, ...]) -> tuple[Maybe, ...]:
+            return tuple(z if z is None else z[:, :dimensions] for z in side)
+
+        return replace(self, online=first(self.online), predicted=first(self.predicted), target=first(self.target))
 
     def over_sides(self, compare: Callable[[torch.Tensor, torch.Tensor], Compared]) -> Compared:
         """Mean of ``compare(left, right)`` over all pairs of sides; of its numbers likewise."""
@@ -206,7 +218,28 @@ class Learner(nn.Module):
         if record.predictor and record.predictor.out != self.dim:
             raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
+        self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
+
+    def _check_nested(self) -> None:
+        """Raise a `ConfigError` where the first dimensions cannot be an embedding by themselves."""
+        r = self.record
+        if not r.nested:
+            return
+        sized = [name for name, part in self.parts.items() if any(p.dim() for p in part.state_dict().values())]
+        if sized or any(m >= self.dim for m in r.nested):
+            why = f"the method's {sized[0]} has all of them" if sized else f"the embedding has {self.dim} dimensions"
+            raise ConfigError(f"{r.name} cannot nest {', '.join(map(str, r.nested))}: {why}.", where="method.nested")
+        if r.head is not None and r.keep != "projection":
+            raise ConfigError(
+                "what is nested is the projection, and the features are kept.", where="method.nested",
+                hint="Say --set method.keep=projection, or take a method without a projector.",
+            )  # fmt: skip
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What the learnt numbers among the parts are, by name."""
+        return {n: float(part().detach()) for n, part in self.parts.items() if isinstance(part, LearntNumber)}
 
     # --- one step ---------------------------------------------------------------------------------------------
 
@@ -218,7 +251,12 @@ class Learner(nn.Module):
 
     def judge(self, embeddings: Embeddings, batch: ViewBatch) -> Compared:
         """What the method makes of the embeddings, with its schedules where they are at this step."""
-        return self.compare(embeddings, self.record.at(batch.progress))
+        record = self.record.at(batch.progress)
+        loss, numbers = self.compare(embeddings, record)
+        if record.nested:
+            cut = [self.compare(embeddings.cut(m), record)[0] for m in record.nested]
+            loss = torch.stack([loss, *cut]).mean()
+        return loss, numbers
 
     def project(self, views: Sequence[View], *, targets: bool = True) -> Projections:
         """Put the views through the branches, and through the twin if the method has one and `targets` is set."""
@@ -243,10 +281,12 @@ class Learner(nn.Module):
         targets = [j for j, v in enumerate(batch.views) if sides[j] is not None and v.role == "global"]
         those = [i for i, z in enumerate(p.online) if z is not None and batch.views[i].role != "negative"]
         pairs = tuple((i, j) for j in targets for i in those if i != j)
+        ignore = [v.ignore for v in batch.views if v.role == "negative"]
         return Embeddings(
             p.features, p.online, p.predicted, p.target,
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
             index=batch.index, step=batch.step, roles=tuple(v.role for v in batch.views),
+            negative_ignore=torch.stack(ignore, 1) if ignore else None,
         )  # fmt: skip
 
     @torch.no_grad()

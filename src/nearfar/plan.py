@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import auto, branches, distributed, positives, record
+from nearfar import auto, branches, distributed, negatives, positives, record
 from nearfar.config import Config
-from nearfar.data import balance, duplicates, facts, split, workers
+from nearfar.data import balance, duplicates, facts, mixing, split, workers
 from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
-from nearfar.registry import MODALITIES, OBJECTIVES
+from nearfar.registry import METHODS, MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
 
 if TYPE_CHECKING:
     import torch
 
     from nearfar.console import Console
+    from nearfar.negatives import Hard
     from nearfar.positives import Positives
     from nearfar.record import Method
 
@@ -75,6 +76,13 @@ class Plan:
         return self.table.scores.astype(np.float32) if self.record.takes == "scored pairs" else None
 
     @property
+    def hard(self) -> list[Hard]:
+        """The hard negatives that columns of the data hold."""
+        if not self.table.negatives:
+            return []
+        return negatives.of_columns(self.table.negatives, self.table.columns, self.ignore)
+
+    @property
     def groups(self) -> np.ndarray:
         """Group of every row of the table, as it is before training: int64 (N_table,)."""
         return self.positives.groups
@@ -82,6 +90,8 @@ class Plan:
     def sampler(self, found: Positives) -> Sampler:
         """Which rows come when; `found` are the positives as training knows them."""
         t = self.config.train
+        if t.mix is not None:
+            return mixing.Mixed(self.train, t.batch_size, t.seed, None, mixing.sets(self.table)[0], t.mix)
         if t.balance is None:
             return Sampler(self.train, t.batch_size, t.seed, self.table.first.blocks)
         classes, each = balance.parse(t.balance)
@@ -119,7 +129,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     duplicates.parse(config.data.ignore_duplicates)
     d = config.data
     table = read(
-        source if source is not None else d.source, column=d.column or None, label=d.label, score=d.score,
+        source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
+        score=d.score, sets=d.sets,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=_workers(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
@@ -155,6 +166,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     config, decided = _resolved(config, method, table, len(rows.train))
     method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)
+    about += _about_negatives(method, table, found, ignore)
     method = record.override(method, {"positives": kind})
     recipes = {name: _recipes(column, config) for name, column in table.columns.items()}
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
@@ -220,6 +232,20 @@ def _check_takes(method: Method, table: Table) -> None:
                           hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
 
 
+def _about_negatives(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:
+    """What to say of hard negatives; raises a `ConfigError` where the method or the columns cannot take them."""
+    if not (table.negatives or found.mines):
+        return []
+    if not method.hard_negatives:
+        able = [m for m in METHODS if METHODS.get(m).RECORD.hard_negatives]
+        raise ConfigError(
+            f"{method.name} takes no hard negatives.", where="model.method", hint=f"These do: {', '.join(able)}."
+        )
+    if not table.negatives:
+        return []
+    return [negatives.about(negatives.of_columns(table.negatives, table.columns, ignore))]
+
+
 def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
     return record.Facts(
         rows=len(table), train_rows=len(train), classes=len(table.label_names),
@@ -268,7 +294,14 @@ def _relations(
     labels = None if table.labels is None else np.where(_mask(len(table), train), table.labels, -1)
     found = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
     ignore, about_ignored = duplicates.ignored(table, train, config.data.ignore_duplicates, t.seed)
+    if ignore is None and (found.mines or table.negatives):
+        ignore = positives.own(len(table))
     said = [found.note, about_ignored]
+    if t.mix is not None and t.balance is not None:
+        raise ConfigError("batches are either of one set each or of balanced classes.", where="train.mix")
+    if t.mix is not None:
+        number, names = mixing.sets(table)
+        said.append(mixing.about(number[train], names, t.batch_size, t.mix))
     if t.balance is not None:
         said.append(balance.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
     return found, ignore, [sentence for sentence in said if sentence]

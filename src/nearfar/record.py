@@ -152,8 +152,13 @@ class Method:
     temperature : float, Schedule or None
     options : mapping of str to float or Schedule
         Other numbers that `compare` reads.
+    nested : tuple of int
+        The first so many dimensions are to be an embedding by themselves, for each number (Matryoshka: Kusupati et al.
+        2022, arXiv 2205.13147): the loss is the mean of that of all these and of the whole.
     wants : tuple of str
         What it needs to do well that the fields above do not say, such as negatives or a big batch.
+    hard_negatives : bool
+        Whether it takes hard negatives of a row, from columns or mined.
     trains : bool
         False for a reference that is measured as it is drawn.
     keep : {"features", "projection"}
@@ -185,7 +190,9 @@ class Method:
     shuffle: bool = False
     temperature: Number | None = None
     options: Mapping[str, Number] = field(default_factory=dict)
+    nested: tuple[int, ...] = ()
     wants: tuple[str, ...] = ()
+    hard_negatives: bool = False
     trains: bool = True
     keep: str = "features"
     lr: float = 1e-3
@@ -206,6 +213,7 @@ class Method:
 
     def suited(self, facts: Facts) -> Method:
         """The record with the open numbers of its parts filled in from the data."""
+
         def own(part: Any) -> Any:
             return part.suited(facts) if hasattr(part, "suited") else part
 
@@ -250,7 +258,7 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
-CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "trains", "own_views")
+CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "hard_negatives", "trains", "own_views")
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
@@ -295,6 +303,8 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
 def _changed(old: Any, value: Any, key: str, where: str) -> Any:
     if isinstance(old, Loss):
         return old.instead(value, where)
+    if isinstance(old, tuple):
+        return _numbers(value, where)
     if isinstance(old, float | Schedule) or (old is None and key == "temperature"):
         return _number(old, value, where)
     if isinstance(value, Mapping) and (is_dataclass(old) or key in _PART_FIELDS):
@@ -312,6 +322,18 @@ def _changed(old: Any, value: Any, key: str, where: str) -> Any:
     if not isinstance(value, type(old)):
         raise ConfigError(f"expected {type(old).__name__}, got {value!r}.", where=where)
     return value
+
+
+def _numbers(value: Any, where: str) -> tuple[int, ...]:
+    """Whole numbers above 0: a list of them, one, or text such as ``64,128``."""
+    given = str(value).split(",") if isinstance(value, str | int) else value
+    try:
+        found = tuple(int(str(v).strip()) for v in given)
+    except (TypeError, ValueError):
+        found = (0,)
+    if any(v < 1 for v in found):
+        raise ConfigError(f"expected whole numbers such as 64,128, got {value!r}.", where=where)
+    return found
 
 
 def _number(old: Number | None, value: Any, where: str) -> Number | None:

@@ -81,7 +81,7 @@ class Trainer:
         columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
         self.viewer = Viewer(
             columns, plan.recipes, plan.record.count, self.positives, config.train.seed, self.device, self.world,
-            plan.ignore, plan.scores,
+            plan.ignore, plan.scores, [replace(h, column=_placed(h.column, self.device)) for h in plan.hard],
         )  # fmt: skip
         self.position = Position()
         self.average = Average(config.train.average, plan.steps)

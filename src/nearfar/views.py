@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nearfar import negatives
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column
 from nearfar.learner import View, ViewBatch
+from nearfar.negatives import Hard
 from nearfar.objectives.relation import Relation
 from nearfar.positives import Positives
 from nearfar.randomness import generator
@@ -47,6 +49,8 @@ class Viewer:
         Rows of equal number are no negatives of each other.
     scores : ndarray of float (N_table,), optional
         How alike the two sides of each row are.
+    hard : sequence of Hard
+        Hard negatives that the data hold; those that the positives find come to them.
     """
 
     columns: Mapping[str, Column]
@@ -58,6 +62,7 @@ class Viewer:
     world: World
     ignore: np.ndarray | None = None
     scores: np.ndarray | None = None
+    hard: Sequence[Hard] = ()
 
     @contextmanager
     def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
@@ -89,10 +94,29 @@ class Viewer:
                 recipe = recipes[v % len(recipes)]
                 seen = modality.views(values, geometry, recipe, draws, column.spec)
                 views.append(View(seen, name, role(recipe)))
+        views += self._negatives(rows, epoch, step)
         known = (self.positives.groups, self.ignore, self.scores)
         group, ignore, score = (self._placed(of_table, rows[share]) for of_table in known)
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
         return ViewBatch(tuple(views), Relation(group, ignore, score), index)
+
+    def _negatives(self, rows: np.ndarray, epoch: int, step: int) -> list[View]:
+        """One view of each hard negative of the rows, as the other views of its column are made."""
+        found, share = list(self.hard), self.world.share(len(rows))
+        if self.positives.negatives is not None:
+            found += negatives.of_rows(list(self.columns.values())[-1], self.positives.negatives, self.ignore)
+        views = []
+        for k, hard in enumerate(found):
+            source = hard.rows[rows]
+            values, geometry = hard.column.take(source[share], self.device)
+            draws = Draws(
+                generator(self.seed, "negatives", epoch, step, k), len(rows), share, self.device,
+                lambda c=hard.column, r=source: c.take(r, self.device)[0],
+            )  # fmt: skip
+            recipe = self.recipes[hard.side][0]
+            seen = MODALITIES.get(hard.column.modality).views(values, geometry, recipe, draws, hard.column.spec)
+            views.append(View(seen, hard.side, "negative", self._placed(hard.ignore, rows[share])))
+        return views
 
     def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
         """The rows that these views come from: from the second view on partners, where the positives have some."""

@@ -195,6 +195,16 @@ def test_labels_that_are_names_of_rows(tmp_path):
     assert len(planned(ids[:20]).table.label_names) == 20
 
 
+def test_measuring_leaves_ids_out(tmp_path):
+    rows = [f"the {a} cat sat by tree {i},id{i}" for i, a in enumerate(["old", "young"] * 60)]
+    file = write(tmp_path / "a.csv", rows)
+    given = {"epochs": 1, "batch_size": 32, "threads": 1, "encoder_options": {"dim": 8}}
+    model = api.train(str(file), **given).model
+    assert api.evaluate(model, str(file)).data["classes"] == []
+    with pytest.raises(DataError, match="looks like an identifier: is it an id"):
+        api.evaluate(model, str(file), label="label")
+
+
 def test_equal_texts_teach_nothing():
     with pytest.raises(DataError, match="all 40 rows to train on are equal"):
         api.plan(Config(), source={"text": ["the same text"] * 40})

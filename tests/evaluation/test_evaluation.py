@@ -1,6 +1,7 @@
 """Protocols against references, intervals, leakage, and the JSON form."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,13 +172,14 @@ def test_untrained_floor_has_the_same_architecture_and_other_weights(model, digi
 def test_every_protocol_is_measured_the_same_way():
     train, test = blobs(), blobs(80, seed=3)
     draw, n = np.random.default_rng(0), 20
+    read = replace(test, prompts=draw.normal(size=(test.classes, test.x.shape[1])).astype(np.float32))
     x, y = draw.normal(size=(2, n, 6)).astype(np.float32)
     sides = Sides(x, y, np.arange(n), np.arange(n), ("a", "b"), score=draw.normal(size=n), label=np.arange(n) % 2)
     for name in PROTOCOLS:
         protocol = PROTOCOLS.get(name)
         assert protocol.TITLE
-        assert protocol.TAKES in ("labels", "pairs", "scored pairs", "labelled pairs")
-        what = (train, test) if protocol.TAKES == "labels" else (sides,)
+        assert protocol.TAKES in ("labels", "named labels", "pairs", "scored pairs", "labelled pairs")
+        what = (train, read) if protocol.TAKES.endswith("labels") else (sides,)
         found = protocol.measure(*what, seed=0)
         assert found
         json.dumps(found, allow_nan=False)

@@ -15,6 +15,14 @@ SHOWN = 10  # predictions that are shown where they are not written
 @click.argument("run")
 @click.argument("labelled")
 @click.argument("new", required=False)
+@click.option("--classes", help="Names of classes, by commas, or a file with one a line; the only data are NEW.")
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="Prompt for a class, such as 'a picture of a {}', or a file with one a line; repeatable.  [{}]",
+)
 @click.option("--label", help="Column of the labels.")
 @click.option("--column", help="Column to classify by.")
 @click.option("--kind", help="auto, logistic or knn.  [auto: by out-of-fold accuracy]")
@@ -25,8 +33,9 @@ SHOWN = 10  # predictions that are shown where they are not written
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
 @common
 def command(
-    run: str, labelled: str, new: str | None, label: str | None, column: str | None, kind: str | None,
-    reject: float | None, out: str | None, name: str | None, use: str | None, seed: int,
+    run: str, labelled: str, new: str | None, classes: str | None, templates: tuple[str, ...], label: str | None,
+    column: str | None, kind: str | None, reject: float | None, out: str | None, name: str | None, use: str | None,
+    seed: int,
     as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Make a classifier of the rows of LABELLED, few or many, and tell the classes of NEW.
@@ -34,17 +43,24 @@ def command(
     The classifier is kept in the run and works on the vectors of its model. A row that is farther from its class
     than nearly all labelled rows are from theirs is none of them. If NEW has labels too, they are only compared with.
 
+    A run of pairs with a column of text needs no labelled rows: it tells classes by their names.
+
     \b
     nearfar classify runs/photos labelled/ new/ --out predictions.csv
     nearfar classify runs/photos labels.csv --label species --name species
     nearfar classify runs/photos more/ --use species --out more.csv
+    nearfar classify runs/captions new/ --classes "cat, dog" --template "a picture of a {}"
     """
     from nearfar.classifying import classify
 
     to = console(as_json, quiet, debug)
-    _check(out, new, use, kind=kind, reject=reject, name=name)
+    _check(out, new, use, classes, templates, kind=kind, reject=reject, name=name)
     given = {k: v for k, v in {"kind": kind, "reject": reject, "name": name}.items() if v is not None}
-    data = {"new": labelled, "use": use} if use else {"labelled": labelled, "new": new}
+    data = {"labelled": labelled, "new": new}
+    if use:
+        data = {"new": labelled, "use": use}
+    elif classes is not None:
+        data = {"new": labelled, "classes": listed(classes, ","), "templates": templates_of(templates)}
     found = classify(run, **data, label=label, column=column, seed=seed, console=to, **given)
     for s in found.skipped[:5]:
         to.warn(f"skipped {s.name}: {s.reason}.")
@@ -63,17 +79,43 @@ def command(
     to.result(_result(run, found, None if out else lines))
 
 
-def _check(out: str | None, new: str | None, use: str | None, **making: Any) -> None:
+def listed(text: str, separator: str | None = None) -> list[str]:
+    """The lines of a file that is called so; else the text itself, cut at the separator."""
+    from pathlib import Path
+
+    from nearfar.errors import DataError
+
+    try:
+        if Path(text).is_file():
+            return [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as e:
+        raise DataError(f"cannot be read as text ({e}).", where=text) from e
+    return [t.strip() for t in text.split(separator)] if separator else [text]
+
+
+def templates_of(said: tuple[str, ...]) -> list[str]:
+    """All templates: each a text with ``{}`` or a file of them."""
+    return [t for text in said for t in ([text] if "{}" in text else listed(text))] or ["{}"]
+
+
+def _check(
+    out: str | None, new: str | None, use: str | None, classes: str | None, templates: tuple[str, ...], **making: Any
+) -> None:
     """What is wrong with the request is found before anything is computed."""
     from pathlib import Path
 
     from nearfar.errors import ConfigError
 
-    if use and new:
-        raise ConfigError("with --use there is one thing to name, what to classify.", where="--use")
-    if use and (said := [f"--{k}" for k, v in making.items() if v is not None]):
-        raise ConfigError(f"{' and '.join(said)} are for making a classifier, not for using one.", where="--use")
-    if out and not (new or use):
+    if use and classes is not None:
+        raise ConfigError("--use and --classes are two ways to say by what; name one.", where="--classes")
+    if templates and classes is None:
+        raise ConfigError("templates are for --classes.", where="--template")
+    instead = "--use" if use else "--classes" if classes is not None else None
+    if instead and new:
+        raise ConfigError(f"with {instead} there is one thing to name, what to classify.", where=instead)
+    if instead and (said := [f"--{k}" for k, v in making.items() if v is not None]):
+        raise ConfigError(f"{' and '.join(said)} are for making a classifier of labelled rows.", where=instead)
+    if out and not (new or instead):
         raise ConfigError("there are no new rows to write of.", where="--out", hint="Name NEW after LABELLED.")
     if out and Path(out).suffix != ".csv":
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
@@ -121,8 +163,7 @@ def _result(run: str, found: Any, lines: list[dict[str, Any]] | None) -> dict[st
     c = found.classifier
     return {
         "schema": 1, "verb": "classify", "run": run, "classifier": str(found.path) if found.path else None,
-        "classes": c.names, "kind": c.kind, "setting": c.setting, "temperature": c.temperature,
-        "calibrated": c.calibrated, "threshold": c.threshold, "out_of_fold": c.out_of_fold, "notes": c.notes,
-        "rows": len(found.names), "figures": found.figures, "predictions": lines, "warnings": found.warnings,
+        **c.summary(), "rows": len(found.names), "figures": found.figures, "predictions": lines,
+        "warnings": found.warnings,
         "skipped": [{"name": s.name, "reason": s.reason} for s in found.skipped],
     }  # fmt: skip

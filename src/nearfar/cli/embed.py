@@ -14,12 +14,13 @@ from nearfar.cli import common, console
 @click.option("--column", help="Column to embed.")
 @click.option("--label", help="Column of the labels, copied beside the vectors.")
 @click.option("--layer", default=None, help="features or projection.  [what the method keeps]")
+@click.option("--dimensions", type=click.IntRange(1), help="Only the first so many.  [all]")
 @click.option("--no-normalize", is_flag=True, help="Leave the vectors' lengths as they are.")
 @click.option("--project", type=click.Choice(["pca", "tsne", "umap"]), help="Add two coordinates for a map.")
 @common
 def command(
-    run: str, data: str, out: str, column: str | None, label: str | None, layer: str | None, no_normalize: bool,
-    project: str | None, as_json: bool, quiet: bool, debug: bool,
+    run: str, data: str, out: str, column: str | None, label: str | None, layer: str | None,
+    dimensions: int | None, no_normalize: bool, project: str | None, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Write the vectors of DATA as a table: name, vector, and label where there is one.
 
@@ -36,6 +37,7 @@ def command(
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint=f"Use one of {', '.join(vectors.ENDINGS)}.")  # fmt: skip
     model = api.load(run)
+    model = model.cut(dimensions) if dimensions else model
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
     table = model.read(data, max_bad=1.0, console=to, **reading)
     z = model.encode(table, layer=layer, normalize=not no_normalize, console=to)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nearfar.cli import common, console
@@ -15,7 +17,11 @@ from nearfar.cli import common, console
 @click.option("--pair", nargs=2, multiple=True, metavar="A B", help="Columns that are sides of a row; repeatable.")
 @click.option("--score", help="Column that says how alike the sides are.")
 @click.option("--protocol", "protocols", multiple=True, help="Such as knn or retrieval; repeatable.  [what fits]")
+@click.option("--template", "templates", multiple=True, metavar="TEXT",
+              help="Prompt for a class's name, such as 'a picture of a {}', or a file; repeatable.  [{}]")  # fmt: skip
 @click.option("--layer", help="features or projection.  [features; of pairs what the method keeps]")
+@click.option("--dimensions", type=click.IntRange(1), multiple=True,
+              help="Also with the first so many dimensions only; repeatable.")  # fmt: skip
 @click.option("--train-split", help="Split to fit probes on.")
 @click.option("--test-split", help="Split to score.")
 @click.option("--limit", type=click.IntRange(2), help="Use only so many rows of every split.")
@@ -28,9 +34,9 @@ from nearfar.cli import common, console
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
-    pair: tuple[tuple[str, str], ...], score: str | None, protocols: tuple[str, ...],
-    layer: str | None, train_split: str | None, test_split: str | None, limit: int | None, seed: int, layout: str,
-    no_floors: bool, as_json: bool, quiet: bool, debug: bool,
+    pair: tuple[tuple[str, str], ...], score: str | None, protocols: tuple[str, ...], templates: tuple[str, ...],
+    layer: str | None, dimensions: tuple[int, ...], train_split: str | None, test_split: str | None,
+    limit: int | None, seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Measure RUNS side by side with floors and intervals: kNN, linear probe and few labels; of pairs, retrieval.
 
@@ -44,12 +50,16 @@ def command(
     nearfar eval runs/text --on scored.csv --pair first second --score likeness
     """
     from nearfar import api, loading
+    from nearfar.cli.classify import templates_of
 
     to = console(as_json, quiet, debug)
     column = list(dict.fromkeys(sum(pair, ()))) or column
     reading = {k: v for k, v in {"label": label, "column": column, "score": score}.items() if v is not None}
-    options = {"protocols": protocols} if protocols else {}
+    options: dict[str, Any] = {"protocols": protocols} if protocols else {}
+    if templates:
+        options["templates"] = templates_of(templates)
     models = loading.models(runs)
+    models += [model.cut(d) for model in models for d in dimensions]
     evaluation = api.evaluate(
         models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
         with_floors=not no_floors, console=to, **options, **reading,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,40 @@ def take_scores(raw: Raw, name: str | None) -> np.ndarray | None:
         return np.asarray([np.nan if _empty(v) else float(v) for v in cells])
     except (TypeError, ValueError) as e:
         raise DataError(f"the column {name!r} holds no numbers ({e}).", where="--score") from e
+
+
+def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Which set each row is of, int64 (N,), and the names of the sets; None where no column was named.
+
+    Raises
+    ------
+    UnknownName, DataError
+        There is no such column, or a row is of no set.
+    """
+    if name is None:
+        return None, ()
+    if name not in raw.columns:
+        raise UnknownName("column", name, raw.columns, where="data.sets")
+    number, names = _encoded(raw.columns.pop(name), raw.classes.get(name), name, [])
+    if (number < 0).any():
+        raise DataError(f"{int((number < 0).sum())} rows are of no set.", where=f"data.sets={name}")
+    return number, names
+
+
+@dataclass(frozen=True)
+class Said:
+    """What other columns say of the rows; the fields are those of `nearfar.data.table.Table`."""
+
+    labels: np.ndarray | None
+    label_names: tuple[str, ...]
+    scores: np.ndarray | None
+    sets: np.ndarray | None
+    set_names: tuple[str, ...]
+
+    def of(self, rows: np.ndarray) -> Said:
+        """The same of some of the rows only."""
+        of_row = {n: v if v is None else v[rows] for n in ("labels", "scores", "sets") for v in (getattr(self, n),)}
+        return replace(self, **of_row)
 
 
 def choose(

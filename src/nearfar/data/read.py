@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
-from nearfar.data.columns import Picked, choose, limited, take_labels, take_scores, take_splits
+from nearfar.data.columns import (
+    Picked,
+    Said,
+    choose,
+    limited,
+    take_labels,
+    take_scores,
+    take_sets,
+    take_splits,
+)
 from nearfar.data.decode import UTF8, Decoded, decoded
 from nearfar.data.facts import about_skipped
 from nearfar.data.opening import expanded, name_of, open_source
@@ -26,10 +35,10 @@ if TYPE_CHECKING:
 
 
 def read(
-    source: Any, *, column: Sequence[str] | str | None = None, label: str | None = None, score: str | None = None,
-    split_column: str | None = None, size: int | None = None, depth: str = "auto", tokens: str = "auto",
-    length: int | None = None, max_bad: float = 0.05, limit: int | None = None, seed: int = 0,
-    modality: str | None = None, spec: Mapping[str, Any] | None = None,
+    source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
+    score: str | None = None, sets: str | None = None, split_column: str | None = None, size: int | None = None,
+    depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
+    limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     workers: int | None = None, buffer: int = BUFFER, console: Console | None = None,
 ) -> Table:  # fmt: skip
@@ -42,8 +51,12 @@ def read(
     column, label, split_column : optional
         Names of columns. One obvious candidate is taken and said; two are asked about. Several columns to embed are
         sides of one row.
+    negative : sequence of str
+        Names of columns that hold hard negatives of each row.
     score : str, optional
         Column of numbers that say how alike the two sides of each row are.
+    sets : str, optional
+        Column that says which of several sets a row is of.
     size : int, optional
         Side of stored pictures.
     depth : {"auto", "8", "full"}
@@ -89,12 +102,14 @@ def read(
     notes: list[str] = list(raw.notes)
     splits = take_splits(raw, split_column)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
-    labels, label_names, label = take_labels(raw, label, notes, wanted)
-    scores = take_scores(raw, score)
+    labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative))
+    said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets))
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
-        labels, scores = (None if of_row is None else of_row[kept] for of_row in (labels, scores))
-    columns = choose(raw, wanted, modality, notes)
+        said = said.of(kept)
+    beside = choose(raw, tuple(negative), modality, []) if negative else {}
+    rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
+    columns = {**choose(rest, wanted, modality, notes), **beside}
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
     specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), options) | specs
@@ -104,7 +119,8 @@ def read(
         columns_decoded[name] = (kind, own, decoded(raw, name, kind, cells, own, streaming, console or QUIET))
         notes.extend(columns_decoded[name][2].notes)
     source_of = _described(source, wanted, label, notes, size)
-    return _table(raw, columns_decoded, splits, (labels, label_names, scores), max_bad, source_of)
+    table = _table(raw, columns_decoded, splits, said, max_bad, source_of)
+    return _aside(table, tuple(beside)) if beside else table
 
 
 def _planned(
@@ -130,14 +146,21 @@ def _some(cells: Any, rows: np.ndarray | None) -> Any:
     return cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows)
 
 
+def _aside(table: Table, names: tuple[str, ...]) -> Table:
+    """The table with columns of hard negatives apart from the sides of a row."""
+    sides = {n: c for n, c in table.columns.items() if n not in names}
+    hashes = np.bitwise_xor.reduce([c.hashes for c in sides.values()])
+    beside = {n: table.columns[n] for n in names}
+    return replace(table, columns=sides, negatives=beside, hashes=hashes, fingerprint=_fingerprint(hashes))
+
+
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
 def _table(
     raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], splits: dict[str, np.ndarray],
-    said: tuple[np.ndarray | None, tuple[str, ...], np.ndarray | None], max_bad: float, source: dict[str, Any],
+    said: Said, max_bad: float, source: dict[str, Any],
 ) -> Table:  # fmt: skip
-    labels, label_names, scores = said
     bad: dict[int, str] = {}
     for _, _, d in columns.values():
         bad |= d.bad
@@ -153,14 +176,18 @@ def _table(
         place = np.full(len(raw), -1)
         place[good] = np.arange(len(good))
         splits = {s: place[r][place[r] >= 0] for s, r in splits.items()}
-        labels, scores = (None if of_row is None else of_row[good] for of_row in (labels, scores))
+        said = said.of(good)
         hashes = hashes[good]
         source["notes"].append(about_skipped(skipped))
-    fingerprint = hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
     return Table(
-        made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes, labels, label_names,
-        {s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped, source, fingerprint, scores,
+        made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes,
+        splits={s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped=skipped, source=source,
+        fingerprint=_fingerprint(hashes), **vars(said),
     )  # fmt: skip
+
+
+def _fingerprint(hashes: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
 
 
 def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skipped, ...]:

@@ -9,6 +9,8 @@ import numpy as np
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 
+LEAST = 20  # rows set aside by a training that are enough to be the test rows
+
 
 @dataclass(frozen=True)
 class SplitPlan:
@@ -75,11 +77,13 @@ class EvaluationPlan:
 
 
 def evaluation_plan(
-    table: Table, *, train_split: str | None = None, test_split: str | None = None, share: float = 0.2, seed: int = 0
-) -> EvaluationPlan:
+    table: Table, *, train_split: str | None = None, test_split: str | None = None, share: float = 0.2, seed: int = 0,
+    aside: float = 0.0,
+) -> EvaluationPlan:  # fmt: skip
     """Rows for a measurement: the splits train and test, or a stratified `share` drawn by `seed` as the test rows.
 
-    Where there is no test split, the validation split serves.
+    Where there is no test split, the validation split serves. Where there are no splits at all, and the model was
+    trained on these rows with a share `aside` of them set aside, those are the test rows, if they are `LEAST` or more.
 
     Raises
     ------
@@ -93,6 +97,11 @@ def evaluation_plan(
         if name is not None:
             train, test = _split(table, train_split or "train"), _split(table, name)
             return EvaluationPlan(train, test, (f"fitted on the train split, scored on the split {name!r}",))
+    elif aside:
+        train, test = _by_hash(table, np.arange(len(table)), aside)
+        if len(test) >= LEAST:
+            note = "no test split: scored on the rows that training set aside (data.holdout)"
+            return EvaluationPlan(train, test, (note,))
     rows = table.splits.get("train", np.arange(len(table))) if table.splits else np.arange(len(table))
     labels = np.zeros(len(table), np.int64) if table.labels is None else table.labels
     generator, test = np.random.default_rng(seed), []

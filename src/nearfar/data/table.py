@@ -164,6 +164,11 @@ class Table:
         Hash of all the decoded content.
     scores : ndarray of float64 or None, shape (N,)
         How alike the two sides of each row are, NaN where nothing is said.
+    sets : ndarray of int64 or None, shape (N,)
+        Which set each row is of.
+    set_names : tuple of str
+    negatives : mapping of str to Column
+        Columns of hard negatives of each row, of equal length N.
     """
 
     columns: Mapping[str, Column]
@@ -176,6 +181,9 @@ class Table:
     source: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     scores: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    set_names: tuple[str, ...] = ()
+    negatives: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)

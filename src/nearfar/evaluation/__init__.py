@@ -6,6 +6,7 @@ A protocol's file says what it ``TAKES`` and how it is to ``measure`` that:
 ``TAKES``         ``measure``                                   is handed
 ================  ============================================  ==================================================
 "labels"          ``measure(train, test, *, seed) -> dict``     two `nearfar.evaluation.features.Features`
+"named labels"    the same                                      with ``prompts``, the vectors of the classes' names
 "pairs"           ``measure(sides, *, seed) -> dict``           `nearfar.evaluation.sides.Sides`
 "scored pairs"    the same                                      with ``score``
 "labelled pairs"  the same                                      with ``label``

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,17 @@ class Features:
         Classes; no −1.
     classes : int
         How many there are.
+    prompts : ndarray of float32 (classes, D), optional
+        Unit vectors of the classes' names, where the model reads them.
+    about : mapping, optional
+        How those were made (JSON values).
     """
 
     x: np.ndarray
     y: np.ndarray
     classes: int
+    prompts: np.ndarray | None = None
+    about: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):

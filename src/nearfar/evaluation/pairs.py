@@ -11,7 +11,8 @@ import numpy as np
 from nearfar.data import split
 from nearfar.data.table import Column, Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry
+from nearfar.evaluation import floors, geometry, named
+from nearfar.evaluation.features import Features
 from nearfar.evaluation.sides import Sides
 from nearfar.registry import PROTOCOLS
 
@@ -22,11 +23,11 @@ RAW = floors.RawInput()
 
 
 def takes(protocol: str) -> str:
-    """What a protocol measures on: "labels", "pairs", "scored pairs" or "labelled pairs"."""
+    """What a protocol measures on, see `nearfar.evaluation`."""
     return getattr(PROTOCOLS.get(protocol), "TAKES", "labels")
 
 
-def protocols(table: Table, asked: Sequence[str]) -> list[str]:
+def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[str]:
     """The protocols to measure: those asked for, or what fits the data.
 
     Raises
@@ -39,11 +40,14 @@ def protocols(table: Table, asked: Sequence[str]) -> list[str]:
         if has["scored pairs"]:
             return ["sts"]
         same = len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
-        return ["retrieval", *(["bitext"] if same and table.first.modality == "text" else [])]
+        text = ["bitext"] if same and table.first.modality == "text" else []
+        return ["retrieval", *text, *(["zero_shot"] if named.columns(models, table) else [])]
     for name in asked:
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
-        if not has.get(takes(name), False):
+        if takes(name) == named.TAKES:
+            named.check(models, table, name)
+        elif not has.get(takes(name), False):
             raise DataError(f"{name} takes {takes(name)}, and these data have none.", where="--protocol")
     return list(asked)
 
@@ -54,10 +58,11 @@ def _binary(table: Table) -> bool:
 
 def evaluate(
     models: Sequence[Any], table: Table, rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
-    with_floors: bool, layer: str | None, console: Console,
+    with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One result for each model, with its floors; see `nearfar.evaluation.run.evaluate`."""
-    names = protocols(table, asked)
+    names = protocols(models, table, asked)
+    of_sides, of_names = ([n for n in names if (takes(n) == named.TAKES) is read] for read in (False, True))
 
     def measured(model: Any, label: str, layer: str | None) -> dict[str, Any]:
         console.say(f"Measuring {label} …")
@@ -65,8 +70,12 @@ def evaluate(
         vectors = {c.name: model.features(c, rows.test, **({} if layer is None else {"layer": layer})) for c in columns}
         found: dict[str, Any] = {name: {} for name in names}
         for sides in _sides(table, rows.test, vectors, judged="pair_classification" in names):
-            for name in names:
+            for name in of_sides:
                 found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
+        if model is not RAW:
+            for column in named.columns([model], table) if of_names else ():
+                score = named.features(model, column, _once(table, column, rows.test), table, templates)
+                found |= {n: found[n] | {column.name: _named(n, score, seed)} for n in of_names}
         return found | {"geometry": geometry.describe(np.concatenate(list(vectors.values())), seed)}
 
     floor: dict[str, Any] = {}
@@ -92,6 +101,18 @@ def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], *, ju
         yield Sides(
             vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, labels
         )
+
+
+def _once(table: Table, column: Column, rows: np.ndarray) -> np.ndarray:
+    """Labelled rows, of those of equal content in the column only the first: a picture has one answer."""
+    rows = rows[table.labels[rows] >= 0]
+    return rows[np.sort(np.unique(column.hashes[rows], return_index=True)[1])]
+
+
+def _named(protocol: str, score: Features, seed: int) -> dict[str, Any]:
+    if not len(score.y):
+        raise DataError(f"{protocol} has no labelled rows to score.")
+    return PROTOCOLS.get(protocol).measure(score, score, seed=seed)
 
 
 def _content(column: Column, rows: np.ndarray) -> np.ndarray:

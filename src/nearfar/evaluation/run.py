@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from nearfar import files
 from nearfar.data import facts, split
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry, pairs
+from nearfar.evaluation import floors, geometry, named, pairs
 from nearfar.evaluation.features import Features, paired
 from nearfar.registry import PROTOCOLS
 
@@ -64,7 +64,8 @@ class Evaluation:
 def evaluate(
     models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
     with_floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
-    train_split: str | None = None, test_split: str | None = None, **reading: Any,
+    train_split: str | None = None, test_split: str | None = None, templates: Sequence[str] | str = ("{}",),
+    **reading: Any,
 ) -> Evaluation:  # fmt: skip
     """Measure `models` on `data`.
 
@@ -85,6 +86,8 @@ def evaluate(
         Use only so many rows of every split.
     console : Console, optional
     train_split, test_split : str, optional
+    templates : sequence of str
+        What the names of classes are put into where they are read (zero_shot), such as ``"a picture of a {}"``.
     **reading
         Of `nearfar.data.read.read`: ``label``, ``score``, and ``column``, one or several of the data's.
 
@@ -100,11 +103,11 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
-    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
-        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
-    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed)
+    own = [m for m in models if m.fingerprint == table.fingerprint]
+    aside = min((m.config.data.holdout for m in own), default=0.0)
+    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
     column, labels = table.first, table.labels
-    warnings = _about_rows(models, table, rows)
+    warnings = _about_rows(table, rows, seen=bool(own) and not (table.splits or "set aside" in rows.notes[0]))
     about = {
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
         "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
@@ -113,11 +116,12 @@ def evaluate(
     }  # fmt: skip
     if len(table.columns) > 1:
         results = pairs.evaluate(
-            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, console=console
-        )
+            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, templates=templates,
+            console=console,
+        )  # fmt: skip
         return Evaluation(about, results, warnings, table, rows)
     layer = layer or "features"
-    protocols = _of_labels(protocols)
+    protocols = _of_labels(protocols, models, table)
     if labels is None or len(np.unique(labels[labels >= 0])) < 2:
         warnings.append("There are no labels of two classes, so only the geometry is measured.")
         plain = [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models]
@@ -135,9 +139,11 @@ def evaluate(
         x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
         fit, score = (Features(x[: len(train)], labels[train], len(table.label_names)),
                       Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
-        return {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols} | {
-            "geometry": geometry.describe(fit.x, seed)
-        }
+        found = {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols if pairs.takes(p) == "labels"}
+        if model is not raw and (read := [p for p in protocols if pairs.takes(p) == named.TAKES]):
+            fit, score = (named.features(model, column, r, table, templates) for r in (train[:0], test))
+            found |= {p: {column.name: PROTOCOLS.get(p).measure(fit, score, seed=seed)} for p in read}
+        return found | {"geometry": geometry.describe(x[: len(train)], seed)}
 
     raw = floors.RawInput()
     floor: dict[str, Any] = {"majority": floors.majority(labels[train], labels[test])}
@@ -154,13 +160,16 @@ def evaluate(
     return Evaluation(about, results, warnings, table, rows)
 
 
-def _of_labels(asked: Sequence[str]) -> Sequence[str]:
-    """The protocols for labelled rows of one column."""
+def _of_labels(asked: Sequence[str], models: Sequence[Any], table: Table) -> Sequence[str]:
+    """The protocols for labelled rows of one column; those that read the labels' names where these can be read."""
     for name in asked:
-        if (needed := pairs.takes(name)) != "labels":
+        needed = pairs.takes(name)
+        if needed == named.TAKES:
+            named.check(models, table, name)
+        elif needed != "labels":
             raise DataError(f"{name} takes {needed}, and these data have one column.", where="--protocol",
                             hint="Name two with --pair A B.")  # fmt: skip
-    return asked or ORDER
+    return asked or [*ORDER, *(["zero_shot"] if named.columns(models, table) else [])]
 
 
 def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
@@ -171,21 +180,27 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
         reading = {**model.reading(), **reading}
     if limit is not None:
         reading["limit"] = limit
-    reading = {"max_bad": model.config.data.max_bad, **reading}
-    return model.read(data, console=console, data_column=reading.pop("column", None), **reading)
+    reading, asked = {"max_bad": model.config.data.max_bad, **reading}, bool(reading.get("label"))
+    table = model.read(data, console=console, data_column=reading.pop("column", None), **reading)
+    doubt = facts.identifier(table, asked=asked)
+    if doubt and asked:
+        raise DataError(f"{doubt}: is it an id?", where="--label", hint="Name a column whose values repeat.")
+    if doubt:
+        console.warn(f"{doubt}, so it is left out; if these are classes, --label takes them.")
+    return replace(table, labels=None, label_names=()) if doubt else table
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:
     return {"run": model.name, "geometry": shape, "floors": {}}
 
 
-def _about_rows(models: Sequence[Any], table: Table, rows: split.EvaluationPlan) -> list[str]:
-    """Warnings about what would make figures look better than they are."""
+def _about_rows(table: Table, rows: split.EvaluationPlan, *, seen: bool) -> list[str]:
+    """Warnings about what would make figures look better than they are; `seen`: a model was trained on test rows."""
     found = []
     if repeated := len(split.duplicates(table, rows.train, rows.test)):
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
-    if not table.splits and any(getattr(m, "fingerprint", None) == table.fingerprint for m in models):
-        found.append("The model was trained on these rows (without labels): the figures are transductive.")
+    if seen:
+        found.append("A model was trained on rows that are scored here: the figures are too good for new ones.")
     if said := facts.balance(table, rows.train):
         counts = np.bincount(table.labels[table.labels >= 0])
         uneven = counts.max() > 3 * counts[counts > 0].min()

@@ -80,10 +80,11 @@ def shown(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"kNN (k {s['k']}, cosine)" if s else "kNN"] = _accuracy(result["knn"])
     if "linear_probe" in result:
         found["linear probe"] = _accuracy(result["linear_probe"])
-    for protocol in ("few_labels", "shots"):
+    for protocol in ("few_labels", "shots", "shares"):
         for n, r in result.get(protocol, {}).items():
             spread = f" ± {r['std']:.3f}" if not isinstance(r["std"], dict) else ""
-            found[f"{n} label{'s' if n != '1' else ''} per class"] = _number(r["mean"], 3) + spread
+            of = "of the labels" if "%" in n else f"label{'s' if n != '1' else ''} per class"
+            found[f"{n} {of}"] = _number(r["mean"], 3) + spread
     if "clustering" in result:
         found["v-measure"] = _number(result["clustering"]["mean"], 3)
     for way, r in result.get("retrieval", {}).items():
@@ -92,6 +93,9 @@ def shown(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"median rank {way}"] = _number(r["median_rank"], 1)
     for way, r in result.get("bitext", {}).items():
         found[f"nearest by margin {way}"] = _accuracy(r["margin"])
+    for column, r in result.get("zero_shot", {}).items():
+        chance, most = _number(r["chance"], 3), _number(r["majority"], 3)
+        found[f"zero-shot {column} (chance {chance}, most frequent {most})"] = _accuracy(r)
     if "sts" in result:
         found["Spearman"] = _accuracy({**result["sts"], "accuracy": result["sts"]["spearman"]})
     if "pair_classification" in result:

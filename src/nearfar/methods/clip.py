@@ -25,6 +25,7 @@ RECORD = Method(
     projector=Meeting(),
     parts={"temperature": Learnt(0.07, low=0.01)},
     wants=("a big batch",),
+    hard_negatives=True,
     keep="projection",
     lr=2e-3,
 )
@@ -37,7 +38,13 @@ def compare(e: Embeddings, record: Method) -> Compared:
     temperature = e.parts["temperature"]() if "temperature" in e.parts else record.temperature
     return e.over_sides(
         lambda left, right: info_nce_between(
-            left, right, e.relation, negatives=e.negatives, temperature=temperature, world=e.world
+            left,
+            right,
+            e.relation,
+            negatives=e.negatives,
+            negative_ignore=e.negative_ignore,
+            temperature=temperature,
+            world=e.world,
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -75,7 +76,8 @@ def info_nce(
 
 def info_nce_between(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, *, negatives: torch.Tensor | None = None,
-    temperature: float | torch.Tensor = 0.07, similarity: str = "cosine", both_ways: bool = True, world: World = ONE,
+    negative_ignore: torch.Tensor | None = None, temperature: float | torch.Tensor = 0.07, similarity: str = "cosine",
+    both_ways: bool = True, world: World = ONE,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
     """InfoNCE of two columns: CLIP's loss (Radford et al. 2021, arXiv 2103.00020), with hard negatives if given.
 
@@ -94,6 +96,9 @@ def info_nce_between(
         Rows of one group are positives across the sides; their mean is taken outside of the logarithm.
     negatives : Tensor (N, K, D), optional
         Hard negatives of each left row; negatives of all other left rows too.
+    negative_ignore : LongTensor (N, K), optional
+        A negative is ignored by the rows whose ``relation.ignore`` is equal to its number here, since they hold the
+        same; -1 is no row's.
     temperature : float or tensor ()
         τ > 0; CLIP learns it and keeps it above 0.01.
     similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
@@ -120,7 +125,10 @@ def info_nce_between(
     with torch.autocast(x.device.type, enabled=False):
         forth = between(x, y, relation, world, similarity)
         if negatives is not None:
-            forth = _with_negatives(forth, checks.embeddings("negatives", negatives, len(relation), dims=3), world)
+            more = checks.embeddings("negatives", negatives, len(relation), dims=3)
+            if negative_ignore is not None and (relation.ignore is None or negative_ignore.shape != more.shape[:2]):
+                raise ValueError("negative_ignore: expected (N, K) numbers beside a relation with `ignore`")
+            forth = _with_negatives(forth, more, negative_ignore, world)
         loss, numbers = softmax_loss(forth, temperature, "out", world)
         if both_ways:
             back, _ = softmax_loss(between(y, x, relation, world, similarity), temperature, "out", world)
@@ -128,18 +136,18 @@ def info_nce_between(
     return loss, numbers
 
 
-def _with_negatives(pairs: Pairs, negatives: torch.Tensor, world: World) -> Pairs:
+def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor | None, world: World) -> Pairs:
     """The pairs with further columns that belong to nobody."""
-    from dataclasses import replace
-
     more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
+    nobody = pairs.column_group.new_full((len(more),), NOBODY)
+    ignored = nobody if ignore is None else world.gather_int(ignore.flatten())
 
-    def longer(ids: torch.Tensor | None) -> torch.Tensor | None:
-        return None if ids is None else torch.cat((ids, ids.new_full((len(more),), NOBODY)))
+    def longer(ids: torch.Tensor | None, by: torch.Tensor) -> torch.Tensor | None:
+        return None if ids is None else torch.cat((ids, by))
 
     return replace(
-        pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
-        column_ignore=longer(pairs.column_ignore), column_row=longer(pairs.column_row),
+        pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group, nobody),
+        column_ignore=longer(pairs.column_ignore, ignored), column_row=longer(pairs.column_row, nobody),
     )  # fmt: skip
 
 

@@ -66,13 +66,17 @@ class Positives:
     partners : ndarray of int64 (N_table, K) or None
         Rows that the second and further views of a row are taken from, one drawn anew for each view; None where all
         views are the row's own.
+    negatives : ndarray of int64 (N_table, K) or None
+        Rows whose cell of the last column is a hard negative of a row.
     """
 
-    changes = False  # whether `groups` or `partners` are found while training
+    changes = False  # whether `groups`, `partners` or `negatives` are found while training
+    mines = False  # whether `negatives` are among them
 
     def __init__(self, groups: np.ndarray, note: str = "") -> None:
         self.groups, self.note = groups, note
         self.partners: np.ndarray | None = None
+        self.negatives: np.ndarray | None = None
 
     def due(self, step: int) -> bool:
         """Whether to `refresh` before `step`: a formula of it, so a resumed run refreshes where the whole one did."""

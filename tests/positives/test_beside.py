@@ -1,0 +1,66 @@
+"""Rows beside each other in their file as positives."""
+
+import numpy as np
+import pytest
+
+from nearfar import api
+from nearfar.config import Config
+from nearfar.errors import UserError
+from nearfar.plan import prepare
+from nearfar.positives import beside
+
+KNOBS = {"holdout": 0.0, "batch_size": 4, "epochs": 1, "threads": 1, "monitor_rows": 0, "encoder_options": {"dim": 8}}
+
+
+def planned(path, positives="beside", **more):
+    config = Config()
+    for key, value in (KNOBS | {"positives": positives} | more).items():
+        config = config.set(key, value)
+    return prepare(config.set("data.source", str(path)))
+
+
+def lines(groups):
+    """Documents of so many sentences, an empty line between them."""
+    return "\n\n".join("\n".join(f"document {d} says sentence {i}" for i in range(n)) for d, n in enumerate(groups))
+
+
+def test_partners_stay_in_their_document(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text(lines([4, 3, 1]))
+    plan = planned(path, max_bad=0.5)
+    partners = plan.positives.partners
+    assert [set(p) for p in partners] == [{1}, {0, 2}, {1, 3}, {2}, {5}, {4, 6}, {5}, {7}]
+    wider = planned(path, "beside:2", max_bad=0.5).positives.partners
+    assert [set(p) for p in wider] == [{1, 2}, {0, 2, 3}, {0, 1, 3}, {1, 2}, {5, 6}, {4, 6}, {4, 5}, {7}]
+    assert "1 of 8 rows have none" in " ".join(plan.notes)
+    for row in wider[:7]:  # whatever is drawn by its place is drawn nearly alike
+        counts = np.unique(row, return_counts=True)[1]
+        assert counts.max() - counts.min() <= 1
+
+
+def test_rows_set_aside_are_nobodys_partner(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text(lines([200]))
+    plan = planned(path, "beside:3", holdout=0.3)
+    aside = set(plan.heldout.tolist())
+    assert aside and not aside & set(plan.positives.partners[plan.train].ravel().tolist())
+
+
+def test_documents_by_name():
+    names = ["a.csv:1", "a.csv:2", "a.csv:4", "b.csv:5", "b.csv:6"]
+    assert beside.documents(names).tolist() == [0, 0, 1, 2, 2]
+    assert beside.documents(["x", "y"]).tolist() == [0, 0]
+
+
+def test_trains_and_refuses(tmp_path):
+    texts = lines([40]).split("\n")
+    trained = api.train(texts, positives="beside:2", **KNOBS)
+    assert len(trained.metrics) > 0 and np.isfinite(trained.metrics[-1]["loss"])
+    with pytest.raises(UserError, match="at least 1"):
+        api.train(texts, positives="beside:0", **KNOBS)
+    with pytest.raises(UserError, match="one column"):
+        api.train({"a": texts, "b": texts[::-1]}, column=("a", "b"), positives="beside", **KNOBS)
+    path = tmp_path / "apart.txt"
+    path.write_text(lines([1] * 12))
+    with pytest.raises(UserError, match="no row .* beside it"):
+        planned(path, max_bad=0.6)

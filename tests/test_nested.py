@@ -1,0 +1,97 @@
+"""Embeddings whose first dimensions are embeddings (Matryoshka), and models that are cut to them."""
+
+import numpy as np
+import pytest
+import torch
+
+from nearfar import api
+from nearfar.console import QUIET
+from nearfar.errors import ConfigError
+from nearfar.objectives.info_nce import info_nce_between
+from nearfar.objectives.matryoshka import matryoshka
+from nearfar.training import Trainer
+from tests.test_text_runs import QUICK, sentences
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    en, de, _ = sentences()
+    return {"en": en, "de": de}
+
+
+GIVEN = QUICK | {"column": ("en", "de"), "epochs": 15, "lr": 0.01}
+
+
+@pytest.fixture(scope="module")
+def nested(pairs, tmp_path_factory):
+    return api.train(pairs, nested="4,8", out=tmp_path_factory.mktemp("runs") / "nested", **GIVEN)
+
+
+def test_the_loss_is_that_of_every_size(nested):
+    trainer = Trainer(nested.plan, None, QUIET)
+    batch = trainer.viewer.batch(np.arange(16), 0, 0)
+    loss, _, e = trainer.learner(batch)
+
+    def pairwise(views, relation, world):
+        tau = trainer.learner.parts["temperature"]()
+        return info_nce_between(*views, relation, temperature=tau, world=world)
+
+    total, _ = matryoshka(e.sides, e.relation, loss=pairwise, dims=[4, 8, 32])
+    assert float(loss.detach()) == pytest.approx(float(total.detach()) / 3, rel=1e-5)
+
+
+def test_few_dimensions_hold_more_than_without(pairs, nested):
+    plain = api.train(pairs, **GIVEN).model
+    en, de, _ = sentences(100, seed=1)
+
+    def found(model):
+        x, y = model.encode(en, column="en"), model.encode(de, column="de")
+        return float(((x @ y.T).argmax(1) == np.arange(100)).mean())
+
+    assert found(nested.model.cut(8)) > found(plain.cut(8)) + 0.1
+    assert found(nested.model) > found(plain) - 0.05
+
+
+def test_a_cut_model_gives_the_first_dimensions_at_unit_length(nested, pairs):
+    model = api.load(nested.path)
+    whole, cut = model.encode(pairs["en"][:5], column="en"), model.cut(8).encode(pairs["en"][:5], column="en")
+    assert cut.shape == (5, 8) and model.encode(pairs["en"][:1], column="en").shape == (1, 32)
+    expected = torch.nn.functional.normalize(torch.from_numpy(whole[:, :8]), dim=1).numpy()
+    np.testing.assert_allclose(cut, expected, atol=1e-6)
+    assert model.cut(8).untrained().encode(pairs["en"][:1], column="en").shape == (1, 8)
+    for wrong in (0, 32, 100):
+        with pytest.raises(ConfigError, match="32 dimensions and cannot be cut"):
+            model.cut(wrong)
+
+
+def test_sizes_side_by_side(nested):
+    en, de, _ = sentences(60, seed=1)
+    model = api.load(nested.path)
+    found = api.evaluate([model, model.cut(4)], {"en": en, "de": de}, column=("en", "de"))
+    assert [r["run"] for r in found.results] == ["nested", "nested, 4 dimensions"]
+    assert "nested, 4 dimensions" in found.table()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "why"),
+    [
+        ({"nested": "64"}, "has 32 dimensions"),
+        ({"nested": "0"}, "whole numbers such as 64,128"),
+        ({"nested": "a,b"}, "whole numbers such as 64,128"),
+        ({"nested": [4, 40]}, "has 32 dimensions"),
+    ],
+)
+def test_what_cannot_be_nested(pairs, knobs, why):
+    with pytest.raises(ConfigError, match=why):
+        api.train(pairs, **GIVEN | {"epochs": 1} | knobs)
+
+
+def test_methods_of_one_column(digits, tiny):
+    given = tiny | {"nested": (4, 8), "epochs": 1}
+    x = digits["train"][0][:200]
+    with pytest.raises(ConfigError, match="the features are kept"):
+        api.train(x, method="simclr", **given)
+    trained = api.train(x, method="simclr", keep="projection", **given)
+    assert trained.model.cut(4).encode(x[:2]).shape == (2, 4)
+    with pytest.raises(ConfigError, match="has all of them"):
+        api.train(x, method="swav", keep="projection", **given)
