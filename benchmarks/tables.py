@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pages_encode
 import pages_objectives
 
 ROOT = Path(__file__).parents[1] / "docs" / "results"
@@ -141,7 +142,8 @@ def speed() -> str:
                          f"{ratio['torchvision per image']['ratio']:.1f}", asked,
                          f"best batched peer: {ratio['best batched peer']['ratio']:.1f}; see [views](views.md)"])  # fmt: skip
     body += pages_objectives.speed_rows()
-    any_ = next(iter(found.values()))
+    body += pages_encode.speed_rows(found["encode"]) if "encode" in found else []
+    any_ = found.get("lightly") or next(iter(found.values()))
     return f"""# Speed
 
 Ratios of medians over blocks that take turns in one run; seconds depend on the machine
@@ -153,7 +155,8 @@ Ratios of medians over blocks that take turns in one run; seconds depend on the 
 
 Memory of a loss is how far the peak of the process rises in its first full call. The plain forms hold all pairs; three
 products are the bare matrix products of the same size, which no form can do without.
-"""
+
+{pages_encode.section(found["encode"], rows) if "encode" in found else ""}"""
 
 
 def digits() -> str:
@@ -196,13 +199,15 @@ def main() -> None:
     for name, page in PAGES.items():
         if (ROOT / name).is_dir():
             (ROOT / f"{name}.md").write_text(page(), encoding="utf-8")
-    import pages_classify  # they take tables from here
+    import pages_align  # they take tables from here
+    import pages_classify
     import pages_methods
     import pages_positives
     import pages_several
     import pages_text
     import pages_views
 
+    pages_align.main()
     pages_methods.main()
     (ROOT / "positives.md").write_text(pages_positives.page(), encoding="utf-8")
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")

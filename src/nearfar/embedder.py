@@ -323,7 +323,7 @@ class Embedder:
         modality, spec = self.columns[name]
         if column.modality != modality:
             raise ConfigError(f"the model takes {modality}, the column {column.name!r} holds {column.modality}.")
-        module, branch, parts = MODALITIES.get(modality), self.branches[name], []
+        module, branch, found = MODALITIES.get(modality), self.branches[name], None
         device = torch.device(self.device)
         with torch.no_grad(), (console or QUIET).progress("encoding", len(rows), "rows") as progress:
             for start in range(0, len(rows), batch_size):
@@ -331,10 +331,12 @@ class Embedder:
                 with distributed.autocast(device, self.config.train.precision):
                     x = module.neutral(values, geometry, spec)
                     z = branch.encoder(x) if layer == "features" else branch(x)[1]
-                parts.append(z[:, : self.dimensions].float().cpu())
+                z = z[:, : self.dimensions].float().cpu()
+                found = torch.empty(len(rows), z.shape[1]) if found is None else found
+                found[start : start + len(z)] = torch.nn.functional.normalize(z, dim=1) if normalize else z
                 progress.advance(len(values))
-        z = torch.cat(parts) if parts else torch.zeros(0, branch.encoder.out_features)[:, : self.dimensions]
-        return (torch.nn.functional.normalize(z, dim=1) if normalize else z).numpy()
+        nothing = np.zeros((0, branch.encoder.out_features), np.float32)[:, : self.dimensions]
+        return nothing if found is None else found.numpy()
 
     def only_column(self) -> str:
         """The name of the model's column; raises `ConfigError` where it has several with encoders of their own."""

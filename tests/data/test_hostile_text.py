@@ -157,9 +157,11 @@ def test_texts_without_spaces(tmp_path):
     assert table.first.modality == "text"
     with pytest.raises(DataError, match="text \\(single words\\) .* `--column text` takes its words as texts"):
         read(write(tmp_path / "b.csv", [f"word{i},x" for i in range(40)]))
+    pq.write_table(pa.table({"text": [["a b", "c d"]] * 4}), tmp_path / "c.parquet")
+    assert len(read(tmp_path / "c.parquet", column="text")) == 8  # lists of texts are several rows
     with pytest.raises(DataError, match="text \\(lists\\)"):
-        pq.write_table(pa.table({"text": [["a b"]] * 4}), tmp_path / "c.parquet")
-        read(tmp_path / "c.parquet")
+        pq.write_table(pa.table({"text": [[["a b"]]] * 4}), tmp_path / "f.parquet")
+        read(tmp_path / "f.parquet")
     with pytest.raises(DataError, match="nothing but empty cells"):
         pq.write_table(pa.table({"text": pa.array([None] * 4, pa.string())}), tmp_path / "d.parquet")
         read(tmp_path / "d.parquet")
@@ -193,6 +195,16 @@ def test_labels_that_are_names_of_rows(tmp_path):
     assert planned(pairs).table.labels is None
     assert len(planned(pairs, label="label").table.label_names) == 1200
     assert len(planned(ids[:20]).table.label_names) == 20
+
+
+def test_measuring_leaves_ids_out(tmp_path):
+    rows = [f"the {a} cat sat by tree {i},id{i}" for i, a in enumerate(["old", "young"] * 60)]
+    file = write(tmp_path / "a.csv", rows)
+    given = {"epochs": 1, "batch_size": 32, "threads": 1, "encoder_options": {"dim": 8}}
+    model = api.train(str(file), **given).model
+    assert api.evaluate(model, str(file)).data["classes"] == []
+    with pytest.raises(DataError, match="looks like an identifier: is it an id"):
+        api.evaluate(model, str(file), label="label")
 
 
 def test_equal_texts_teach_nothing():

@@ -33,7 +33,7 @@ class Texts(Sequence):
 
     def __getitem__(self, index: int) -> Any:
         cell = self.cells[int(self.owner[index])]
-        if not isinstance(cell, list | tuple):
+        if not _several(cell):
             return cell
         return cell[int(self.place[index])] if cell else None
 
@@ -79,7 +79,12 @@ def _holds_lists(cells: Any) -> bool:
     if isinstance(cells, np.ndarray):
         return False
     looked_at = range(len(cells)) if isinstance(cells, list) else range(0, len(cells), max(1, len(cells) // SAMPLE))
-    return any(isinstance(_cell(cells, i), list | tuple) for i in looked_at)
+    return any(_several(cell) and len(cell) > 0 for i in looked_at for cell in (_cell(cells, i),))
+
+
+def _several(cell: Any) -> bool:
+    """Whether a cell is a list of texts; one of numbers or of lists is refused where it is decoded."""
+    return isinstance(cell, list | tuple) and all(t is None or isinstance(t, str) for t in cell)
 
 
 def _cell(cells: Any, i: int) -> Any:
@@ -91,7 +96,7 @@ def _cell(cells: Any, i: int) -> Any:
 
 def _count(cells: Any, i: int) -> int:
     cell = _cell(cells, i)
-    return max(1, len(cell)) if isinstance(cell, list | tuple) else 1
+    return max(1, len(cell)) if _several(cell) else 1
 
 
 def about(name: str, texts: Texts) -> str:
@@ -105,7 +110,8 @@ def about(name: str, texts: Texts) -> str:
 
 def raw_of(raw: Raw, texts: Texts) -> Raw:
     """The same data with one row for each text; its columns are left as they are."""
-    return replace(raw, names=Names(raw.names, texts))
+    bad = {i: raw.bad[int(o)] for i, o in enumerate(texts.owner) if int(o) in raw.bad} if raw.bad else {}
+    return replace(raw, names=Names(raw.names, texts), bad=bad)
 
 
 def beside(d: Decoded, texts: Texts) -> Decoded:

@@ -95,6 +95,8 @@ class Decoder:
 
     def decode(self, cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Batch:
         """The cells of `rows`; what cannot be read is in `Batch.bad`."""
+        if not self.processes and hasattr(MODALITIES.get(self.kind), "decode_many"):
+            return decode_cells(self.kind, self.spec, self.form, [_cell(cells, int(i)) for i in rows])
         out = self.form.empty(len(rows))
         for start, part in self._in_order(_chunks(cells, rows)):
             stop = start + len(part.values)
@@ -154,12 +156,11 @@ class Decoder:
 def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable[Any]) -> Batch:
     """Decode cells here and now; a cell may be the `BadCell` that fetching it raised."""
     cells = list(cells)
-    module, out = MODALITIES.get(kind), form.empty(len(cells))
+    module = MODALITIES.get(kind)
     if hasattr(module, "decode_many"):
-        out.values[:], bad = module.decode_many(cells, spec)
-        out.bad.update(bad)
-        out.hashes[:] = [content_hash(row) for row in out.values]
-        return out
+        values, bad = module.decode_many(cells, spec)
+        return Batch(values, None, content_hashes(values), bad)
+    out = form.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
             if isinstance(cell, BadCell):
@@ -176,6 +177,15 @@ def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable
 def content_hash(row: np.ndarray) -> int:
     """64-bit hash of a row's content."""
     return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest(), "little")
+
+
+def content_hashes(rows: np.ndarray) -> np.ndarray:
+    """`content_hash` of every row, uint64 (N,)."""
+    if not rows.size:
+        return np.zeros(len(rows), np.uint64)
+    content, size = memoryview(np.ascontiguousarray(rows)).cast("B"), rows[0].nbytes
+    digests = (hashlib.blake2b(content[i : i + size], digest_size=8).digest() for i in range(0, len(content), size))
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def automatic(shared_by: int = 1) -> int:

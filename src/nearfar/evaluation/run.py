@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,6 @@ def evaluate(
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
     table = _table(models[0], data, limit, console, reading)
-    _check_labels(table)
     own = [m for m in models if m.fingerprint == table.fingerprint]
     aside = min((m.config.data.holdout for m in own), default=0.0)
     rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
@@ -181,14 +180,14 @@ def _table(model: Any, data: Any, limit: int | None, console: Console, reading: 
         reading = {**model.reading(), **reading}
     if limit is not None:
         reading["limit"] = limit
-    reading = {"max_bad": model.config.data.max_bad, **reading}
-    return model.read(data, console=console, data_column=reading.pop("column", None), **reading)
-
-
-def _check_labels(table: Table) -> None:
-    """Raise a `DataError` where the labels of one column are most likely the rows' own names."""
-    if len(table.columns) == 1 and (doubt := facts.identifier(table, asked=True)):
-        raise DataError(f"{doubt}: is it an id?", hint="Name the column of the classes with --label.")
+    reading, asked = {"max_bad": model.config.data.max_bad, **reading}, bool(reading.get("label"))
+    table = model.read(data, console=console, data_column=reading.pop("column", None), **reading)
+    doubt = facts.identifier(table, asked=asked)
+    if doubt and asked:
+        raise DataError(f"{doubt}: is it an id?", where="--label", hint="Name a column whose values repeat.")
+    if doubt:
+        console.warn(f"{doubt}, so it is left out; if these are classes, --label takes them.")
+    return replace(table, labels=None, label_names=()) if doubt else table
 
 
 def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:

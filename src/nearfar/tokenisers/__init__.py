@@ -16,7 +16,7 @@ words. Its absolute value is the token.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -57,15 +57,6 @@ def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
         return found(text, spec, length)
     ids = tokenise([text], spec, length)[0]
     return [f"#{i}" for i in ids[ids > 0]]
-
-
-def filled(rows: Iterable[Sequence[int]], count: int, length: int) -> np.ndarray:
-    """Lists of ids as an array int32 (count, length), cut or filled up with 0."""
-    out = np.zeros((count, length), np.int32)
-    for line, ids in zip(out, rows, strict=True):
-        kept = ids[:length]
-        line[: len(kept)] = kept
-    return out
 
 
 def whole(argument: str, default: int, what: str) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.errors import ConfigError
-from nearfar.tokenisers import filled
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,28 +34,40 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids (N, length), of the library's tokens without special ones; the first of each word is positive."""
-    tokenizer = _opened(json.dumps(spec["tokenizer"], sort_keys=True))
-    found = tokenizer.encode_batch([t[: 32 * length] for t in texts], add_special_tokens=False)
-    return filled((_signed(f.ids, f.word_ids) for f in found), len(texts), length)
+    found = _tokenizer(spec).encode_batch([t[: 32 * length] for t in texts], add_special_tokens=False)
+    rows = [f.ids for f in found]
+    counts = np.fromiter(map(len, rows), np.int64, len(rows))
+    ids = np.fromiter(chain.from_iterable(rows), np.int64, counts.sum())
+    of_word = np.fromiter((-1 if w is None else w for f in found for w in f.word_ids), np.int64, len(ids))
+    row = np.repeat(np.arange(len(rows)), counts)
+    place = np.arange(len(ids)) - np.repeat(counts.cumsum() - counts, counts)
+    goes_on = (place > 0) & (of_word >= 0) & (of_word == np.roll(of_word, 1))
+    out, kept = np.zeros((len(rows), length), np.int32), place < length
+    out[row[kept], place[kept]] = np.where(goes_on, -ids - 1, ids + 1)[kept]
+    return out
 
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The part of the text that each word of the library covers, as far as its first `length` tokens go."""
-    tokenizer = _opened(json.dumps(spec["tokenizer"], sort_keys=True))
     text = text[: 32 * length]
-    found = tokenizer.encode(text, add_special_tokens=False)
+    found = _tokenizer(spec).encode(text, add_special_tokens=False)
     spans: list[tuple[int, int]] = []
-    for token, (start, end) in zip(_signed(found.ids, found.word_ids)[:length], found.offsets, strict=False):
+    for token, (start, end) in zip(tokenise([text], spec, length)[0], found.offsets, strict=False):
         spans.append((start, end) if token > 0 else (spans.pop()[0], end))
     return [text[a:b].strip() for a, b in spans]
 
 
-def _signed(ids: list[int], words: Iterable[int | None]) -> list[int]:
-    before, signed = None, []
-    for token, word in zip(ids, words, strict=True):
-        signed.append(-token - 1 if word is not None and word == before else token + 1)
-        before = word
-    return signed
+_LAST: list[tuple[Any, Tokenizer]] = []  # the JSON that was opened last: to compare it by its text takes long
+
+
+def _tokenizer(spec: dict[str, Any]) -> Tokenizer:
+    held = spec["tokenizer"]
+    for known, tokenizer in tuple(_LAST):
+        if known is held:
+            return tokenizer
+    tokenizer = _opened(json.dumps(held, sort_keys=True))
+    _LAST[:] = [(held, tokenizer)]
+    return tokenizer
 
 
 @lru_cache(4)

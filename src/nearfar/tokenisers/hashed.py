@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from nearfar.tokenisers import filled, whole
+from nearfar.tokenisers import whole
 
 SUMMARY = "words and the character 2- to 4-grams inside them, hashed to 65,536 numbers; nothing to learn"
 BUCKETS, SHORT, LONG = 2**16, 2, 4
 KNOWN = 2**17  # words whose numbers are remembered
+REMEMBERED = 64  # characters of such a word
+BYTES = 4  # of an id
 
 # Runs of letters and digits, or one other sign; scripts that put no spaces between words are cut into characters.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -34,17 +36,20 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
     of these characters all n-grams count (Bojanowski et al. 2017, arXiv 1607.04606). Words and n-grams share the
     buckets.
     """
-    ids = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"])
-    return filled((_row(t, ids, length) for t in texts), len(texts), length)
+    ids, most = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"]), BYTES * length
+    rows = [_row(t, ids, length)[:most].ljust(most, b"\0") for t in texts]
+    return np.frombuffer(bytearray().join(rows), np.int32).reshape(len(rows), length)
 
 
-def _row(text: str, ids: Any, length: int) -> list[int]:
-    found: list[int] = []
-    for word in words(text[: 32 * length]):
-        found += ids(word)
-        if len(found) >= length:
-            break
-    return found
+def _row(text: str, ids: _Numbers, length: int) -> bytes:
+    """The ids of a text, at least the first `length` of them, one after the other."""
+    text = text[: 32 * length]
+    if len(text) > 2 * length:  # words have more ids than characters, so these nearly always suffice
+        cut = words(text[: 2 * length])[:-2]  # the last may go on, and two be one: don, ' and t
+        found = b"".join(map(ids.__getitem__, cut))
+        if len(found) >= BYTES * length:
+            return found
+    return b"".join(map(ids.__getitem__, words(text)))
 
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
@@ -54,28 +59,44 @@ def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
         if used >= length:
             break
         found.append(word)
-        used += len(ids(word))
+        used += len(ids[word]) // BYTES
     return found
 
 
-def words(text: str) -> Iterator[str]:
+def words(text: str) -> list[str]:
     """The words of a text, in lower case."""
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return (m.group() for m in _WORD.finditer(plain.lower()))
+    return _WORD.findall(plain.lower())
+
+
+class _Numbers(dict):
+    """The ids of each word, as bytes of int32; those that were made are remembered, up to `KNOWN` words."""
+
+    def __init__(self, buckets: int, shortest: int, longest: int) -> None:
+        super().__init__()
+        self.buckets, self.shortest, self.longest = buckets, shortest, longest
+
+    def __missing__(self, word: str) -> bytes:
+        marked = f"<{word}>"
+        grams = {
+            marked[i : i + n] for n in range(self.shortest, min(self.longest, len(marked) - 1) + 1)
+            for i in range(len(marked) - n + 1)
+        }  # fmt: skip
+        rest = (-1 - crc32(g.encode("utf-8", "surrogatepass")) % self.buckets for g in sorted(grams))
+        own = 1 + crc32(b"\0" + word.encode("utf-8", "surrogatepass")) % self.buckets
+        found = np.asarray([own, *rest], np.int32).tobytes()
+        if len(self) >= KNOWN:
+            self.clear()
+        if len(word) <= REMEMBERED:
+            self[word] = found
+        return found
 
 
 @lru_cache(8)
-def _numbers(buckets: int, shortest: int, longest: int) -> Any:
-    """The function from a word to its ids, which remembers what it has seen."""
+def _numbers(buckets: int, shortest: int, longest: int) -> _Numbers:
+    return _Numbers(buckets, shortest, longest)
 
-    @lru_cache(KNOWN)
-    def ids(word: str) -> tuple[int, ...]:
-        marked = f"<{word}>"
-        grams = {
-            marked[i : i + n] for n in range(shortest, min(longest, len(marked) - 1) + 1)
-            for i in range(len(marked) - n + 1)
-        }  # fmt: skip
-        rest = (-1 - crc32(g.encode("utf-8", "surrogatepass")) % buckets for g in sorted(grams))
-        return (1 + crc32(b"\0" + word.encode("utf-8", "surrogatepass")) % buckets, *rest)
 
-    return ids
+def forget() -> None:
+    """Let go of the words that are remembered; for measurements."""
+    _numbers.cache_clear()
