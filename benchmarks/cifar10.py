@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     parser.add_argument("--measure", action="store_true", help="measure the run that is there, without training")
     args = parser.parse_args()
     knobs = (
@@ -77,7 +78,9 @@ def main() -> None:
     console = Console()
     name = f"{args.case}-seed{args.seed}"
     run = args.runs / f"cifar10-{name}"
-    if not args.measure:
+    if args.resume:
+        api.train(args.data, out=run, resume=True, console=console)
+    elif not args.measure:
         api.train(args.data, out=run, overwrite=True, console=console, **knobs)
     model, metrics = api.load(run), Run.open(run).metrics()
     evaluation = api.evaluate(
@@ -89,7 +92,7 @@ def main() -> None:
     found["data"]["source"] = args.data
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{name}.json", {
-        "command": "python " + " ".join(a for a in sys.argv if a != "--measure"), "case": args.case, "seed": args.seed, "knobs": knobs,
+        "command": "python " + " ".join(a for a in sys.argv if a not in ("--measure", "--resume")), "case": args.case, "seed": args.seed, "knobs": knobs,
         "training_seconds": metrics[-1]["seconds"] if metrics else 0.0,
         "encoder": model.config.model.encoder,
         "parameters": sum(p.numel() for b in model.branches.values() for p in b.encoder.parameters()),
