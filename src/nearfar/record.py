@@ -275,6 +275,8 @@ def as_dict(record: Method) -> dict[str, Any]:
             values[f.name] = asdict(value)
         elif isinstance(value, Mapping):
             values[f.name] = {k: asdict(v) if is_dataclass(v) else v for k, v in value.items()}
+        elif isinstance(value, tuple):
+            values[f.name] = list(value)
         else:
             values[f.name] = value
     return values
