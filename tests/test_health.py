@@ -47,9 +47,10 @@ def test_collapse_on_purpose(name, digits, tiny):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_rows_that_are_all_alike(name, digits, tiny):
+def test_rows_that_are_nearly_alike(name, digits, tiny):
     images, labels = digits["train"]
-    same = np.broadcast_to(images[:1], images.shape)
+    same = np.repeat(images[:1], len(images), 0)
+    same[0] = images[1]  # rows that are all equal are refused before training
     found, _ = told({"train": (same, labels)}, **given(name, tiny, recipe="none"))
     assert "alike" in found[0] or "nearly the same embedding" in found[0]
 
