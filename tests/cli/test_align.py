@@ -140,7 +140,7 @@ def texts(tmp_path):
 def test_texts_are_joined_and_encoded(nearfar, words, texts, tmp_path):
     out = tmp_path / "pairs.tsv"
     args = ["align", *texts, "--run", "run", "--most", 2, "--out", out]
-    code, _, err = nearfar(*args, "--columns", "en", "de")
+    code, _, err = nearfar(*args, "--columns", "en", "de", "--encode")
     assert code == 0, err
     assert out.read_text().splitlines()[1:] == [
         "1\t1\t1.0000\tdog\tHund",
@@ -155,7 +155,7 @@ def test_texts_are_joined_and_encoded(nearfar, words, texts, tmp_path):
         ("de", ["Hund Katze", "Katze Haus", "Haus Baum"]),
     ]
     before, words.asked = out.read_text(), []
-    assert nearfar(*args, "--columns", "en", "de", "--add")[0] == 0
+    assert nearfar(*args, "--columns", "en", "de")[0] == 0
     assert out.read_text() == before
     assert len(words.asked) == 2
 

@@ -28,11 +28,11 @@ WIDTH = 48  # characters of each text there
 @click.option("--most", default=3, show_default=True, type=click.IntRange(1, 8), help="Rows joined to one at most.")
 @click.option("--skip", default="auto", show_default=True,
               help="Cost of leaving out a row, where a random pair costs 1; 20% is a percentile of those.")  # fmt: skip
-@click.option("--add", is_flag=True, help="Add the vectors of joined texts, instead of encoding the joined text.")
+@click.option("--encode", is_flag=True, help="Encode joined texts anew, instead of adding their vectors.")
 @click.option("--out", type=click.Path(), help="File to write, tab-separated.")
 @common
 def command(
-    a: str, b: str, run: str, columns: tuple[str, str] | None, most: int, skip: str, add: bool, out: str | None,
+    a: str, b: str, run: str, columns: tuple[str, str] | None, most: int, skip: str, encode: bool, out: str | None,
     as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Align A and B, two sequences in order: a text and its translation, a book and the scenes of its film.
@@ -51,7 +51,7 @@ def command(
     skip_cost(skip)  # a slip is said before anything is encoded
     model = api.load(run)
     sides = [_side(model, path, name, to) for path, name in zip((a, b), _columns(model, columns), strict=True)]
-    joined = None if add or not all(s.text for s in sides) else (sides[0].joined(model), sides[1].joined(model))
+    joined = (sides[0].joined(model), sides[1].joined(model)) if encode and all(s.text for s in sides) else None
     found = align(sides[0].vectors, sides[1].vectors, most=most, skip=skip, joined=joined)
     rows = [_row(match, sides) for match in found]
     if out:
