@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import click
 
 from nearfar.cli import common, console
@@ -11,27 +15,37 @@ from nearfar.cli import common, console
 @click.argument("run")
 @click.argument("queries", nargs=-1, required=True, type=click.Path())
 @click.option("--in", "data", help="Where to search.  [what the run was trained on]")
+@click.option("--from", "source", metavar="COLUMN", help="Of pairs: what the queries are.  [what they look like]")
+@click.option("--to", "target", metavar="COLUMN", help="Of pairs: what is searched.  [the other side]")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="Neighbours of each query.")
 @common
 def command(
-    run: str, queries: tuple[str, ...], data: str | None, k: int, as_json: bool, quiet: bool, debug: bool
-) -> None:
+    run: str, queries: tuple[str, ...], data: str | None, source: str | None, target: str | None, k: int,
+    as_json: bool, quiet: bool, debug: bool,
+) -> None:  # fmt: skip
     """Find what is near QUERIES: the rows of highest cosine similarity, by one matrix product.
 
     \b
     nearfar search runs/photos query.jpg -k 10
     nearfar search runs/photos query.jpg --in other_photos/
     nearfar search runs/reviews "it never arrived"
+    nearfar search runs/captions "a red dog" --in photos/
     """
     from nearfar import api
     from nearfar.search import search
 
     to = console(as_json, quiet, debug)
     model = api.load(run)
-    wanted = model.encode(list(queries), console=to)
+    of, side = _sides(model, queries, source, target)
+    if model.columns[of][0] == "text" and (named := [q for q in queries if _names_a_file(q) and not Path(q).exists()]):
+        to.warn(f"there is no file {named[0]!r}: the words themselves are looked for.")
+    wanted = model.encode(list(queries), column=of, console=to)
     reading = {} if data else model.reading()
-    table = model.read(data or model.source(), max_bad=1.0, console=to, **reading)
-    scores, rows = search(wanted, model.encode(table, console=to), k)
+    table = model.read(
+        data or model.source(), column=side, data_column=side if len(model.columns) > 1 else None, max_bad=1.0,
+        console=to, **reading,
+    )  # fmt: skip
+    scores, rows = search(wanted, model.encode(table, column=side, console=to), k)
     results = []
     for query, own, found in zip(queries, scores, rows, strict=True):
         to.say(f"{query}")
@@ -51,3 +65,21 @@ def command(
                 hits[-1]["text"] = str(table.first.cells[row])
         results.append({"query": query, "hits": hits})
     to.result({"schema": 1, "verb": "search", "run": run, "metric": "cosine", "k": k, "results": results})
+
+
+def _sides(model: Any, queries: Sequence[str], source: str | None, target: str | None) -> tuple[str, str]:
+    """The column that the queries are of, and the one that is searched."""
+    from nearfar.errors import UnknownName
+
+    for flag, name in (("--from", source), ("--to", target)):
+        if name is not None and name not in model.columns:
+            raise UnknownName("column", name, model.columns, where=flag)
+    texts = [n for n, (modality, _) in model.columns.items() if modality == "text"]
+    others = [n for n in model.columns if n not in texts]
+    likely = others if all(Path(q).exists() for q in queries) else texts
+    source = source or next(n for n in (*likely, *model.columns) if n != target or len(model.columns) == 1)
+    return source, target or next((n for n in model.columns if n != source), source)
+
+
+def _names_a_file(query: str) -> bool:
+    return " " not in query and 1 < len(Path(query).suffix) < 9 and not query.endswith(".")

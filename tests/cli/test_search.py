@@ -1,0 +1,44 @@
+"""Searching one side of pairs by the other."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from nearfar import api, cli
+from tests.test_text_runs import QUICK, sentences
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    en, de, _ = sentences()
+    with (folder / "pairs.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([["en", "de"], *zip(en, de, strict=True)])
+    given = QUICK | {"column": ("en", "de"), "epochs": 15, "lr": 0.01}
+    api.train(str(folder / "pairs.csv"), out=folder / "run", **given)
+    return folder
+
+
+def hits(capsys, *args):
+    assert cli.run([*map(str, args), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["results"]
+
+
+@pytest.mark.parametrize(("asked", "column"), [(("--from", "en", "--to", "de"), 1), (("--to", "en"), 0), ((), 1)])
+def test_the_other_side_is_searched(trained, capsys, asked, column):
+    en, de, _ = sentences()
+    query = (de if "en" in asked[-1:] else en)[:6]
+    found = hits(capsys, "search", trained / "run", *query, *asked, "-k", 3)
+    right = [(en, de)[column][i] for i in range(6)]
+    assert np.mean([r in [h["text"] for h in q["hits"]] for r, q in zip(right, found, strict=True)]) > 0.6
+    assert all(h["text"] in (en, de)[column] for q in found for h in q["hits"])
+
+
+def test_slips_are_told(trained, capsys):
+    assert cli.run(["search", str(trained / "run"), "x", "--to", "fr"]) == 2
+    assert "no column named 'fr'" in capsys.readouterr().err
+    hits(capsys, "search", trained / "run", "nothing.txt", "-k", 1)
+    assert cli.run(["search", str(trained / "run"), "nothing.txt", "-k", "1"]) == 0
+    assert "there is no file 'nothing.txt'" in capsys.readouterr().err
