@@ -53,7 +53,10 @@ def main() -> None:
     arrow = {s: pq.read_table(args.data / f"{s}.parquet") for s in ("train", "test")}
     true = {s: None for s in arrow}
     if args.truth:
-        true = {s: np.isin([str(v).lower() for v in t[args.truth].to_pylist()], TRUE).astype(np.int64) for s, t in arrow.items()}
+        true = {
+            s: np.isin([str(v).lower() for v in t[args.truth].to_pylist()], TRUE).astype(np.int64)
+            for s, t in arrow.items()
+        }
     kept = {s: t if true[s] is None else t.filter(pc.equal(true[s], 1)) for s, t in arrow.items()}
     start = time.perf_counter()
     trained = api.train(kept["train"].select(list(columns)), column=columns, seed=args.seed, **KNOBS)

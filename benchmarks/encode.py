@@ -43,11 +43,10 @@ def ours(texts: list[str], dim: int, tokens: str) -> Callable[[], Any]:
     from nearfar import api, branches
     from nearfar.config import assemble
     from nearfar.embedder import Embedder
-    from nearfar.plan import kinds
 
     config, _ = assemble(None, (), method="random", encoder="static", tokens=tokens, encoder_options={"dim": dim})
     plan = api.plan(config, source=texts)
-    model = Embedder(plan.config, kinds(plan.table), branches.fresh(plan.config, kinds(plan.table)))
+    model = Embedder(plan.config, plan.table.kinds, branches.fresh(plan.config, plan.table.kinds))
     assert model.encode(texts[:2]).shape == (2, dim)
     return lambda: model.encode(texts)
 

@@ -78,7 +78,9 @@ def main() -> None:
     found["untrained"] = measured(floors.untrained(model, train, trained.plan.train), table, train, model.keeps)
     found["raw"] = measured(floors.RawInput(), table, train, None)
     for name, f in found.items():
-        print(name, [{w: round(r["recall"]["1"], 3) for w, r in f[k].items()} for k in ("retrieval", "with_distractors")])
+        print(
+            name, [{w: round(r["recall"]["1"], 3) for w, r in f[k].items()} for k in ("retrieval", "with_distractors")]
+        )
     args.out.mkdir(parents=True, exist_ok=True)
     few = f"-{args.pairs}pairs" if args.pairs else ""
     files.write_json(args.out / f"{'-'.join(languages)}{few}-seed{args.seed}.json", {

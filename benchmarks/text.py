@@ -41,7 +41,11 @@ def tfidf(train: list[str], y: np.ndarray, test: list[str], truth: np.ndarray, s
     for count in shots.COUNTS:
         drawn = few_labels.draws(y, int(y.max()) + 1, count, seed, shots.DRAWS)
         scores = [float(LogisticRegression(max_iter=1000, C=10).fit(x[r], y[r]).score(t, truth)) for r in drawn]
-        found["shots"][str(count)] = {"mean": float(np.mean(scores)), "std": float(np.std(scores, ddof=1)), "draws": scores}
+        found["shots"][str(count)] = {
+            "mean": float(np.mean(scores)),
+            "std": float(np.std(scores, ddof=1)),
+            "draws": scores,
+        }
     return found
 
 

@@ -46,7 +46,9 @@ def test_translations_find_each_other(translations):
     r = found.results[0]
     chance = r["retrieval"]["en->de"]["chance"]["1"]
     assert r["retrieval"]["en->de"]["recall"]["1"] > max(0.5, 10 * chance)
-    assert r["retrieval"]["en->de"]["recall"]["1"] > r["floors"]["untrained_encoder"]["retrieval"]["en->de"]["recall"]["1"]
+    assert (
+        r["retrieval"]["en->de"]["recall"]["1"] > r["floors"]["untrained_encoder"]["retrieval"]["en->de"]["recall"]["1"]
+    )
     assert "R@1 en->de" in found.table() and "nearest by margin" in found.table()
     assert json.dumps(found.as_dict())
 
@@ -66,7 +68,9 @@ def test_encoders_of_their_own_meet_in_one_space(pairs, method, tmp_path):
     assert list(trained.model.branches) == ["en", "de"]
     model = api.load(tmp_path / "run")
     assert model.encode(["the cat"], column="en").shape == (1, 256)
-    np.testing.assert_array_equal(model.encode(pairs["en"], column="en"), trained.model.encode(pairs["en"], column="en"))
+    np.testing.assert_array_equal(
+        model.encode(pairs["en"], column="en"), trained.model.encode(pairs["en"], column="en")
+    )
     with pytest.raises(ConfigError, match="columns en, de"):
         model.encode(["the cat"])
 
@@ -123,7 +127,9 @@ def test_pictures_and_captions(tmp_path):
     x[np.arange(96), :, :, colour] += 180
     captions = [f"a {['red', 'green', 'blue'][c]} picture number {n}" for n, c in enumerate(colour)]
     given = QUICK | {"encoder_options": {"image": {"widths": [16, 32, 32, 32]}}}
-    trained = api.train({"image": x, "caption": captions}, column=("image", "caption"), epochs=10, out=tmp_path / "r", **given)
+    trained = api.train(
+        {"image": x, "caption": captions}, column=("image", "caption"), epochs=10, out=tmp_path / "r", **given
+    )
     assert trained.plan.config.model.encoder == "image=small_cnn,caption=static"
     model = api.load(tmp_path / "r")
     z = model.encode(x[:20], column="image") @ model.encode(["a red", "a green", "a blue"], column="caption").T

@@ -169,7 +169,7 @@ def reading(found: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
 
 
 def adopted(config: Config, found: Mapping[str, Start], kinds: Kinds) -> Config:
-    """The config with the runs' tokenisers, and their encoders for columns for which none is named.
+    """The config with the runs' tokenisers, and their encoders, with their options, where no other is named.
 
     Raises
     ------
@@ -187,20 +187,20 @@ def adopted(config: Config, found: Mapping[str, Start], kinds: Kinds) -> Config:
             )
         if start.modality == "text" and start.reads_alike(config.data):
             config = replace(config, data=replace(config.data, tokens=start.config.data.tokens))
-        if _asked(model, name, columns):
-            continue
         encoder, own = start.encoder
-        words.append(f"{name}={encoder}")
-        options[name] = options[name] or own
-    if words:
+        asked = _asked(model, name, columns)
+        if asked in (None, encoder):
+            words += [] if asked else [f"{name}={encoder}"]
+            options[name] = options[name] or own
+    if found:
         kept = [w for w in (w.strip() for w in model.encoder.split(",")) if w not in ("", "auto")]
         chosen = options if len(columns) > 1 else options[next(iter(columns))]
-        model = replace(model, encoder=",".join(kept + words), encoder_options=chosen)
+        model = replace(model, encoder=",".join(kept + words) or "auto", encoder_options=chosen)
     return replace(config, model=model)
 
 
-def _asked(model: ModelConfig, column: str, columns: Kinds) -> bool:
-    """Whether the user named an encoder for a column."""
+def _asked(model: ModelConfig, column: str, columns: Kinds) -> str | None:
+    """The encoder that the user named for a column, if any."""
     from nearfar.registry import ENCODERS
 
     for word in (w.strip() for w in model.encoder.split(",")):
@@ -208,8 +208,8 @@ def _asked(model: ModelConfig, column: str, columns: Kinds) -> bool:
         if not name or name == "auto" or (equals and of != column):
             continue
         if equals or columns[column][0] in ENCODERS.get(name.partition(":")[0]).MODALITIES:
-            return True
-    return False
+            return name
+    return None
 
 
 def check_lock(model: ModelConfig, kinds: Kinds) -> None:

@@ -24,7 +24,9 @@ def written(folder, kind):
         pq.write_table(pa.table({"text": TEXTS, "label": LABELS}), file)
     else:
         mark = "\t" if kind == "tsv" else ","
-        file.write_text("\n".join(f"{t}{mark}{y}" for t, y in [("text", "label"), *zip(TEXTS, LABELS)]), encoding="utf-8")
+        file.write_text(
+            "\n".join(f"{t}{mark}{y}" for t, y in [("text", "label"), *zip(TEXTS, LABELS)]), encoding="utf-8"
+        )
     return file
 
 

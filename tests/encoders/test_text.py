@@ -225,3 +225,20 @@ def test_the_order_of_words_is_learnt(name, options):
     encoder.eval()
     x, y = orders(200, 0)
     assert (head(encoder(x)).argmax(1) == y).float().mean() >= 0.95
+
+
+# --- the bag of tokens ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [1.0, 1.5])
+def test_a_static_bag_begins_as_a_projection_of_tfidf(power):
+    rows = np.array([[1, 2, 2, 0], [1, 3, 0, 0], [1, -4, 2, 0]], np.int32)  # the sign of an id is not its number
+    encoder = made("static", vocabulary=5, length=4, dim=4096, idf_power=power)
+    encoder.setup(rows)
+    counts = np.stack([np.bincount(np.abs(r), minlength=6) for r in rows]).astype(float)[:, 1:]
+    idf = (np.log(4 / (1 + (counts > 0).sum(0))) + 1) ** power
+    expected = counts * idf
+    x = encoder(torch.from_numpy(rows)).detach().double()
+    cosines = torch.nn.functional.normalize(x) @ torch.nn.functional.normalize(x).T
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.abs(cosines.numpy() - unit @ unit.T).max() < 0.05  # 3 standard deviations of 4,096 random directions

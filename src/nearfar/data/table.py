@@ -199,6 +199,11 @@ class Table:
         return self.columns[name]
 
     @property
+    def kinds(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """Modality and spec of every column."""
+        return {name: (c.modality, c.spec) for name, c in self.columns.items()}
+
+    @property
     def first(self) -> Column:
         """The first column (the only one, unless the data are pairs)."""
         return next(iter(self.columns.values()))

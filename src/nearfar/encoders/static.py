@@ -26,10 +26,13 @@ class Static(nn.Module):
         Of the vectors.
     dropout : float
         Of the sum, in training.
+    idf_power : float
+        Power of the inverse document frequencies to begin with; above 1 rare tokens count more.
     """
 
-    def __init__(self, vocabulary: int, dim: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float) -> None:
         super().__init__()
+        self.idf_power = idf_power
         self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim) / dim**0.5)
         self.log_weights = nn.Parameter(torch.zeros(vocabulary + 1))
         self.dropout = nn.Dropout(dropout)
@@ -37,14 +40,17 @@ class Static(nn.Module):
 
     @torch.no_grad()
     def setup(self, values: np.ndarray) -> None:
-        """Begin with inverse document frequencies (Spärck Jones 1972), ln((1 + N)/(1 + n)) + 1, of the rows (N, L)."""
+        """Begin with inverse document frequencies (Spärck Jones 1972) of the rows (N, L).
+
+        The weight of a token is (ln((1 + N)/(1 + n)) + 1) to the power `idf_power`, where n rows hold it.
+        """
         found = np.zeros(len(self.log_weights), np.int64)
         for start in range(0, len(values), 4096):
             ids = np.sort(np.abs(np.asarray(values[start : start + 4096])), 1)
             first = np.diff(ids, axis=1, prepend=0) > 0  # each token once a row
             found += np.bincount(ids[first], minlength=len(found))
         weights = torch.from_numpy(np.log((1 + len(values)) / (1 + found)) + 1)
-        self.log_weights.copy_(weights.log())
+        self.log_weights.copy_(self.idf_power * weights.log())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Ids (N, L) to features (N, D); a row without tokens gives zeros."""
@@ -61,6 +67,6 @@ class Static(nn.Module):
             return self.dropout(total / norm.clamp(min=1e-12).sqrt()[:, None])
 
 
-def build(*, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0) -> Static:
+def build(*, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0) -> Static:
     """The bag of tokens with vectors of `dim` dimensions."""
-    return Static(vocabulary, dim, dropout)
+    return Static(vocabulary, dim, dropout, idf_power)

@@ -10,8 +10,9 @@ import numpy as np
 
 from nearfar.config import Config
 from nearfar.errors import ConfigError, UnknownName, UserError
-from nearfar.plan import Plan, batch_size_of
+from nearfar.plan import Plan
 from nearfar.record import Loss, Method
+from nearfar.resolving import batch_size_of
 
 NAMES = ("lr", "temperature", "crop", "batch")
 RATE = 10.0  # the learning rate is tried from a tenth of its default to ten times it

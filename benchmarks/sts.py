@@ -1,0 +1,161 @@
+"""How alike two sentences are: STS-B from random weights, with and without pairs to learn from.
+
+    OMP_NUM_THREADS=1 python benchmarks/sts.py DATA CASE --seed 0 --out docs/results/sts
+
+DATA is the folder with stsb, sick, multi30k, sst2, mr, subj, trec and agnews_small. Cases:
+
+words   no pairs and no scores: random vectors, and document frequencies counted over all training sentences of DATA
+pairs   goes on from `words` (of the same seed) with translations of multi30k, entailments of SICK and the training
+        pairs of STS-B that score 4 or more, as pairs that belong together; scores are not used beyond that
+scores  goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
+
+Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
+All was chosen on dev; `--on test` is scored once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.csv as csv
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from nearfar import __version__, api, files
+from nearfar.evaluation import floors, sts
+from nearfar.evaluation.sides import Sides
+
+COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
+CASES: dict[str, dict[str, Any]] = {
+    "words": {"epochs": 0, "encoder_options": {"dim": 1024, "idf_power": 1.5}},
+    "pairs": {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"},
+    "scores": {
+        "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
+        "overrides": {"drop_tokens": {"rate": 0.3}},
+    },
+}  # fmt: skip
+PLAIN = {"sst2": "text", "mr": "text", "subj": "text", "trec": "text", "agnews_small": "text"}
+LANGUAGES = ("de", "fr", "cs")
+ALIKE = 4.0  # of 5: pairs of STS-B from here on belong together
+
+
+def normalised(text: str) -> str:
+    """The words of a sentence."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def rows(path: Path) -> dict[str, list[Any]]:
+    """The columns of a file."""
+    return csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)).to_pydict()
+
+
+class Sentences:
+    """The training sentences and pairs of the folder, less those that dev or test hold."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.dropped = data, {}
+        held = [rows(data / "stsb" / f"{s}.csv") for s in ("dev", "test")]
+        self.held = {normalised(t) for d in held for k in ("sentence1", "sentence2") for t in d[k]}
+
+    def kept(self, name: str, *columns: list[Any]) -> list[tuple[Any, ...]]:
+        """The rows none of whose texts is a held-out one; the others are counted."""
+        found = [
+            r
+            for r in zip(*columns, strict=True)
+            if not any(normalised(t) in self.held for t in r if isinstance(t, str))
+        ]
+        self.dropped[name] = len(columns[0]) - len(found)
+        return found
+
+    def words(self) -> dict[str, list[str]]:
+        """All training sentences."""
+        found = [t for name, column in PLAIN.items()
+                 for (t,) in self.kept(name, rows(self.data / name / "train.csv")[column])]  # fmt: skip
+        for name in ("stsb", "sick"):
+            d = rows(self.data / name / "train.csv")
+            found += [t for (t,) in self.kept(name, d["sentence1"] + d["sentence2"])]
+        return {"text": found + [t for (t,) in self.kept("multi30k", rows(self.data / "multi30k" / "train.csv")["en"])]}
+
+    def pairs(self) -> dict[str, list[Any]]:
+        """Pairs that belong together, and the set of each."""
+        sick, stsb, m = (rows(self.data / n / "train.csv") for n in ("sick", "stsb", "multi30k"))
+        found = {
+            "sick": [(a, b) for a, b, e in self.kept("sick", sick["sentence1"], sick["sentence2"], sick["entailment"])
+                     if e == "ENTAILMENT"],
+            "stsb": [(a, b) for a, b, s in self.kept("stsb", stsb["sentence1"], stsb["sentence2"], stsb["score"])
+                     if s >= ALIKE],
+            **{f"en-{k}": self.kept(f"multi30k en-{k}", m["en"], m[k]) for k in LANGUAGES},
+        }  # fmt: skip
+        whole = [(a, b, name) for name, pairs in found.items() for a, b in pairs]
+        return dict(zip(("sentence1", "sentence2", "set"), map(list, zip(*whole, strict=True)), strict=True))
+
+    def scores(self) -> dict[str, list[Any]]:
+        """The training pairs of STS-B."""
+        d = rows(self.data / "stsb" / "train.csv")
+        found = self.kept("stsb", d["sentence1"], d["sentence2"], d["score"])
+        return dict(zip(("sentence1", "sentence2", "score"), map(list, zip(*found, strict=True)), strict=True))
+
+
+def measured(encode: Callable[[list[str]], Any], asked: dict[str, list[Any]], seed: int) -> dict[str, Any]:
+    """Rank correlation of cosines with the scores of pairs."""
+    left, right = (encode(asked[k]) for k in ("sentence1", "sentence2"))
+    left, right = (np.asarray(x.todense() if hasattr(x, "todense") else x, np.float32) for x in (left, right))
+    own = np.arange(len(left))
+    return sts.measure(Sides(left, right, own, own, ("sentence1", "sentence2"), np.asarray(asked["score"])), seed=seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument(
+        "--on", default="test", choices=("dev", "test"), help="Pairs that are scored; dev to choose on."
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/sts"))
+    args = parser.parse_args()
+    sentences, knobs = Sentences(args.data), COMMON | CASES[args.case] | {"seed": args.seed}
+    table = getattr(sentences, args.case)()
+    column = tuple(k for k in table if k not in ("set", "score"))
+    print({k: len(v) for k, v in table.items()}, "left out, as dev or test hold them:", sentences.dropped)
+    if (before := {"pairs": "words", "scores": "pairs"}.get(args.case)) is not None:
+        knobs["init_from"] = ",".join(f"{k}={args.runs / f'sts-{before}-seed{args.seed}'}" for k in column)
+    start = time.perf_counter()
+    trained = api.train(
+        table, column=column, out=args.runs / f"sts-{args.case}-seed{args.seed}", overwrite=True, **knobs
+    )
+    seconds, model = time.perf_counter() - start, trained.model
+    asked = rows(args.data / "stsb" / f"{args.on}.csv")
+    untrained = floors.untrained(model, trained.plan.table, trained.plan.train)
+    side = {"column": column[0]} if len(column) > 1 else {}  # both columns have one encoder
+    found = {name: measured(lambda texts, m=m: m.encode(texts, **side), asked, args.seed)
+             for name, m in (("run", model), ("untrained", untrained))}  # fmt: skip
+    words = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True).fit(
+        Sentences(args.data).words()["text"]
+    )
+    found["tfidf"] = measured(lambda texts: words.transform(texts), asked, args.seed)
+    for name, f in found.items():
+        print(f"{name} {f['spearman']:.4f} [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
+    args.out.mkdir(parents=True, exist_ok=True)
+    files.write_json(args.out / f"{args.case}{'' if args.on == 'test' else '-dev'}-seed{args.seed}.json", {
+        "command": "python " + " ".join(sys.argv), "case": args.case, "on": args.on, "seed": args.seed, "knobs": CASES[args.case],
+        "rows": len(trained.plan.table), "left_out": sentences.dropped, "training_seconds": seconds,
+        "method": trained.plan.config.model.method, "encoder": trained.plan.config.model.encoder,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
+                   f"load average {os.getloadavg()[0]:.1f}",
+        "nearfar": __version__, "results": files.finite(found),
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

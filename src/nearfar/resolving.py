@@ -1,0 +1,151 @@
+"""What was left open: every "auto" of a config becomes a number or a name, and is said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar import branches, distributed
+from nearfar.data import balance, duplicates, workers
+from nearfar.errors import ConfigError, DataError
+from nearfar.registry import MODALITIES, OBJECTIVES
+from nearfar.schedule import Schedule, at
+
+if TYPE_CHECKING:
+    from nearfar.config import Config
+    from nearfar.data.table import Column, Table
+    from nearfar.record import Method
+
+TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
+MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
+
+
+def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:
+    """The config without any "auto", and what was decided."""
+    import torch
+
+    from nearfar.transforms.recipe import summary
+
+    column, t = table.first, config.train
+    modality = MODALITIES.get(column.modality)
+    model, notes = branches.settled(config.model, table.kinds), []
+    recipe = config.views.recipe
+    if recipe == "auto":
+        recipe = MILD
+        if len(table.columns) == 1:
+            recipe = modality.default_recipe(column.spec)
+            general = getattr(modality, "GENERAL", None)
+            if method.views and general and (recipe == general or method.own_views):
+                recipe = method.views
+        for name, c in table.columns.items():
+            own, made = (
+                _recipe_name(recipe, c),
+                summary(recipes(c, replace(config, views=replace(config.views, recipe=recipe)))),
+            )
+            of = f" of {name!r}" if len(table.columns) > 1 else ""
+            notes.append(f"Views{of}: the recipe {own!r}, for {MODALITIES.get(c.modality).describe(c.spec)}: {made}.")
+    batch = batch_size_of(config, method, rows)
+    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
+    epochs = epochs if method.trains else 0
+    device = distributed.device(t.device)
+    precision = distributed.precision(t.precision, device)
+    threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
+    lr = method.lr * batch / 256 if config.optim.lr == "auto" else config.optim.lr
+    decay = at(method.weight_decay, 0.0) if config.optim.weight_decay == "auto" else config.optim.weight_decay
+    final = config.optim.final_decay
+    if final == "auto":
+        scheduled = isinstance(method.weight_decay, Schedule) and config.optim.weight_decay == "auto"
+        final = method.weight_decay.end if scheduled else None
+    size = column.spec.get("size", 0) if config.data.size == "auto" else config.data.size
+    notes.append(
+        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {epochs} epochs of {rows // batch} steps "
+        f"with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
+    )
+    return replace(
+        config,
+        data=replace(
+            config.data, size=size or None, column=tuple(table.columns), stream=column.streams,
+            workers=workers_of(config), tokens=_tokens(config, table), length=column.spec.get("length"),
+            ignore_duplicates=duplicates.kind(config.data.ignore_duplicates, table),
+            depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
+        ),
+        model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
+        views=replace(config.views, recipe=recipe),
+        optim=replace(config.optim, lr=float(lr), weight_decay=float(decay), final_decay=final),
+        train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
+    ), notes  # fmt: skip
+
+
+def _tokens(config: Config, table: Table) -> str | None:
+    """The tokeniser, or None without a column of text."""
+    if all(c.modality != "text" for c in table.columns.values()):
+        return None
+    asked = branches.tokens(config.model, config.data.tokens)
+    return "hashed" if asked == "auto" else asked
+
+
+def workers_of(config: Config) -> int:
+    """Processes that decode while training, for each process that trains."""
+    d = config.data
+    return workers.automatic(config.train.processes) if d.workers == "auto" else d.workers
+
+
+def batch_size_of(config: Config, method: Method, rows: int) -> int:
+    """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data."""
+    t = config.train
+    unit = int(np.lcm(max(1, method.bn_groups), t.processes))
+    if t.batch_size == "auto":
+        batch = min(256, max(unit, rows // 4))
+        batch -= batch % unit
+        if t.balance:
+            batch = math.prod(balance.parse(t.balance))
+    else:
+        batch = t.batch_size
+    if batch % unit:
+        raise ConfigError(
+            f"{batch} rows cannot be shared by {t.processes} processes and {method.bn_groups} batch-norm groups.",
+            where="train.batch_size", hint=f"Take a multiple of {unit}.",
+        )  # fmt: skip
+    if rows < 4:
+        raise DataError(f"there {'is' if rows == 1 else 'are'} {rows} row{'' if rows == 1 else 's'} to train on.",
+                        hint="Contrast needs at least 4 rows.")  # fmt: skip
+    if batch < 2 or batch > rows:
+        raise DataError(
+            f"a batch of {batch} rows does not fit {rows} rows to train on.",
+            hint="Lower --batch-size, or bring more rows.",
+        )
+    if batch < (least := _least_rows(method)):
+        raise DataError(
+            f"{method.name} needs at least {least} rows in a batch, and this one would have {batch}.",
+            hint="Raise --batch-size, or lower method.projector.out." if rows >= least else "Bring more rows.",
+        )
+    if t.wrap == "shard" and (method.twin or t.chunk):
+        raise ConfigError(
+            "a sharded network cannot have a twin or be chunked yet.", where="train.wrap", hint="Use ddp."
+        )
+    if t.chunk and batch // t.processes % t.chunk:
+        raise ConfigError(
+            f"the share of {batch // t.processes} rows is not a multiple of {t.chunk}.", where="train.chunk"
+        )
+    return batch
+
+
+def _least_rows(method: Method) -> int:
+    """Fewest rows of a batch that the method's objective can compare."""
+    dimensions = method.head.out if method.head else 0
+    return OBJECTIVES.get(method.objective_name).INFO.least_rows(dimensions) if method.objective else 1
+
+
+def recipes(column: Column, config: Config) -> tuple[Any, ...]:
+    modality, name = MODALITIES.get(column.modality), _recipe_name(config.views.recipe, column)
+    return modality.recipes(name, column.spec, config.views.overrides)
+
+
+def _recipe_name(text: str, column: Column) -> str:
+    """The recipe of a column that ``words``, ``mild`` or ``image=light,caption=words`` says."""
+    words = [w.strip().rpartition("=") for w in text.split(",")]
+    name = next((n for c, _, n in words if c == column.name), next((n for c, _, n in words if not c), MILD))
+    return getattr(MODALITIES.get(column.modality), "MILD", "none") if name == MILD else name

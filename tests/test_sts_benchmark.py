@@ -1,0 +1,75 @@
+"""benchmarks/sts.py on a folder of made-up sentences: what is left out, and that each case goes on from the last."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import sts
+
+WHO, DOES, WHERE = (
+    ("a man", "the dog", "two girls", "a cat"),
+    ("runs", "sleeps", "eats"),
+    ("outside", "at home", "there"),
+)
+MADE = [f"{a} {b} {c} ." for a in WHO for b in DOES for c in WHERE]
+HELD = ["A man runs, outside!", "the dog sleeps there ."]  # the first two are among `MADE` but for case and signs
+
+
+def write(folder, name, columns):
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as f:
+        csv.writer(f).writerows([columns, *zip(*columns.values(), strict=True)])
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name, column in sts.PLAIN.items():
+        write(tmp_path / name, "train", {column: MADE[:4]})
+    other = MADE[1:] + MADE[:1]
+    write(tmp_path / "multi30k", "train", {"en": MADE, **{k: [f"{k} {t}" for t in MADE] for k in sts.LANGUAGES}})
+    write(
+        tmp_path / "sick",
+        "train",
+        {"sentence1": MADE, "sentence2": other, "entailment": ["ENTAILMENT", "NEUTRAL"] * 18},
+    )
+    pairs = {"sentence1": MADE, "sentence2": other, "score": [i % 6 for i in range(36)]}
+    write(tmp_path / "stsb", "train", pairs)
+    for name in ("dev", "test"):
+        write(tmp_path / "stsb", name, {"sentence1": HELD, "sentence2": HELD[::-1], "score": [5, 1]} | (
+            {"sentence1": [HELD[0], "one"], "sentence2": [HELD[0], "two things"]} if name == "test" else {}))  # fmt: skip
+    return tmp_path
+
+
+def test_sentences_of_the_held_out_pairs_are_left_out_of_everything(data):
+    found = sts.Sentences(data)
+    held = {"a man runs outside", "the dog sleeps there"}
+    assert held & {sts.normalised(t) for t in MADE}
+    for case in sts.CASES:
+        texts = [t for column in getattr(found, case)().values() for t in column if isinstance(t, str)]
+        assert texts and not held & {sts.normalised(t) for t in texts}
+    assert sts.Sentences(data).words()["text"].count(MADE[1]) == len(sts.PLAIN) + 5  # stsb and sick twice, multi30k
+    found.words()
+    assert found.dropped["multi30k"] == 2 and found.dropped["trec"] == 1 and found.dropped["sick"] == 4
+
+
+def test_each_case_goes_on_from_the_one_before(data, tmp_path, monkeypatch):
+    spread = {}
+    for case, knobs in sts.CASES.items():
+        monkeypatch.setitem(knobs, "batch_size", 4)
+        monkeypatch.setitem(sts.CASES, case, knobs | {"epochs": min(1, knobs["epochs"])})
+        monkeypatch.setattr(
+            sys, "argv", ["sts.py", str(data), case, "--runs", str(tmp_path / "r"), "--out", str(tmp_path)]
+        )
+        sts.main()
+        found = json.loads((tmp_path / f"{case}-seed0.json").read_text())
+        assert (
+            found["case"] == case and found["on"] == "test" and set(found["results"]) == {"run", "untrained", "tfidf"}
+        )
+        assert found["results"]["run"]["spearman"] == pytest.approx(1.0)  # equal sentences against unlike ones
+        spread[case] = json.loads((tmp_path / "r" / f"sts-{case}-seed0" / "config.json").read_text())["config"]["model"]
+    assert "sts-words-seed0" in spread["pairs"]["init_from"] and "sts-pairs-seed0" in spread["scores"]["init_from"]
+    assert spread["scores"]["encoder_options"] == spread["words"]["encoder_options"]
