@@ -67,8 +67,9 @@ labels hold less than tens of thousands of counts.
 
 LEARNT = {
     "words": ("document frequencies of all sentences", "> 0.713"),
-    "pairs": ("pairs that belong together", "≥ 0.76"),
-    "scores": ("… and the scores of training pairs", "≥ 0.76"),
+    "translations": ("translations of captions", "> 0.713"),
+    "pairs": ("these and other pairs that belong together", "≥ 0.76"),
+    "scores": ("these and the scores of training pairs", "≥ 0.76"),
 }
 
 
@@ -88,7 +89,7 @@ def similarity() -> str:
     return f"""## Sentence similarity
 
 STS-B, the 1,379 test pairs, scored once: rank correlation of cosines with people's scores, nothing fitted on them. A bag of
-hashed words and n-grams from random weights; each case begins where the one above ended. Training sentences equal to one of
+hashed words and n-grams from random weights. Training sentences equal to one of
 the dev or test pairs, but for case and signs, were left out: {", ".join(f"{v} of {k}" for k, v in left.items())}. All numbers
 were chosen on the dev pairs. TF-IDF of characters on the same training sentences has
 {some["results"]["tfidf"]["spearman"]:.3f} on the test pairs. Contrast without pairs (random halves of a sentence as views, or
@@ -96,8 +97,10 @@ dropout) was tried on dev and made the first line worse, so that line is counted
 
 {tables.rows(head, body)}
 
-`pairs` are translations (multi30k, English with German, French and Czech), SICK's entailments and the pairs of STS-B's training
-part that score 4 or more, in batches of one set each. `scores` goes on with all scores of that part, by CoSENT.
+`translations` are multi30k's, English with German, French and Czech; `pairs` adds SICK's entailments and the pairs of STS-B's
+training part that score 4 or more, in batches of one set each; `scores` goes on with all scores of that part, by CoSENT.
+Of `words`, 1,024 dimensions were scored first, 0.709 on test with seed 0, where dev said 0.792; 2,048 keep the
+cosines of TF-IDF more closely (dev 0.794).
 
 {tables.commands({f"{c}-{d['seed']}": d for c in LEARNT for d in cases[c]})}"""
 

@@ -4,10 +4,11 @@
 
 DATA is the folder with stsb, sick, multi30k, sst2, mr, subj, trec and agnews_small. Cases:
 
-words   no pairs and no scores: random vectors, and document frequencies counted over all training sentences of DATA
-pairs   goes on from `words` (of the same seed) with translations of multi30k, entailments of SICK and the training
-        pairs of STS-B that score 4 or more, as pairs that belong together; scores are not used beyond that
-scores  goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
+words         no pairs and no scores: random vectors, and document frequencies of all training sentences of DATA
+translations  multi30k's sentences with their translations as pairs: nobody said how alike two English sentences are
+pairs         these, SICK's entailments, and the training pairs of STS-B that score 4 or more, as pairs that belong
+              together; scores are not used beyond that
+scores        goes on from `pairs` (of the same seed) with the scores of STS-B's training pairs, by CoSENT
 
 Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
 All was chosen on dev; `--on test` is scored once.
@@ -35,9 +36,12 @@ from nearfar.evaluation import floors, sts
 from nearfar.evaluation.sides import Sides
 
 COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
+BAG = {"dim": 512, "idf_power": 1.5}
+BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"}
 CASES: dict[str, dict[str, Any]] = {
-    "words": {"epochs": 0, "encoder_options": {"dim": 1024, "idf_power": 1.5}},
-    "pairs": {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"},
+    "words": {"epochs": 0, "encoder_options": BAG | {"dim": 2048}},
+    "translations": {"encoder_options": BAG, **BATCHES},
+    "pairs": {"encoder_options": BAG, **BATCHES},
     "scores": {
         "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
         "overrides": {"drop_tokens": {"rate": 0.3}},
@@ -56,6 +60,12 @@ def normalised(text: str) -> str:
 def rows(path: Path) -> dict[str, list[Any]]:
     """The columns of a file."""
     return csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)).to_pydict()
+
+
+def together(sets: dict[str, list[tuple[str, str]]]) -> dict[str, list[str]]:
+    """Pairs of several sets as columns."""
+    whole = [(a, b, name) for name, pairs in sets.items() for a, b in pairs]
+    return dict(zip(("sentence1", "sentence2", "set"), map(list, zip(*whole, strict=True)), strict=True))
 
 
 class Sentences:
@@ -85,18 +95,21 @@ class Sentences:
             found += [t for (t,) in self.kept(name, d["sentence1"] + d["sentence2"])]
         return {"text": found + [t for (t,) in self.kept("multi30k", rows(self.data / "multi30k" / "train.csv")["en"])]}
 
+    def translations(self) -> dict[str, list[Any]]:
+        """Sentences in two languages, and which."""
+        m = rows(self.data / "multi30k" / "train.csv")
+        return together({f"en-{k}": self.kept(f"multi30k en-{k}", m["en"], m[k]) for k in LANGUAGES})
+
     def pairs(self) -> dict[str, list[Any]]:
         """Pairs that belong together, and the set of each."""
-        sick, stsb, m = (rows(self.data / n / "train.csv") for n in ("sick", "stsb", "multi30k"))
-        found = {
-            "sick": [(a, b) for a, b, e in self.kept("sick", sick["sentence1"], sick["sentence2"], sick["entailment"])
-                     if e == "ENTAILMENT"],
-            "stsb": [(a, b) for a, b, s in self.kept("stsb", stsb["sentence1"], stsb["sentence2"], stsb["score"])
-                     if s >= ALIKE],
-            **{f"en-{k}": self.kept(f"multi30k en-{k}", m["en"], m[k]) for k in LANGUAGES},
-        }  # fmt: skip
-        whole = [(a, b, name) for name, pairs in found.items() for a, b in pairs]
-        return dict(zip(("sentence1", "sentence2", "set"), map(list, zip(*whole, strict=True)), strict=True))
+        sick, stsb = (rows(self.data / n / "train.csv") for n in ("sick", "stsb"))
+        entailed = self.kept("sick", sick["sentence1"], sick["sentence2"], sick["entailment"])
+        alike = self.kept("stsb", stsb["sentence1"], stsb["sentence2"], stsb["score"])
+        own = together({
+            "sick": [(a, b) for a, b, e in entailed if e == "ENTAILMENT"],
+            "stsb": [(a, b) for a, b, s in alike if s >= ALIKE],
+        })  # fmt: skip
+        return {k: own[k] + others for k, others in self.translations().items()}
 
     def scores(self) -> dict[str, list[Any]]:
         """The training pairs of STS-B."""
@@ -128,8 +141,8 @@ def main() -> None:
     table = getattr(sentences, args.case)()
     column = tuple(k for k in table if k not in ("set", "score"))
     print({k: len(v) for k, v in table.items()}, "left out, as dev or test hold them:", sentences.dropped)
-    if (before := {"pairs": "words", "scores": "pairs"}.get(args.case)) is not None:
-        knobs["init_from"] = ",".join(f"{k}={args.runs / f'sts-{before}-seed{args.seed}'}" for k in column)
+    if args.case == "scores":
+        knobs["init_from"] = str(args.runs / f"sts-pairs-seed{args.seed}")
     start = time.perf_counter()
     trained = api.train(
         table, column=column, out=args.runs / f"sts-{args.case}-seed{args.seed}", overwrite=True, **knobs
