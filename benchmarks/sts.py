@@ -5,10 +5,11 @@
 DATA is the folder with stsb, sick, multi30k, sst2, mr, subj, trec and agnews_small. Cases:
 
 words         no pairs and no scores: random vectors, and document frequencies of all training sentences of DATA
-translations  multi30k's sentences with their translations as pairs: nobody said how alike two English sentences are
-pairs         these, SICK's entailments, and the training pairs of STS-B that score 4 or more, as pairs that belong
-              together; scores are not used beyond that
-scores        goes on from `pairs` (of the same seed) with the scores of STS-B's training pairs, by CoSENT
+translations  goes on from `words` (of the same seed) with multi30k's sentences and their translations as pairs:
+              nobody said how alike two English sentences are
+pairs         goes on from `words` with these, SICK's entailments, and the training pairs of STS-B that score 4 or
+              more, as pairs that belong together; scores are not used beyond that
+scores        goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
 
 Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
 All was chosen on dev; `--on test` is scored once.
@@ -36,17 +37,17 @@ from nearfar.evaluation import floors, sts
 from nearfar.evaluation.sides import Sides
 
 COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
-BAG = {"dim": 512, "idf_power": 1.5}
 BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"}
 CASES: dict[str, dict[str, Any]] = {
-    "words": {"epochs": 0, "encoder_options": BAG | {"dim": 2048}},
-    "translations": {"encoder_options": BAG, **BATCHES},
-    "pairs": {"encoder_options": BAG, **BATCHES},
+    "words": {"epochs": 0, "encoder_options": {"dim": 512, "idf_power": 1.5}},
+    "translations": BATCHES,
+    "pairs": BATCHES,
     "scores": {
         "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
         "overrides": {"drop_tokens": {"rate": 0.3}},
     },
 }  # fmt: skip
+BEFORE = {"translations": "words", "pairs": "words", "scores": "pairs"}  # whose weights a case begins with
 PLAIN = {"sst2": "text", "mr": "text", "subj": "text", "trec": "text", "agnews_small": "text"}
 LANGUAGES = ("de", "fr", "cs")
 ALIKE = 4.0  # of 5: pairs of STS-B from here on belong together
@@ -141,8 +142,9 @@ def main() -> None:
     table = getattr(sentences, args.case)()
     column = tuple(k for k in table if k not in ("set", "score"))
     print({k: len(v) for k, v in table.items()}, "left out, as dev or test hold them:", sentences.dropped)
-    if args.case == "scores":
-        knobs["init_from"] = str(args.runs / f"sts-pairs-seed{args.seed}")
+    if args.case in BEFORE:
+        run = args.runs / f"sts-{BEFORE[args.case]}-seed{args.seed}"
+        knobs["init_from"] = ",".join(f"{k}={run}" for k in column)
     start = time.perf_counter()
     trained = api.train(
         table, column=column, out=args.runs / f"sts-{args.case}-seed{args.seed}", overwrite=True, **knobs

@@ -49,9 +49,24 @@ def test_words(text, words):
     assert found == words if words is not None else len(found) >= 2
 
 
-@pytest.mark.parametrize("kind", ["hashed", "hashed:500", "bpe:300", "unigram:100"])
+def test_word_pairs_by_hand():
+    """A word's own number, as `hashed` has it, then that of it and the word before; they may never change either."""
+    spec = tokenisers.plan("word_pairs:1000", [])
+    assert tokenisers.tokenise(["How  MANY cats"], spec, 7)[0].tolist() == [
+        1 + crc32(b"\0how") % 1000, -1 - crc32(b"\0how\0") % 1000,
+        1 + crc32(b"\0many") % 1000, -1 - crc32(b"\0how\0many\0") % 1000,
+        1 + crc32(b"\0cats") % 1000, -1 - crc32(b"\0many\0cats\0") % 1000, 0,
+    ]  # fmt: skip
+    assert tokenisers.spelt("How many cats", spec, 5) == ["how", "many", "cats"]
+    assert tokenisers.spelt("How many cats", spec, 4) == ["how", "many"]
+    turned = tokenisers.tokenise(["cats many how"], spec, 6)
+    assert set(turned[turned > 0]) == {1 + crc32(b"\0" + w) % 1000 for w in (b"how", b"many", b"cats")}
+    assert not set(turned[turned < 0]) & set(tokenisers.tokenise(["How many cats"], spec, 6)[0])
+
+
+@pytest.mark.parametrize("kind", ["hashed", "hashed:500", "word_pairs", "word_pairs:500", "bpe:300", "unigram:100"])
 def test_every_kind(kind):
-    if not kind.startswith("hashed"):
+    if not kind.startswith(("hashed", "word_pairs")):
         pytest.importorskip("tokenizers")
     spec = json.loads(json.dumps(tokenisers.plan(kind, TEXTS)))
     ids = tokenisers.tokenise(TEXTS, spec, 64)
@@ -71,8 +86,9 @@ def test_pieces_of_a_word_belong_to_it():
     assert (ids > 0).sum() == 2 and (ids < 0).sum() >= 2
 
 
-def test_odd_texts():
-    spec = tokenisers.plan("hashed", [])
+@pytest.mark.parametrize("kind", ["hashed", "word_pairs"])
+def test_odd_texts(kind):
+    spec = tokenisers.plan(kind, [])
     ids = tokenisers.tokenise(["", "x" * 100_000, "word " * 50_000, "\ud800 lone"], spec, 100)
     assert not ids[0].any() and (ids[1:, 0] > 0).all() and (ids[2] != 0).all()
 

@@ -1,4 +1,5 @@
-"""Tokenisers, one file a kind, found by name: ``hashed``, ``bpe:8000``, ``unigram:8000``, ``transformers:NAME``.
+"""Tokenisers, one file a kind, found by name: ``hashed``, ``word_pairs``, ``bpe:8000``, ``unigram:8000``,
+``transformers:NAME``.
 
 A kind's file has a one-line ``SUMMARY`` and two functions. ``plan`` learns from texts whatever there is to learn and
 puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` needs nothing but those. A third,
