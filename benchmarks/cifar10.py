@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from nearfar import __version__, api, files
+from nearfar.combining import combine
 from nearfar.console import Console
 from nearfar.embedder import Embedder
 from nearfar.run import Run
@@ -49,13 +50,17 @@ CASES = {
         "encoder_options": {"widths": [80, 160, 384], "grid": 0},
     },
     "untrained": {"method": "simclr", "epochs": 0},
+    # Their vectors side by side; both were trained at the same time, on a core each.
+    "together": {"members": ["emp_ssl", "vicreg"]},
 }
 
 
 def of_patches(model: Embedder, data: str, console: Console) -> dict[str, Any]:
     """The same figures of the mean of the features of 3 × 3 patches of each picture; untouched it is one view."""
-    for branch in model.branches.values():
-        branch.encoder.grid = 3
+    for member in getattr(model, "members", [model]):
+        for branch in member.branches.values():
+            if hasattr(branch.encoder, "grid"):
+                branch.encoder.grid = 3
     evaluation = api.evaluate(model, data, protocols=PROTOCOLS, with_floors=False, console=console)
     print(evaluation.table())
     return {"grid": 3, "results": evaluation.as_dict()["results"]}
@@ -78,24 +83,30 @@ def main() -> None:
     console = Console()
     name = f"{args.case}-seed{args.seed}"
     run = args.runs / f"cifar10-{name}"
-    if args.resume:
+    members = [args.runs / f"cifar10-{m}-seed{args.seed}" for m in knobs.get("members", [])]
+    if members:
+        knobs = {k: knobs[k] for k in ("members", "seed")}
+        combine([str(m) for m in members], out=run, overwrite=True, console=console)
+    elif args.resume:
         api.train(args.data, out=run, resume=True, console=console)
     elif not args.measure:
         api.train(args.data, out=run, overwrite=True, console=console, **knobs)
-    model, metrics = api.load(run), Run.open(run).metrics()
+    model = api.load(run)
+    seconds = max(metrics[-1]["seconds"] if (metrics := Run.open(r).metrics()) else 0.0 for r in members or [run])
+    branches = [b for m in getattr(model, "members", [model]) for b in m.branches.values()]
     evaluation = api.evaluate(
         model, args.data, protocols=PROTOCOLS, with_floors=args.case == "untrained", console=console
     )
     print(evaluation.table())
     found = evaluation.as_dict()
-    averaged = of_patches(model, args.data, console) if "patches:" in model.config.model.encoder else None
+    averaged = of_patches(model, args.data, console) if any(hasattr(b.encoder, "grid") for b in branches) else None
     found["data"]["source"] = args.data
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{name}.json", {
         "command": "python " + " ".join(a for a in sys.argv if a not in ("--measure", "--resume")), "case": args.case, "seed": args.seed, "knobs": knobs,
-        "training_seconds": metrics[-1]["seconds"] if metrics else 0.0,
-        "encoder": model.config.model.encoder,
-        "parameters": sum(p.numel() for b in model.branches.values() for p in b.encoder.parameters()),
+        "training_seconds": seconds,
+        "encoder": " + ".join(m.config.model.encoder for m in getattr(model, "members", [model])),
+        "parameters": sum(p.numel() for b in branches for p in b.encoder.parameters()),
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
                    f"{model.config.train.precision}, load average {os.getloadavg()[0]:.1f}",

@@ -34,13 +34,13 @@ def text() -> str:
     for case, seeds in cases.items():
         if case.endswith("-labels"):
             continue
-        runs = [d["results"][0] for d in seeds]
+        runs, taught = [d["results"][0] for d in seeds], cases.get(f"{case}-labels", [])
         under = [r["floors"]["untrained_encoder"] for r in runs]
         body.append([
             case, over([r["shots"]["8"]["mean"] for r in runs]), ASKED.get(case, "–"),
             over([d["tfidf"]["shots"]["8"]["mean"] for d in seeds]), over([u["shots"]["8"]["mean"] for u in under]),
             over([r["shots"]["16"]["mean"] for r in runs]), over([r["linear_probe"]["accuracy"] for r in runs]),
-            over([d["results"][0]["linear_probe"]["accuracy"] for d in cases[f"{case}-labels"]]),
+            over([d["results"][0]["linear_probe"]["accuracy"] for d in taught]) if taught else "–",
             over([d["tfidf"]["all"] for d in seeds]), minutes(seeds),
         ])  # fmt: skip
     some = next(iter(cases.values()))[0]
@@ -58,7 +58,9 @@ of one thread on a machine that did other work.
 {tables.rows(head, body)}
 
 With all labels, TF-IDF and logistic regression is ahead wherever the last columns say so: 512 dimensions learnt without
-labels hold less than tens of thousands of counts.
+labels hold less than tens of thousands of counts. "Learnt from all labels" is another embedding: of words and pairs of
+neighbours (`--tokens word_pairs`), by cross entropy, with the same probe; its numbers were chosen on held-out training
+rows of TREC, where TF-IDF had 0.836 and it 0.841.
 
 {tables.commands({f"{c}-{d['seed']}": d for c, s in cases.items() for d in s})}
 
