@@ -4,12 +4,10 @@
 
 DATA is the folder with stsb, sick, multi30k, sst2, mr, subj, trec and agnews_small. Cases:
 
-words         no pairs and no scores: random vectors, and document frequencies of all training sentences of DATA
-translations  goes on from `words` (of the same seed) with multi30k's sentences and their translations as pairs:
-              nobody said how alike two English sentences are
-pairs         goes on from `words` with these, SICK's entailments, and the training pairs of STS-B that score 4 or
-              more, as pairs that belong together; scores are not used beyond that
-scores        goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
+words   no pairs and no scores: random vectors, and document frequencies of all training sentences of DATA
+pairs   goes on from `words` (of the same seed) with multi30k's translations, SICK's entailments, and the training pairs
+        of STS-B that score 4 or more, as pairs that belong together; scores are not used beyond that
+scores  goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
 
 Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
 All was chosen on dev; `--on test` is scored once.
@@ -40,14 +38,13 @@ COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "enco
 BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"}
 CASES: dict[str, dict[str, Any]] = {
     "words": {"epochs": 0, "encoder_options": {"dim": 512, "idf_power": 1.5}},
-    "translations": BATCHES,
     "pairs": BATCHES,
     "scores": {
         "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
         "overrides": {"drop_tokens": {"rate": 0.3}},
     },
 }  # fmt: skip
-BEFORE = {"translations": "words", "pairs": "words", "scores": "pairs"}  # whose weights a case begins with
+BEFORE = {"pairs": "words", "scores": "pairs"}  # whose weights a case begins with
 PLAIN = {"sst2": "text", "mr": "text", "subj": "text", "trec": "text", "agnews_small": "text"}
 LANGUAGES = ("de", "fr", "cs")
 ALIKE = 4.0  # of 5: pairs of STS-B from here on belong together
