@@ -93,7 +93,7 @@ def similarity() -> str:
     head = ["learnt from", "rows", "Spearman", "interval, seed 0", "asked", "same rows, untrained", "seconds"]
     return f"""## Sentence similarity
 
-STS-B, the 1,379 test pairs, scored once: rank correlation of cosines with people's scores, nothing fitted on them. A bag of
+STS-B, the 1,379 test pairs: rank correlation of cosines with people's scores, nothing fitted on them. A bag of
 hashed words and n-grams from random weights. Training sentences equal to one of
 the dev or test pairs, but for case and signs, were left out: {", ".join(f"{v} of {k}" for k, v in left.items())}. All numbers
 were chosen on the dev pairs. TF-IDF of characters on the same training sentences has
