@@ -58,6 +58,7 @@ def test_sentences_of_the_held_out_pairs_are_left_out_of_everything(data):
 
 def test_every_case_is_measured_and_goes_on_from_the_one_before(data, tmp_path, monkeypatch):
     model = {}
+    monkeypatch.setitem(sts.CASES["words"], "encoder_options", {"dim": 16, "idf_power": 1.5})
     for case, knobs in sts.CASES.items():
         monkeypatch.setitem(knobs, "batch_size", 4)
         monkeypatch.setitem(sts.CASES, case, knobs | {"epochs": min(1, knobs["epochs"])})
