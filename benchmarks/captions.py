@@ -12,9 +12,6 @@ chosen on the training rows.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
+from written import of_training
 
-from nearfar import __version__, api, files
+from nearfar import api, files
 from nearfar.evaluation import floors, pair_classification, retrieval
 from nearfar.evaluation.sides import Sides
 
@@ -74,12 +71,9 @@ def main() -> None:
         print({k: v for k, v in found[name].get("pair_classification", {}).items() if k != "settings"})
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{args.data.name}-seed{args.seed}.json", {
-        "command": "python " + " ".join(sys.argv), "case": args.data.name, "seed": args.seed, "knobs": KNOBS,
-        "train_rows": len(trained.plan.table), "test_rows": kept["test"].num_rows, "training_seconds": seconds,
-        "method": trained.plan.config.model.method, "encoder": trained.plan.config.model.encoder,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
-                   f"load average {os.getloadavg()[0]:.1f}",
-        "nearfar": __version__, "results": files.finite(found),
+        **of_training(trained, seconds), "case": args.data.name, "seed": args.seed, "knobs": KNOBS,
+        "train_rows": len(trained.plan.table), "test_rows": kept["test"].num_rows,
+        "results": files.finite(found),
     })  # fmt: skip
 
 

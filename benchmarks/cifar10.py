@@ -50,7 +50,7 @@ CASES = {
         "encoder_options": {"widths": [80, 160, 384], "grid": 0},
     },
     "untrained": {"method": "simclr", "epochs": 0},
-    # Their vectors side by side; both were trained at the same time, on a core each.
+    # Their vectors side by side. Each is trained on one core, so the longer one's time is that of both.
     "together": {"members": ["emp_ssl", "vicreg"]},
 }
 

@@ -11,17 +11,14 @@ training sentences as distractors.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from written import of_training
 
-from nearfar import __version__, api, files
+from nearfar import api, files
 from nearfar.evaluation import bitext, floors, retrieval
 from nearfar.evaluation.sides import Sides
 
@@ -84,13 +81,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     few = f"-{args.pairs}pairs" if args.pairs else ""
     files.write_json(args.out / f"{'-'.join(languages)}{few}-seed{args.seed}.json", {
-        "command": "python " + " ".join(sys.argv), "languages": languages, "pairs": len(given[languages[0]]),
-        "seed": args.seed, "knobs": knobs, "on": args.on, "training_seconds": seconds,
-        "method": trained.plan.config.model.method, "encoder": trained.plan.config.model.encoder,
+        **of_training(trained, seconds), "languages": languages, "pairs": len(given[languages[0]]),
+        "seed": args.seed, "knobs": knobs, "on": args.on,
         "dimensions": int(model.branches[languages[0]].encoder.out_features),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
-                   f"load average {os.getloadavg()[0]:.1f}",
-        "nearfar": __version__, "results": files.finite(found),
+        "results": files.finite(found),
     })  # fmt: skip
 
 

@@ -10,16 +10,13 @@ pairs   goes on from `words` (of the same seed) with multi30k's translations, SI
 scores  goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
 
 Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
-All was chosen on dev; `--on test` is scored once.
+Numbers are chosen with `--on dev`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.csv as csv
-import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
+from written import of_training
 
-from nearfar import __version__, api, files
+from nearfar import api, files
 from nearfar.evaluation import floors, sts
 from nearfar.evaluation.sides import Sides
 
@@ -160,12 +157,9 @@ def main() -> None:
         print(f"{name} {f['spearman']:.4f} [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{args.case}{'' if args.on == 'test' else '-dev'}-seed{args.seed}.json", {
-        "command": "python " + " ".join(sys.argv), "case": args.case, "on": args.on, "seed": args.seed, "knobs": CASES[args.case],
-        "rows": len(trained.plan.table), "left_out": sentences.dropped, "training_seconds": seconds,
-        "method": trained.plan.config.model.method, "encoder": trained.plan.config.model.encoder,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
-                   f"load average {os.getloadavg()[0]:.1f}",
-        "nearfar": __version__, "results": files.finite(found),
+        **of_training(trained, seconds), "case": args.case, "on": args.on, "seed": args.seed, "knobs": CASES[args.case],
+        "rows": len(trained.plan.table), "left_out": sentences.dropped,
+        "results": files.finite(found),
     })  # fmt: skip
 
 

@@ -105,7 +105,7 @@ the mean of its features of 3 × 3 patches stand apart. Its network is `pooled_c
 `pooled_cnn` (1,158,736 parameters, features of 256 dimensions) is the default from 32 pixels on; `small_cnn` (4,035,312
 and 512) was before; what all of them gave with that one stands below.
 Machine: {any_["machine"].split(", load")[0]}; minutes are wall-clock time of training on it, while other work ran beside
-at lower priority (load average at the end of each: {loads}).
+(load average at the end of each: {loads}).
 
 {before}
 

@@ -15,19 +15,16 @@ cross entropy, and only the probe with all labels is measured; its numbers were 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from written import of_training
 
-from nearfar import __version__, api, files
+from nearfar import api, files
 from nearfar.data.read import read
 from nearfar.evaluation import few_labels, shots
 
@@ -89,13 +86,10 @@ def main() -> None:
     print("TF-IDF", {"all": floor["all"], **{k: v["mean"] for k, v in floor["shots"].items()}})
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{args.case}{'-labels' * args.labels}-seed{args.seed}.json", {
-        "command": "python " + " ".join(sys.argv), "case": args.case, "seed": args.seed, "knobs": knobs,
-        "method": trained.plan.config.model.method, "encoder": trained.plan.config.model.encoder,
-        "temperature": trained.plan.record.temperature, "training_seconds": seconds,
+        **of_training(trained, seconds), "case": args.case, "seed": args.seed, "knobs": knobs,
+        "temperature": trained.plan.record.temperature,
         "train_rows": len(train), "test_rows": len(test), "tfidf": floor,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
-                   f"load average {os.getloadavg()[0]:.1f}",
-        "nearfar": __version__, "results": evaluation.as_dict()["results"],
+        "results": evaluation.as_dict()["results"],
     })  # fmt: skip
 
 

@@ -140,6 +140,7 @@ def _least_rows(method: Method) -> int:
 
 
 def recipes(column: Column, config: Config) -> tuple[Any, ...]:
+    """The recipes of a column's views."""
     modality, name = MODALITIES.get(column.modality), _recipe_name(config.views.recipe, column)
     return modality.recipes(name, column.spec, config.views.overrides)
 

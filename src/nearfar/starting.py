@@ -190,7 +190,8 @@ def adopted(config: Config, found: Mapping[str, Start], kinds: Kinds) -> Config:
         encoder, own = start.encoder
         asked = _asked(model, name, columns)
         if asked in (None, encoder):
-            words += [] if asked else [f"{name}={encoder}"]
+            if asked is None:
+                words.append(f"{name}={encoder}")
             options[name] = options[name] or own
     if found:
         kept = [w for w in (w.strip() for w in model.encoder.split(",")) if w not in ("", "auto")]
