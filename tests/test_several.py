@@ -489,6 +489,42 @@ def test_averaging_with_two_processes(digits, tmp_path):
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
+# --- weights that are kept ----------------------------------------------------------------------------------------
+
+
+def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path, monkeypatch):
+    """Training goes as without, and resumes; the encoder ends between where it began and where that led."""
+    given = TINY | {"init_from": str(three / "seed0"), "seed": 5, "checkpoint_every": "3steps"}
+    plain = api.train(digits, out=tmp_path / "plain", **given)
+    dying(monkeypatch, seed=5, step=8)
+    with pytest.raises(Killed):
+        api.train(digits, out=tmp_path / "kept", keep=0.25, **given)
+    monkeypatch.undo()
+    kept = api.train(digits, out=tmp_path / "kept", resume=True)
+    begun = dict(api.load(three / "seed0").branches.named_parameters())
+    ends = dict(plain.model.branches.named_parameters())
+    for name, found in kept.model.branches.named_parameters():
+        want = ends[name].lerp(begun[name], 0.25 if ".encoder." in name else 0.0)
+        torch.testing.assert_close(found, want, atol=1e-7, rtol=1e-6)
+        assert torch.equal(found, ends[name]) != (".encoder." in name), name
+    a, b = (load_file(tmp_path / run / "checkpoint/state.safetensors") for run in ("plain", "kept"))
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_keeping_with_two_processes(digits, three, tmp_path):
+    given = TINY | {"epochs": 1, "keep": 0.5, "init_from": str(three / "seed0"), "processes": 2}
+    one = api.train(digits, **given | {"processes": 1})
+    config = api.with_knobs(Config(), None, given)
+    distributed.launch(work, (api._Job(config, digits, str(tmp_path / "two"), False, False, ""),), 2)
+    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(tmp_path / "two")))
+    np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_nothing_is_kept_of_a_random_beginning(digits):
+    with pytest.raises(ConfigError, match="begin at random"):
+        api.train(digits, keep=0.5, **TINY)
+
+
 # --- the page -----------------------------------------------------------------------------------------------------
 
 

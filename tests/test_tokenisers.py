@@ -64,7 +64,18 @@ def test_word_pairs_by_hand():
     assert not set(turned[turned < 0]) & set(tokenisers.tokenise(["How many cats"], spec, 6)[0])
 
 
-@pytest.mark.parametrize("kind", ["hashed", "hashed:500", "word_pairs", "word_pairs:500", "bpe:300", "unigram:100"])
+@pytest.mark.parametrize(("argument", "buckets", "lengths"), [("2-3", 65536, (2, 3)), ("1000,3-5", 1000, (3, 5))])
+def test_lengths_of_hashed_n_grams(argument, buckets, lengths):
+    spec = tokenisers.plan(f"hashed:{argument}", [])
+    grams = {"<cats>"[i : i + n] for n in range(lengths[0], lengths[1] + 1) for i in range(7 - n)}
+    found = tokenisers.tokenise(["cats"], spec, 40)[0]
+    assert set(found[found < 0]) == {-1 - crc32(g.encode()) % buckets for g in grams}
+    assert found[0] == 1 + crc32(b"\0cats") % buckets  # words have their numbers whatever the lengths
+
+
+@pytest.mark.parametrize(
+    "kind", ["hashed", "hashed:500", "hashed:500,2-3", "word_pairs", "word_pairs:500", "bpe:300", "unigram:100"]
+)
 def test_every_kind(kind):
     if not kind.startswith(("hashed", "word_pairs")):
         pytest.importorskip("tokenizers")
@@ -94,7 +105,8 @@ def test_odd_texts(kind):
 
 
 @pytest.mark.parametrize(("kind", "error", "what"), [("hashd", UnknownName, "hashed"), ("bpe:x", ConfigError, "tokens"),
-                                                     ("hashed:1", ConfigError, "buckets")])  # fmt: skip
+                                                     ("hashed:1", ConfigError, "buckets"), ("hashed:4-2", ConfigError, "lengths"),
+                                                     ("hashed:2000,3", ConfigError, "lengths")])  # fmt: skip
 def test_slips_of_the_keyboard(kind, error, what):
     with pytest.raises(error, match=what):
         tokenisers.plan(kind, TEXTS)

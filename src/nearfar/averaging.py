@@ -1,13 +1,14 @@
-"""The mean of the weights over the last steps (Izmailov et al. 2018, arXiv 1803.05407), as what a training leaves.
+"""Means of weights as what a training leaves: over its last steps, and with those that the encoders began with.
 
-The weights that are trained stay as they are: the mean runs beside them, is part of the checkpoint, and becomes the
-model at the end. Averaged weights make other activations than any that batch norm has seen, so its statistics are
-taken anew from the training rows.
+The mean over the last steps is Izmailov et al. 2018, arXiv 1803.05407. The mean with the beginning is Wortsman et al.
+2021, arXiv 2109.01903: what was learnt from few or narrow data stays nearer to what was there, and is better on others.
+The weights that are trained stay as they are: the running mean is beside them and part of the checkpoint, and a mean
+becomes the model at the end. It makes other activations than any that batch norm has seen, so the statistics of that
+are taken anew from the training rows.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -66,18 +67,21 @@ class Average:
         for name, mean in self.mean.items():
             distributed.copy_into(mean, tensors[f"mean/{name}"])
 
-    def applied(self, learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> Learner:
-        """A copy of a whole learner with the mean as its weights (all processes take part).
-
-        Its batch norms' statistics are the plain mean over the batches of one more epoch of views.
-        """
-        averaged = copy.deepcopy(learner).to(viewer.device)
-        weights = _weights(averaged.branches)
+    def give(self, branches: Branches) -> None:
+        """Make the mean the weights of whole branches (all processes take part)."""
+        weights = _weights(branches)
         for name, mean in self.state().items():
             if name != "count":
                 weights[name.removeprefix("mean/")].copy_(mean)
-        statistics_anew(averaged, viewer, sampler, config)
-        return averaged
+
+
+@torch.no_grad()
+def keep(branches: Branches, beginning: Branches, share: float) -> None:
+    """Bring the weights of whole encoders a share of the way back to those they began with."""
+    weights, first = _weights(branches), _weights(beginning)
+    for name in weights:
+        if ".encoder." in name:
+            weights[name].lerp_(first[name].to(weights[name].device), share)
 
 
 @torch.no_grad()

@@ -110,6 +110,9 @@ class TrainConfig:
     )
     chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
     average: float = knob(0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1)
+    keep: float = knob(
+        0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1
+    )
     seed: int = knob(0, "of everything that is drawn", flag=True, low=0)
     device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True)
     precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True)

@@ -233,6 +233,16 @@ def check_lock(model: ModelConfig, kinds: Kinds) -> None:
         )  # fmt: skip
 
 
+def check_keep(found: Mapping[str, Start], config: Config) -> None:
+    """Raise `ConfigError` where there is nothing to keep: no encoder has learnt before."""
+    libraries = ":" in config.model.encoder  # such as transformers:NAME, which bring weights
+    if config.train.keep and not found and not libraries:
+        raise ConfigError(
+            "the encoders begin at random, which is nothing to keep.", where="train.keep",
+            hint=f"Name the run to begin with: {WHERE}=RUN.",
+        )  # fmt: skip
+
+
 def about(found: Mapping[str, Start], model: ModelConfig) -> list[str]:
     """What begins elsewhere and what is locked, in sentences."""
     said = [f"Start: the encoder of {name!r} is that of {s.run.path} ({s.column!r})." for name, s in found.items()]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar import distributed, health, metrics, optim, starting
+from nearfar import averaging, distributed, health, metrics, optim, starting
 from nearfar.averaging import Average
 from nearfar.errors import CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
@@ -114,12 +114,19 @@ class Trainer:
         return whole
 
     def finished(self) -> Learner:
-        """The learner to keep: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner = self.whole()
-        if not self.average.count:
+        """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
+        learner, share = self.whole(), self.config.train.keep
+        if not (self.average.count or share):
             return learner
-        self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
-        return self.average.applied(learner, self.viewer, self.sampler, self.config)
+        learner = copy.deepcopy(learner).to(self.device)
+        if self.average.count:
+            self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
+            self.average.give(learner.branches)
+        if share:
+            self.console.say(f"{share:g} of the weights that the encoders began with are kept.")
+            averaging.keep(learner.branches, make_learner(self.plan, self.world).branches, share)
+        averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
+        return learner
 
     def load(self) -> None:
         """Go back to the last checkpoint of the run."""

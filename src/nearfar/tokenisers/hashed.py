@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from nearfar.errors import ConfigError
 from nearfar.tokenisers import whole
 
 SUMMARY = "words and the character 2- to 4-grams inside them, hashed to 65,536 numbers; nothing to learn"
@@ -25,8 +26,27 @@ _WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:'[^\W\d_]+)?|[^\w\s]|_")
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
-    """Nothing is learnt from the texts; `argument` is the number of buckets."""
-    return {"vocabulary": whole(argument, BUCKETS, "buckets"), "shortest": SHORT, "longest": LONG}
+    """Nothing is learnt from the texts; `argument` is the number of buckets, the n-grams' lengths, or both: 2000,2-3.
+
+    Raises
+    ------
+    ConfigError
+        It is something else.
+    """
+    buckets, comma, lengths = argument.partition(",")
+    if not comma and "-" in argument:
+        buckets, lengths = "", argument
+    shortest, longest = _lengths(lengths) if lengths else (SHORT, LONG)
+    return {"vocabulary": whole(buckets, BUCKETS, "buckets"), "shortest": shortest, "longest": longest}
+
+
+def _lengths(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9])-([1-9])", text)
+    if found is None or found[1] > found[2]:
+        raise ConfigError(
+            f"{text!r} are no lengths of n-grams.", where="data.tokens", hint=f"For example {SHORT}-{LONG}."
+        )
+    return int(found[1]), int(found[2])
 
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
