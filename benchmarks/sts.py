@@ -8,9 +8,10 @@ words   no pairs and no scores: random vectors, and document frequencies of all 
 pairs   goes on from `words` (of the same seed) with multi30k's translations, SICK's entailments, and the training pairs
         of STS-B that score 4 or more, as pairs that belong together; scores are not used beyond that
 scores  goes on from `pairs` with the scores of STS-B's training pairs, by CoSENT
+three   the runs of `scores` of seeds 0, 1 and 2 as one model
 
 Training sentences equal to a sentence of STS-B's dev or test pairs, but for case and signs, are left out and counted.
-Numbers are chosen with `--on dev`.
+Numbers are chosen with `--on dev`, which leaves the test pairs alone.
 """
 
 from __future__ import annotations
@@ -19,26 +20,29 @@ import argparse
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.csv as csv
 from sklearn.feature_extraction.text import TfidfVectorizer
-from written import of_training
+from written import machine, of_training
 
+import nearfar
 from nearfar import api, files
+from nearfar.embedder import Embedder
+from nearfar.ensemble import Ensemble
 from nearfar.evaluation import floors, sts
 from nearfar.evaluation.sides import Sides
 
 COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
-BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set"}
 CASES: dict[str, dict[str, Any]] = {
-    "words": {"epochs": 0, "encoder_options": {"dim": 512, "idf_power": 1.5}},
-    "pairs": BATCHES,
+    "words": {"epochs": 0, "tokens": "hashed:2-3", "encoder_options": {"dim": 1024, "idf_power": 1.25}},
+    "pairs": {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set", "keep": 0.6},
     "scores": {
         "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
-        "overrides": {"drop_tokens": {"rate": 0.3}},
+        "overrides": {"drop_tokens": {"rate": 0.3}}, "keep": 0.3,
     },
 }  # fmt: skip
 BEFORE = {"pairs": "words", "scores": "pairs"}  # whose weights a case begins with
@@ -121,45 +125,59 @@ def measured(encode: Callable[[list[str]], Any], asked: dict[str, list[Any]], se
     return sts.measure(Sides(left, right, own, own, ("sentence1", "sentence2"), np.asarray(asked["score"])), seed=seed)
 
 
+def learnt(
+    case: str, sentences: Sentences, args: argparse.Namespace
+) -> tuple[Embedder, dict[str, Embedder], dict[str, Any]]:
+    """The model of a case, the same untrained, and what is said of the training."""
+    knobs = COMMON | CASES[case] | {"seed": args.seed}
+    table = getattr(sentences, case)()
+    column = tuple(k for k in table if k not in ("set", "score"))
+    print({k: len(v) for k, v in table.items()}, "left out, as dev or test hold them:", sentences.dropped)
+    if case in BEFORE:
+        run = args.runs / f"sts-{BEFORE[case]}-seed{args.seed}"
+        knobs["init_from"] = ",".join(f"{k}={run}" for k in column)
+    start = time.perf_counter()
+    trained = api.train(table, column=column, out=args.runs / f"sts-{case}-seed{args.seed}", overwrite=True, **knobs)
+    about = of_training(trained, time.perf_counter() - start)
+    untrained = floors.untrained(trained.model, trained.plan.table, trained.plan.train)
+    return trained.model, {"untrained": untrained}, about | {
+        "knobs": CASES[case], "rows": len(trained.plan.table), "left_out": sentences.dropped,
+    }  # fmt: skip
+
+
+def three(args: argparse.Namespace) -> tuple[Ensemble, dict[str, Embedder], dict[str, Any]]:
+    """The runs of three seeds as one model."""
+    runs = [args.runs / f"sts-scores-seed{seed}" for seed in range(3)]
+    return nearfar.combine(runs), {}, machine() | {"members": [run.name for run in runs]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("case", choices=CASES)
-    parser.add_argument(
-        "--on", default="test", choices=("dev", "test"), help="Pairs that are scored; dev to choose on."
-    )
+    parser.add_argument("case", choices=(*CASES, "three"))
+    parser.add_argument("--on", default="test", choices=("dev", "test"), help="dev: leave the test pairs alone.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/sts"))
     args = parser.parse_args()
-    sentences, knobs = Sentences(args.data), COMMON | CASES[args.case] | {"seed": args.seed}
-    table = getattr(sentences, args.case)()
-    column = tuple(k for k in table if k not in ("set", "score"))
-    print({k: len(v) for k, v in table.items()}, "left out, as dev or test hold them:", sentences.dropped)
-    if args.case in BEFORE:
-        run = args.runs / f"sts-{BEFORE[args.case]}-seed{args.seed}"
-        knobs["init_from"] = ",".join(f"{k}={run}" for k in column)
-    start = time.perf_counter()
-    trained = api.train(
-        table, column=column, out=args.runs / f"sts-{args.case}-seed{args.seed}", overwrite=True, **knobs
-    )
-    seconds, model = time.perf_counter() - start, trained.model
-    asked = rows(args.data / "stsb" / f"{args.on}.csv")
-    untrained = floors.untrained(model, trained.plan.table, trained.plan.train)
-    side = {"column": column[0]} if len(column) > 1 else {}  # both columns have one encoder
-    found = {name: measured(lambda texts, m=m: m.encode(texts, **side), asked, args.seed)
-             for name, m in (("run", model), ("untrained", untrained))}  # fmt: skip
-    words = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True).fit(
-        Sentences(args.data).words()["text"]
-    )
-    found["tfidf"] = measured(lambda texts: words.transform(texts), asked, args.seed)
-    for name, f in found.items():
-        print(f"{name} {f['spearman']:.4f} [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
+    sentences = Sentences(args.data)
+    model, others, about = three(args) if args.case == "three" else learnt(args.case, sentences, args)
+    side = {"column": "sentence1"} if len(model.columns) > 1 else {}  # both columns have one encoder
+    words = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    words.fit(Sentences(args.data).words()["text"])
+    ways = {name: partial(m.encode, **side) for name, m in {"run": model, **others}.items()} | {
+        "tfidf": words.transform
+    }
+    results: dict[str, dict[str, Any]] = {}
+    for on in dict.fromkeys(("dev", args.on)):
+        asked = rows(args.data / "stsb" / f"{on}.csv")
+        results[on] = {name: measured(encode, asked, args.seed) for name, encode in ways.items()}
+        for name, f in results[on].items():
+            print(f"{on}: {name} {f['spearman']:.4f} [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
     args.out.mkdir(parents=True, exist_ok=True)
     files.write_json(args.out / f"{args.case}{'' if args.on == 'test' else '-dev'}-seed{args.seed}.json", {
-        **of_training(trained, seconds), "case": args.case, "on": args.on, "seed": args.seed, "knobs": CASES[args.case],
-        "rows": len(trained.plan.table), "left_out": sentences.dropped,
-        "results": files.finite(found),
+        **about, "case": args.case, "on": args.on, "seed": args.seed,
+        "results": files.finite(results[args.on]), "dev": files.finite(results["dev"]),
     })  # fmt: skip
 
 

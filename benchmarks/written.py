@@ -12,13 +12,17 @@ import torch
 from nearfar import __version__
 
 
-def of_training(trained: Any, seconds: float) -> dict[str, Any]:
-    """Command, machine and versions, and what was trained in how many seconds."""
-    model = trained.plan.config.model
+def machine() -> dict[str, Any]:
+    """Command, machine and versions."""
     return {
-        "command": "python " + " ".join(sys.argv), "training_seconds": seconds,
-        "method": model.method, "encoder": model.encoder,
+        "command": "python " + " ".join(sys.argv),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread, "
                    f"load average {os.getloadavg()[0]:.1f}",
         "nearfar": __version__,
     }  # fmt: skip
+
+
+def of_training(trained: Any, seconds: float) -> dict[str, Any]:
+    """The same, and what was trained in how many seconds."""
+    model = trained.plan.config.model
+    return machine() | {"training_seconds": seconds, "method": model.method, "encoder": model.encoder}

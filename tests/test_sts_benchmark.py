@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def data(tmp_path):
     )
     pairs = {"sentence1": MADE, "sentence2": other, "score": [i % 6 for i in range(36)]}
     write(tmp_path / "stsb", "train", pairs)
+    held = {"sentence1": HELD, "sentence2": [HELD[0], "two things"], "score": [5, 1]}
     for name in ("dev", "test"):
-        write(tmp_path / "stsb", name, {"sentence1": HELD, "sentence2": HELD[::-1], "score": [5, 1]} | (
-            {"sentence1": [HELD[0], "one"], "sentence2": [HELD[0], "two things"]} if name == "test" else {}))  # fmt: skip
+        write(tmp_path / "stsb", name, held)
     return tmp_path
 
 
@@ -59,12 +60,10 @@ def test_sentences_of_the_held_out_pairs_are_left_out_of_everything(data):
 def test_every_case_is_measured_and_goes_on_from_the_one_before(data, tmp_path, monkeypatch):
     model = {}
     monkeypatch.setitem(sts.CASES["words"], "encoder_options", {"dim": 16, "idf_power": 1.5})
+    fixed = [str(data), "--runs", str(tmp_path / "r"), "--out", str(tmp_path)]
     for case, knobs in sts.CASES.items():
-        monkeypatch.setitem(knobs, "batch_size", 4)
-        monkeypatch.setitem(sts.CASES, case, knobs | {"epochs": min(1, knobs["epochs"])})
-        monkeypatch.setattr(
-            sys, "argv", ["sts.py", str(data), case, "--runs", str(tmp_path / "r"), "--out", str(tmp_path)]
-        )
+        monkeypatch.setitem(sts.CASES, case, knobs | {"batch_size": 4, "epochs": min(1, knobs["epochs"])})
+        monkeypatch.setattr(sys, "argv", ["sts.py", fixed[0], case, *fixed[1:]])
         sts.main()
         found = json.loads((tmp_path / f"{case}-seed0.json").read_text())
         assert (
@@ -75,3 +74,11 @@ def test_every_case_is_measured_and_goes_on_from_the_one_before(data, tmp_path, 
     for case, before in sts.BEFORE.items():
         assert f"sts-{before}-seed0" in model[case]["init_from"]
         assert model[case]["encoder_options"] == sts.CASES["words"]["encoder_options"]
+    for seed in (1, 2):
+        shutil.copytree(tmp_path / "r" / "sts-scores-seed0", tmp_path / "r" / f"sts-scores-seed{seed}")
+    monkeypatch.setattr(sys, "argv", ["sts.py", fixed[0], "three", "--on", "dev", *fixed[1:]])
+    sts.main()
+    found = json.loads((tmp_path / "three-dev-seed0.json").read_text())
+    alone = json.loads((tmp_path / "scores-seed0.json").read_text())
+    assert found["results"] == found["dev"]
+    assert found["dev"]["run"]["spearman"] == pytest.approx(alone["dev"]["run"]["spearman"])  # thrice the same
