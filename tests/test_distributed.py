@@ -4,10 +4,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from nearfar import distributed
+from nearfar import api, distributed
+from nearfar.config import Config
 from nearfar.distributed import World
 from nearfar.errors import DataError
 from nearfar.learner import Learner, View, ViewBatch
@@ -16,7 +18,10 @@ from nearfar.objectives.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
 from nearfar.registry import METHODS
+from nearfar.run import Run
+from tests.conftest import TINY
 from tests.methods import TRAINED, resolved, small
+from tests.objectives import processes
 
 ROWS = 24
 NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
@@ -65,10 +70,10 @@ def one_step(name, world, wrap=False):
     # statistics of groups are averaged when saved, and each process counts its own groups
     own = ("running_mean", "running_var", "num_batches_tracked") if learner.record.bn_groups > 1 else ()
     kept = {n: b for n, b in learner.state_dict().items() if not n.endswith(own or "\0")}
-    return float(total), grads, kept
+    return float(total), {f"gradient of {n}": g for n, g in grads.items()} | kept
 
 
-OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/test_processes.py does not reach
+OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/processes.py does not reach
     "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
     "ignored by column": lambda v, g, w: info_nce_between(
         v[0], v[1], Relation(g, torch.stack((g // 3, (g + 1) // 4), 1)), temperature=0.2, world=w
@@ -94,37 +99,39 @@ def objective_step(case, world, rows=11):
     share = world.share(rows)
     loss = OBJECTIVE_CASES[case]([v[share] @ weight for v in x], torch.arange(rows)[share], world)
     loss.backward()
-    return float(world.all_reduce(loss.detach())) / world.size, world.all_reduce(weight.grad) / world.size
+    return float(world.all_reduce(loss.detach())) / world.size, {"weight": world.all_reduce(weight.grad) / world.size}
 
 
-def work(folder, reference):
+def difference(step, wanted):
+    """The largest between two steps: of the loss, or of any number of their tensors."""
+    (loss, found), (want, expected) = step, wanted
+    largest = [(found[k].double() - v.double()).abs().max() for k, v in expected.items()]
+    return float(torch.stack([torch.tensor(loss - want).abs(), *largest]).max())
+
+
+def steps(world, wrap=False):
+    """Loss and tensors by name, of every objective and of every method."""
+    found = processes.steps(world) | {case: objective_step(case, world) for case in OBJECTIVE_CASES}
+    return found | {name: one_step(name, world, wrap) for name in TRAINED}
+
+
+def work(folder, wanted):
+    torch.set_num_threads(1)
     world = distributed.world()
-    found = {"size": world.size, "differences": {}}
-    for case in OBJECTIVE_CASES:
-        loss, grad = objective_step(case, world)
-        want, want_grad = reference["objectives"][case]
-        found["differences"][case] = max(abs(loss - want), float((grad - want_grad).abs().max()))
-    for name in TRAINED:
-        loss, grads, state = one_step(name, world, wrap=True)
-        want, want_grads, want_state = reference["methods"][name]
-        d = [abs(loss - want)] + [float((grads[n] - g).abs().max()) for n, g in want_grads.items()]
-        d += [float((state[n].double() - v.double()).abs().max()) for n, v in want_state.items()]
-        found["differences"][name] = max(d)
-    Path(folder, f"{world.rank}.json").write_text(json.dumps(found))
+    found = {case: difference(step, wanted[case]) for case, step in steps(world, wrap=True).items()}
+    Path(folder, f"{world.rank}.json").write_text(json.dumps({"size": world.size, "differences": found}))
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_many_processes_equal_one(processes, tmp_path):
-    reference = {
-        "objectives": {c: objective_step(c, World()) for c in OBJECTIVE_CASES},
-        "methods": {m: one_step(m, World()) for m in TRAINED},
-    }
-    distributed.launch(work, (str(tmp_path), reference), processes)
-    for rank in range(processes):
+@pytest.mark.parametrize("size", [2, 3])
+def test_many_processes_equal_one(size, tmp_path):
+    wanted = steps(World())
+    distributed.launch(work, (str(tmp_path), wanted), size)
+    for rank in range(size):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert found["size"] == processes
-        for case, difference in found["differences"].items():
-            assert difference < 1e-9, (rank, case)
+        assert found["size"] == size
+        assert found["differences"].keys() == wanted.keys()
+        wrong = {case: d for case, d in found["differences"].items() if not d < 1e-9}
+        assert not wrong, (rank, wrong)
 
 
 def fail():
@@ -140,10 +147,6 @@ def test_a_failing_process_is_one_sentence_and_leaves_no_orphans():
 
 
 def test_training_with_two_processes(digits, tiny, tmp_path):
-    import numpy as np
-
-    from nearfar import api
-
     given = tiny | {"epochs": 1, "method": "byol", "predictor": {"hidden": 16, "out": 16}}
     one = api.train(digits, out=tmp_path / "one", **given)
     two = api.train(digits, out=tmp_path / "two", processes=2, **given)
@@ -153,17 +156,48 @@ def test_training_with_two_processes(digits, tiny, tmp_path):
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-def test_sharded_parameters(digits, tiny, tmp_path):
-    import numpy as np
+SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, "average": 0.6}
 
-    from nearfar import api
 
-    given = tiny | {"epochs": 1, "method": "simclr"}
-    one = api.train(digits, out=tmp_path / "one", **given)
-    two = api.train(digits, out=tmp_path / "two", processes=2, wrap="shard", **given)
-    np.testing.assert_allclose(one.metrics[-1]["loss"], two.metrics[-1]["loss"], rtol=1e-3)
-    a, b = (t.model.encode(digits["test"][0][:50]) for t in (one, two))
+def train(jobs):
+    for job in jobs:
+        branches = api._work(job, True).model.branches
+        state = {k: v.double().sum().item() for k, v in branches.state_dict().items()}
+        Path(job.out, f"rank{distributed.world().rank}.json").write_text(json.dumps(state))
+
+
+@pytest.fixture(scope="module")
+def two(digits, tmp_path_factory):
+    """The folder of two trainings, each with the same two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    configs = {
+        name: api.with_knobs(Config(), None, knobs | {"processes": 2})
+        for name, knobs in (("sharded", SHARDED), ("averaged", AVERAGED))
+    }
+    jobs = [api._Job(config, digits, str(folder / name), False, False, "") for name, config in configs.items()]
+    distributed.launch(train, (jobs,), 2)
+    return folder
+
+
+def ranks(run):
+    return [json.loads((run / f"rank{r}.json").read_text()) for r in range(2)]
+
+
+def test_sharded_parameters(digits, two, tmp_path):
+    one = api.train(digits, out=tmp_path / "one", **SHARDED)
+    first, second = ranks(two / "sharded")
+    assert first == second
+    np.testing.assert_allclose(one.metrics[-1]["loss"], Run(two / "sharded").metrics()[-1]["loss"], rtol=1e-3)
+    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(two / "sharded")))
     np.testing.assert_allclose(a, b, atol=5e-3)
+
+
+def test_averaging_with_two_processes(digits, two):
+    one = api.train(digits, **AVERAGED)
+    first, second = ranks(two / "averaged")
+    assert first == second
+    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(two / "averaged")))
+    np.testing.assert_allclose(a, b, atol=2e-3)
 
 
 def test_shares_are_contiguous_and_complete():

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import nearfar
-from nearfar import api, cli, distributed, loading
+from nearfar import api, cli, loading
 from nearfar.averaging import Average
 from nearfar.config import Config
 from nearfar.console import QUIET
@@ -472,23 +472,6 @@ def test_a_mean_of_steps_that_are_no_longer_the_last_is_left_behind():
     assert Average(0.001, 10).start == 9  # at least the last step
 
 
-def work(job):
-    trained = api._work(job, True)
-    state = {k: v.double().sum().item() for k, v in trained.model.branches.state_dict().items()}
-    Path(job.out, f"rank{distributed.world().rank}.json").write_text(json.dumps(state))
-
-
-def test_averaging_with_two_processes(digits, tmp_path):
-    given = TINY | {"epochs": 1, "average": 0.6, "processes": 2}
-    one = api.train(digits, **given | {"processes": 1})
-    config = api.with_knobs(Config(), None, given)
-    distributed.launch(work, (api._Job(config, digits, str(tmp_path / "two"), False, False, ""),), 2)
-    ranks = [json.loads((tmp_path / "two" / f"rank{r}.json").read_text()) for r in range(2)]
-    assert ranks[0] == ranks[1]
-    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(tmp_path / "two")))
-    np.testing.assert_allclose(a, b, atol=2e-3)
-
-
 # --- weights that are kept ----------------------------------------------------------------------------------------
 
 
@@ -509,15 +492,6 @@ def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path
         assert torch.equal(found, ends[name]) != (".encoder." in name), name
     a, b = (load_file(tmp_path / run / "checkpoint/state.safetensors") for run in ("plain", "kept"))
     assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def test_keeping_with_two_processes(digits, three, tmp_path):
-    given = TINY | {"epochs": 1, "keep": 0.5, "init_from": str(three / "seed0"), "processes": 2}
-    one = api.train(digits, **given | {"processes": 1})
-    config = api.with_knobs(Config(), None, given)
-    distributed.launch(work, (api._Job(config, digits, str(tmp_path / "two"), False, False, ""),), 2)
-    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(tmp_path / "two")))
-    np.testing.assert_allclose(a, b, atol=2e-3)
 
 
 def test_nothing_is_kept_of_a_random_beginning(digits):

@@ -279,28 +279,28 @@ def test_weights_that_cannot_be_had_are_a_sentence(few, small, monkeypatch):
 # --- many processes ---------------------------------------------------------------------------------------------
 
 
-def look(folder, data, knobs):
-    plan = prepare(Config.from_dict(knobs), data, console=QUIET)
-    trainer = Trainer(plan, None, QUIET)
-    if distributed.world().rank:
-        trainer.positives.refresh = None  # only process 0 may
-    found = trainer._look_for_positives()
-    batch = trainer.viewer.batch(plan.train[:51], 0, 0)
-    state = {k: v.tolist() for k, v in trainer.positives.state().items()}
-    said = {"found": found, "state": state, "group": batch.relation.group.tolist(), "size": distributed.world().size}
-    (folder / f"{distributed.world().rank}.json").write_text(json.dumps(said))
+def look(folder, data, configs):
+    rank, said = distributed.world().rank, []
+    for config in configs:
+        trainer = Trainer(prepare(Config.from_dict(config), data, console=QUIET), None, QUIET)
+        if rank:
+            trainer.positives.refresh = None  # only process 0 may
+        found = trainer._look_for_positives()
+        group = trainer.viewer.batch(trainer.plan.train[:51], 0, 0).relation.group
+        state = {k: v.tolist() for k, v in trainer.positives.state().items()}
+        said.append({"found": found, "state": state, "group": group.tolist(), "size": distributed.world().size})
+    (folder / f"{rank}.json").write_text(json.dumps(said))
 
 
 def test_all_processes_get_what_process_0_found(few, small, taught, tmp_path):
-    for way in ("clusters:6", f"teacher:{taught}:neighbours:2"):
-        config = Config().set("positives", way)
-        for word in ("epochs", "encoder_options", "holdout", "precision", "threads"):
-            config = config.set(word, small[word])
-        if "teacher" not in way:
-            config = config.set("positives_options", {"warmup": 0})
-        config = config.set("batch_size", 50).set("processes", 2)
-        distributed.launch(look, (tmp_path, few, config.as_dict()), 2)
-        one, two = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    same = {k: small[k] for k in ("epochs", "encoder_options", "holdout", "precision", "threads")}
+    same |= {"batch_size": 50, "processes": 2}
+    ways = (
+        {"positives": "clusters:6", "positives_options": {"warmup": 0}},
+        {"positives": f"teacher:{taught}:neighbours:2"},
+    )
+    distributed.launch(look, (tmp_path, few, [api.with_knobs(Config(), None, same | w).as_dict() for w in ways]), 2)
+    for one, two in zip(*(json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)), strict=True):
         assert one["size"] == 2
         assert one["found"]
         assert one["state"] == two["state"]

@@ -42,7 +42,7 @@ def test_cifar10_in_a_minute(data_folder, tmp_path):
         out=tmp_path / "run",
         **given,
     )
-    evaluation = api.evaluate(trained.model, data_folder / "cifar10", limit=1500, protocols=["knn", "linear_probe"])
+    evaluation = api.evaluate(trained.model, data_folder / "cifar10", limit=1500, protocols=["knn"])
     result = evaluation.results[0]
     assert result["knn"]["accuracy"] > result["floors"]["untrained_encoder"]["knn"]["accuracy"] + 0.03
     assert evaluation.data["train_rows"] == 1500
@@ -55,7 +55,7 @@ def test_photographs_of_different_shapes(data_folder):
 
 
 def test_the_tutorials_script_put_right(data_folder, tmp_path):
-    """It runs on a thousand rows, its loss falls below the no-learning level, and its probe beats chance."""
+    """It runs on five hundred rows, its loss falls below the no-learning level, and its probe beats chance."""
     import re
     import subprocess
     import sys
@@ -63,7 +63,7 @@ def test_the_tutorials_script_put_right(data_folder, tmp_path):
 
     import pyarrow.parquet as pq
 
-    for split, rows in (("train", 1024), ("test", 300)):
+    for split, rows in (("train", 512), ("test", 300)):
         file = next((data_folder / "cifar10").glob(f"{split}*.parquet"))
         pq.write_table(pq.read_table(file).slice(0, rows), tmp_path / f"{split}.parquet")
     script = Path(__file__).parents[2] / "examples" / "cifar10_tutorial.py"
@@ -71,5 +71,5 @@ def test_the_tutorials_script_put_right(data_folder, tmp_path):
     out = subprocess.run([sys.executable, str(script), str(tmp_path), "3"], capture_output=True, text=True, check=True)
     losses = [float(x) for x in re.findall(r"loss ([\d.]+)", out.stdout)]
     assert len(losses) == 3
-    assert losses[-1] < losses[0] < 6.3
+    assert losses[-1] < losses[0] < 6.2
     assert float(re.search(r"linear probe ([\d.]+)", out.stdout)[1]) > 0.15
