@@ -1,7 +1,8 @@
 """Killed at any instant, a run goes on to the very same weights; a failing write loses nothing."""
 
 import errno
-import os
+import multiprocessing
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,47 +15,39 @@ from nearfar import api, files
 from nearfar.errors import RunError, StorageError, TrainingError
 from nearfar.run import Run
 from nearfar.training import Trainer
-
-SCRIPT = """
-import sys
-from nearfar import api
 from tests.conftest import TINY
-from nearfar.demo import digits
-d = {k: tuple(a[:128] for a in v) for k, v in digits().items()}
-resume = sys.argv[2] == "resume"
-knobs = {} if resume else TINY | {"epochs": 40, "method": "moco_v2", "parts": {"memory": {"size": 96}}, "checkpoint_every": "2steps"}
-api.train(d, out=sys.argv[1], resume=resume, **knobs)
-"""
+
+KNOBS = TINY | {"epochs": 10, "batch_size": 32, "method": "moco_v2", "parts": {"memory": {"size": 96}}}
 
 
-def process(out, how):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), how], stderr=subprocess.PIPE, cwd=os.getcwd())
+def train(data, out, resume):
+    api.train(data, out=out, resume=resume, **({} if resume else KNOBS | {"checkpoint_every": "2steps"}))
 
 
-def test_kill_minus_nine(tmp_path):
+def stamp(file):
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
+def test_kill_minus_nine(digits, tmp_path):
     """SIGKILL three times at random instants; the weights are byte for byte those of the undisturbed run."""
-    whole = process(tmp_path / "whole", "new")
-    out = tmp_path / "killed"
-    draw, how, kills = np.random.default_rng(0), "new", 0
-    while kills < 3:
-        p = process(out, how)
-        deadline = time.monotonic() + 60
-        while (
-            not (out / "checkpoint" / "state.safetensors").exists() and p.poll() is None and time.monotonic() < deadline
-        ):
-            time.sleep(0.02)
-        time.sleep(draw.uniform(0, 0.4) if how == "new" else 2.5 + draw.uniform(0, 0.5))
-        if p.poll() is None:
-            p.send_signal(signal.SIGKILL)
-            kills += 1
-        elif (out / "model.safetensors").exists():
-            break
-        p.wait()
-        how = "resume"
-    p = process(out, "resume")
-    assert p.wait() == 0, p.stderr.read()
-    assert whole.wait() == 0, whole.stderr.read()
+    data = {k: tuple(a[:128] for a in v) for k, v in digits.items()}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nearfar.training"])  # torch is imported once, not by every process
+    out, draw, kills = tmp_path / "killed", np.random.default_rng(0), 0
+    checkpoint = out / "checkpoint" / "state.safetensors"
+    for resume in (False, True, True):
+        seen, deadline = stamp(checkpoint), time.monotonic() + 60
+        p = context.Process(target=train, args=(data, out, resume))
+        p.start()
+        while stamp(checkpoint) == seen and p.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.15))
+        p.kill()
+        p.join()
+        kills += p.exitcode == -signal.SIGKILL
     assert kills >= 1
+    train(data, out, resume=True)
+    train(data, tmp_path / "whole", resume=False)
     a, b = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
     assert a == b
 
@@ -103,10 +96,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(digits, tiny, 
     assert state["step"] == 2
 
 
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    api.train(digits, out=out, **TINY | {"epochs": 1})
+    return out
+
+
 @pytest.mark.parametrize("at", [0, 7, 40, -200, -1])
-def test_a_flipped_bit_or_a_cut_is_noticed(digits, tiny, tmp_path, at):
-    run = tmp_path / "run"
-    api.train(digits, out=run, **tiny | {"epochs": 1})
+def test_a_flipped_bit_or_a_cut_is_noticed(trained, tmp_path, at):
+    run = shutil.copytree(trained, tmp_path / "run")
     whole = (run / "model.safetensors").read_bytes()
     spoilt = bytearray(whole)
     spoilt[at] ^= 4
