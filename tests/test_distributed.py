@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from nearfar import api, distributed
-from nearfar.config import Config
 from nearfar.distributed import World
 from nearfar.errors import DataError
 from nearfar.learner import Learner, View, ViewBatch
@@ -18,7 +17,7 @@ from nearfar.objectives.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
 from nearfar.registry import METHODS
-from nearfar.run import Run
+from tests import two
 from tests.conftest import TINY
 from tests.methods import TRAINED, resolved, small
 from tests.objectives import processes
@@ -149,54 +148,31 @@ def test_a_failing_process_is_one_sentence_and_leaves_no_orphans():
 def test_training_with_two_processes(digits, tiny, tmp_path):
     given = tiny | {"epochs": 1, "method": "byol", "predictor": {"hidden": 16, "out": 16}}
     one = api.train(digits, out=tmp_path / "one", **given)
-    two = api.train(digits, out=tmp_path / "two", processes=2, **given)
-    losses = [[m["loss"] for m in t.metrics] for t in (one, two)]
+    both = api.train(digits, out=tmp_path / "two", processes=2, **given)
+    losses = [[m["loss"] for m in t.metrics] for t in (one, both)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
-    a, b = (t.model.encode(digits["test"][0][:50]) for t in (one, two))
+    a, b = (t.model.encode(digits["test"][0][:50]) for t in (one, both))
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
 SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, "average": 0.6}
 
 
-def train(jobs):
-    for job in jobs:
-        branches = api._work(job, True).model.branches
-        state = {k: v.double().sum().item() for k, v in branches.state_dict().items()}
-        Path(job.out, f"rank{distributed.world().rank}.json").write_text(json.dumps(state))
-
-
 @pytest.fixture(scope="module")
-def two(digits, tmp_path_factory):
-    """The folder of two trainings, each with the same two processes."""
-    folder = tmp_path_factory.mktemp("two")
-    configs = {
-        name: api.with_knobs(Config(), None, knobs | {"processes": 2})
-        for name, knobs in (("sharded", SHARDED), ("averaged", AVERAGED))
-    }
-    jobs = [api._Job(config, digits, str(folder / name), False, False, "") for name, config in configs.items()]
-    distributed.launch(train, (jobs,), 2)
-    return folder
+def trained(digits, tmp_path_factory):
+    return two.trainings(digits, tmp_path_factory.mktemp("two"), sharded=SHARDED, averaged=AVERAGED)
 
 
-def ranks(run):
-    return [json.loads((run / f"rank{r}.json").read_text()) for r in range(2)]
-
-
-def test_sharded_parameters(digits, two, tmp_path):
+def test_sharded_parameters(digits, trained, tmp_path):
     one = api.train(digits, out=tmp_path / "one", **SHARDED)
-    first, second = ranks(two / "sharded")
-    assert first == second
-    np.testing.assert_allclose(one.metrics[-1]["loss"], Run(two / "sharded").metrics()[-1]["loss"], rtol=1e-3)
-    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(two / "sharded")))
+    np.testing.assert_allclose(one.metrics[-1]["loss"], trained["sharded"].metrics[-1]["loss"], rtol=1e-3)
+    a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["sharded"]))
     np.testing.assert_allclose(a, b, atol=5e-3)
 
 
-def test_averaging_with_two_processes(digits, two):
+def test_averaging_with_two_processes(digits, trained):
     one = api.train(digits, **AVERAGED)
-    first, second = ranks(two / "averaged")
-    assert first == second
-    a, b = (m.encode(digits["test"][0][:50]) for m in (one, api.load(two / "averaged")))
+    a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["averaged"]))
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 

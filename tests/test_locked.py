@@ -9,6 +9,7 @@ from nearfar.errors import UserError
 from nearfar.learner import Branch
 from nearfar.training import Trainer
 from tests.colours import pictures
+from tests.two import trainings
 
 PAIR = ("image", "caption")
 QUICK = {"batch_size": 32, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "precision": "fp32"}
@@ -30,10 +31,14 @@ def data():
     return {"image": x, "caption": captions}
 
 
-def lit(data, photos, **given):
+def knobs(photos, **given):
     small = {"encoder_options": {"caption": {"dim": 8}}, "projector": {"out": 32}}
-    given = QUICK | small | {"init_from": f"image={photos}", "lock": ("image",), "epochs": 2} | given
-    return api.train(data, column=PAIR, **given)
+    lock = {"column": PAIR, "init_from": f"image={photos}", "lock": ("image",)}
+    return QUICK | small | lock | {"epochs": 2} | given
+
+
+def lit(data, photos, out=None, **given):
+    return api.train(data, out=out, **knobs(photos, **given))
 
 
 def weights_of(path):
@@ -104,13 +109,13 @@ def test_resumes_to_the_same_bits(data, photos, tmp_path, monkeypatch):
     check(tmp_path / "broken", photos)
 
 
-@pytest.mark.parametrize("wrap", ["ddp", "shard"])
-def test_two_processes(data, photos, tmp_path, wrap):
+def test_two_processes(data, photos, tmp_path):
     given = {"epochs": 1, "log_every": 1}
     one = lit(data, photos, **given)
-    two = lit(data, photos, out=tmp_path / "run", processes=2, wrap=wrap, **given)
-    check(tmp_path / "run", photos)
-    np.testing.assert_allclose([m["loss"] for m in two.metrics], [m["loss"] for m in one.metrics], rtol=1e-4)
+    runs = {wrap: knobs(photos, wrap=wrap, **given) for wrap in ("ddp", "shard")}
+    for two in trainings(data, tmp_path, **runs).values():
+        check(two.path, photos)
+        np.testing.assert_allclose([m["loss"] for m in two.metrics], [m["loss"] for m in one.metrics], rtol=1e-4)
 
 
 def test_buffers_of_a_locked_encoder_are_not_averaged_between_processes(monkeypatch):

@@ -1,14 +1,12 @@
 """Hard negatives: from a column, mined by a run; whose negatives they are, and whose not."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from nearfar import api
+from nearfar import api, cli
 from nearfar.config import Config
 from nearfar.console import QUIET
 from nearfar.errors import ConfigError, UserError
@@ -198,10 +196,5 @@ def test_negatives_reach_the_command_line(triplets, tmp_path):
     path.write_text("\n".join(json.dumps(dict(zip(triplets, r, strict=True))) for r in rows))
     out = str(tmp_path / "run")
     said = ["train", str(path), "--pair", "en", "de", "--negative", "wrong", "--epochs", "1", "--out", out]
-    found = subprocess.run(
-        [sys.executable, "-m", "nearfar", *said, "--set", "model.encoder_options.dim=16"],
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stderr
+    assert cli.run([*said, "--set", "model.encoder_options.dim=16"]) == 0
     assert json.loads((tmp_path / "run/config.json").read_text())["config"]["data"]["negative"] == ["wrong"]

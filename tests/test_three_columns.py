@@ -13,6 +13,7 @@ from nearfar.errors import ConfigError, DataError, UserError
 from nearfar.evaluation import retrieval
 from tests.colours import COLOURS, QUICK, pictures
 from tests.evaluation.pairs import sides_of
+from tests.two import trainings
 
 COLUMNS = ("image", "caption", "numbers")
 SMALL = {"image": {"widths": [8, 16]}, "caption": {"dim": 16}, "numbers": {"width": 16, "out": 16}}
@@ -173,18 +174,18 @@ def test_train_and_eval_of_three(table, tmp_path, capfd):
 # processes
 
 
-@pytest.mark.parametrize("method", ["clip", "siglip"])
-def test_two_processes_equal_one(tmp_path, method):
+def test_two_processes_equal_one(tmp_path):
     data = {k: v for k, v in threes(64).items() if k != "numbers"}
     data["image"][1], data["caption"][34] = (
         data["image"][40],
         data["caption"][2],
     )  # negatives that are none, across both
-    given = GIVEN | {"method": method, "epochs": 2, "log_every": 1}
-    one = api.train(data, column=COLUMNS[:2], **given)
-    two = api.train(data, column=COLUMNS[:2], out=tmp_path / "two", processes=2, **given)
-    np.testing.assert_allclose([m["loss"] for m in one.metrics], [m["loss"] for m in two.metrics], rtol=1e-4)
-    for name in COLUMNS[:2]:
-        a, b = (t.model.encode(data[name], column=name) for t in (one, two))
-        np.testing.assert_allclose(a, b, atol=2e-3)
-    assert one.model.numbers == pytest.approx(two.model.numbers, rel=1e-5)
+    given = GIVEN | {"column": COLUMNS[:2], "epochs": 2, "log_every": 1}
+    runs = {method: given | {"method": method} for method in ("clip", "siglip")}
+    for method, two in trainings(data, tmp_path, **runs).items():
+        one = api.train(data, **runs[method])
+        np.testing.assert_allclose([m["loss"] for m in one.metrics], [m["loss"] for m in two.metrics], rtol=1e-4)
+        for name in COLUMNS[:2]:
+            a, b = (t.encode(data[name], column=name) for t in (one, two))
+            np.testing.assert_allclose(a, b, atol=2e-3)
+        assert one.model.numbers == pytest.approx(two.model.numbers, rel=1e-5)

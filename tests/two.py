@@ -1,0 +1,30 @@
+"""Trainings on two processes, which are launched once for several of them: each imports torch but once."""
+
+import json
+from pathlib import Path
+
+from nearfar import api, distributed
+from nearfar.config import Config
+from nearfar.run import Run
+
+
+def work(jobs):
+    for job in jobs:
+        branches = api._work(job, True).model.branches
+        state = {k: v.double().sum().item() for k, v in branches.state_dict().items()}
+        Path(job.out, f"rank{distributed.world().rank}.json").write_text(json.dumps(state))
+
+
+def trainings(data, folder, **runs):
+    """Train with the knobs of each run, into a folder of its name; both processes end with the same weights."""
+    jobs = [
+        api._Job(api.with_knobs(Config(), data, knobs | {"processes": 2}), data, str(folder / name), False, False, "")
+        for name, knobs in runs.items()
+    ]
+    distributed.launch(work, (jobs,), 2)
+    for name in runs:
+        first, second = ((folder / name / f"rank{rank}.json").read_text() for rank in (0, 1))
+        assert first == second, name
+    return {
+        name: api.Trained(api.load(folder / name), None, folder / name, Run(folder / name).metrics()) for name in runs
+    }
