@@ -17,14 +17,18 @@ from nearfar.plan import prepare
 from nearfar.registry import METHODS
 from nearfar.training import Trainer
 from nearfar.two_pass import backward
+from tests.conftest import TINY
 from tests.methods import OF_ROWS, TRAINED, resolved, small
 
 ALL = TRAINED
 
 
-def knobs(name, tiny):
-    """A training of a second."""
-    return {k: v for k, v in tiny.items() if k != "projector"} | small(name) | {"method": name}
+@pytest.fixture(scope="module", params=ALL)
+def whole(request, digits, tmp_path_factory):
+    """A training of a second by each method, and its knobs."""
+    given = {k: v for k, v in TINY.items() if k != "projector"} | small(request.param)
+    given |= {"method": request.param, "checkpoint_every": "3steps", "log_every": 2}
+    return api.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
 
 
 @pytest.mark.parametrize("name", OF_ROWS)
@@ -46,13 +50,12 @@ def test_record_round_trips_through_json(name):
     assert record.resolve(stored.pop("name"), stored) == r
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_trains_and_encodes(name, digits, tiny, tmp_path):
-    trained = api.train(digits, out=tmp_path / "run", **knobs(name, tiny))
+def test_trains_and_encodes(whole, digits):
+    trained, _ = whole
     losses = [m["loss"] for m in trained.metrics]
     assert np.isfinite(losses).all()
     assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
-    loaded = api.load(tmp_path / "run", device="cpu")
+    loaded = api.load(trained.path, device="cpu")
     z = loaded.encode(digits["test"][0])
     assert z.shape == (200, 16)
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
@@ -63,10 +66,8 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_resumes_bit_for_bit(name, digits, tiny, tmp_path, monkeypatch):
-    given = knobs(name, tiny) | {"checkpoint_every": "3steps", "log_every": 2}
-    api.train(digits, out=tmp_path / "whole", **given)
+def test_resumes_bit_for_bit(whole, digits, tmp_path, monkeypatch):
+    trained, given = whole
     step = Trainer.step
 
     def dies_at_eight(self, *args):
@@ -79,14 +80,15 @@ def test_resumes_bit_for_bit(name, digits, tiny, tmp_path, monkeypatch):
         api.train(digits, out=tmp_path / "broken", **given)
     monkeypatch.setattr(Trainer, "step", step)
     api.train(digits, out=tmp_path / "broken", resume=True)
+    runs = (trained.path, tmp_path / "broken")
     for file in ("model.safetensors", "checkpoint/state.safetensors"):
-        a, b = (load_file(tmp_path / run / file) for run in ("whole", "broken"))
+        a, b = (load_file(run / file) for run in runs)
         assert a.keys() == b.keys()
         for key in a:
             assert torch.equal(a[key], b[key]), key
-    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "broken/model.safetensors").read_bytes()
-    rows = [json.loads(line) for line in (tmp_path / "broken" / "metrics.jsonl").read_text().splitlines()]
-    wanted = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    a, b = ((run / "model.safetensors").read_bytes() for run in runs)
+    assert a == b
+    wanted, rows = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs)
     assert [(r["step"], r["loss"]) for r in rows] == [(r["step"], r["loss"]) for r in wanted]
 
 
@@ -163,33 +165,35 @@ def test_chunks_train_like_the_whole_batch(digits, tiny, tmp_path):
 WEAK = {"affine": {"degrees": 15, "scale": [0.8, 1.2], "shear": 10, "shift": 0.1}}  # few steps: weak views
 HEADS = {"projector": {"hidden": 128, "out": 64}}
 BOTH = {"projector": {"hidden": 128, "out": 128}, "predictor": {"hidden": 256, "out": 128}}
-LEARNING = {  # what differs from 10 epochs of the method's own numbers; without negatives it takes longer
-    "barlow_twins": {"projector": {"hidden": 256, "out": 128}, "epochs": 20},
-    "byol": BOTH | {"epochs": 20},
-    "dino": {"projector": {"hidden": 128, "bottleneck": 64, "out": 64}, "count": 4},
-    "emp_ssl": {"count": 4},
-    "moco_v1": {"epochs": 20},
-    "moco_v2": {"epochs": 20},
-    "moco_v3": BOTH,
-    "nnclr": BOTH | {"epochs": 25},
-    "pcl": {"epochs": 30, "parts": {"memory": {"size": 256}, "clusters": {"size": 20}}},
+WIDE = {"encoder_options": {"widths": [16, 32, 64]}}
+LEARNING = {  # what differs from 6 epochs of the method's own numbers; without negatives it takes longer
+    "barlow_twins": {"projector": {"hidden": 256, "out": 128}, "epochs": 10},
+    "byol": BOTH | {"epochs": 14},
+    "cpc": {"epochs": 8},
+    "dino": {"projector": {"hidden": 128, "bottleneck": 64, "out": 64}, "count": 4, "epochs": 8},
+    "emp_ssl": {"count": 4, "epochs": 4},
+    "moco_v1": {"epochs": 10},
+    "moco_v2": WIDE | {"epochs": 20},
+    "moco_v3": BOTH | {"epochs": 8},
+    "nnclr": BOTH | {"epochs": 15},
+    "pcl": WIDE | {"epochs": 30, "parts": {"memory": {"size": 256}, "clusters": {"size": 20}}},
     "ressl": {"epochs": 20},
-    "simsiam": BOTH | {"epochs": 20},
-    "swav": HEADS | {"parts": {"prototypes": {"size": 32}}, "count": 4, "epochs": 15},
+    "simsiam": WIDE | BOTH | {"epochs": 20},
+    "swav": HEADS | {"parts": {"prototypes": {"size": 32}}, "count": 4, "epochs": 12},
     "vicreg": HEADS | {"epochs": 15},
-    "w_mse": {"projector": {"hidden": 128, "out": 16}, "epochs": 20},
+    "w_mse": {"projector": {"hidden": 128, "out": 16}, "epochs": 12},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_learns_digits(name, digits, tmp_path):
-    """A few seconds of training beat the untrained encoder by a margin."""
+    """A few seconds of training beat the untrained encoder by a margin; a warning of a collapse would be an error."""
     from nearfar.evaluation.floors import untrained
     from nearfar.evaluation.knn import predict
 
     r = METHODS.get(name).RECORD
-    given = {"epochs": 10, "batch_size": 32, "encoder_options": {"widths": [16, 32, 64]}, "holdout": 0.0, "threads": 1}
-    given |= {"lr": 0.003, "precision": "fp32"} | (
+    given = {"epochs": 6, "batch_size": 32, "encoder_options": {"widths": [8, 16, 32]}, "holdout": 0.0, "threads": 1}
+    given |= {"lr": 0.003, "precision": "fp32", "log_every": 2} | (
         {"recipe": "cpc"} if name == "cpc" else {"recipe": "digits", "overrides": WEAK}
     )
     given |= {"parts": {"memory": {"size": 256}}, "bn_groups": min(2, r.bn_groups)} if "memory" in r.parts else {}
@@ -204,7 +208,8 @@ def test_learns_digits(name, digits, tmp_path):
         galleries = train[:400].reshape(5, 80)  # few labels, five times
         found = [predict(x[some], table.labels[some], x[test], 10, 1, None) for some in galleries]
         accuracy.append(np.mean([f == table.labels[test] for f in found]))
-    assert accuracy[0] > accuracy[1] + 0.03
+    # Statistics of batch norm alone, with weights that never move, give a narrow encoder 0.03 and a wide one nothing.
+    assert accuracy[0] > accuracy[1] + (0.03 if given["encoder_options"] == WIDE["encoder_options"] else 0.06)
 
 
 def test_supcon_needs_labels_and_keeps_unlabelled_rows_apart(digits, tiny):
