@@ -7,6 +7,7 @@ survives into a run.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -167,21 +168,19 @@ class Config:
             return replace(
                 self, **{section: replace(part, **{head: _nested(getattr(part, head), rest, _literal(value))})}
             )
-        knob_field = next(f for f in fields(part) if f.name == key)
-        hint = typing.get_type_hints(type(part))[key]
+        knob_field, hint = next((f, hint) for name, f, hint in knobs() if (name, f.name) == (section, key))
         return replace(self, **{section: replace(part, **{key: convert(knob_field, hint, value, f"{section}.{key}")})})
 
 
 SECTIONS = ("data", "model", "views", "optim", "train")
 
 
-def knobs() -> Iterator[tuple[str, Field[Any], Any]]:
+@functools.cache
+def knobs() -> tuple[tuple[str, Field[Any], Any], ...]:
     """Every knob as (section, field, type), in the order of this file."""
-    for name in SECTIONS:
-        section = type(getattr(Config(), name))
-        hints = typing.get_type_hints(section)
-        for f in fields(section):
-            yield name, f, hints[f.name]
+    sections = {name: type(getattr(Config(), name)) for name in SECTIONS}
+    hints = {name: typing.get_type_hints(section) for name, section in sections.items()}
+    return tuple((name, f, hints[name][f.name]) for name, section in sections.items() for f in fields(section))
 
 
 def locate(path: str) -> tuple[str, str]:
