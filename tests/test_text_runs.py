@@ -126,7 +126,7 @@ def test_pictures_and_captions(tmp_path):
     x = np.zeros((96, 16, 16, 3), np.uint8) + draw.integers(0, 60, (96, 16, 16, 3), dtype=np.uint8)
     x[np.arange(96), :, :, colour] += 180
     captions = [f"a {['red', 'green', 'blue'][c]} picture number {n}" for n, c in enumerate(colour)]
-    given = QUICK | {"encoder_options": {"image": {"widths": [16, 32, 32, 32]}}}
+    given = QUICK | {"encoder_options": {"image": {"widths": [16, 32, 32, 32]}, "caption": {"dim": 64}}}
     trained = api.train(
         {"image": x, "caption": captions}, column=("image", "caption"), epochs=10, out=tmp_path / "r", **given
     )
