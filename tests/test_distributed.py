@@ -160,7 +160,10 @@ SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, 
 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
-    return two.trainings(digits, tmp_path_factory.mktemp("two"), sharded=SHARDED, averaged=AVERAGED)
+    folder = tmp_path_factory.mktemp("two")
+    api.train(digits, out=folder / "start", **TINY | {"epochs": 1, "seed": 1})
+    kept = SHARDED | {"init_from": str(folder / "start"), "keep": 0.5}
+    return two.trainings(digits, folder, sharded=SHARDED, averaged=AVERAGED, kept=kept)
 
 
 def test_sharded_parameters(digits, trained, tmp_path):
@@ -174,6 +177,14 @@ def test_averaging_with_two_processes(digits, trained):
     one = api.train(digits, **AVERAGED)
     a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["averaged"]))
     np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_keeping_with_two_processes(digits, trained):
+    kept = trained["kept"]
+    begin = {"init_from": str(kept.path.parent / "start"), "keep": 0.5}
+    one = api.train(digits, **SHARDED | begin)
+    a, b = (t.encode(digits["test"][0][:50]) for t in (one, kept))
+    np.testing.assert_allclose(a, b, atol=5e-3)
 
 
 def test_shares_are_contiguous_and_complete():
