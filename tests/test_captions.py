@@ -226,6 +226,8 @@ def test_a_column_paired_with_itself(capfd, tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n" + "\n".join(f"word {i},wort {i}" for i in range(20)))
     assert cli.run(["train", str(tmp_path / "x.csv"), "--pair", "a", "a", "--dry-run"]) == 2
     assert "paired with itself" in capfd.readouterr().err
+    assert cli.run(["train", str(tmp_path / "x.csv"), "--pair", "a", "--epochs", "1"]) == 2
+    assert "--pair: 'a' is one column" in capfd.readouterr().err
     with pytest.raises(ConfigError):
         from nearfar.cli._pairs import columns_of
 

@@ -10,6 +10,7 @@ from nearfar import api
 from nearfar.config import Config
 from nearfar.data.read import read
 from nearfar.errors import DataError
+from nearfar.modalities import vector
 
 ROWS = [f"the {a} cat sat by the {b} tree,{'xy'[b % 2]}" for a in range(10) for b in range(8)]
 TEXTS = [r.rpartition(",")[0] for r in ROWS]
@@ -218,3 +219,16 @@ def test_a_column_that_is_named_is_no_label():
     data = {"source": TEXTS, "target": [t[::-1] for t in TEXTS]}
     assert list(read(data, column=["source", "target"]).columns) == ["source", "target"]
     assert read({"text": TEXTS, "target": ["x", "y"] * 40}, column="text").label_names == ("x", "y")
+
+
+def test_a_column_of_everything_is_no_column_of_numbers(tmp_path):
+    """Lists of numbers among texts, truths and gaps do not make it one; a row of numbers may have gaps."""
+    cells = [[1, 2], True, 7, "a few words", None] * 4
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps({"text": c}) + "\n" for c in cells))
+    with pytest.raises(DataError, match="holds what can be embedded"):
+        read(tmp_path / "mixed.jsonl", column="text")
+    assert vector.recognise(cells) == 0
+    assert vector.recognise([None, [1, None, 2.5], [3, 4, 5]]) > 0.5
+    assert vector.plan([[1, None, 2.0], [3, 4, 5], [1, 2], "x", True], {})["features"] == 3
+    with pytest.raises(DataError, match="no numbers"):
+        vector.plan(["x", True], {})

@@ -41,11 +41,13 @@ def columns_of(pairs: tuple[tuple[str, ...], ...]) -> list[str]:
     Raises
     ------
     ConfigError
-        A column is paired with itself.
+        A column is paired with itself, or with none.
     """
     from nearfar.errors import ConfigError
 
     for words in pairs:
+        if any(w.startswith("--") for w in words):
+            raise ConfigError(f"{words[0]!r} is one column, and a pair has two or more.", where="--pair")
         if twice := [w for w in words if words.count(w) > 1]:
             raise ConfigError(f"the column {twice[0]!r} is paired with itself.", where="--pair")
     return list(dict.fromkeys(sum(pairs, ())))

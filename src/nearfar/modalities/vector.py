@@ -19,11 +19,17 @@ MILD = "none"  # views of a column whose rows have another one
 
 
 def recognise(cells: Sequence[Any]) -> float:
-    """Arrays and lists of numbers."""
-    first = next((c for c in cells if c is not None), None)
-    if isinstance(first, np.ndarray):
-        return 0.9 if first.ndim == 1 and np.issubdtype(first.dtype, np.number) else 0.0
-    return 0.8 if isinstance(first, list) and first and all(isinstance(v, int | float) for v in first) else 0.0
+    """Arrays and lists of numbers, where most cells are one."""
+    there = [c for c in cells if c is not None]
+    if not there or sum(map(_is_row, there)) < len(there) / 2:
+        return 0.0
+    return 0.9 if isinstance(there[0], np.ndarray) else 0.8
+
+
+def _is_row(cell: Any) -> bool:
+    if isinstance(cell, np.ndarray):
+        return cell.ndim == 1 and np.issubdtype(cell.dtype, np.number)
+    return isinstance(cell, list) and bool(cell) and all(v is None or isinstance(v, int | float) for v in cell)
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,8 +49,10 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stacked(cells: Sequence[Any]) -> np.ndarray:
-    length = len(next(c for c in cells if c is not None))
-    return np.asarray([c for c in cells if c is not None and len(c) == length], dtype=np.float64)
+    rows = [c for c in cells if _is_row(c)]
+    if not rows:
+        return np.empty((0, 0))
+    return np.asarray([c for c in rows if len(c) == len(rows[0])], dtype=np.float64)
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
