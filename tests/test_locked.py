@@ -228,3 +228,16 @@ def test_columns_that_share_an_encoder_cannot_be_locked_apart(tmp_path):
     assert any("as it is built" in n for n in trained.plan.notes)
     with pytest.raises(UserError, match="all columns are locked"):
         api.train(captions, lock=("text",), epochs=1, **QUICK)
+
+
+def test_weights_are_kept_of_what_had_learnt_before_only(data, photos):
+    """The pictures' encoder ends between that of the run and where training led; the texts' began at random."""
+    ends, kept = (lit(data, photos, lock=(), **k).model.branches for k in ({}, {"keep": 0.5}))
+    begun = api.load(photos).branches
+    (photo,) = begun.values()
+    first = dict(photo.encoder.named_parameters())
+    for column in PAIR:
+        for name, end in ends[column].named_parameters():
+            part = name.removeprefix("encoder.")
+            want = end.lerp(first[part], 0.5) if column == "image" and part != name else end
+            torch.testing.assert_close(dict(kept[column].named_parameters())[name], want, atol=1e-7, rtol=1e-6)

@@ -9,6 +9,7 @@ are taken anew from the training rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,12 +77,14 @@ class Average:
 
 
 @torch.no_grad()
-def keep(branches: Branches, beginning: Branches, share: float) -> None:
-    """Bring the weights of whole encoders a share of the way back to those they began with."""
-    weights, first = _weights(branches), _weights(beginning)
-    for name in weights:
-        if ".encoder." in name:
-            weights[name].lerp_(first[name].to(weights[name].device), share)
+def keep(branches: Branches, beginning: Branches, share: float, columns: Iterable[str]) -> None:
+    """Bring the weights of these columns' encoders, whole ones, a share of the way back to those they began with."""
+    encoders = {branches[c].encoder: beginning[c].encoder for c in columns}  # a shared one once
+    for encoder, begun in encoders.items():
+        first = dict(begun.named_parameters())
+        for name, weight in encoder.named_parameters():
+            if weight.requires_grad:
+                weight.lerp_(first[name].to(weight.device), share)
 
 
 @torch.no_grad()

@@ -233,10 +233,15 @@ def check_lock(model: ModelConfig, kinds: Kinds) -> None:
         )  # fmt: skip
 
 
-def check_keep(found: Mapping[str, Start], config: Config) -> None:
+def learnt_before(model: ModelConfig, kinds: Kinds) -> list[str]:
+    """The columns whose encoders begin with weights of a run, or of a library, such as ``transformers:NAME``."""
+    found, names = starts(model.init_from, list(kinds)), branches.named(model.encoder, kinds)
+    return [c for c in kinds if c in found or ":" in names[c]]
+
+
+def check_keep(config: Config, kinds: Kinds) -> None:
     """Raise `ConfigError` where there is nothing to keep: no encoder has learnt before."""
-    libraries = ":" in config.model.encoder  # such as transformers:NAME, which bring weights
-    if config.train.keep and not found and not libraries:
+    if config.train.keep and not learnt_before(config.model, kinds):
         raise ConfigError(
             "the encoders begin at random, which is nothing to keep.", where="train.keep",
             hint=f"Name the run to begin with: {WHERE}=RUN.",

@@ -123,8 +123,9 @@ class Trainer:
             self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
             self.average.give(learner.branches)
         if share:
-            self.console.say(f"{share:g} of the weights that the encoders began with are kept.")
-            averaging.keep(learner.branches, make_learner(self.plan, self.world).branches, share)
+            begun = starting.learnt_before(self.config.model, self.plan.table.kinds)
+            self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
+            averaging.keep(learner.branches, make_learner(self.plan, self.world).branches, share, begun)
         averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
         return learner
 
