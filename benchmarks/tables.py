@@ -146,6 +146,10 @@ def speed() -> str:
             body.append([f"views of {side} × {side} pictures per second and core / torchvision per image",
                          f"{ratio['torchvision per image']['ratio']:.1f}", asked,
                          f"best batched peer: {ratio['best batched peer']['ratio']:.1f}; see [views](views.md)"])  # fmt: skip
+    if d := found.get("kept"):
+        body.append(["a step over a table of 65,536 words: freed memory given back / kept (glibc)", f"{d['ratio']:.2f}", "–",
+                     f"{d['seconds']['returned'] * 1000:.0f} ms / {d['seconds']['kept'] * 1000:.0f} ms; by block "
+                     f"{d['ratio_by_block'][0]:.2f} … {d['ratio_by_block'][1]:.2f}"])  # fmt: skip
     body += pages_objectives.speed_rows()
     body += pages_encode.speed_rows(found["encode"]) if "encode" in found else []
     any_ = found.get("lightly") or next(iter(found.values()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar import averaging, distributed, health, metrics, optim, starting
+from nearfar import allocator, averaging, distributed, health, metrics, optim, starting
 from nearfar.averaging import Average
 from nearfar.errors import CollapseWarning, Stopped, TrainingError
 from nearfar.learner import Embeddings, Learner
@@ -218,7 +218,8 @@ class Trainer:
         self.sinks = metrics.sinks(self.config.train.log, self.run) if self.world.is_main else []
         self.learner.train()
         ahead = self.viewer.expecting(self.sampler, self.position.step, total)
-        with stop_signals() as stopped, ahead, self.console.progress("training", total, "steps") as progress:
+        shown_by = self.console.progress("training", total, "steps")
+        with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
             progress.advance(self.position.step)
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
