@@ -141,14 +141,17 @@ dropout) was tried on dev and made the first line worse, so that line is counted
 {tables.rows(head, body)}
 
 `translations` are multi30k's, English with German, French and Czech; `pairs` are these, SICK's entailments and the pairs of
-STS-B's training part that score 4 or more, in batches of one set each, and begins from `words` as well; `scores` goes on with all scores of that part, by CoSENT.
+STS-B's training part that score 4 or more, in batches of one set each. Both begin from `words`; `scores` goes on from
+`pairs` with all scores of that part, by CoSENT.
 Numbers were chosen on the dev pairs, those of `words` (lengths of n-grams, power of the document frequencies) on the
 scores of the training pairs too. Learning from captions makes sentences of forums worse, whose words it has not seen:
 on the dev pairs of each source, so {kept:g} of the weights of `words` are kept in both (`train.keep`).
 
 Scored on test before, and left: {"; ".join(f"`{name}` {spearman(seeds)}" for name, seeds in tried.items())} (the number is that of
 dimensions; n-grams of 2 to 4, power 1.5, nothing kept); `words` with 2,048 dimensions and translations alone, whose files
-were not kept. What is in the table was settled after these were seen, by dev and training pairs. Lines without ± are of one seed.
+were not kept. What is in the table was settled after these were seen, by dev and training pairs; `translations` came last, with the
+numbers of `pairs`. Whether the first target allows translations is a matter of reading: no score and no pair of English
+sentences is used, and that is what this line is for. Lines without ± are of one seed.
 
 {tables.commands({f"{c}-{d['seed']}": d for c in learnt for d in cases[c]})}"""
 
