@@ -229,6 +229,6 @@ def test_a_column_of_everything_is_no_column_of_numbers(tmp_path):
         read(tmp_path / "mixed.jsonl", column="text")
     assert vector.recognise(cells) == 0
     assert vector.recognise([None, [1, None, 2.5], [3, 4, 5]]) > 0.5
-    assert vector.plan([[1, None, 2.0], [3, 4, 5], [1, 2], "x", True], {})["features"] == 3
+    assert vector.plan([[1, None, 2.0], [3, 4, 5], [1, 2], "x", True, ["a", "b", "c"]], {})["features"] == 3
     with pytest.raises(DataError, match="no numbers"):
         vector.plan(["x", True], {})

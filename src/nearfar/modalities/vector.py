@@ -49,10 +49,14 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stacked(cells: Sequence[Any]) -> np.ndarray:
-    rows = [c for c in cells if _is_row(c)]
-    if not rows:
+    first = next((c for c in cells if _is_row(c)), None)
+    if first is None:
         return np.empty((0, 0))
-    return np.asarray([c for c in rows if len(c) == len(rows[0])], dtype=np.float64)
+    alike = [c for c in cells if isinstance(c, list | np.ndarray) and len(c) == len(first)]
+    try:
+        return np.asarray(alike, dtype=np.float64)
+    except (TypeError, ValueError):  # a list of something else among them; to look into each takes long
+        return np.asarray([c for c in alike if _is_row(c)], dtype=np.float64)
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
