@@ -152,7 +152,7 @@ In Python: `nearfar.combine(["runs/a", "runs/b"], how="average", out="runs/mean"
 [arXiv 1803.05407](https://arxiv.org/abs/1803.05407)), with batch norm's statistics taken anew from one more epoch of views.
 The training itself is not changed by it; a checkpoint holds the running mean.
 
-`--set train.keep=0.4`, for a training that begins from another run (`--init-from`) or from a pretrained model, leaves the
+`--set train.interpolate=0.4`, for a training that begins from another run (`--init-from`) or from a pretrained model, leaves the
 encoder two fifths of the way back to the weights it began with (Wortsman et al. 2021,
 [arXiv 2109.01903](https://arxiv.org/abs/2109.01903)): what was learnt from few rows, or from rows of one kind, then costs
 less on others. [Sentence similarity](results/text.md) shows what it is worth.

@@ -128,7 +128,7 @@ def similarity() -> str:
         "dev",
         "seconds",
     ]
-    kept = cases["pairs"][0]["knobs"]["keep"]
+    kept = cases["pairs"][0]["knobs"]["interpolate"]
     return f"""## Sentence similarity
 
 STS-B, the 1,379 test pairs: rank correlation of cosines with people's scores, nothing fitted on them. A bag of
@@ -145,7 +145,7 @@ STS-B's training part that score 4 or more, in batches of one set each. Both beg
 `pairs` with all scores of that part, by CoSENT.
 Numbers were chosen on the dev pairs, those of `words` (lengths of n-grams, power of the document frequencies) on the
 scores of the training pairs too. Learning from captions makes sentences of forums worse, whose words it has not seen:
-on the dev pairs of each source, so {kept:g} of the weights of `words` are kept in both (`train.keep`).
+on the dev pairs of each source, so {kept:g} of the weights of `words` are kept in both (`train.interpolate`).
 
 Scored on test before, and left: {"; ".join(f"`{name}` {spearman(seeds)}" for name, seeds in tried.items())} (the number is that of
 dimensions; n-grams of 2 to 4, power 1.5, nothing kept); `words` with 2,048 dimensions and translations alone, whose files

@@ -38,14 +38,14 @@ from nearfar.evaluation import floors, sts
 from nearfar.evaluation.sides import Sides
 
 COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
-BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set", "keep": 0.6}
+BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set", "interpolate": 0.6}
 CASES: dict[str, dict[str, Any]] = {
     "words": {"epochs": 0, "tokens": "hashed:2-3", "encoder_options": {"dim": 1024, "idf_power": 1.25}},
     "translations": BATCHES,
     "pairs": BATCHES,
     "scores": {
         "epochs": 4, "batch_size": 64, "method": "cosent", "score": "score", "lr": 1e-3, "temperature": 1.0,
-        "overrides": {"drop_tokens": {"rate": 0.3}}, "keep": 0.3,
+        "overrides": {"drop_tokens": {"rate": 0.3}}, "interpolate": 0.3,
     },
 }  # fmt: skip
 BEFORE = {"translations": "words", "pairs": "words", "scores": "pairs"}  # whose weights a case begins with

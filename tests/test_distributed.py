@@ -162,7 +162,7 @@ SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, 
 def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     api.train(digits, out=folder / "start", **TINY | {"epochs": 1, "seed": 1})
-    kept = SHARDED | {"init_from": str(folder / "start"), "keep": 0.5}
+    kept = SHARDED | {"init_from": str(folder / "start"), "interpolate": 0.5}
     return two.trainings(digits, folder, sharded=SHARDED, averaged=AVERAGED, kept=kept)
 
 
@@ -181,7 +181,7 @@ def test_averaging_with_two_processes(digits, trained):
 
 def test_keeping_with_two_processes(digits, trained):
     kept = trained["kept"]
-    begin = {"init_from": str(kept.path.parent / "start"), "keep": 0.5}
+    begin = {"init_from": str(kept.path.parent / "start"), "interpolate": 0.5}
     one = api.train(digits, **SHARDED | begin)
     a, b = (t.encode(digits["test"][0][:50]) for t in (one, kept))
     np.testing.assert_allclose(a, b, atol=5e-3)

@@ -232,7 +232,7 @@ def test_columns_that_share_an_encoder_cannot_be_locked_apart(tmp_path):
 
 def test_weights_are_kept_of_what_had_learnt_before_only(data, photos):
     """The pictures' encoder ends between that of the run and where training led; the texts' began at random."""
-    ends, kept = (lit(data, photos, lock=(), **k).model.branches for k in ({}, {"keep": 0.5}))
+    ends, kept = (lit(data, photos, lock=(), **k).model.branches for k in ({}, {"interpolate": 0.5}))
     begun = api.load(photos).branches
     (photo,) = begun.values()
     first = dict(photo.encoder.named_parameters())

@@ -481,7 +481,7 @@ def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path
     plain = api.train(digits, out=tmp_path / "plain", **given)
     dying(monkeypatch, seed=5, step=8)
     with pytest.raises(Killed):
-        api.train(digits, out=tmp_path / "kept", keep=0.25, **given)
+        api.train(digits, out=tmp_path / "kept", interpolate=0.25, **given)
     monkeypatch.undo()
     kept = api.train(digits, out=tmp_path / "kept", resume=True)
     begun = dict(api.load(three / "seed0").branches.named_parameters())
@@ -496,7 +496,7 @@ def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path
 
 def test_nothing_is_kept_of_a_random_beginning(digits):
     with pytest.raises(ConfigError, match="begin at random"):
-        api.train(digits, keep=0.5, **TINY)
+        api.train(digits, interpolate=0.5, **TINY)
 
 
 # --- the page -----------------------------------------------------------------------------------------------------

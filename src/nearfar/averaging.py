@@ -77,7 +77,7 @@ class Average:
 
 
 @torch.no_grad()
-def keep(branches: Branches, beginning: Branches, share: float, columns: Iterable[str]) -> None:
+def interpolate(branches: Branches, beginning: Branches, share: float, columns: Iterable[str]) -> None:
     """Bring the weights of these columns' encoders, whole ones, a share of the way back to those they began with."""
     encoders = {branches[c].encoder: beginning[c].encoder for c in columns}  # a shared one once
     for encoder, begun in encoders.items():

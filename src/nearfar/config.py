@@ -111,7 +111,7 @@ class TrainConfig:
     )
     chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
     average: float = knob(0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1)
-    keep: float = knob(
+    interpolate: float = knob(
         0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1
     )
     seed: int = knob(0, "of everything that is drawn", flag=True, low=0)

@@ -164,7 +164,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     method, counted = _with_views(method, config, table)
     config, decided = resolving.resolved(config, method, table, len(rows.train))
     starting.check_lock(config.model, table.kinds)
-    starting.check_keep(config, table.kinds)
+    starting.check_interpolate(config, table.kinds)
     decided += starting.about(begin, config.model)
     method = method.suited(_facts(config, table, rows.train))
     found, ignore, about = _relations(kind, config, table, rows.train)

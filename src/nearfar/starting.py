@@ -239,11 +239,11 @@ def learnt_before(model: ModelConfig, kinds: Kinds) -> list[str]:
     return [c for c in kinds if c in found or ":" in names[c]]
 
 
-def check_keep(config: Config, kinds: Kinds) -> None:
+def check_interpolate(config: Config, kinds: Kinds) -> None:
     """Raise `ConfigError` where there is nothing to keep: no encoder has learnt before."""
-    if config.train.keep and not learnt_before(config.model, kinds):
+    if config.train.interpolate and not learnt_before(config.model, kinds):
         raise ConfigError(
-            "the encoders begin at random, which is nothing to keep.", where="train.keep",
+            "the encoders begin at random, which is nothing to keep.", where="train.interpolate",
             hint=f"Name the run to begin with: {WHERE}=RUN.",
         )  # fmt: skip
 

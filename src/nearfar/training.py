@@ -115,7 +115,7 @@ class Trainer:
 
     def finished(self) -> Learner:
         """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner, share = self.whole(), self.config.train.keep
+        learner, share = self.whole(), self.config.train.interpolate
         if not (self.average.count or share):
             return learner
         learner = copy.deepcopy(learner).to(self.device)
@@ -125,7 +125,7 @@ class Trainer:
         if share:
             begun = starting.learnt_before(self.config.model, self.plan.table.kinds)
             self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
-            averaging.keep(learner.branches, make_learner(self.plan, self.world).branches, share, begun)
+            averaging.interpolate(learner.branches, make_learner(self.plan, self.world).branches, share, begun)
         averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
         return learner
 

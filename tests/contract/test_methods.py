@@ -1,5 +1,6 @@
 """Every method of the registry: it trains, its record round-trips, it resumes bit for bit, two passes equal one."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from nearfar import api, record
-from nearfar.config import Config
+from nearfar.config import Config, knobs
 from nearfar.console import QUIET
 from nearfar.distributed import World
 from nearfar.learner import Learner, View, ViewBatch
@@ -29,6 +30,12 @@ def whole(request, digits, tmp_path_factory):
     given = {k: v for k, v in TINY.items() if k != "projector"} | small(request.param)
     given |= {"method": request.param, "checkpoint_every": "3steps", "log_every": 2}
     return api.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
+
+
+def test_a_bare_word_means_one_knob():
+    """What may be said without its section is either the method's or another's, but for those that override it."""
+    of_methods = {f.name for f in dataclasses.fields(record.Method)}
+    assert of_methods & {f.name for _, f, _ in knobs()} == {"name", "lr", "weight_decay", "positives"}
 
 
 @pytest.mark.parametrize("name", OF_ROWS)
