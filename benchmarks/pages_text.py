@@ -144,8 +144,10 @@ dropout) was tried on dev and made the first line worse, so that line is counted
 STS-B's training part that score 4 or more, in batches of one set each. Both begin from `words`; `scores` goes on from
 `pairs` with all scores of that part, by CoSENT.
 Numbers were chosen on the dev pairs, those of `words` (lengths of n-grams, power of the document frequencies) on the
-scores of the training pairs too. Learning from captions makes sentences of forums worse, whose words it has not seen:
-on the dev pairs of each source, so {kept:g} of the weights of `words` are kept in both (`train.interpolate`).
+scores of the training pairs too. Learning from captions makes sentences of forums worse, whose words it has not seen
+(table below), so {kept:g} of the weights of `words` are kept in both (`train.interpolate`).
+
+{sources(cases)}
 
 Scored on test before, and left: {"; ".join(f"`{name}` {spearman(seeds)}" for name, seeds in tried.items())} (the number is that of
 dimensions; n-grams of 2 to 4, power 1.5, nothing kept); `words` with 2,048 dimensions and translations alone, whose files
@@ -154,6 +156,17 @@ numbers of `pairs`. Whether the first target allows translations is a matter of 
 sentences is used, and that is what this line is for. Lines without ± are of one seed.
 
 {tables.commands({f"{c}-{d['seed']}": d for c in learnt for d in cases[c]})}"""
+
+
+def sources(cases: dict[str, list[dict[str, Any]]]) -> str:
+    """Dev pairs by source, mean over the seeds."""
+    names = list(cases["words"][0]["dev_by_source"])
+    body = [
+        [f"`{case}`", *(over([d["dev_by_source"][n] for d in cases[case]]) for n in names)]
+        for case in LEARNT
+        if case in cases
+    ]
+    return tables.rows(["dev pairs by source", *names], body)
 
 
 def spearman(seeds: list[dict[str, Any]], who: str = "run", on: str = "results") -> str:

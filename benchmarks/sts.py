@@ -128,6 +128,16 @@ def measured(encode: Callable[[list[str]], Any], asked: dict[str, list[Any]], se
     return sts.measure(Sides(left, right, own, own, ("sentence1", "sentence2"), np.asarray(asked["score"])), seed=seed)
 
 
+def by_source(encode: Callable[[list[str]], Any], asked: dict[str, list[Any]], seed: int) -> dict[str, float]:
+    """The same within the pairs of each source."""
+    found = {}
+    for source in sorted(set(asked["source"])):
+        some = [i for i, s in enumerate(asked["source"]) if s == source]
+        part = {name: [asked[name][i] for i in some] for name in ("sentence1", "sentence2", "score")}
+        found[source] = measured(encode, part, seed)["spearman"]
+    return found
+
+
 def learnt(
     case: str, sentences: Sentences, args: argparse.Namespace
 ) -> tuple[Embedder, dict[str, Embedder], dict[str, Any]]:
@@ -181,6 +191,7 @@ def main() -> None:
     files.write_json(args.out / f"{args.case}{'' if args.on == 'test' else '-dev'}-seed{args.seed}.json", {
         **about, "case": args.case, "on": args.on, "seed": args.seed,
         "results": files.finite(results[args.on]), "dev": files.finite(results["dev"]),
+        "dev_by_source": by_source(ways["run"], rows(args.data / "stsb" / "dev.csv"), args.seed),
     })  # fmt: skip
 
 

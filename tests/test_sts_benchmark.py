@@ -39,7 +39,7 @@ def data(tmp_path):
     )
     pairs = {"sentence1": MADE, "sentence2": other, "score": [i % 6 for i in range(36)]}
     write(tmp_path / "stsb", "train", pairs)
-    held = {"sentence1": HELD, "sentence2": [HELD[0], "two things"], "score": [5, 1]}
+    held = {"sentence1": HELD, "sentence2": [HELD[0], "two things"], "score": [5, 1], "source": ["news"] * 2}
     for name in ("dev", "test"):
         write(tmp_path / "stsb", name, held)
     return tmp_path
@@ -69,6 +69,7 @@ def test_every_case_is_measured_and_goes_on_from_the_one_before(data, tmp_path, 
         assert (
             found["case"] == case and found["on"] == "test" and set(found["results"]) == {"run", "untrained", "tfidf"}
         )
+        assert found["dev_by_source"] == {"news": pytest.approx(1.0)}
         assert found["results"]["run"]["spearman"] == pytest.approx(1.0)  # equal sentences against unlike ones
         model[case] = json.loads((tmp_path / "r" / f"sts-{case}-seed0" / "config.json").read_text())["config"]["model"]
     for case, before in sts.BEFORE.items():
