@@ -158,12 +158,16 @@ def test_training_with_two_processes(digits, tiny, tmp_path):
 SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, "average": 0.6}
 
 
+def kept(folder):
+    """Sharded, and half of the weights of a run in this folder are kept."""
+    return SHARDED | {"init_from": str(folder / "start"), "interpolate": 0.5}
+
+
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     api.train(digits, out=folder / "start", **TINY | {"epochs": 1, "seed": 1})
-    kept = SHARDED | {"init_from": str(folder / "start"), "interpolate": 0.5}
-    return two.trainings(digits, folder, sharded=SHARDED, averaged=AVERAGED, kept=kept)
+    return two.trainings(digits, folder, sharded=SHARDED, averaged=AVERAGED, kept=kept(folder))
 
 
 def test_sharded_parameters(digits, trained, tmp_path):
@@ -180,10 +184,8 @@ def test_averaging_with_two_processes(digits, trained):
 
 
 def test_keeping_with_two_processes(digits, trained):
-    kept = trained["kept"]
-    begin = {"init_from": str(kept.path.parent / "start"), "interpolate": 0.5}
-    one = api.train(digits, **SHARDED | begin)
-    a, b = (t.encode(digits["test"][0][:50]) for t in (one, kept))
+    one = api.train(digits, **kept(trained["kept"].path.parent))
+    a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["kept"]))
     np.testing.assert_allclose(a, b, atol=5e-3)
 
 
