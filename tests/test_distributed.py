@@ -10,8 +10,9 @@ import torch
 
 from nearfar import api, distributed
 from nearfar.distributed import World
+from nearfar.embeddings import View, ViewBatch
 from nearfar.errors import DataError
-from nearfar.learner import Learner, View, ViewBatch
+from nearfar.learner import Learner
 from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid

@@ -10,11 +10,12 @@ from nearfar import api, auto, record
 from nearfar.clustering import NOBODY, Clustering, _concentration
 from nearfar.config import Config
 from nearfar.distributed import World
+from nearfar.embeddings import Embeddings, View, ViewBatch
 from nearfar.errors import ConfigError, DataError, UnknownName
 from nearfar.foresight import Foresight
 from nearfar.heads import Directions
 from nearfar.health import no_learning
-from nearfar.learner import Embeddings, Learner, View, ViewBatch
+from nearfar.learner import Learner
 from nearfar.memory import Queue
 from nearfar.objectives.relation import Relation
 from nearfar.parts import Facts

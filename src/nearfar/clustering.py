@@ -13,7 +13,7 @@ from nearfar.heads import cosines
 from nearfar.objectives.world import World, mean
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings
+    from nearfar.embeddings import Embeddings
 
 NOBODY = -1  # cluster of a row that has not been seen yet
 

@@ -11,7 +11,7 @@ from nearfar.heads import cosines
 from nearfar.objectives.dino import next_centre
 
 if TYPE_CHECKING:
-    from nearfar.learner import Embeddings
+    from nearfar.embeddings import Embeddings
 
 NOBODY = -1  # group of a place in the queue that has not been filled yet
 

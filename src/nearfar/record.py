@@ -19,7 +19,7 @@ from nearfar.schedule import Number, Schedule, at
 if TYPE_CHECKING:
     import torch
 
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from nearfar import files
 from nearfar.data.table import Column
 from nearfar.distributed import World
-from nearfar.learner import ViewBatch
+from nearfar.embeddings import ViewBatch
 from nearfar.plan import Plan
 from nearfar.registry import MODALITIES
 from nearfar.views import Viewer

@@ -15,8 +15,9 @@ import torch
 
 from nearfar import allocator, averaging, distributed, health, metrics, optim, starting
 from nearfar.averaging import Average
+from nearfar.embeddings import Embeddings
 from nearfar.errors import CollapseWarning, Stopped, TrainingError
-from nearfar.learner import Embeddings, Learner
+from nearfar.learner import Learner
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import torch
 
-from nearfar.learner import Embeddings, Learner, Maybe, Projections, ViewBatch
+from nearfar.embeddings import Embeddings, Maybe, Projections, ViewBatch
+from nearfar.learner import Learner
 from nearfar.randomness import derive
 
 

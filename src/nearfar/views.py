@@ -14,7 +14,7 @@ import torch
 from nearfar import negatives
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column
-from nearfar.learner import View, ViewBatch
+from nearfar.embeddings import View, ViewBatch
 from nearfar.negatives import Hard
 from nearfar.objectives.relation import Relation
 from nearfar.positives import Positives

@@ -12,7 +12,8 @@ from nearfar import api, record
 from nearfar.config import Config, knobs
 from nearfar.console import QUIET
 from nearfar.distributed import World
-from nearfar.learner import Learner, View, ViewBatch
+from nearfar.embeddings import View, ViewBatch
+from nearfar.learner import Learner
 from nearfar.objectives.relation import Relation
 from nearfar.plan import prepare
 from nearfar.registry import METHODS

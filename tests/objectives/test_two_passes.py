@@ -5,7 +5,8 @@ import torch
 
 from nearfar import record
 from nearfar.distributed import World
-from nearfar.learner import Learner, View, ViewBatch
+from nearfar.embeddings import View, ViewBatch
+from nearfar.learner import Learner
 from nearfar.registry import OBJECTIVES
 from nearfar.two_pass import backward
 from tests.objectives.inputs import build, cases, function_of

@@ -8,7 +8,7 @@ from nearfar.parts import Mlp, Twin
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # solo-learn's CIFAR setting, with a batch norm after the projection and a quicker twin (0.97 to 1 instead of 0.99),
 # both for short runs: without them the features of small networks kept to a few dozen dimensions.

@@ -9,7 +9,7 @@ from nearfar.parts import Learnt, Meeting
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # The learnt temperature and its bound are the paper's, and the linear projection, where columns have encoders of their
 # own; its weight decay of 0.2 is for larger networks.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nearfar.record import Loss, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # The temperature is the paper's factor 20. `--set method.objective=angular_margin` is another loss of scored pairs.
 RECORD = Method(

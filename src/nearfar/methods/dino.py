@@ -12,7 +12,7 @@ from nearfar.schedule import Schedule
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from nearfar.parts import Memory, Mlp, Twin
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 RECORD = Method(
     name="moco_v2",

@@ -9,7 +9,7 @@ from nearfar.parts import Mlp, Twin
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # As solo-learn's CIFAR setting (temperature 0.2, momentum 0.99 to 1, 256 dimensions) with a narrower hidden layer. The
 # paper's code multiplies the loss by twice the temperature, which Adam cancels; here it is not.

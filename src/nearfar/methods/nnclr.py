@@ -9,7 +9,7 @@ from nearfar.parts import Memory, Mlp
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # Temperature and 256 dimensions as in solo-learn's CIFAR setting; a queue of 4096 instead of 65536, which a short run
 # never fills.

@@ -12,7 +12,7 @@ from nearfar.record import Figure, Method, Paper
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nearfar.record import Method
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 RECORD = Method(
     name="random",

@@ -8,7 +8,7 @@ from nearfar.parts import Memory, Mlp, Twin
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # Both temperatures are the paper's; the queue holds 4096 keys as in its runs on small sets.
 RECORD = Method(

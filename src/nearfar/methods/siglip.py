@@ -8,7 +8,7 @@ from nearfar.parts import Learnt, Meeting
 from nearfar.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 # Scale and bias begin where the paper's do and are learnt.
 RECORD = Method(

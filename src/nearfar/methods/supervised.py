@@ -11,7 +11,7 @@ from nearfar.record import Method
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.learner import Compared, Embeddings
+    from nearfar.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)
