@@ -113,7 +113,7 @@ class _Job:
 def _work(job: _Job, console: Console | bool) -> Trained:
     """Train in this process, alone or as one of many."""
     from nearfar import distributed
-    from nearfar.console import QUIET, Console, clock
+    from nearfar.console import SILENT, Console, clock
     from nearfar.embedder import Embedder
     from nearfar.plan import prepare
     from nearfar.run import Run
@@ -121,7 +121,7 @@ def _work(job: _Job, console: Console | bool) -> Trained:
 
     world, run = distributed.world(), None
     if isinstance(console, bool):
-        console = Console(quiet=console) if world.is_main else QUIET
+        console = Console(quiet=console) if world.is_main else SILENT
     try:
         plan = prepare(job.config, job.arrays, console=console)
         for note in plan.notes:

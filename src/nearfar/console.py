@@ -114,13 +114,34 @@ class Console:
 
 
 class _Quiet(Console):
-    """Says nothing at all, not even warnings: from Python those come as `warnings`."""
+    """For calls from Python: text is not shown, and warnings come as Python's own, of `NearfarWarning`."""
+
+    def warn(self, text: str) -> None:
+        """A Python warning that points at the caller's line."""
+        import warnings
+
+        from nearfar.errors import NearfarWarning
+
+        warnings.warn(text, NearfarWarning, stacklevel=_outside(os.path.dirname(__file__)))
+
+
+def _outside(folder: str) -> int:
+    """The ``stacklevel`` at which the first caller stands that is not of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(folder):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+class _Silent(Console):
+    """Says nothing at all: for processes and trials beside one that speaks."""
 
     def warn(self, text: str) -> None:
         """Nothing."""
 
 
 QUIET = _Quiet(quiet=True)
+SILENT = _Silent(quiet=True)
 
 
 def clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,28 @@ SURE = 0.5  # a modality that is less sure than this does not claim a column
 NAMED = 0.1  # nor than this one that the user has named
 WORDS = "single words"
 LOOKED_AT = 32  # cells of a column that a modality is shown
+
+
+class Findings(list):
+    """Sentences about how data were read, in their order.
+
+    Parameters
+    ----------
+    notes : iterable of str
+        Said where a person follows along.
+    warnings : list of str
+        What was left out or may surprise: said always, through `Console.warn`, which from Python is a
+        `NearfarWarning`.
+    """
+
+    def __init__(self, notes: Iterable[str] = (), warnings: list[str] | None = None) -> None:
+        super().__init__(notes)
+        self.warnings = [] if warnings is None else warnings
+
+    def warn(self, text: str) -> None:
+        """Add a warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
 
 def take_splits(raw: Raw, name: str | None) -> dict[str, np.ndarray]:
@@ -42,7 +64,7 @@ def _holds_splits(cells: Sequence[Any]) -> bool:
 
 
 def take_labels(
-    raw: Raw, name: str | None, notes: list[str], wanted: Sequence[str] = ()
+    raw: Raw, name: str | None, notes: Findings, wanted: Sequence[str] = ()
 ) -> tuple[np.ndarray | None, tuple[str, ...], str | None]:
     """Labels, names of the classes and the column they are in, which is taken out; never one that is `wanted`."""
     if name is not None and name not in raw.columns:
@@ -61,7 +83,7 @@ def take_labels(
 
 
 def _encoded(
-    cells: Sequence[Any], classes: list[str] | None, column: str, notes: list[str]
+    cells: Sequence[Any], classes: list[str] | None, column: str, notes: Findings
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
     values = [None if _empty(v) else v for v in map(_as_text, cells)]
@@ -133,7 +155,7 @@ def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str,
         return None, ()
     if name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="data.sets")
-    number, names = _encoded(raw.columns.pop(name), raw.classes.get(name), name, [])
+    number, names = _encoded(raw.columns.pop(name), raw.classes.get(name), name, Findings())
     if (number < 0).any():
         raise DataError(f"{int((number < 0).sum())} rows are of no set.", where=f"data.sets={name}")
     return number, names
@@ -156,7 +178,7 @@ class Said:
 
 
 def choose(
-    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: list[str]
+    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: Findings
 ) -> dict[str, tuple[str, Any]]:  # fmt: skip
     """The column to embed with its modality, or the numeric columns together as one."""
     for name in wanted:

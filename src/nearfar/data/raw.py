@@ -42,7 +42,9 @@ class Raw:
     key : str
         Names the content where there are no files, such as addresses that never change; the cache is keyed by it too.
     notes : tuple of str
-        What a person should know about how it was read.
+        How it was read.
+    warnings : tuple of str
+        What was left out or may surprise; said even where notes are not.
     bad : dict of int to str
         Rows that cannot be read at all, and why; their cells are empty.
     """
@@ -55,6 +57,7 @@ class Raw:
     files: tuple[Path, ...] = ()
     key: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     bad: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -186,10 +189,10 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
     names = concatenated([p.names for _, p in parts])
     files = tuple(f for _, p in parts for f in p.files)
     key = "\n".join(p.key for _, p in parts if p.key)
-    notes = tuple(n for _, p in parts for n in p.notes)
+    notes, warnings = (tuple(n for _, p in parts for n in getattr(p, kind)) for kind in ("notes", "warnings"))
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
     bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
-    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, bad)
+    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad)
 
 
 def concatenated(pieces: list[Any]) -> Any:

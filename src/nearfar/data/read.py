@@ -13,6 +13,7 @@ import numpy as np
 from nearfar.console import QUIET
 from nearfar.data import spread
 from nearfar.data.columns import (
+    Findings,
     Picked,
     Said,
     choose,
@@ -102,7 +103,7 @@ def read(
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
     _tolerated(raw, raw.bad, max_bad)
-    notes: list[str] = list(raw.notes)
+    notes = Findings(raw.notes, list(raw.warnings))
     splits = take_splits(raw, split_column)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative))
@@ -112,7 +113,7 @@ def read(
         said = said.of(kept)
     if twice := [c for c in wanted if wanted.count(c) > 1]:
         raise DataError(f"the column {twice[0]!r} is named twice.", where="--column")
-    beside = choose(raw, tuple(negative), modality, []) if negative else {}
+    beside = choose(raw, tuple(negative), modality, Findings()) if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
     columns, texts = _spread({**choose(rest, wanted, modality, notes), **beside}, several, notes)
     if texts is not None:
@@ -135,11 +136,13 @@ def read(
         shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
     source_of = _described(source, wanted, label, notes, size)
     table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
+    for text in notes.warnings:
+        (console or QUIET).warn(text)
     return _aside(table, tuple(beside)) if beside else table
 
 
 def _spread(
-    columns: dict[str, tuple[str, Any]], several: bool, notes: list[str]
+    columns: dict[str, tuple[str, Any]], several: bool, notes: Findings
 ) -> tuple[dict[str, tuple[str, Any]], spread.Texts | None]:
     """The columns, with one cell for each text in place of lists of them."""
     found = spread.texts_of(columns)
@@ -250,10 +253,11 @@ def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.nda
 
 
 def _described(
-    source: Any, column: tuple[str, ...], label: str | None, notes: list[str], size: int | None
+    source: Any, column: tuple[str, ...], label: str | None, notes: Findings, size: int | None
 ) -> dict[str, Any]:
     path = None
     if isinstance(source, str | Path):
         here = Path(source).expanduser()
         path = str(here.absolute() if here.exists() or expanded(str(here)) else source)
-    return {"source": path, "column": list(column), "label": label, "size": size, "notes": notes}
+    about = {"notes": notes, "warnings": notes.warnings}
+    return {"source": path, "column": list(column), "label": label, "size": size, **about}

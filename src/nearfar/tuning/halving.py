@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.config import Config
-from nearfar.console import QUIET, Console, clock
+from nearfar.console import QUIET, SILENT, Console, clock
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
 from nearfar.plan import Plan, narrowed
 from nearfar.randomness import derive
@@ -187,7 +187,7 @@ class Search:
     def _trainer(plan: Plan) -> Trainer:
         from nearfar.training import Trainer
 
-        return Trainer(plan, None, QUIET)
+        return Trainer(plan, None, SILENT)
 
     # --- one trial --------------------------------------------------------------------------------------------
 
