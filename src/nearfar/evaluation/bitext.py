@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.evaluation.features import wilson
+from nearfar.evaluation.features import TIE, chosen, wilson
 from nearfar.evaluation.sides import Sides
-from nearfar.evaluation.ways import TIE, Way, both, products
+from nearfar.evaluation.ways import Way, both, products
 
 TITLE = "bitext"
 TAKES = "pairs"
@@ -81,7 +81,4 @@ def _measure(way: Way, about_queries: np.ndarray, about_gallery: np.ndarray) -> 
 
 def _hits(scores: np.ndarray, owner: np.ndarray, answer: np.ndarray) -> float:
     """Expected number of queries whose best item is a right one."""
-    top = scores.max(1, keepdims=True)
-    best = scores >= top - TIE * np.maximum(1, np.abs(top))
-    right = np.bincount(owner, best[owner, answer], minlength=len(scores))
-    return float((right / best.sum(1)).sum())
+    return float(chosen(scores)[owner, answer].sum())

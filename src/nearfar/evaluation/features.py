@@ -11,6 +11,8 @@ import numpy as np
 
 from nearfar.errors import DataError
 
+TIE = 1e-6  # numbers of 32 bits that differ by no more are equal: their last bits depend on the order of additions
+
 
 @dataclass(frozen=True)
 class Features:
@@ -61,7 +63,28 @@ def unit(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
-def wilson(hits: int, total: int) -> list[float]:
+def chosen(scores: np.ndarray, tie: float = TIE) -> np.ndarray:
+    """Probability with which each class is chosen, float64 (N, C): the best one, or any of several that are equal.
+
+    Parameters
+    ----------
+    scores : ndarray (N, C)
+        Cosines, logits or votes.
+    tie : float
+        Scores that differ by no more, in units of the best where that is above 1, are equal, so that neither the
+        order of the classes nor that of the rows decides.
+    """
+    top = scores.max(1, keepdims=True)
+    best = scores >= top - tie * np.maximum(1, np.abs(top))
+    return best / best.sum(1, keepdims=True)
+
+
+def right(scores: np.ndarray, truth: np.ndarray, tie: float = TIE) -> np.ndarray:
+    """Probability that the true class is chosen, see `chosen`; float64 (N,)."""
+    return chosen(scores, tie)[np.arange(len(truth)), truth]
+
+
+def wilson(hits: float, total: int) -> list[float]:
     """95 % interval of a share (Wilson 1927)."""
     if total == 0:
         return [0.0, 1.0]

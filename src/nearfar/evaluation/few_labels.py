@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.linear_probe import fit, predict
+from nearfar.evaluation.linear_probe import accuracy, fit
 
 TITLE = "few labels"
 TAKES = "labels"
@@ -62,7 +62,7 @@ def learn(
         ``mean``, ``std``, ``draws`` (the accuracies), ``settings``.
     """
     chosen = draws(train.y, train.classes, count, seed, number)
-    found = [float((predict(fit(x[r], train.y[r], train.classes, c), t) == test.y).mean()) for r in chosen]
+    found = [accuracy(fit(x[r], train.y[r], train.classes, c), t, test.y) for r in chosen]
     settings = {
         "C": c, "draws": number, "seed": seed, "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
         "features": features,

@@ -8,16 +8,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nearfar.evaluation.features import Features, wilson
+from nearfar.evaluation.features import TIE, Features, right, wilson
 
 TITLE = "kNN"
 TAKES = "labels"
 SETTINGS = ((20, 0.07), (200, 0.1), (10, None))  # (k, temperature); None weighs all neighbours alike
-TILE = 2048  # test rows compared at once
+TILE = 2048  # test rows compared at once, at most
+CELLS = 2**25  # and at most so many cosines
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:
     """Cosine kNN at three fixed settings (weights exp(cos/τ): Wu et al. 2018, arXiv 1805.01978).
+
+    Ties: of rows whose cosines with a query are equal at the k-th place all vote, with equal shares of the places that
+    are left; of classes with equally many votes each is chosen with equal probability, and the accuracy is the expected
+    one. So the order of the rows and that of the classes decide nothing, and a collapsed embedding scores what the
+    most frequent class scores.
 
     Returns
     -------
@@ -27,30 +33,53 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     found = []
     for k, tau in SETTINGS:
         used = min(k, len(train.y))
-        hits = int((predict(train.x, train.y, test.x, train.classes, used, tau) == test.y).sum())
+        hits = float(told(train.x, train.y, test.x, test.y, train.classes, used, tau).sum())
         settings = {"k": used, "temperature": tau, "metric": "cosine", "gallery": len(train.y), "queries": len(test.y)}
         found.append({"accuracy": hits / len(test.y), "interval": wilson(hits, len(test.y)), "settings": settings})
     return {**found[0], "all": found}
 
 
-def predict(
-    gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, classes: int, k: int, tau: float | None
-) -> np.ndarray:
-    """Class of each query by the votes of its k nearest gallery rows, int64 (Q,)."""
-    return votes(gallery, labels, queries, classes, k, tau).argmax(1).numpy()
+def told(
+    gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, truth: np.ndarray, classes: int, k: int,
+    tau: float | None,
+) -> np.ndarray:  # fmt: skip
+    """Probability that each query's true class has the most votes of its k nearest gallery rows, float64 (Q,)."""
+    return right(votes(gallery, labels, queries, classes, k, tau).numpy(), truth, TIE / min(1, tau or 1))
 
 
 def votes(
     gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, classes: int, k: int, tau: float | None
 ) -> torch.Tensor:
-    """Sum of the weights of each class among the k nearest gallery rows, (Q, classes); the nearest row weighs 1."""
+    """Sum of the weights of each class among the k nearest gallery rows, (Q, classes); the nearest row weighs 1.
+
+    Rows that are equally near as the k-th share what places are left between them.
+    """
     g, q = (F.normalize(torch.from_numpy(np.ascontiguousarray(x)), dim=1) for x in (gallery, queries))
-    y, out = torch.from_numpy(labels), []
-    for part in q.split(TILE):
-        similarity, nearest = (part @ g.T).topk(k, dim=1)
-        weights = torch.ones_like(similarity) if tau is None else ((similarity - similarity[:, :1]) / tau).exp()
-        out.append(torch.zeros(len(part), classes).scatter_add_(1, y[nearest], weights))
-    return torch.cat(out) if out else torch.zeros(0, classes)
+    y, out = torch.from_numpy(labels), [torch.zeros(0, classes)]
+    more = k < len(g)
+    for part in q.split(int(np.clip(CELLS // len(g), 1, TILE))):
+        cosine = part @ g.T
+        near, row = cosine.topk(k + more, dim=1)
+        found = torch.zeros(len(part), classes).scatter_add_(1, y[row[:, :k]], _weights(near[:, :k], near, tau))
+        if more and len(tied := (near[:, k] >= near[:, k - 1] - TIE).nonzero()[:, 0]):
+            found[tied] = _shared(cosine[tied], near[tied], y, classes, k, tau)
+        out.append(found)
+    return torch.cat(out)
+
+
+def _weights(cosine: torch.Tensor, near: torch.Tensor, tau: float | None) -> torch.Tensor:
+    return torch.ones_like(cosine) if tau is None else ((cosine - near[:, :1]) / tau).exp()
+
+
+def _shared(
+    cosine: torch.Tensor, near: torch.Tensor, y: torch.Tensor, classes: int, k: int, tau: float | None
+) -> torch.Tensor:
+    """`votes` of queries (T, N) with more rows at the k-th place than there are places."""
+    last = near[:, k - 1 : k]
+    above, level = cosine > last + TIE, (cosine - last).abs() <= TIE
+    places = (k - above.sum(1, keepdim=True)) / level.sum(1, keepdim=True)
+    share = torch.where(above, _weights(cosine, near, tau), level * places * _weights(last, near, tau))
+    return torch.zeros(len(cosine), classes).index_add_(1, y, share)
 
 
 def scores(
@@ -69,5 +98,5 @@ def online_knn(
 ) -> float:
     """Accuracy while training, on held-out rows of the training data."""
     gallery, queries = gallery.cpu().numpy(), queries.cpu().numpy()
-    found = predict(gallery, labels, queries, int(labels.max()) + 1, min(k, len(labels)), tau)
-    return float((found == truth).mean())
+    classes = int(max(labels.max(), truth.max())) + 1
+    return float(told(gallery, labels, queries, truth, classes, min(k, len(labels)), tau).mean())

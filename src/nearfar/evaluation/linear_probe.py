@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar.evaluation.features import Features, standardised, wilson
+from nearfar.evaluation.features import Features, chosen, right, standardised, wilson
 
 TITLE = "linear probe"
 TAKES = "labels"
@@ -23,23 +23,24 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     Returns
     -------
     dict
-        ``accuracy``, ``interval``, ``settings``, and ``confusion`` (truth by row, counts).
+        ``accuracy``, ``interval``, ``settings``, and ``confusion`` (truth by row, counts; a row
+        with several equally likely classes counts in parts, as it does in the accuracy).
     """
-    c, scores = choose(train, seed)
+    c, there = choose(train, seed)
     x, t = standardised(train.x, test.x)
     weights = fit(x, train.y, train.classes, c)
-    predicted = predict(weights, t)
-    hits = int((predicted == test.y).sum())
-    confusion = np.zeros((train.classes, train.classes), int)
-    np.add.at(confusion, (test.y, predicted), 1)
+    said = chosen(scores(weights, t).numpy())
+    hits = float(said[np.arange(len(test.y)), test.y].sum())
+    confusion = np.zeros((train.classes, train.classes))
+    np.add.at(confusion, test.y, said)
     settings = {
-        "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "accuracy there": scores,
+        "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "accuracy there": there,
         "solver": "L-BFGS", "features": "unnormalised, standardised by the training rows", "seed": seed,
         "train_rows": len(train.y), "test_rows": len(test.y),
     }  # fmt: skip
     return {
         "accuracy": hits / len(test.y), "interval": wilson(hits, len(test.y)), "settings": settings,
-        "confusion": confusion.tolist(),
+        "confusion": [[int(n) if n.is_integer() else n for n in row] for row in confusion.tolist()],
     }  # fmt: skip
 
 
@@ -51,12 +52,12 @@ def choose(train: Features, seed: int) -> tuple[float, dict[str, float]]:
     if len(rest) < 2 or len(np.unique(train.y[rest])) < 2:
         return 1.0, {}
     x, h = standardised(train.x[rest], train.x[held])
-    scores, weights = {}, None
+    found, weights = {}, None
     for c in CS:
         weights = fit(x, train.y[rest], train.classes, c, start=weights)
-        scores[f"{c:g}"] = float((predict(weights, h) == train.y[held]).mean())
-    best = max(scores, key=lambda s: scores[s])
-    return float(best), scores
+        found[f"{c:g}"] = accuracy(weights, h, train.y[held])
+    best = max(found, key=lambda s: found[s])
+    return float(best), found
 
 
 def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tensor | None = None) -> torch.Tensor:
@@ -85,9 +86,9 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tenso
     return w.detach()
 
 
-def predict(weights: torch.Tensor, x: np.ndarray) -> np.ndarray:
-    """Classes of standardised rows, int64 (N,)."""
-    return scores(weights, x).argmax(1).numpy()
+def accuracy(weights: torch.Tensor, x: np.ndarray, y: np.ndarray) -> float:
+    """Expected share of standardised rows that are told right; of equally likely classes any may be said."""
+    return float(right(scores(weights, x).numpy(), y).mean())
 
 
 def scores(weights: torch.Tensor, x: np.ndarray) -> torch.Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nearfar.evaluation.features import TIE
+
 NEAREST = 5
 TILE = 2**24  # similarities at once
 
@@ -57,11 +59,12 @@ def leave_one_out(gallery: np.ndarray, y: np.ndarray) -> np.ndarray:
 def threshold(gallery: np.ndarray, y: np.ndarray, share: float) -> float | None:
     """The cosine below which `share` of the gallery rows would be strangers to their own class.
 
-    None where nothing is to be refused (`share` is 0), or no class has two rows to compare.
+    None where nothing is to be refused (`share` is 0), or no class has two rows to compare. Rows that are as near as
+    the threshold says are not refused, whatever the last bits of their cosines.
     """
     known = leave_one_out(gallery, y)
     known = known[~np.isnan(known)]
-    return float(np.quantile(known, share)) if share and len(known) else None
+    return float(np.quantile(known, share)) - TIE if share and len(known) else None
 
 
 def _count(rows: int) -> int:

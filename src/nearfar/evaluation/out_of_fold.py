@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.evaluation import calibration, knn, linear_probe
-from nearfar.evaluation.features import standardised, wilson
+from nearfar.evaluation.features import TIE, right, standardised, wilson
 
 FOLDS = 5
 ROWS = 10_000  # at most so many are used, drawn by the seed
@@ -24,8 +24,10 @@ class Candidate:
     kind : {"logistic", "knn"}
     setting : float
         C of logistic regression, or the k of kNN.
-    hits, rows : int
-        Right ones among how many.
+    hits : float
+        Right ones; a row whose class has the best score together with others counts as its share.
+    rows : int
+        Among how many.
     temperature : float
         That calibrates its probabilities, see `nearfar.evaluation.calibration.temperature`.
     loss : float
@@ -34,7 +36,7 @@ class Candidate:
 
     kind: str
     setting: float
-    hits: int
+    hits: float
     rows: int
     temperature: float
     loss: float
@@ -109,7 +111,7 @@ class Known:
 
 def _candidate(kind: str, setting: float, logits: np.ndarray, labels: np.ndarray) -> Candidate:
     t = calibration.temperature(logits, labels)
-    hits = int((logits.argmax(1) == labels).sum())
+    hits = float(right(logits, labels, TIE / TAU if kind == "knn" else TIE).sum())
     return Candidate(kind, setting, hits, len(labels), t, calibration.cross_entropy(logits / t, labels))
 
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nearfar.evaluation.features import wilson
+from nearfar.evaluation.features import TIE, wilson
 from nearfar.evaluation.sides import Sides
-from nearfar.evaluation.ways import TIE, Way, both
+from nearfar.evaluation.ways import Way, both
 
 TITLE = "retrieval"
 TAKES = "pairs"

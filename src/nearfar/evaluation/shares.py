@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.linear_probe import choose, fit, predict
+from nearfar.evaluation.linear_probe import accuracy, choose, fit
 
 TITLE = "label shares"
 TAKES = "labels"
@@ -64,4 +64,4 @@ def _chosen(train: Features, seed: int) -> float:
 def _learnt(train: Features, test: Features, c: float) -> float:
     """Accuracy on the test rows."""
     x, t = standardised(train.x, test.x)
-    return float((predict(fit(x, train.y, train.classes, c), t) == test.y).mean())
+    return accuracy(fit(x, train.y, train.classes, c), t, test.y)

@@ -12,7 +12,6 @@ from nearfar.errors import DataError
 from nearfar.evaluation.features import unit
 from nearfar.evaluation.sides import Sides, check_finite
 
-TIE = 1e-6  # cosines that differ by no more are equal: 32 bits and the order of additions tell no more
 CELLS = 2000 * 2000  # cosines held at once
 
 

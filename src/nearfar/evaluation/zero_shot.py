@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nearfar.errors import DataError
-from nearfar.evaluation.features import Features, unit, wilson
-from nearfar.evaluation.ways import TIE, products
+from nearfar.evaluation.features import Features, right, unit, wilson
+from nearfar.evaluation.ways import products
 
 TITLE = "zero-shot"
 TAKES = "named labels"
@@ -41,7 +41,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     """
     if test.prompts is None:
         raise DataError("zero_shot needs the vectors of the classes' names.")
-    hits = np.concatenate([_hits(scores, test.y[part]) for part, scores in products(unit(test.x), test.prompts)])
+    hits = np.concatenate([right(scores, test.y[part]) for part, scores in products(unit(test.x), test.prompts)])
     counts = np.bincount(test.y, minlength=test.classes)
     within = np.bincount(test.y, hits, minlength=test.classes)[counts > 0] / counts[counts > 0]
     return {
@@ -49,9 +49,3 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         "by_class": float(within.mean()), "chance": 1 / test.classes, "majority": float(counts.max() / len(test.y)),
         "settings": {"metric": "cosine", "classes": test.classes, "queries": len(test.y), **(test.about or {})},
     }  # fmt: skip
-
-
-def _hits(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Probability that the true class is chosen among the nearest, float64 (N,)."""
-    best = scores >= scores.max(1, keepdims=True) - TIE
-    return best[np.arange(len(scores)), truth] / best.sum(1)

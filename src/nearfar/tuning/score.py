@@ -115,8 +115,8 @@ class Scorer:
         Returns
         -------
         ndarray or None
-            With labels bool (Q,): which rows were told right. Without float64 (1 + FOLDS, 3): the three measures of
-            all rows, then of each fold. None where the features are not finite.
+            With labels float64 (Q,): the probability that each row is told right. Without float64 (1 + FOLDS, 3): the
+            three measures of all rows, then of each fold. None where the features are not finite.
         """
         if not self.labelled:
             return self._without(trainer)
@@ -126,7 +126,7 @@ class Scorer:
         y, (k, tau) = self.labels, knn.SETTINGS[0]
         fit, asked = x[: len(self.gallery)], x[len(self.gallery) :]
         classes, k = len(self.plan.table.label_names), min(k, len(fit))
-        return knn.predict(fit, y[self.gallery], asked, classes, k, tau) == y[self.queries]
+        return knn.told(fit, y[self.gallery], asked, y[self.queries], classes, k, tau)
 
     def scores(self, measured: Sequence[np.ndarray | None]) -> np.ndarray:
         """One score for each of several trials at the same rung, higher is better; −inf for None."""
@@ -140,7 +140,7 @@ class Scorer:
 
     def interval(self, measured: np.ndarray) -> list[float] | None:
         """95 % interval of an accuracy (Wilson); None without labels."""
-        return wilson(int(measured.sum()), len(measured)) if self.labelled else None
+        return wilson(float(measured.sum()), len(measured)) if self.labelled else None
 
     @staticmethod
     def _ranks(measured: Sequence[np.ndarray], part: int) -> np.ndarray:
