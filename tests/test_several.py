@@ -173,7 +173,8 @@ def test_concat_by_hand_and_from_its_folder_alone(three, digits, tmp_path, monke
     Path("elsewhere").mkdir()
     shutil.move("both", "elsewhere/both")
     loaded, images = nearfar.load("elsewhere/both", device="cpu"), digits["test"][0][:50]
-    assert {p.name for p in Path("elsewhere/both").iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    found = {p.name for p in Path("elsewhere/both").iterdir()}
+    assert found == {"config.json", "model.safetensors", "rows.safetensors", "README.md"}
     for file in ("config.json", "README.md"):
         assert str(tmp_path) not in Path("elsewhere/both", file).read_text()
         assert str(three) not in Path("elsewhere/both", file).read_text()

@@ -118,6 +118,7 @@ def _work(job: _Job, console: Console | bool) -> Trained:
     from nearfar.plan import prepare
     from nearfar.run import Run
     from nearfar.training import Trainer
+    from nearfar.training_rows import TrainingRows
 
     world, run = distributed.world(), None
     if isinstance(console, bool):
@@ -141,10 +142,11 @@ def _work(job: _Job, console: Console | bool) -> Trained:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
-        place["fingerprint"] = plan.table.fingerprint
+        place |= {"fingerprint": plan.table.fingerprint, "training_rows": TrainingRows.of(plan.table, plan.train)}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             model.save(run.model_file)
+            model.training_rows.save(run.path)
             _describe(run, model, plan, console)
         return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
     finally:

@@ -115,6 +115,8 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
             "command": command, **first, "notes": notes, "ensemble": {"how": made.how, "members": members, **facts},
         })  # fmt: skip
         made.save(run.model_file)
+        if made.training_rows is not None:
+            made.training_rows.save(run.path)
         made.name, made.path = run.name, run.path
         card.write(run.path / "README.md", name=run.name, config=run.config, evaluation=None)
     finally:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nearfar.data.table import Column
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,8 @@ class Embedder:
         Only the first so many of every vector are given; see `cut`.
     fingerprint : str
         `Table.fingerprint` of what it was trained on.
+    training_rows : TrainingRows, optional
+        The content of the rows that it was trained on, where that is known.
     numbers : mapping of str to float
         Numbers that were learnt beside the networks, such as ``temperature``.
     """
@@ -50,10 +53,10 @@ class Embedder:
     def __init__(
         self, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], branches: Branches, *,
         name: str = "model", path: Path | None = None, device: str = "cpu", numbers: Mapping[str, float] | None = None,
-        fingerprint: str = "",
+        fingerprint: str = "", training_rows: TrainingRows | None = None,
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
-        self.numbers, self.fingerprint = dict(numbers or {}), fingerprint
+        self.numbers, self.fingerprint, self.training_rows = dict(numbers or {}), fingerprint, training_rows
         self.dimensions: int | None = None
         from nearfar.distributed import channels_last
 
@@ -76,7 +79,10 @@ class Embedder:
         config = Config.from_dict(run.config["config"])
         columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
         weights, _ = files.load_tensors(run.model_file)
-        place = {"name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", "")}
+        place = {
+            "name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", ""),
+            "training_rows": TrainingRows.load(run.path),
+        }  # fmt: skip
         model = cls.filled(config, columns, weights, str(run.model_file), **place)
         return model.to(str(distributed.device(device)))
 

@@ -15,6 +15,7 @@ from nearfar.embedder import LAYERS, Embedder
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation.features import unit
 from nearfar.registry import MODALITIES
+from nearfar.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +92,11 @@ class Ensemble:
     def fingerprint(self) -> str:
         """Of the first member."""
         return self.members[0].fingerprint
+
+    @property
+    def training_rows(self) -> TrainingRows | None:
+        """Of all members, where that is known."""
+        return TrainingRows.together([m.training_rows for m in self.members])
 
     @property
     def device(self) -> str:
@@ -291,13 +297,14 @@ class Ensemble:
 
         stored = run.config["ensemble"]
         weights, _ = files.load_tensors(run.model_file)
+        # of all members together, which is what is asked of an ensemble
+        place = {"fingerprint": run.config["data"]["fingerprint"], "training_rows": TrainingRows.load(run.path)}
         members = []
         for i, m in enumerate(stored["members"]):
             own = {k.removeprefix(f"members/{i}/"): v for k, v in weights.items() if k.startswith(f"members/{i}/")}
             columns = {n: (c["modality"], c["spec"]) for n, c in m["columns"].items()}
-            members.append(
-                Embedder.filled(Config.from_dict(m["config"]), columns, own, str(run.model_file), name=m["name"])
-            )
+            config = Config.from_dict(m["config"])
+            members.append(Embedder.filled(config, columns, own, str(run.model_file), name=m["name"], **place))
         maps = {}
         for layer in (KEPT, *LAYERS):
             found = [weights.get(f"maps/{layer}/{i}") for i in range(1, len(members))]

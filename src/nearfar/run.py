@@ -5,6 +5,7 @@
     runs/NAME/
       config.json          everything that was asked for and decided, and what the data were
       model.safetensors    encoders and projectors
+      rows.safetensors     which rows were trained on: hashes of their content
       metrics.jsonl        one line per logged step
       evaluation.json      the measurement
       README.md            model card
@@ -112,8 +113,8 @@ class Run:
 
     def clear(self) -> None:
         """Remove what an earlier training left; other files stay."""
-        for name in ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json", "README.md",
-                     "report.html", "skipped.csv"):  # fmt: skip
+        for name in ("config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "evaluation.json",
+                     "README.md", "report.html", "skipped.csv"):  # fmt: skip
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoint", "tensorboard", "classifier"):
             shutil.rmtree(self.path / name, ignore_errors=True)

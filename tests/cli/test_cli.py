@@ -114,7 +114,8 @@ def test_train_writes_a_run_and_says_what_comes_next(nearfar, pictures, tmp_path
     for said in ("24", "2 classes", "not used for training", "simclr", "small_cnn", "Next: nearfar eval"):
         assert said in err
     files = {p.name for p in (tmp_path / "run").iterdir()}
-    assert files == {"config.json", "model.safetensors", "metrics.jsonl", "README.md", "report.html", "checkpoint"}
+    assert files == {"config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md", "report.html",
+                     "checkpoint"}  # fmt: skip
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert "auto" not in json.dumps(config["config"])
     assert config["data"]["train_rows"] == 24
