@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,10 @@ class Trainer:
         metrics.check(config.train.log, run)
         self.sinks: list[metrics.Sink] = []
 
+    def cast(self) -> AbstractContextManager[Any]:
+        """The context of the networks' forward passes: their precision. Backward passes are outside of it."""
+        return distributed.autocast(self.device, self.config.train.precision)
+
     # --- state ------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
@@ -162,17 +167,16 @@ class Trainer:
                 group["weight_decay"] = self.decay.at(done)
         self.optimizer.zero_grad(set_to_none=True)
         try:
-            with distributed.autocast(self.device, train.precision):
-                if train.chunk:
-                    loss, numbers, embeddings = backward(self.learner, batch, train.chunk, noise)
-                    distributed.average_gradients(self.parameters)
-                else:
-                    torch.manual_seed(noise)
+            if train.chunk:
+                loss, numbers, embeddings = backward(self.learner, batch, train.chunk, noise, self.cast)
+                distributed.average_gradients(self.parameters)
+            else:
+                torch.manual_seed(noise)
+                with self.cast():
                     loss, numbers, embeddings = self.model(batch)
+                loss.backward()
         except NotFinite as e:
             raise self._not_finite() from e
-        if not train.chunk:
-            loss.backward()
         if self.config.optim.clip:
             optim.clip(self.parameters, self.config.optim.clip)
         self.optimizer.step()
@@ -188,7 +192,7 @@ class Trainer:
         for _ in range(min(TRIALS, left)):
             began = time.perf_counter()
             batch = self.viewer.batch(rows, 0, 0)
-            with distributed.autocast(self.device, self.config.train.precision):
+            with self.cast():
                 loss, _, _ = scratch(batch)
             loss.backward()
             float(loss.detach())

@@ -7,7 +7,8 @@ back. The negatives are those of the full batch; memory is that of one chunk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -18,8 +19,9 @@ from nearfar.randomness import derive
 
 
 def backward(
-    learner: Learner, batch: ViewBatch, chunk: int, seed: int
-) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:
+    learner: Learner, batch: ViewBatch, chunk: int, seed: int,
+    cast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:  # fmt: skip
     """Loss of the whole batch, with the gradients of all parameters accumulated.
 
     Parameters
@@ -30,6 +32,10 @@ def backward(
         Rows of one chunk. Batch norm takes its statistics from each chunk, in both passes.
     seed : int
         Dropout draws the same in both passes, from this seed and the chunk's number.
+    cast : callable
+        The context of the forward passes, such as autocast. Each gets its own, and no backward pass is inside one:
+        autocast would compute those of the objectives in its type too, and would hand weights that the first pass cast
+        without gradient to the second one.
 
     Notes
     -----
@@ -42,7 +48,7 @@ def backward(
     parts = []
     for i, views in enumerate(_chunks(batch, chunk)):
         torch.manual_seed(derive(seed, i))
-        with torch.no_grad():
+        with torch.no_grad(), cast():
             parts.append(learner.project(views))
     for name, buffer in learner.branches.named_buffers():
         buffer.copy_(before[name])
@@ -54,13 +60,15 @@ def backward(
     online = tuple(_leaf(z) for z in whole.online)
     predicted = online if learner.predictor is None else tuple(_leaf(z) for z in whole.predicted)
     embeddings = learner.embeddings(replace(whole, online=online, predicted=predicted), batch)
-    loss, numbers = learner.judge(embeddings, batch)
+    with cast():
+        loss, numbers = learner.judge(embeddings, batch)
     loss.backward()
 
     sides = (online,) if learner.predictor is None else (online, predicted)
     for i, views in enumerate(_chunks(batch, chunk)):
         torch.manual_seed(derive(seed, i))
-        again = learner.project(views, targets=False)
+        with cast():
+            again = learner.project(views, targets=False)
         outputs, gradients = [], []
         for side, results in zip(sides, (again.online, again.predicted), strict=False):
             for leaf, result in zip(side, results, strict=True):
