@@ -79,12 +79,13 @@ class Viewer:
     def batch(self, rows: np.ndarray, epoch: int, step: int) -> ViewBatch:
         """The views of the given rows of the table: the global batch, of which this process takes its share."""
         share = self.world.share(len(rows))
-        views = []
+        views, sources = [], []
         for name, column in self.columns.items():
             modality, taken = MODALITIES.get(column.modality), None
             recipes = self.recipes[name]
             for v in range(self.count if len(self.columns) == 1 else 1):
                 source = self._source(rows, epoch, step, len(views))
+                sources.append(source)
                 if source is not taken:
                     values, geometry = column.take(source[share], self.device)
                     batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
@@ -95,10 +96,22 @@ class Viewer:
                 seen = modality.views(values, geometry, recipe, draws, column.spec)
                 views.append(View(seen, name, role(recipe)))
         views += self._negatives(rows, epoch, step)
-        known = (self.positives.groups, self.ignore, self.scores)
-        group, ignore, score = (self._placed(of_table, rows[share]) for of_table in known)
+        group, score = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.scores))
+        ignore, shown = (self._placed(of_batch, share) for of_batch in self._same(sources))
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
-        return ViewBatch(tuple(views), Relation(group, ignore, score), index)
+        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown), index)
+
+    def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""
+        ignore = self.ignore
+        if self.positives.partners is None:
+            return None if ignore is None else ignore[sources[0]], None
+        shown = np.stack(sources, 1)
+        if ignore is None:
+            return None, shown
+        if ignore.ndim == 1:
+            return ignore[sources[0]], ignore[shown]
+        return ignore[shown, np.arange(shown.shape[1])], shown
 
     def _negatives(self, rows: np.ndarray, epoch: int, step: int) -> list[View]:
         """One view of each hard negative of the rows, as the other views of its column are made."""
@@ -126,5 +139,5 @@ class Viewer:
         drawn = generator(self.seed, "partners", epoch, step, view)
         return partners[rows, torch.randint(partners.shape[1], (len(rows),), generator=drawn).numpy()]
 
-    def _placed(self, of_table: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
+    def _placed(self, of_table: np.ndarray | None, rows: np.ndarray | slice) -> torch.Tensor | None:
         return None if of_table is None else torch.from_numpy(of_table[rows]).to(self.device, non_blocking=True)

@@ -160,6 +160,18 @@ def test_half_precision_input_is_computed_in_float32(name, parameters, dtype):
     assert abs(float(fast) - reference) <= 1e-5 * max(1, abs(reference)) * slack
 
 
+@pytest.mark.parametrize(("name", "parameters"), plain_cases())
+def test_autocast_changes_nothing(name, parameters):
+    """The loop calls objectives where the network is in bfloat16; they compute in float32 all the same."""
+    arguments = build(info(name).takes, rows_of(name, 16), 8, group="mixed", seed=7, dtype=torch.float32)
+    plain = value(name, arguments, parameters)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = value(name, arguments, parameters)
+    assert torch.equal(cast, plain)
+    for a, b in zip(gradients(cast, arguments), gradients(plain, arguments), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize(("name", "parameters"), differentiated_cases())
 def test_gradients_by_finite_differences(name, parameters):
     arguments = build(info(name).takes, rows_of(name, 5), 4, group="mixed", seed=11)

@@ -140,3 +140,38 @@ def test_near_points_keep_their_digits():
     loss, _ = info_nce(views, relation, temperature=0.01, similarity="euclidean")
     exact = slow_supcon([v.double() for v in views], relation, 0.01, similarity="euclidean")
     assert abs(float(loss) - float(exact)) <= 1e-5 * 5 * abs(float(exact))
+
+
+def test_rows_that_show_the_same_are_no_negatives():
+    """Views 2 and 4 show others' rows: who has a number in common leaves the denominator, wherever it stands."""
+    shown, ignore = [{0, 1}, {1, 5}, {2, 3}, {4, 3}, {6, 7}], torch.tensor([0, 1, 2, 2, 6])
+    numbers = torch.tensor([[0, 1], [1, 5], [2, 3], [4, 3], [6, 7]])
+    relation = Relation(torch.arange(5), ignore, shown=numbers)
+    views = rows(5, 4, 2, seed=8)
+    z, row = unit(torch.cat(views)), torch.arange(5).repeat(2)
+
+    def apart(i, j):
+        return not shown[i] & shown[j] and ignore[i] != ignore[j]
+
+    losses = []
+    for x in range(10):
+        positive = z[x] @ z[(x + 5) % 10] / 0.2
+        negatives = [z[x] @ z[y] / 0.2 for y in range(10) if apart(int(row[x]), int(row[y]))]
+        losses.append(torch.logsumexp(torch.stack([positive, *negatives]), 0) - positive)
+    same(info_nce(views, relation, temperature=0.2)[0], torch.stack(losses).mean(), views)
+
+    left, right = views
+    hard, number = rows(5, 4, seed=3)[0], torch.tensor([5, -1, 7, -1, 3])
+    x, y, n = unit(left), unit(right), unit(hard)
+    losses = []
+    for forth in (True, False):
+        a, b = (x, y) if forth else (y, x)
+        for i in range(5):
+            seen = [a[i] @ b[j] / 0.2 for j in range(5) if j == i or apart(i, j)]
+            if forth:
+                seen += [a[i] @ n[k] / 0.2 for k in range(5) if int(number[k]) not in shown[i] | {int(ignore[i])}]
+            losses.append(torch.logsumexp(torch.stack(seen), 0) - a[i] @ b[i] / 0.2)
+    fast, _ = info_nce_between(
+        left, right, relation, negatives=hard[:, None], negative_ignore=number[:, None], temperature=0.2
+    )
+    same(fast, torch.stack(losses).mean(), (left, right, hard))

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from nearfar import api
 from nearfar.config import Config
+from nearfar.console import QUIET
 from nearfar.errors import UserError
+from nearfar.objectives import pairs
 from nearfar.plan import prepare
 from nearfar.positives import beside
+from nearfar.training import Trainer
 
 KNOBS = {"holdout": 0.0, "batch_size": 4, "epochs": 1, "threads": 1, "monitor_rows": 0, "encoder_options": {"dim": 8}}
 
@@ -64,3 +68,29 @@ def test_trains_and_refuses(tmp_path):
     path.write_text(lines([1] * 12))
     with pytest.raises(UserError, match="no row .* beside it"):
         planned(path, max_bad=0.6)
+
+
+@pytest.mark.parametrize("duplicates", ["exact", "off"])
+def test_what_partners_show_is_no_negative_of_itself(tmp_path, duplicates):
+    """The second views are other rows: rows that show an equal text in any view are no negatives of each other."""
+    said = lines([6, 6]).split("\n")
+    said[9] = said[2]  # a sentence of one document stands in the other one too
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(said))
+    plan = planned(path, max_bad=0.5, ignore_duplicates=duplicates)
+    trainer = Trainer(plan, None, QUIET)
+    rows = plan.train
+    picked = [trainer.viewer._source(rows, 0, 0, view) for view in (0, 1)]
+    batch = trainer.viewer.batch(rows, 0, 0)
+    cells = [plan.table.first.hashes[p] if duplicates == "exact" else p for p in picked]
+    shown = [set(pair) for pair in zip(*cells, strict=True)]
+    wanted = np.array([[not a & b for b in shown] for a in shown])
+    n = len(rows)
+    z = torch.randn(n, 3)
+    everything = slice(0, n)
+    between_sides = pairs.between(z, z, batch.relation).negative(everything, everything)
+    np.testing.assert_array_equal(between_sides, wanted)
+    of_views = pairs.among([z, z], batch.relation).negative(slice(0, 2 * n), slice(0, 2 * n))
+    np.testing.assert_array_equal(of_views, np.tile(wanted, (2, 2)))
+    by_anchor = plan.table.first.hashes[rows]
+    assert (by_anchor[:, None] != by_anchor)[~wanted].any()  # the anchors' cells alone would not have said it

@@ -151,12 +151,18 @@ def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor 
     else:
         ignored = nobody
 
+    shown = None
+    if pairs.column_shown is not None:  # of one column, what is shown has the numbers of `ignore`
+        alike = ignore is not None and ignored.shape[1] == 1
+        shown = (ignored if alike else nobody[:, None]).expand(-1, pairs.column_shown.shape[1])
+
     def longer(ids: torch.Tensor | None, by: torch.Tensor) -> torch.Tensor | None:
         return None if ids is None else torch.cat((ids, by))
 
     return replace(
         pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group, nobody),
-        column_ignore=longer(pairs.column_ignore, ignored), column_row=longer(pairs.column_row, nobody),
+        column_ignore=longer(pairs.column_ignore, ignored), column_shown=longer(pairs.column_shown, shown),
+        column_row=longer(pairs.column_row, nobody),
     )  # fmt: skip
 
 

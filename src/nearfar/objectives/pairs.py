@@ -32,6 +32,7 @@ class Pairs:
     own : LongTensor (M,), optional
         Column that is the row itself.
     row_ignore, column_ignore : LongTensor (M, K), (C, K), optional
+    row_shown, column_shown : LongTensor (M, V), (C, V), optional
     column_row : LongTensor (C,), optional
         Row of the global batch that each column comes from; needed with the lists.
     positive_rows, negative_rows : LongTensor (M, K), optional
@@ -49,6 +50,8 @@ class Pairs:
     column_row: torch.Tensor | None = None
     positive_rows: torch.Tensor | None = None
     negative_rows: torch.Tensor | None = None
+    row_shown: torch.Tensor | None = None
+    column_shown: torch.Tensor | None = None
 
     @property
     def symmetric(self) -> bool:
@@ -58,7 +61,8 @@ class Pairs:
     @property
     def plain(self) -> bool:
         """Whether positives are those of the group and all others are negatives."""
-        return self.positive_rows is None and self.negative_rows is None and self.row_ignore is None
+        lists = (self.positive_rows, self.negative_rows, self.row_ignore, self.row_shown)
+        return all(x is None for x in lists)
 
     def itself(self, a: slice, b: slice) -> torch.Tensor | None:
         """Mask (A, B) of the pairs that are one embedding; None where a tile has none."""
@@ -88,6 +92,10 @@ class Pairs:
         if self.row_ignore is not None:
             for k in range(self.row_ignore.shape[1]):
                 found &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
+        if self.row_shown is not None:
+            for mine in self.row_shown[a].unbind(1):
+                for theirs in self.column_shown[b].unbind(1):
+                    found &= mine[:, None] != theirs
         if self.negative_rows is not None:
             found &= self._listed(self.negative_rows, a, b)
         return found
@@ -138,15 +146,20 @@ def _pairs(
     n, device = len(relation), rows.device
     start = offset(n, world, device)
     number = torch.arange(start, start + n, device=device)
-    vectors = [v for v in (relation.group, number, relation.ignore) if v is not None]
-    known = torch.cat([v if v.dim() == 2 else v[:, None] for v in vectors], 1).repeat(views, 1)
+    vectors = [v if v is None or v.dim() == 2 else v[:, None] for v in (relation.ignore, relation.shown)]
+    known = torch.cat([relation.group[:, None], number[:, None], *(v for v in vectors if v is not None)], 1)
+    known = known.repeat(views, 1)
     columns, everybody = world.gather(mine), world.gather_int(known)
+    split = [1, 1, *(0 if v is None else v.shape[1] for v in vectors)]
+    (row_ignore, row_shown), (column_ignore, column_shown) = (
+        [None if v is None else part for v, part in zip(vectors, x.split(split, 1)[2:], strict=True)]
+        for x in (known, everybody)
+    )
     repeated = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
     return Pairs(
         rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
         own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
-        row_ignore=None if relation.ignore is None else known[:, 2:],
-        column_ignore=None if relation.ignore is None else everybody[:, 2:],
+        row_ignore=row_ignore, column_ignore=column_ignore, row_shown=row_shown, column_shown=column_shown,
         column_row=everybody[:, 1], positive_rows=repeated[0], negative_rows=repeated[1],
     )  # fmt: skip
 

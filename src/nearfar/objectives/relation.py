@@ -20,6 +20,9 @@ class Relation:
     ignore : LongTensor (N,) or (N, K), optional
         Rows of equal `ignore` and different `group` are neither positive nor negative of each other (near
         duplicates). With K numbers a row, those that are equal in one of them (an equal picture, or an equal caption).
+    shown : LongTensor (N, V), optional
+        What the V views of a row show, where that is not the row alone: rows of different `group` that have one of
+        these numbers in common, at whatever place, are neither positive nor negative of each other.
     score : Tensor (N,), optional
         How alike the two sides of each pair are, in any unit: higher is more alike. For objectives of graded or
         labelled pairs.
@@ -39,12 +42,13 @@ class Relation:
     score: torch.Tensor | None = None
     positive_rows: torch.Tensor | None = None
     negative_rows: torch.Tensor | None = None
+    shown: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
             if (v := getattr(self, name)) is None:
                 continue
-            dims, shape = (2, "(N, K)") if name.endswith("_rows") else (1, "(N,)")
+            dims, shape = (2, "(N, K)") if name.endswith("_rows") or name == "shown" else (1, "(N,)")
             if name == "score":
                 if v.dim() != 1 or v.is_complex() or not bool(torch.isfinite(v.float()).all()):
                     raise ValueError(f"relation.score: expected finite numbers of shape (N,), got {_what(v)}")
