@@ -177,7 +177,9 @@ def test_two_passes_equal_one_in_every_precision(name, norm, precision, off, shi
     assert float((two - one).norm() / one.norm()) < off
     assert abs(float(two @ one / (one @ one)) - 1) < shift
     # The objective's own gradient is not of bfloat16 but for the type of the embeddings that it is rounded to.
-    sides = [tuple(None if z is None else z.detach().requires_grad_() for z in side) for side in (e.online, e.predicted)]
+    sides = [
+        tuple(None if z is None else z.detach().requires_grad_() for z in side) for side in (e.online, e.predicted)
+    ]
     if other.predictor is None:
         sides[1] = sides[0]
     with cast():
