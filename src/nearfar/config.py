@@ -42,6 +42,8 @@ class DataConfig:
     label: str | None = knob(None, "column of the labels", flag=True)
     score: str | None = knob(None, "column that says how alike the two sides of a pair are", flag=True)
     sets: str | None = knob(None, "column that says which set a row is of; none: its file")
+    group: str | None = knob(None, "column whose equal values are never on two sides of a split", flag=True)
+    group_from: str | None = knob(None, "the same by a regular expression found in each row's name", flag=True)
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to measure on")

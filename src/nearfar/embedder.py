@@ -156,6 +156,7 @@ class Embedder:
         """How that was read."""
         d = self.config.data
         reading = {"label": d.label, "score": d.score, "sets": d.sets, "split_column": d.split_column}
+        reading |= {"group": d.group, "group_from": d.group_from}
         return reading | {
             "limit": d.limit,
             "seed": self.config.train.seed,

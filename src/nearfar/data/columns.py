@@ -170,10 +170,11 @@ class Said:
     scores: np.ndarray | None
     sets: np.ndarray | None
     set_names: tuple[str, ...]
+    groups: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> Said:
         """The same of some of the rows only."""
-        of_row = {n: v if v is None else v[rows] for n in ("labels", "scores", "sets") for v in (getattr(self, n),)}
+        of_row = {n: v if v is None else v[rows] for n in ("labels", "scores", "sets", "groups") for v in (getattr(self, n),)}
         return replace(self, **of_row)
 
 

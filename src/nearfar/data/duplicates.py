@@ -121,12 +121,7 @@ def _smallest(group: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     return ignore
 
 
-def connected(table: Table, rows: np.ndarray) -> np.ndarray:
-    """Number of the group of each row, int64 (M,): of equal rows; of several columns, of rows equal in one of them."""
-    return _equal([table.hashes] if len(table.columns) == 1 else [c.hashes for c in table.columns.values()], rows)
-
-
-def _equal(hashes: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+def equal(hashes: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
     """Number of the group of each row, int64 (M,); rows that are equal in one column at least are connected."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
-from nearfar.data import spread
+from nearfar.data import groups, spread
 from nearfar.data.columns import (
     Findings,
     Picked,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
-    score: str | None = None, sets: str | None = None, split_column: str | None = None, size: int | None = None,
+    score: str | None = None, sets: str | None = None, group: str | None = None, group_from: str | None = None,
+    split_column: str | None = None, size: int | None = None,
     depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
@@ -59,6 +60,10 @@ def read(
         Column of numbers that say how alike the two sides of each row are.
     sets : str, optional
         Column that says which of several sets a row is of.
+    group : str, optional
+        Column whose equal values are rows that are never on two sides of a split.
+    group_from : str, optional
+        Regular expression that finds the same in a row's name, see `nearfar.data.groups`.
     size : int, optional
         Side of stored pictures.
     depth : {"auto", "8", "full"}
@@ -106,8 +111,9 @@ def read(
     notes = Findings(raw.notes, list(raw.warnings))
     splits = take_splits(raw, split_column)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative))
-    said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets))
+    said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets), together)
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
@@ -134,7 +140,7 @@ def read(
     shown = {n: cells for n, (kind, cells) in columns.items() if kind == "text"}
     if texts is not None:
         shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
-    source_of = _described(source, wanted, label, notes, size)
+    source_of = _described(source, wanted, label, notes, size) | {"group": group, "group_from": group_from}
     table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
     for text in notes.warnings:
         (console or QUIET).warn(text)

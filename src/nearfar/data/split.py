@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.data.duplicates import connected
+from nearfar.data.groups import belong_together, together, whole
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 
@@ -48,7 +48,8 @@ def plan(
         return SplitPlan(train, watched, notes)
     train, watched = _by_hash(table, np.arange(len(table)), holdout)
     if holdout and len(watched):
-        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by content, not trained on (data.holdout)."
+        by = "content" if table.groups is None else "whole groups"
+        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by {by}, not trained on (data.holdout)."
     else:
         note = f"Rows: {len(train):,}, all trained on; figures on them are transductive."
     return SplitPlan(train, watched, (note,))
@@ -64,45 +65,41 @@ def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, 
     """Rows whose content hash falls into the last `share` of its range are set aside.
 
     Rows of several columns that are connected by equal items, such as one picture's captions, have one hash together,
-    the sum of their different ones; those that are more than `share` of all rows are trained on.
+    the sum of their different ones; those that are more than `share` of all rows are trained on. Where rows have
+    groups, see `by_order`.
     """
     if share <= 0 or len(rows) < 40:
         return rows, rows[:0]
+    if table.groups is not None:
+        return by_order(table, rows, share)
     hashes = table.hashes[rows]
-    if _belong_together(table):
-        group = connected(table, rows)
-        pairs = np.unique(np.stack([group.astype(np.uint64), hashes], 1), axis=0)
-        total = np.zeros(int(group.max()) + 1, np.uint64)
-        np.add.at(total, pairs[:, 0].astype(np.int64), pairs[:, 1])
+    if belong_together(table):
+        group = together(table, rows)
+        total = _marks(table, rows, group)
         total[np.bincount(group) > share * len(rows)] = 0
         hashes = total[group]
     aside = (hashes >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
     return rows[~aside], rows[aside]
 
 
-def _belong_together(table: Table) -> bool:
-    """Whether rows are sides that belong together, and so are those that share one; a scored pair stands by itself."""
-    return len(table.columns) > 1 and table.scores is None
+def by_order(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that stay, and about `share` of them that are held out: whole groups in the order of their hashes."""
+    group = together(table, rows)
+    order = np.argsort(_marks(table, rows, group), kind="stable")[::-1]
+    aside = whole(group, np.zeros(len(rows), np.int64), [share * len(rows)], order.tolist())
+    return rows[~aside], rows[aside]
 
 
-def _smallest(group: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The smallest row of each row's group."""
-    least = np.full(int(group.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(least, group, rows)
-    return least[group]
-
-
-def _drawn(rows: np.ndarray, together: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
-    """Up to `most` rows, drawn so that rows of equal `together` stay together; groups that are too large are passed."""
-    groups, of_row, sizes = np.unique(together, return_inverse=True, return_counts=True)
-    order = generator.permutation(len(groups))
-    taken = np.zeros(len(groups), bool)
-    for g in order[sizes[order] <= most]:
-        if not most:
-            break
-        if sizes[g] <= most:
-            taken[g], most = True, most - sizes[g]
-    return rows[taken[of_row]]
+def _marks(table: Table, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """A hash of every group of `together`: the sum of its different groups, and contents of rows without one."""
+    marks = table.hashes[rows]
+    if table.groups is not None:
+        named = table.groups[rows]
+        marks = np.where(named >= 0, named.astype(np.uint64) << np.uint64(1), marks)
+    pairs = np.unique(np.stack([group.astype(np.uint64), marks], 1), axis=0)
+    total = np.zeros(int(group.max(initial=-1)) + 1, np.uint64)
+    np.add.at(total, pairs[:, 0].astype(np.int64), pairs[:, 1])
+    return total
 
 
 @dataclass(frozen=True)
@@ -141,17 +138,28 @@ def evaluation_plan(
             note = "no test split: scored on the rows that training set aside (data.holdout)"
             return EvaluationPlan(train, test, (note,))
     rows = table.splits.get("train", np.arange(len(table))) if table.splits else np.arange(len(table))
-    labels = np.zeros(len(table), np.int64) if table.labels is None else table.labels
-    generator, test = np.random.default_rng(seed), []
-    group = _smallest(connected(table, rows), rows) if _belong_together(table) else rows
-    for label in np.unique(labels[rows]):
-        members, together = rows[labels[rows] == label], group[labels[rows] == label]
-        test.append(_drawn(members, together, round(share * len(members)), generator))
-    chosen = np.sort(np.concatenate(test)) if test else rows[:0]
-    if len(chosen) == 0:
+    chosen = _stratified(table, rows, share, seed)
+    if not chosen.any():
+        if table.groups is not None:
+            raise DataError(
+                "no group can be held out to measure on: every class must have rows in two groups or more.",
+                hint="Bring a test split of other groups, or name another --group.",
+            )
         raise DataError(f"{len(rows)} rows are too few to measure anything on.")
-    train = np.setdiff1d(rows, chosen)
-    return EvaluationPlan(train, chosen, (f"no test split: stratified {1 - share:.0%}/{share:.0%}, seed {seed}",))
+    groups = ", by whole groups" if table.groups is not None else ""
+    note = f"no test split: stratified {1 - share:.0%}/{share:.0%}{groups}, seed {seed}"
+    return EvaluationPlan(rows[~chosen], rows[chosen], (note,))
+
+
+def _stratified(table: Table, rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows are drawn: about `share` of every class, rows that belong together together, bool (M,)."""
+    labels = np.zeros(len(rows), np.int64) if table.labels is None else table.labels[rows]
+    _, y = np.unique(labels, return_inverse=True)
+    group, generator = together(table, rows), np.random.default_rng(seed)
+    first = y[np.unique(group, return_index=True)[1]]  # the class of each group's first row
+    order = [generator.permutation(np.flatnonzero(first == c)) for c in range(int(y.max(initial=-1)) + 1)]
+    target = [round(share * n) for n in np.bincount(y).tolist()]
+    return whole(group, y, target, np.concatenate([*order, rows[:0]]).tolist(), each=True)
 
 
 def duplicates(table: Table, train: np.ndarray, test: np.ndarray) -> np.ndarray:

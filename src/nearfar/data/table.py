@@ -171,6 +171,9 @@ class Table:
     sets : ndarray of int64 or None, shape (N,)
         Which set each row is of.
     set_names : tuple of str
+    groups : ndarray of int64 or None, shape (N,)
+        Rows of equal number are never on two sides of a split, see `nearfar.data.groups`; negative ones are each
+        their own.
     negatives : mapping of str to Column
         Columns of hard negatives of each row, of equal length N.
     """
@@ -187,6 +190,7 @@ class Table:
     scores: np.ndarray | None = None
     sets: np.ndarray | None = None
     set_names: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
     negatives: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:

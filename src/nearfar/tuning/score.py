@@ -49,7 +49,8 @@ class Parts:
 def parts(plan: Plan) -> Parts:
     """The rows of the trials, out of those that the plan trains on.
 
-    A quarter is held out by content hash, so equal rows stay on one side. Rows of other splits are no part of it.
+    A quarter is held out by content hash, so what belongs together (`nearfar.data.groups.together`) stays on one side.
+    Rows of other splits are no part of it.
     Where there is no split to measure on, `nearfar eval` draws test rows from all rows: these are left out where
     there are labels, else settings that were chosen on them would be measured on them.
 
@@ -62,15 +63,14 @@ def parts(plan: Plan) -> Parts:
     if table.labels is not None:
         later = split.evaluation_plan(table, train_split=d.train_split, test_split=d.test_split).test
         pool = np.setdiff1d(pool, later)
-    hashes = table.hashes[pool]
-    share = min(SHARE, MOST / max(1, len(pool)))
-    aside = hashes >= np.sort(hashes)[int(len(pool) * (1 - share))] if len(pool) >= FEWEST else np.ones(0, bool)
-    if len(pool) < FEWEST or aside.sum() < FEWEST // 4 or (~aside).sum() < FEWEST // 2:
+    train, held = split.by_order(table, pool, min(SHARE, MOST / max(1, len(pool))))
+    if len(pool) < FEWEST or len(held) < FEWEST // 4 or len(train) < FEWEST // 2:
         raise DataError(
             f"{len(pool):,} rows are too few to tune on.",
-            hint=f"A part of the training rows is set aside to score trials on; bring {FEWEST} different ones or more.",
+            hint=f"A part of the training rows is set aside to score trials on; bring {FEWEST} or more that differ, "
+            "and several groups if they have groups.",
         )
-    return Parts(pool[~aside], pool[aside], len(plan.train) - len(pool))
+    return Parts(train, held, len(plan.train) - len(pool))
 
 
 class Scorer:

@@ -1,0 +1,262 @@
+"""Rows of one group, such as the pictures of one patient or the frames of one clip, are never on two sides of a split.
+
+A group is a whole number: the hash of what its cell or name says, so that groups of two tables can be compared; rows
+without one have negative numbers, each its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.columns import Findings, _encoded
+from nearfar.data.duplicates import equal
+from nearfar.data.raw import Cells, Chain, Raw
+from nearfar.data.table import Table
+from nearfar.errors import ConfigError, DataError, UnknownName
+
+WHERE, FROM = "--group", "--group-from"
+GLUED = 0.5  # share of the rows from which on what equal rows glue together is no group any more
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def take(
+    raw: Raw, column: str | None, pattern: str | None, notes: Findings, splits: Mapping[str, np.ndarray],
+    kept: Sequence[str | None] = (), label: str | None = None,
+) -> np.ndarray | None:  # fmt: skip
+    """Group of each row, int64 (N,); None where neither a column nor a pattern was named.
+
+    Parameters
+    ----------
+    raw : Raw
+        The column is taken out of it, unless it is one of `kept`.
+    column : str or None
+    pattern : str or None
+        Regular expression that is looked for in each row's name (`names`); what its first group in parentheses
+        matched, or all of it where there are none, names the group.
+    notes : Findings
+    splits : mapping of str to ndarray
+        Those that come with the data; groups that lie in several are warned of.
+    kept : sequence of str
+        Columns that are read for something else as well.
+    label : str, optional
+        Column of the labels, where it was named.
+
+    Raises
+    ------
+    ConfigError, UnknownName
+        Both were named, the column is that of the labels, the pattern is not valid, or there is no such column.
+    DataError
+        The pattern matches no name.
+    """
+    if column is None and pattern is None:
+        return None
+    if column is not None and pattern is not None:
+        raise ConfigError(f"name the groups with {WHERE} or with {FROM}, not with both.", where=FROM)
+    if column is not None and column == label:
+        raise ConfigError(f"the column {column!r} holds the labels, and rows of one class must lie on both sides.",
+                          where=WHERE)  # fmt: skip
+    if column is not None:
+        said, about = _of_column(raw, column, kept), f"the column {column!r}"
+    else:
+        said, about = _of_names(raw, str(pattern), kept), f"names that {pattern!r} is found in"
+    groups = numbered(said)
+    _say(groups, about, notes)
+    for text in cut(groups, splits):
+        notes.warn(text)
+    return groups
+
+
+def numbered(said: Sequence[str | None]) -> np.ndarray:
+    """A number for each text, int64 (N,): equal and not negative for equal texts, −1 − i for a row i without one."""
+    number = {t: _hash(t) for t in set(said) if t is not None}
+    return np.asarray([-1 - i if t is None else number[t] for i, t in enumerate(said)], np.int64)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") >> 1
+
+
+def _of_column(raw: Raw, column: str, kept: Sequence[str | None]) -> list[str | None]:
+    if column not in raw.columns:
+        raise UnknownName("column", column, raw.columns, where=WHERE)
+    cells = raw.columns[column] if column in kept else raw.columns.pop(column)
+    if isinstance(cells, np.ndarray) and cells.ndim > 1:
+        raise DataError(f"the column {column!r} holds arrays, and a group is a word or a number.", where=WHERE)
+    number, names = _encoded(cells, raw.classes.get(column), column, Findings())
+    return [None if i < 0 else names[i] for i in number.tolist()]
+
+
+def _of_names(raw: Raw, pattern: str, wanted: Sequence[str | None]) -> list[str | None]:
+    try:
+        found = re.compile(pattern)
+    except re.error as e:
+        raise ConfigError(f"{pattern!r} is not a valid regular expression ({e}).", where=FROM) from e
+    called = names(raw, wanted)
+    matches = [found.search(name) for name in called]
+    said = [None if m is None else m[1] if found.groups else m[0] for m in matches]
+    if not any(said):
+        raise DataError(
+            f"{pattern!r} is found in no name, such as {called[0]!r}.", where=FROM,
+            hint="It is looked for anywhere in the name; ^ and $ are its ends.",
+        )  # fmt: skip
+    return [t or None for t in said]
+
+
+def names(raw: Raw, wanted: Sequence[str | None] = ()) -> Sequence[str]:
+    """What each row is called: the path of its picture where a column holds paths, else where the row is.
+
+    Parameters
+    ----------
+    raw : Raw
+    wanted : sequence of str
+        The columns that are embedded: of several columns of paths, one of these.
+    """
+    if len(raw) and not re.search(r":\d+$|^row \d+$", raw.names[0]):
+        return raw.names  # rows are files
+    found = {c: paths for c in (*wanted, *raw.columns) if c in raw.columns and (paths := _paths(raw.columns[c]))}
+    return next(iter(found.values()), raw.names)
+
+
+def _paths(cells: Any) -> list[str] | None:
+    """The paths in a column as they are written there, or None where it holds no paths."""
+    import pyarrow as pa
+
+    if isinstance(cells, Chain):
+        pieces = [_paths(p) for p in cells.pieces]
+        return None if any(p is None for p in pieces) else [t for p in pieces for t in p or ()]
+    if isinstance(cells, Cells) and isinstance(cells.column, pa.ChunkedArray):
+        kind, column = cells.column.type, cells.column
+        if cells.folder is None and pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
+            column = pa.chunked_array([c.field("path") for c in column.chunks], pa.string())
+        elif cells.folder is None:
+            return None
+        return [t or "" for t in column.to_pylist()]
+    if isinstance(cells, list) and any(isinstance(c, Path) for c in cells):
+        return [str(c) if isinstance(c, Path) else "" for c in cells]
+    return None
+
+
+def _say(groups: np.ndarray, about: str, notes: Findings) -> None:
+    named, rows = groups[groups >= 0], len(groups)
+    count = len(np.unique(named))
+    alone = f"; {rows - len(named):,} rows without one are each their own" if len(named) < rows else ""
+    notes.append(f"Groups: {len(named):,} rows in {count:,} groups by {about}{alone}.")
+    if count == len(named):
+        notes.warn(f"Groups by {about}: no two of the {rows:,} rows have the same, so they change nothing.")
+    elif count == 1 and not alone:
+        notes.warn(f"Groups by {about}: all {rows:,} rows have the same, so none can be held out.")
+
+
+def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
+    """A sentence for every split that holds rows of groups which the split ``train`` has too."""
+    train = groups[splits["train"]] if "train" in splits else groups[:0]
+    found = {s: int(_shared(groups[rows], train).sum()) for s, rows in splits.items() if s != "train"}
+    return [
+        f"{n:,} of the {len(splits[s]):,} rows of the split {s!r} are of groups that the split 'train' has rows of too: "
+        "figures on them are too good for new groups."
+        for s, n in found.items() if n
+    ]  # fmt: skip
+
+
+def shared(table: Table, train: np.ndarray, test: np.ndarray) -> int:
+    """How many of the test rows are of a group that has train rows too."""
+    return 0 if table.groups is None else int(_shared(table.groups[test], table.groups[train]).sum())
+
+
+def _shared(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (groups >= 0) & np.isin(groups, others)
+
+
+# --- holding out --------------------------------------------------------------------------------------------------
+
+
+def together(table: Table, rows: np.ndarray) -> np.ndarray:
+    """Number of what each row belongs to, int64 (M,): rows of equal number are never held out from each other.
+
+    These are rows of one group and rows of equal content, and what is connected by such; of several columns that
+    belong together, rows of equal content in one of them. Numbers go up with the first row of each.
+
+    Notes
+    -----
+    Where equal rows of different groups, such as black pictures, connect more than half of all rows, the groups alone
+    count, and equal rows may lie on two sides.
+    """
+    hashes = [c.hashes for c in table.columns.values()] if belong_together(table) else [table.hashes]
+    found = equal(hashes if table.groups is None else [*hashes, table.groups], rows)
+    if table.groups is not None and np.bincount(found).max(initial=0) > GLUED * len(rows):
+        found = equal([table.groups], rows)
+    return _by_first(found)
+
+
+def belong_together(table: Table) -> bool:
+    """Whether rows are sides that belong together, and so are those that share one; a scored pair stands by itself."""
+    return len(table.columns) > 1 and table.scores is None
+
+
+def _by_first(number: np.ndarray) -> np.ndarray:
+    """The same groups, numbered in the order of their first rows."""
+    _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
+    place = np.empty(len(first), np.int64)
+    place[np.argsort(first)] = np.arange(len(first))
+    return place[of_row]
+
+
+def whole(
+    groups: np.ndarray, y: np.ndarray, target: Sequence[float], order: Sequence[int], *, each: bool = False
+) -> np.ndarray:
+    """Which rows to hold out so that groups stay whole and about `target` rows of every class are held out, bool (N,).
+
+    Groups are taken in `order`: first those that exceed no class's target, then those that still bring the numbers of
+    rows nearer to it (in the sum over the classes of squared distance over target). Each leaves rows of its classes.
+
+    Parameters
+    ----------
+    groups : ndarray of int64 (N,)
+        0 … G − 1, each with a row.
+    y : ndarray of int64 (N,)
+        Classes 0 … C − 1.
+    target : sequence of float (C,)
+    order : sequence of int
+        Groups that may be taken.
+    each : bool
+        A class of whose rows none were taken, though its target is 1 or more, gives its smallest group.
+    """
+    classes, count = len(target), int(groups.max(initial=-1)) + 1
+    pairs, size = np.unique(groups * classes + y, return_counts=True)
+    start = np.searchsorted(pairs // classes, np.arange(count + 1)).tolist()
+    label, rows = (pairs % classes).tolist(), size.tolist()
+    left = np.bincount(y, minlength=classes).tolist()
+    lack, weight = [float(t) for t in target], [1 / max(1.0, t) for t in target]
+    taken = np.zeros(count, bool)
+
+    def own(g: int) -> list[tuple[int, int]]:
+        return [(label[i], rows[i]) for i in range(start[g], start[g + 1])]
+
+    def take(g: int) -> None:
+        taken[g] = True
+        for c, n in own(g):
+            lack[c], left[c] = lack[c] - n, left[c] - n
+
+    def leaves(g: int) -> bool:
+        return not taken[g] and all(n < left[c] for c, n in own(g))
+
+    for g in order:
+        if all(n <= lack[c] for c, n in own(g)) and leaves(g):
+            take(g)
+    for g in order if any(k >= 1 for k in lack) else ():
+        if sum(n * (n - 2 * lack[c]) * weight[c] for c, n in own(g)) <= 0 and leaves(g):
+            take(g)
+    for c in range(classes if each else 0):
+        if 1 <= target[c] == lack[c]:
+            some = [g for g in order if any(k == c for k, _ in own(g)) and leaves(g)]
+            if some:
+                take(min(some, key=lambda g: sum(n for _, n in own(g))))
+    return taken[groups]
