@@ -174,7 +174,8 @@ class Said:
 
     def of(self, rows: np.ndarray) -> Said:
         """The same of some of the rows only."""
-        of_row = {n: v if v is None else v[rows] for n in ("labels", "scores", "sets", "groups") for v in (getattr(self, n),)}
+        names = ("labels", "scores", "sets", "groups")
+        of_row = {n: v if v is None else v[rows] for n in names for v in (getattr(self, n),)}
         return replace(self, **of_row)
 
 

@@ -160,7 +160,7 @@ def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
     train = groups[splits["train"]] if "train" in splits else groups[:0]
     found = {s: int(_shared(groups[rows], train).sum()) for s, rows in splits.items() if s != "train"}
     return [
-        f"{n:,} of the {len(splits[s]):,} rows of the split {s!r} are of groups that the split 'train' has rows of too: "
+        f"{n:,} of the {len(splits[s]):,} rows of the split {s!r} are of groups that the split 'train' has too: "
         "figures on them are too good for new groups."
         for s, n in found.items() if n
     ]  # fmt: skip
@@ -193,7 +193,7 @@ def together(table: Table, rows: np.ndarray) -> np.ndarray:
     found = equal(hashes if table.groups is None else [*hashes, table.groups], rows)
     if table.groups is not None and np.bincount(found).max(initial=0) > GLUED * len(rows):
         found = equal([table.groups], rows)
-    return _by_first(found)
+    return by_first(found)
 
 
 def belong_together(table: Table) -> bool:
@@ -201,8 +201,8 @@ def belong_together(table: Table) -> bool:
     return len(table.columns) > 1 and table.scores is None
 
 
-def _by_first(number: np.ndarray) -> np.ndarray:
-    """The same groups, numbered in the order of their first rows."""
+def by_first(number: np.ndarray) -> np.ndarray:
+    """The same groups, numbered 0 … G − 1 in the order of their first rows."""
     _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.int64)
     place[np.argsort(first)] = np.arange(len(first))

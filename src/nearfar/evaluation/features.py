@@ -30,6 +30,8 @@ class Features:
         Unit vectors of the classes' names, where the model reads them.
     about : mapping, optional
         How those were made (JSON values).
+    groups : ndarray of int64 (N,), optional
+        Rows of equal number are never held out from each other, see `nearfar.data.groups.together`.
     """
 
     x: np.ndarray
@@ -37,6 +39,7 @@ class Features:
     classes: int
     prompts: np.ndarray | None = None
     about: Mapping[str, Any] | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):

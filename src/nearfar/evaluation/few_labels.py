@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data.groups import by_first
 from nearfar.evaluation.features import Features, standardised
 from nearfar.evaluation.linear_probe import accuracy, fit
 
@@ -61,19 +62,39 @@ def learn(
     dict
         ``mean``, ``std``, ``draws`` (the accuracies), ``settings``.
     """
-    chosen = draws(train.y, train.classes, count, seed, number)
+    chosen = draws(train.y, train.classes, count, seed, number, train.groups)
     found = [accuracy(fit(x[r], train.y[r], train.classes, c), t, test.y) for r in chosen]
     settings = {
         "C": c, "draws": number, "seed": seed, "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
         "features": features,
     }  # fmt: skip
+    if train.groups is not None:
+        groups = min(len(np.unique(train.groups[r])) for r in chosen)  # of the draw with fewest
+        settings |= {"labelled_groups": groups} if groups < len(chosen[0]) else {}
     return {"mean": float(np.mean(found)), "std": float(np.std(found, ddof=1)), "draws": found, "settings": settings}
 
 
-def draws(y: np.ndarray, classes: int, count: int, seed: int, number: int = DRAWS) -> list[np.ndarray]:
-    """`number` times `count` rows of every class; a class with fewer gives all it has."""
+def draws(
+    y: np.ndarray, classes: int, count: int, seed: int, number: int = DRAWS, groups: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """`number` times `count` rows of every class; a class with fewer gives all it has.
+
+    A class's rows are of as many groups as it has, so that `count` labels are not those of one picture and its copies.
+    """
     members, chosen = [np.flatnonzero(y == c) for c in range(classes)], []
     for draw in range(number):
         generator = np.random.default_rng((seed, count, draw))
-        chosen.append(np.concatenate([generator.choice(m, min(count, len(m)), replace=False) for m in members]))
+        chosen.append(np.concatenate([_some(m, min(count, len(m)), generator, groups) for m in members]))
     return chosen
+
+
+def _some(rows: np.ndarray, count: int, generator: np.random.Generator, groups: np.ndarray | None) -> np.ndarray:
+    if groups is None or len(np.unique(groups[rows])) == len(rows):
+        return generator.choice(rows, count, replace=False)
+    rows = generator.permutation(rows)
+    number = by_first(groups[rows])
+    order = np.argsort(number, kind="stable")
+    start = np.searchsorted(number[order], np.arange(int(number.max()) + 1))
+    turn = np.empty(len(rows), np.int64)
+    turn[order] = np.arange(len(rows)) - start[number[order]]  # how many of its group came before
+    return rows[np.argsort(turn, kind="stable")[:count]]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nearfar.data.groups import by_first, whole
 from nearfar.evaluation.features import Features, chosen, right, standardised, wilson
 
 TITLE = "linear probe"
@@ -45,11 +46,14 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
 
 
 def choose(train: Features, seed: int) -> tuple[float, dict[str, float]]:
-    """C with the best accuracy on a tenth of the training rows (the smallest of equals), and all accuracies."""
+    """C with the best accuracy on a tenth of the training rows (the smallest of equals), and all accuracies.
+
+    Rows of one group are all in that tenth or all outside of it.
+    """
     order = np.random.default_rng(seed).permutation(len(train.y))
-    aside = max(1, int(CHOSEN_ON * len(order)))
-    held, rest = order[:aside], order[aside:][:CHOICE_ROWS]
-    if len(rest) < 2 or len(np.unique(train.y[rest])) < 2:
+    aside = tenth(len(order), None if train.groups is None else train.groups[order])
+    held, rest = order[aside], order[~aside][:CHOICE_ROWS]
+    if len(held) == 0 or len(rest) < 2 or len(np.unique(train.y[rest])) < 2:
         return 1.0, {}
     x, h = standardised(train.x[rest], train.x[held])
     found, weights = {}, None
@@ -58,6 +62,15 @@ def choose(train: Features, seed: int) -> tuple[float, dict[str, float]]:
         found[f"{c:g}"] = accuracy(weights, h, train.y[held])
     best = max(found, key=lambda s: found[s])
     return float(best), found
+
+
+def tenth(rows: int, groups: np.ndarray | None) -> np.ndarray:
+    """The first tenth of so many rows, one at least, or about as many of whole groups: bool (rows,)."""
+    count = max(1, int(CHOSEN_ON * rows))
+    if groups is None:
+        return np.arange(rows) < count
+    number = by_first(groups)
+    return whole(number, np.zeros(rows, np.int64), [count], range(int(number.max()) + 1), each=True)
 
 
 def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tensor | None = None) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nearfar import files
 from nearfar.data import facts, split
+from nearfar.data.groups import shared, together
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 from nearfar.evaluation import floors, geometry, named, pairs
@@ -133,11 +134,12 @@ def evaluate(
     if not known.all():
         warnings.append(f"{int((~known).sum())} test rows are of classes without training rows; they count as wrong.")
     about |= {"labelled_train_rows": len(train), "labelled_test_rows": len(test)}
+    group = together(table, train)
 
     def measured(model: Any, label: str) -> dict[str, Any]:
         console.say(f"Measuring {label} …")
         x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
-        fit, score = (Features(x[: len(train)], labels[train], len(table.label_names)),
+        fit, score = (Features(x[: len(train)], labels[train], len(table.label_names), groups=group),
                       Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
         found = {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols if pairs.takes(p) == "labels"}
         if model is not raw and (read := [p for p in protocols if pairs.takes(p) == named.TAKES]):
@@ -199,6 +201,8 @@ def _about_rows(table: Table, rows: split.EvaluationPlan, *, seen: bool) -> list
     found = []
     if repeated := len(split.duplicates(table, rows.train, rows.test)):
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
+    if cut := shared(table, rows.train, rows.test):
+        found.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
     if seen:
         found.append("A model was trained on rows that are scored here: the figures are too good for new ones.")
     if said := facts.balance(table, rows.train):

@@ -34,7 +34,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         if share * len(train.y) < 2 * train.classes:
             continue
         chosen = [drawn(train.y, share, (seed, round(1000 * share), d)) for d in range(DRAWS)]
-        parts = [Features(train.x[r], train.y[r], train.classes) for r in chosen]
+        parts = [_part(train, r) for r in chosen]
         c = _chosen(parts[0], seed)
         accuracies = [_learnt(part, test, c) for part in parts]
         settings = {
@@ -47,6 +47,11 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
             "settings": settings,
         }  # fmt: skip
     return found
+
+
+def _part(train: Features, rows: np.ndarray) -> Features:
+    groups = None if train.groups is None else train.groups[rows]
+    return Features(train.x[rows], train.y[rows], train.classes, groups=groups)
 
 
 def drawn(y: np.ndarray, share: float, seed: tuple[int, ...]) -> np.ndarray:
