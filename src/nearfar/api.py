@@ -167,7 +167,7 @@ def _describe(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
 
     if plan.table.skipped:
         lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
-        files.write_atomic(run.path / "skipped.csv", "\n".join(lines).encode() + b"\n")
+        files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
     card.write(run.path / "README.md", name=run.name, config=run.config, evaluation=None)

@@ -87,7 +87,12 @@ class Console:
         from nearfar.files import finite
 
         if self.json:
-            sys.stdout.write(json.dumps(finite(value), ensure_ascii=False) + "\n")
+            text = json.dumps(finite(value), ensure_ascii=False)
+            try:
+                text.encode(sys.stdout.encoding or "utf-8")
+            except UnicodeEncodeError:  # a path that is no UTF-8, or a terminal that is not
+                text = json.dumps(finite(value))
+            sys.stdout.write(text + "\n")
 
     @contextmanager
     def progress(self, label: str, total: int, unit: str = "steps") -> Iterator[Progress]:

@@ -52,6 +52,11 @@ def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], None]) 
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    r"""Write text as `write_atomic` does, in UTF-8; bytes of a path that are none as ``\udc…``."""
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -82,7 +87,7 @@ def free_bytes(path: str | Path) -> int:
 def append_line(path: str | Path, line: str) -> None:
     """Add one line to a log."""
     try:
-        with open(path, "a", encoding="utf-8") as f:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as f:
             f.write(line + "\n")
     except OSError as e:
         raise storage_error(path, e) from e
@@ -103,7 +108,7 @@ def finite(value: Any) -> Any:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON; numbers that are not finite become null."""
-    write_atomic(path, (json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n").encode())
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:

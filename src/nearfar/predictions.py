@@ -118,4 +118,4 @@ def write(path: str | Path, lines: Sequence[dict[str, Any]]) -> None:
     table.writeheader()
     for line in lines:
         table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()})
-    files.write_atomic(path, text.getvalue().encode("utf-8", "backslashreplace"))  # file names may hold any byte
+    files.write_text(path, text.getvalue())

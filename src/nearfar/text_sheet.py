@@ -87,7 +87,7 @@ def write(path: str | Path, plan: Plan, recipe: Sequence[str], *, rows: int = 8,
         (plan.table.names[int(row)], column.shown(int(row), WIDTH), views)
         for row, views in zip(chosen, seen(plan, chosen, count), strict=True)
     ]
-    files.write_atomic(path, _page(shown, recipe).encode("utf-8"))
+    files.write_text(path, _page(shown, recipe))
     if not shown:
         return []
     name, text, views = shown[0]

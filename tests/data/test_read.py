@@ -47,21 +47,6 @@ def test_flat_folder_has_no_labels(pictures):
     assert len(table) == 12
 
 
-def test_split_folders_only_if_all_are_named_so(tmp_path):
-    for top in ("train", "test"):
-        for label in ("a", "b"):
-            (tmp_path / top / label).mkdir(parents=True)
-            (tmp_path / top / label / "x.png").write_bytes(png())
-    table = read(tmp_path)
-    assert set(table.splits) == {"train", "test"}
-    assert table.label_names == ("a", "b")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "x.png").write_bytes(png())
-    table = read(tmp_path)
-    assert not table.splits
-    assert len(table.label_names) == 5
-
-
 # --- tables -------------------------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,7 @@ def _write(out: str, rows: list[dict[str, Any]]) -> None:
     lines += [
         f"{r['left_rows']}\t{r['right_rows']}\t{r['score']:.4f}\t{r['left_text']}\t{r['right_text']}" for r in rows
     ]
-    files.write_atomic(out, ("\n".join(lines) + "\n").encode())
+    files.write_text(out, "\n".join(lines) + "\n")
 
 
 def _counts(found: list[Match]) -> dict[str, int]:

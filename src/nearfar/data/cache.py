@@ -37,9 +37,17 @@ def key(sources: Iterable[Path], settings: Mapping[str, Any]) -> str:
 
     digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, settings], sort_keys=True, default=str).encode())
     for path in sources:
-        stat = path.stat()
-        digest.update(f"{path.absolute()}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}\x1e".encode())
+        digest.update(os.fsencode(path.absolute()) + f"\x1f{_state(path)}\x1e".encode())
     return digest.hexdigest()[:32]
+
+
+def _state(path: Path) -> str:
+    """Size and time of a file, or that it is not there."""
+    try:
+        stat = path.stat()
+    except OSError as e:
+        return f"cannot be read ({e.errno})"
+    return f"{stat.st_size}\x1f{stat.st_mtime_ns}"
 
 
 def load(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from nearfar.data.lazy import blocks
-from nearfar.data.raw import SPLITS, Cells, Chain, Raw
+from nearfar.data.raw import Cells, Chain, Raw
+from nearfar.data.structure import SPLITS
 from nearfar.errors import DataError, UnknownName
 from nearfar.modalities import BadCell
 from nearfar.registry import MODALITIES

@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nearfar.data import structure
 from nearfar.data.lazy import open_parquet
-from nearfar.data.raw import SPLITS, Raw, joined
+from nearfar.data.raw import Raw, joined
 from nearfar.data.readers.saved import of_datasets
 from nearfar.errors import DataError
 
@@ -73,11 +74,11 @@ def _remote(builder: Any) -> Raw:
     """The Parquet files at their addresses, which name a revision and so never change."""
     from fsspec.core import url_to_fs
 
-    parts = []
+    parts, splits = [], structure.of_mapping([str(s) for s in builder.config.data_files])
     for split, addresses in builder.config.data_files.items():
         for address in addresses:
             fs, path = url_to_fs(address)
             raw = open_parquet(partial(fs.open, path, "rb"), Path(path).name, Path())
             raw.key = f"{address} {fs.size(path)}"
-            parts.append((SPLITS.get(str(split).lower()), raw))
+            parts.append((splits[str(split)], raw))
     return joined(parts)

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.data.raw import IMAGE_ENDINGS, SPLITS, Raw, joined, of_arrow, split_of
+from nearfar.data import folders, structure
+from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined, of_arrow
+from nearfar.data.structure import SPLITS
 from nearfar.errors import DataError
 from nearfar.registry import READERS
 
@@ -41,7 +43,7 @@ def _open_path(source: str | Path, stream: bool) -> Raw:
     if path.exists():
         return _open_existing(path, text)
     if files := expanded(str(path)):
-        return joined([(split_of(f.stem), _open_existing(f, str(f))) for f in files])
+        return _open_several(files)
     if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
         if not text.startswith("hf:") and Path(text).parent.exists():
             raise _missing(path)
@@ -51,7 +53,23 @@ def _open_path(source: str | Path, stream: bool) -> Raw:
     raise _missing(path)
 
 
+def _open_several(files: list[Path]) -> Raw:
+    """Files that a pattern names: splits by their names and folders, as in a folder."""
+    shared = structure.shared(f.parts[:-1] for f in files)  # folders that the pattern does not vary say nothing
+    places = [(*f.parts[shared:-1], f.stem) for f in files]
+    found = structure.find(places)
+    splits = [found.of(p) if found else None for p in places]
+    parts = [(s, _open_existing(f, str(f))) for s, f in zip(splits, files, strict=True)]
+    if found is None or "train" not in splits:
+        return joined(parts)
+    raw = joined([(s, part) for s, part in parts if s])
+    if left := [f"{f.name} ({len(part):,} rows)" for f, (s, part) in zip(files, parts, strict=True) if not s]:
+        raw.warnings += (f"Left out: {structure.listed(left)}; only what is named after a split is read.",)
+    return raw
+
+
 def _open_existing(path: Path, text: str) -> Raw:
+    folders.listing.cache_clear()
     try:
         if path.is_dir() and not any(path.iterdir()):
             raise DataError("the folder is empty.", where=text)
@@ -61,6 +79,8 @@ def _open_existing(path: Path, text: str) -> Raw:
                 return reader.open(path)
     except PermissionError as e:
         raise DataError("may not be read (permission).", where=str(e.filename or text)) from e
+    finally:
+        folders.listing.cache_clear()
     if path.is_file():
         return Raw({"image": [path]}, [path.name], files=(path,))
     raise DataError(

@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.data.structure import printable
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from nearfar.errors import DataError
-
-SPLITS = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-
 
 @dataclass
 class Raw:
@@ -59,6 +54,10 @@ class Raw:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     bad: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, list):
+            self.names = [printable(n) for n in self.names]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -190,6 +189,10 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
     files = tuple(f for _, p in parts for f in p.files)
     key = "\n".join(p.key for _, p in parts if p.key)
     notes, warnings = (tuple(n for _, p in parts for n in getattr(p, kind)) for kind in ("notes", "warnings"))
+    if splits and (rest := [p for s, p in parts if not s and not p.splits and len(p)]):
+        where = str(rest[0].names[0]).rpartition(":")[0] or rest[0].names[0]
+        rows = sum(map(len, rest))
+        warnings += (f"Splits: {rows:,} rows that no split is named for ({where} …) count as the split train.",)
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
     bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
     return Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad)
@@ -227,10 +230,3 @@ class Chain(Sequence):
             return None
         before = np.cumsum([0, *[int(b.max(initial=-1)) + 1 for b in found]])
         return np.concatenate([b + start for b, start in zip(found, before, strict=False)])
-
-
-def split_of(name: str) -> str | None:
-    """The split that a file or folder is named after: ``test``, ``train-00000-of-00002`` …"""
-    import re
-
-    return SPLITS.get(re.split(r"[-_.\d]", name.lower(), maxsplit=1)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import warnings
 from pathlib import Path
@@ -101,7 +102,10 @@ def _stream(cell: Any) -> Any:
             raise BadCell("is empty")
         return io.BytesIO(cell)
     path = Path(cell)
-    if path.stat().st_size == 0:
+    about = path.stat()
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        raise BadCell("is a pipe, socket or device, no file")  # to open it might wait for ever
+    if about.st_size == 0:
         raise BadCell("is empty")
     return path
 

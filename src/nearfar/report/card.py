@@ -45,4 +45,4 @@ def write(
         "Weights are safetensors, settings are JSON: loading them runs no code.\n",
         f"```console\n$ {config.get('command', '')}\n```\n",
     ]
-    files.write_atomic(path, "\n".join(parts).encode())
+    files.write_text(path, "\n".join(parts))

@@ -57,7 +57,7 @@ def write(
         confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},
         style=(folder / "page.css").read_text(), script=(folder / "page.js").read_text(),
     )  # fmt: skip
-    files.write_atomic(path, page.encode())
+    files.write_text(path, page)
     return path
 
 

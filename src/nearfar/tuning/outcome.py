@@ -199,7 +199,7 @@ class Outcome:
             heading = (
                 f"# Found by nearfar tune, seed {self.search.plan.config.train.seed}. {self.verdict['sentence']}\n"
             )
-            files.write_atomic(path, (heading + toml(values)).encode())
+            files.write_text(path, heading + toml(values))
         if Path(out).suffix not in FORMATS:
             files.write_json(path.parent / "tune.json", self.as_dict())
         return path

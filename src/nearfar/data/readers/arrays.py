@@ -6,15 +6,18 @@ An ``.npz`` is read whole; an ``.npy`` stays on disk, memory-mapped.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from nearfar.data import folders, structure
 from nearfar.data.lazy import Numbered
-from nearfar.data.raw import SPLITS, Raw, joined
+from nearfar.data.raw import Raw, joined
 from nearfar.errors import DataError
 
 LIMIT = 16 * 2**30  # bytes that the arrays may declare
+ENDINGS = (".npz", ".npy")
 LABELS = ("y", "label", "labels", "target")
 
 RANK = 1  # readers are asked in this order
@@ -23,20 +26,39 @@ RANK = 1  # readers are asked in this order
 def recognises(path: Path) -> bool:
     """A file of either kind, or a folder of ``.npz`` named after splits, or of ``.npy`` named as in an ``.npz``."""
     if path.is_file():
-        return path.suffix in (".npz", ".npy")
-    return path.is_dir() and (any(path.glob("*.npz")) or any(path.glob("*.npy")))
+        return path.suffix.lower() in ENDINGS
+    return path.is_dir() and any(folders.chosen(path, (e,)) for e in ENDINGS)
 
 
 def open(path: Path) -> Raw:
     """Arrays ``x`` and ``y``, or any others whose lengths agree; ``x_train``, ``y_test`` … are split by their names."""
-    if path.is_dir():
-        if files := sorted(path.glob("*.npz")):
-            return joined([(SPLITS.get(f.stem.lower()), open(f)) for f in files])
-        files = sorted(path.glob("*.npy"))
-        return of_arrays({f.stem: _mapped(f) for f in files}, path.name, tuple(files))
-    if path.suffix == ".npy":
-        return of_arrays({"x": _mapped(path)}, path.name, (path,))
-    return of_arrays(_arrays(path), path.name, (path,))
+    if path.is_file():
+        return _opened(path, path.name)
+    if folders.chosen(path, ENDINGS[:1]):
+        return folders.opened(path, ENDINGS[:1], _opened)
+    return folders.with_rest(_together(path), path, ENDINGS[1:])
+
+
+def _opened(path: Path, name: str) -> Raw:
+    arrays = {"x": _mapped(path)} if path.suffix.lower() == ".npy" else _arrays(path)
+    return of_arrays(arrays, name, (path,))
+
+
+def _together(path: Path) -> Raw:
+    """The ``.npy`` of a folder, or of each of several split folders, as one ``.npz`` would hold them."""
+    around: dict[tuple[str, ...], list[tuple[str | None, Path]]] = {}
+    for split, place in folders.chosen(path, ENDINGS[1:]):
+        around.setdefault(place[:-1], []).append((split, path.joinpath(*place)))
+    parts = []
+    for place, own in around.items():
+        if all(structure.split_of(f.stem) for _, f in own):
+            parts += [(split, _opened(f, "/".join((*place, f.name)))) for split, f in own]
+            continue
+        splits, files = {f.stem: s for s, f in own if s}, tuple(f for _, f in own)
+        splits = splits if len(set(splits.values())) > 1 else {}
+        raw = of_arrays({f.stem: _mapped(f) for f in files}, "/".join(place) or path.name, files, splits)
+        parts.append((None if raw.splits else own[0][0], raw))
+    return joined(parts)
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -69,14 +91,21 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         ) from e  # fmt: skip
 
 
-def of_arrays(arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] = ()) -> Raw:
-    """A `Raw` of named arrays; those that end in a split's name are that split's part of a column."""
+def of_arrays(
+    arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] = (), splits: Mapping[str, str] | None = None
+) -> Raw:
+    """A `Raw` of named arrays; those with a split's word at an end of their name are that split's part of a column.
+
+    Where some have one and others have none, all are columns, unless `splits` says of each which it is.
+    """
     by_split: dict[str | None, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
-        stem, _, end = key.rpartition("_")
-        split = SPLITS.get(end.lower()) if stem else None
-        by_split.setdefault(split, {})[stem if split else key] = array
-    if None in by_split and len(by_split) > 1:
+        split, column = structure.parted(key)
+        split = splits[key] if splits else split
+        by_split.setdefault(split, {})[column] = array
+    all_there = sum(map(len, by_split.values())) == len(arrays)
+    alone = len(by_split) == 1 and not all(structure.parted(k)[1] == k.rpartition("_")[0] for k in arrays)
+    if not splits and (None in by_split or alone or not all_there):
         by_split = {None: arrays}
     parts = []
     for split, columns in by_split.items():

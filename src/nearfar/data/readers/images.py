@@ -1,46 +1,30 @@
-"""A folder of pictures: sub-folders are labels, or splits if all of them are named so."""
+"""A folder of pictures: sub-folders are labels, or splits where they are named so (`nearfar.data.structure`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from nearfar.data.raw import IMAGE_ENDINGS, SPLITS, Raw
+from nearfar.data import folders, structure
+from nearfar.data.raw import IMAGE_ENDINGS, Raw
 
 RANK = 9  # readers are asked in this order
 
 
 def recognises(path: Path) -> bool:
     """A folder with a picture somewhere inside."""
-    return path.is_dir() and any(_pictures(path))
-
-
-def _pictures(folder: Path):  # noqa: ANN202 - a generator of paths
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in IMAGE_ENDINGS and not any(p.startswith(".") for p in file.relative_to(folder).parts):
-            yield file
+    return path.is_dir() and bool(folders.listing(path).ending(IMAGE_ENDINGS))
 
 
 def open(path: Path) -> Raw:
     """Pictures in alphabetical order of their paths."""
-    files = list(_pictures(path))
-    relative = [f.relative_to(path) for f in files]
-    splits, labels = of_paths([r.parts for r in relative])
+    found = folders.listing(path)
+    pictures = found.ending(IMAGE_ENDINGS)
+    placed = structure.of_folders([p[:-1] for p in pictures])
+    kept = [pictures[i] for i in placed.kept]
+    files = [found.path(p) for p in kept]
     columns: dict[str, list] = {"image": files}
-    if labels:
-        columns["label"] = labels
-    return Raw(columns, [str(r) for r in relative], splits, "label" if labels else None, files=tuple(files))
-
-
-def of_paths(paths: Sequence[tuple[str, ...]]) -> tuple[list[str] | None, list[str | None] | None]:
-    """Splits and labels of pictures by the folders that they are in; None where those say nothing.
-
-    Parameters
-    ----------
-    paths : sequence of tuple of str
-        Parts of the relative path of every picture, its own name last.
-    """
-    tops = {p[0].lower() for p in paths if len(p) > 1}
-    split = bool(tops) and tops <= set(SPLITS) and all(len(p) > 1 for p in paths)
-    labels = ["/".join(p[1:-1] if split else p[:-1]) or None for p in paths]
-    return [SPLITS[p[0].lower()] for p in paths] if split else None, labels if any(labels) else None
+    if placed.labels:
+        columns["label"] = placed.labels
+    label = "label" if placed.labels else None
+    raw = Raw(columns, ["/".join(p) for p in kept], placed.splits, label, files=tuple(files), warnings=placed.warnings)
+    return folders.with_rest(raw, path, IMAGE_ENDINGS)

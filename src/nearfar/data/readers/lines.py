@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data.raw import Raw, joined, split_of
+from nearfar.data import folders, structure
+from nearfar.data.raw import Raw
 from nearfar.data.readers import _encoding
 from nearfar.errors import DataError
 
+ENDING = ".txt"
 RANK = 10  # readers are asked in this order; after pictures, beside which there may be notes
 LIMIT = 4 * 2**30  # bytes of a file
 HEAD = 2**16  # bytes looked at
@@ -16,12 +18,8 @@ HEAD = 2**16  # bytes looked at
 def recognises(path: Path) -> bool:
     """A ``.txt``, or a folder of them that are named after splits."""
     if path.is_file():
-        return path.suffix.lower() == ".txt"
-    return path.is_dir() and bool(_files(path))
-
-
-def _files(folder: Path) -> list[Path]:
-    return [f for f in sorted(folder.glob("*.txt")) if split_of(f.stem)]
+        return path.suffix.lower() == ENDING
+    return path.is_dir() and bool(folders.chosen(path, (ENDING,), named=True))
 
 
 def open(path: Path) -> Raw:
@@ -33,7 +31,26 @@ def open(path: Path) -> Raw:
         It cannot be read, or no line is UTF-8.
     """
     if path.is_dir():
-        return joined([(split_of(f.stem), open(f)) for f in _files(path)])
+        _check_folders(path)
+        return folders.opened(path, (ENDING,), _opened, named=True)
+    return _opened(path, path.name)
+
+
+def _check_folders(path: Path) -> None:
+    """Raise a `DataError` where a split's texts lie in several folders, which may be languages or classes."""
+    around: dict[str | None, set[tuple[str, ...]]] = {}
+    for split, place in folders.chosen(path, (ENDING,), named=True):
+        around.setdefault(split, set()).add(place[:-1])
+    several = next((sorted(a) for a in around.values() if len(a) > 1), None)
+    if several:
+        said = structure.listed([structure.printable("/".join(p)) + "/" for p in several])
+        raise DataError(
+            f"the texts of one split lie in several folders ({said}), and folders of texts are no labels.",
+            where=str(path), hint="Make a table with the columns text and label, or give one of the folders.",
+        )  # fmt: skip
+
+
+def _opened(path: Path, name: str) -> Raw:
     try:
         if path.stat().st_size > LIMIT:
             raise DataError(f"is larger than {LIMIT >> 30} GiB.", where=str(path), hint="Make it Parquet.")
@@ -44,10 +61,10 @@ def open(path: Path) -> Raw:
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if not lines[-1].strip():
         lines.pop()
-    return _of_lines(lines, path)
+    return _of_lines(lines, path, name)
 
 
-def _of_lines(lines: list[bytes], path: Path) -> Raw:
+def _of_lines(lines: list[bytes], path: Path, name: str) -> Raw:
     texts: list[str | None] = []
     names, bad = [], {}
     for number, line in enumerate(lines, 1):
@@ -57,7 +74,7 @@ def _of_lines(lines: list[bytes], path: Path) -> Raw:
             bad[len(texts)], text = _encoding.reason(e), None
         if text is None or text.strip():
             texts.append(text)
-            names.append(f"{path.name}:{number}")
+            names.append(f"{name}:{number}")
     if texts and len(bad) == len(texts):
         raise DataError(
             f"none of its {len(texts):,} lines is text in UTF-8; the first {bad[0]}.",

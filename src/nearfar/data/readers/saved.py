@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data.raw import SPLITS, Raw, joined, of_arrow
+from nearfar.data import structure
+from nearfar.data.raw import Raw, joined, of_arrow
 from nearfar.errors import DataError
 
 RANK = 0  # readers are asked in this order
@@ -32,12 +33,13 @@ def open(path: Path) -> Raw:
 
 def of_datasets(loaded, name: str, files: tuple[Path, ...] = ()) -> Raw:  # noqa: ANN001 - a Dataset or DatasetDict
     """A `Raw` of a `datasets` object, read as plain Arrow without its decoders."""
-    parts = []
-    for split, part in loaded.items() if hasattr(loaded, "keys") else [("", loaded)]:
+    parts, named = [], dict(loaded.items()) if hasattr(loaded, "keys") else {"": loaded}
+    splits = structure.of_mapping(named)
+    for split, part in named.items():
         table = part.with_format(None).data.table
         if part._indices is not None:
             table = part.flatten_indices().data.table
         raw = of_arrow(table, f"{name}/{split}" if split else name, Path(), files)
         raw.classes = {k: list(f.names) for k, f in part.features.items() if hasattr(f, "names") and f.names}
-        parts.append((SPLITS.get(split.lower()), raw))
+        parts.append((splits[split], raw))
     return joined(parts)

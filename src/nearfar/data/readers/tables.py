@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data.lazy import open_parquet
-from nearfar.data.raw import Raw, joined, of_arrow, repeated, split_of
+from nearfar.data import folders
+from nearfar.data.lazy import Numbered, open_parquet
+from nearfar.data.raw import Raw, of_arrow, repeated
 from nearfar.data.readers import _csv, _encoding, _json
 from nearfar.errors import DataError
 
@@ -18,27 +19,24 @@ RANK = 2  # readers are asked in this order
 
 
 def recognises(path: Path) -> bool:
-    """A file with one of the endings, or a folder that holds such files and nothing deeper."""
+    """A file with one of the endings, or a folder of such files (`nearfar.data.folders.chosen`)."""
     if path.is_file():
         return path.suffix.lower() in ENDINGS
-    return path.is_dir() and bool(_tables(path))
-
-
-def _tables(folder: Path) -> list[Path]:
-    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and not f.name.startswith(".")]
-    named = [f for f in files if split_of(f.stem)]
-    return named or files
+    return path.is_dir() and bool(folders.chosen(path, ENDINGS))
 
 
 def open(path: Path) -> Raw:
     """The rows in the order of the files and of their lines."""
-    if path.is_file():
-        return _read(path, path.parent)
-    parts = [(split_of(f.stem), _read(f, path)) for f in _tables(path)]
-    return joined(parts)
+    return _read(path, path.name) if path.is_file() else folders.opened(path, ENDINGS, _read)
 
 
-def _read(file: Path, folder: Path) -> Raw:
+def _read(file: Path, name: str) -> Raw:
+    raw = _cells(file)
+    raw.names = Numbered(name, len(raw))
+    return raw
+
+
+def _cells(file: Path) -> Raw:
     import pyarrow as pa
 
     ending, bad, notes = file.suffix.lower(), {}, []

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any, BinaryIO, ClassVar
 
-from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined, split_of
-from nearfar.data.readers.images import of_paths
+from nearfar.data import folders, structure
+from nearfar.data.raw import IMAGE_ENDINGS, Raw
 from nearfar.errors import DataError
 from nearfar.modalities import BadCell
 
@@ -31,13 +31,15 @@ def recognises(path: Path) -> bool:
     """A ``.tar``, or a folder of them."""
     if path.is_file():
         return path.suffix.lower() == ".tar" or path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
-    return path.is_dir() and any(path.glob("*.tar"))
+    return path.is_dir() and bool(folders.chosen(path, (".tar",)))
 
 
 def open(path: Path) -> Raw:
     """The rows in the order of the archives and of their members."""
-    if path.is_dir():
-        return joined([(split_of(f.stem), open(f)) for f in sorted(path.glob("*.tar"))])
+    return folders.opened(path, (".tar",), _opened) if path.is_dir() else _opened(path, path.name)
+
+
+def _opened(path: Path, name: str) -> Raw:
     if path.suffix.lower() != ".tar":
         raise DataError(
             "is compressed, so its members cannot be read one by one.", where=str(path),
@@ -45,21 +47,22 @@ def open(path: Path) -> Raw:
         )  # fmt: skip
     rows, others, end = _index(path)
     keys = list(rows)
+    placed = structure.of_folders([PurePosixPath(k).parts[:-1] for k in keys], f"rows of {name}")
+    keys, splits, labels = [keys[i] for i in placed.kept], placed.splits, placed.labels
     cells = Members(path, [rows[k].get("picture", "has no picture") for k in keys])
     columns: dict[str, Any] = {"image": cells}
     columns |= _texts(path, [rows[k] for k in keys])
-    splits, labels = of_paths([PurePosixPath(k).parts for k in keys])
     if labels and "label" not in columns:
         columns["label"] = labels
     label = "label" if "label" in columns else _class_text(columns.get("txt"))
-    names = [f"{path.name}:{k}" for k in keys]
+    names = [f"{name}:{k}" for k in keys]
     if end:  # a row of its own, so that it is counted and named as skipped
         cells.places.append(end)
-        names.append(f"{path.name}:(the rest)")
+        names.append(f"{name}:(the rest)")
         columns = {k: v if k == "image" else [*v, None] for k, v in columns.items()}
         splits = [*splits, splits[-1]] if splits else None
-    notes = [f"Passed over: {n:,} members of {path.name} that end in .{e}." for e, n in others.most_common(3)]
-    return Raw(columns, names, splits, label, files=(path,), notes=tuple(notes))
+    notes = [f"Passed over: {n:,} members of {name} that end in .{e}." for e, n in others.most_common(3)]
+    return Raw(columns, names, splits, label, files=(path,), notes=tuple(notes), warnings=placed.warnings)
 
 
 def _index(path: Path) -> tuple[dict[str, dict[str, Any]], Counter[str], str | None]:

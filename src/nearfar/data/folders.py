@@ -1,0 +1,204 @@
+"""What lies in a folder, which of it a reader takes, and what is said of the rest."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from nearfar.data import structure
+from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
+from nearfar.data.structure import Place, printable
+from nearfar.errors import DataError
+from nearfar.registry import READERS
+
+LINKS = 4  # links to folders on the way to a file; more are a maze
+COUNTED = 256 * 2**20  # bytes of a file whose rows are counted though it is left out
+
+
+@dataclass
+class Listing:
+    """All files below a folder, hidden ones left aside, in alphabetical order of their paths."""
+
+    folder: Path
+    files: list[Place] = field(default_factory=list)
+    odd: dict[str, list[Place]] = field(default_factory=dict)
+
+    def ending(self, endings: Sequence[str], *, plain: bool = False) -> list[Place]:
+        """The files with one of the endings; `plain` ones only are neither pipes nor devices, and are there."""
+        found = [p for p in self.files if p[-1].lower().endswith(tuple(endings))]
+        return [p for p in found if self.path(p).is_file()] if plain else found
+
+    def path(self, place: Place) -> Path:
+        """Where a file is."""
+        return self.folder.joinpath(*place)
+
+    def said(self) -> list[str]:
+        """What could not be looked into."""
+        return [
+            f"Left out: {structure.listed([printable('/'.join(p)) for p in places])}, {why}."
+            for why, places in self.odd.items()
+        ]
+
+
+@lru_cache(maxsize=1)  # every reader asks for it; emptied before and after a source is opened
+def listing(folder: Path) -> Listing:
+    """Go through a folder and all below; links are followed unless they lead back to a folder around them."""
+    found = Listing(folder)
+    waiting: list[tuple[Place, tuple[tuple[int, int], ...], int]] = [((), (), 0)]
+    while waiting:
+        place, around, links = waiting.pop()
+        try:
+            here = os.stat(found.path(place))
+            own = (here.st_dev, here.st_ino)
+            if own in around:
+                continue
+            if links > LINKS:
+                found.odd.setdefault(f"behind more than {LINKS} links to folders", []).append(place)
+                continue
+            with os.scandir(found.path(place)) as entries:
+                visible = [e for e in entries if not e.name.startswith(".")]
+        except OSError as e:
+            if not place:
+                raise
+            found.odd.setdefault(f"which cannot be opened ({e.strerror})", []).append(place)
+            continue
+        for entry in visible:
+            if _is_folder(entry):
+                waiting.append(((*place, entry.name), (*around, own), links + entry.is_symlink()))
+            elif _leads_nowhere(entry):
+                found.odd.setdefault("links that lead nowhere", []).append((*place, entry.name))
+            else:
+                found.files.append((*place, entry.name))
+    found.files.sort()
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a broken link that may have been one to a folder; one with an ending is a file that is missing."""
+    return entry.is_symlink() and "." not in entry.name and not os.path.exists(entry.path)
+
+
+# --- tables, texts and archives in folders ------------------------------------------------------------------------
+
+
+def chosen(folder: Path, endings: Sequence[str], *, named: bool = False) -> list[tuple[str | None, Place]]:
+    """The files of a folder that a reader takes, each with its split; none where the folder is not the reader's.
+
+    Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures in
+    split folders come first, unless the files are named after splits themselves.
+
+    Parameters
+    ----------
+    folder : Path
+    endings : sequence of str
+    named : bool
+        Only files in splits are taken.
+    """
+    all_ = listing(folder)
+    files = all_.ending(endings, plain=True)
+    if not files:
+        return []
+    places = [_place(p) for p in files]
+    pictures = [p[:-1] for p in all_.ending(IMAGE_ENDINGS)]
+    direct = [i for i, p in enumerate(places) if len(p) == 1]
+    if pictures:
+        if structure.find(pictures, classes=True) and not structure.splits_of(places[i][0] for i in direct):
+            return []
+        files, places = [files[i] for i in direct], [places[i] for i in direct]
+    if found := structure.find(places):
+        return [(split, p) for p, place in zip(files, places, strict=True) if (split := found.of(place))]
+    together = direct or len({p[:-1] for p in files}) == 1
+    return [(None, p) for p in files if not direct or len(p) == 1] if together and not named else []
+
+
+def _place(file: Place) -> Place:
+    """What may be named after a split: the folders, and the file without its ending."""
+    return (*file[:-1], Path(file[-1]).stem)
+
+
+def opened(folder: Path, endings: Sequence[str], one: Callable[[Path, str], Raw], *, named: bool = False) -> Raw:
+    """The files that `chosen` takes as one, and what is said of the others.
+
+    Parameters
+    ----------
+    folder : Path
+    endings : sequence of str
+    one : callable
+        Opens a file; its second argument is what to call it.
+    named : bool
+    """
+    files = chosen(folder, endings, named=named)
+    raw = joined([(split, one(folder.joinpath(*p), "/".join(p))) for split, p in files])
+    return with_rest(raw, folder, endings)
+
+
+def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
+    """With what is said of the files of a folder that were not read.
+
+    Parameters
+    ----------
+    raw : Raw
+        Its `files` were.
+    folder : Path
+    endings : sequence of str
+        Of files as they were read: others of these are counted in a warning, and so are those named after splits and
+        pictures that nothing names; all other files are only noted.
+    """
+    all_, read, own = listing(folder), set(raw.files), tuple(endings)
+    pictures = all_.ending(IMAGE_ENDINGS)
+    others = sorted(set(all_.files) - set(pictures)) if pictures else all_.files
+    left = [p for p in others if all_.path(p) not in read]
+    counted = [p for p in left if p[-1].lower().endswith(own) or structure.split_of(_place(p)[-1])]
+    items = [f"{printable('/'.join(p))} ({_rows(all_.path(p))})" for p in counted[: structure.SHOWN]]
+    items += [f"{len(counted) - len(items):,} more files"] if len(counted) > len(items) else []
+    of_pictures = own == IMAGE_ENDINGS or any(getattr(c, "folder", None) for c in raw.columns.values())
+    if pictures and not of_pictures:
+        items.append(f"{len(pictures):,} pictures")
+    said = all_.said()
+    if items:
+        named = "; only what is named after a split is read" if raw.splits else ""
+        said.append(f"Left out: {', '.join(items)}{named}.")
+    if own != IMAGE_ENDINGS and raw.splits is None:
+        said += _doubts(all_, read)
+    rest = Counter(Path(p[-1]).suffix.lower() or p[-1] for p in set(left) - set(counted))
+    noted = [f"{n:,} {printable(e)}" for e, n in rest.most_common(structure.SHOWN)]
+    raw.notes += (f"Files beside, not read: {', '.join(noted)}.",) if noted else ()
+    raw.warnings += tuple(said)
+    return raw
+
+
+def _doubts(all_: Listing, read: set[Path]) -> list[str]:
+    """Of files that were read as one set though their names may mean splits."""
+    names = {_place(p)[-1]: p[-1] for p in all_.files if all_.path(p) in read}
+    doubtful = sorted(structure.doubts(names))
+    if not doubtful or len(names) < 2:
+        return []
+    said = structure.listed([printable(names[n]) for n in doubtful])
+    return [f"No splits: {said} are read as one set with what lies beside; to have splits, name files train and test."]
+
+
+def _rows(file: Path) -> str:
+    """How many rows a file has, or why that is not known."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return "no plain file"
+        if file.stat().st_size > COUNTED:
+            return f"{file.stat().st_size / 2**20:,.0f} MiB"
+        for reader in sorted((READERS.get(r) for r in READERS), key=lambda r: getattr(r, "RANK", 5)):
+            if reader.recognises(file):
+                return f"{len(reader.open(file)):,} rows"
+    except (DataError, OSError):
+        pass
+    return "not readable"
