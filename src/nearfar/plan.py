@@ -10,7 +10,8 @@ import numpy as np
 
 from nearfar import auto, branches, distributed, negatives, positives, record, resolving, starting
 from nearfar.config import Config
-from nearfar.data import balance, duplicates, facts, mixing, split
+from nearfar.console import QUIET
+from nearfar.data import balance, duplicates, facts, mixing, opposites, split
 from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
@@ -156,6 +157,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
             raise DataError("all scores of the training rows are equal.", where="--score",
                             hint="For pairs that simply belong together take --method clip.")  # fmt: skip
         notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
+    elif len(table.columns) > 1:
+        rows = _belonging(table, rows, console or QUIET)
     kind = method.positives if config.model.positives == "auto" else config.model.positives
     if not doubt:
         notes.append(_about_labels(kind, table, method.name))
@@ -218,6 +221,23 @@ def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, l
     return record.override(method, {"count": count}), [
         f"The recipe {config.views.recipe!r} has {count} views of a row."
     ]
+
+
+def _belonging(table: Table, rows: split.SplitPlan, console: Console) -> split.SplitPlan:
+    """Rows without those whose label says that their sides do not belong together."""
+    if not opposites.judges(table.label_names, len({c.modality for c in table.columns.values()}) == 1):
+        return rows
+    yes = opposites.positive(table.label_names)
+    kept = [r[(table.labels[r] < 0) | (table.labels[r] == yes)] for r in (rows.train, rows.heldout)]
+    if not len(kept[0]):
+        raise DataError(f"no training row has the label {table.label_names[yes]!r}, so no sides belong together.")
+    if left := len(rows.train) - len(kept[0]):
+        no, yes = table.label_names[1 - yes], table.label_names[yes]
+        console.warn(
+            f"{left:,} rows with the label {no!r} are not trained on: their sides do not belong together, as {yes!r} "
+            "says. If these labels mean something else, leave their column out or name it with other words."
+        )
+    return replace(rows, train=kept[0], heldout=kept[1])
 
 
 def _check_takes(method: Method, table: Table) -> None:

@@ -17,6 +17,8 @@ from nearfar.cli._pairs import columns_of, pair_option
 @click.option("--column", help="Column to embed.")
 @pair_option
 @click.option("--score", help="Column that says how alike the sides are.")
+@click.option("--positive", metavar="LABEL",
+              help="Label of pairs that belong together.  [of two opposites, such as match and nomatch]")  # fmt: skip
 @click.option("--protocol", "protocols", multiple=True, help="Such as knn or retrieval; repeatable.  [what fits]")
 @click.option("--template", "templates", multiple=True, metavar="TEXT",
               help="Prompt for a class's name, such as 'a picture of a {}', or a file; repeatable.  [{}]")  # fmt: skip
@@ -35,9 +37,10 @@ from nearfar.cli._pairs import columns_of, pair_option
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
-    pair: tuple[tuple[str, ...], ...], score: str | None, protocols: tuple[str, ...], templates: tuple[str, ...],
-    layer: str | None, dimensions: tuple[int, ...], train_split: str | None, test_split: str | None,
-    limit: int | None, seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
+    pair: tuple[tuple[str, ...], ...], score: str | None, positive: str | None, protocols: tuple[str, ...],
+    templates: tuple[str, ...], layer: str | None, dimensions: tuple[int, ...], train_split: str | None,
+    test_split: str | None, limit: int | None, seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool,
+    debug: bool,
 ) -> None:  # fmt: skip
     """Measure RUNS side by side with floors and intervals: kNN, linear probe and few labels; of pairs, retrieval.
 
@@ -59,6 +62,8 @@ def command(
     options: dict[str, Any] = {"protocols": protocols} if protocols else {}
     if templates:
         options["templates"] = templates_of(templates)
+    if positive is not None:
+        options["positive"] = positive
     models = loading.models(runs)
     models += [model.cut(d) for model in models for d in dimensions]
     evaluation = api.evaluate(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.errors import DataError
-from nearfar.evaluation import resampling
+from nearfar.evaluation import floors, resampling
 from nearfar.evaluation.features import wilson
 from nearfar.evaluation.sides import Sides
 
@@ -17,7 +17,7 @@ OUTSIDE = 1.000001  # beyond every cosine of six decimals
 
 
 def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[str, Any]:
-    """Average precision of the cosine for label 1, and the accuracy at a threshold that other pairs chose.
+    """Average precision of the cosine for the positive label, and the accuracy at a threshold that other pairs chose.
 
     Average precision is Σ (recall_i − recall_{i−1})·precision_i over the distinct cosines from high to low, as
     scikit-learn's and MTEB's (Muennighoff et al. 2022, arXiv 2210.07316). MTEB also reports the best accuracy of any
@@ -26,7 +26,7 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
     Parameters
     ----------
     sides : Sides
-        With labels of both kinds.
+        With labels of both kinds; pairs without one are left out.
     seed : int
         Of the resamples.
     dev : Sides, optional
@@ -35,25 +35,25 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
     Returns
     -------
     dict
-        ``average_precision``, ``interval`` (95 %, 1,000 bootstrap resamples of the pairs, which takes pairs to be
-        independent), ``chance`` (the share of label 1), ``settings``; with `dev` also ``at_threshold``:
-        ``accuracy``, ``interval`` (95 %, Wilson), ``majority`` (accuracy of always saying what most development pairs
-        are) and its ``settings``.
+        ``average_precision``, ``positive`` (the label that says that sides belong together), ``interval`` (95 %, 1,000
+        bootstrap resamples of the pairs, which takes pairs to be independent), ``chance`` (the share of the positive
+        label), ``settings``; with `dev` also ``at_threshold``: ``accuracy``, ``interval`` (95 %, Wilson), ``majority``
+        (accuracy of always saying what most development pairs are) and its ``settings``.
 
     Raises
     ------
     DataError
         There are no labels, or only one kind of them.
     """
-    cosine, label = sides.cosines(), _labels(sides, "pairs")
+    cosine, label = _judged(sides, "pairs")
     n = len(label)
 
     def figure(counts: np.ndarray) -> np.ndarray:
         return average_precision(cosine, label, counts)
 
     found = {
-        "average_precision": float(figure(np.ones((1, n)))[0]), "interval": resampling.interval(figure, n, seed),
-        "chance": float(label.mean()),
+        "average_precision": float(figure(np.ones((1, n)))[0]), "positive": sides.positive,
+        "interval": resampling.interval(figure, n, seed), "chance": float(label.mean()),
         "settings": {
             "pairs": n, "metric": "cosine", "left": sides.names[0], "right": sides.names[1],
             "resamples": resampling.RESAMPLES, "seed": seed,
@@ -62,10 +62,12 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
     return found if dev is None else {**found, "at_threshold": _at_threshold(cosine, label, dev)}
 
 
-def _labels(sides: Sides, what: str) -> np.ndarray:
-    if sides.label is None or len(np.unique(sides.label)) < 2:
+def _judged(sides: Sides, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and labels of the pairs that have one."""
+    known = np.zeros(len(sides.left), bool) if sides.label is None else sides.label >= 0
+    if len(np.unique(sides.label[known] if known.any() else ())) < 2:
         raise DataError(f"the {what} need labels of both kinds: 1 for those that belong together, and 0.")
-    return sides.label
+    return sides.cosines()[known], sides.label[known]
 
 
 def average_precision(values: np.ndarray, label: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -81,12 +83,12 @@ def average_precision(values: np.ndarray, label: np.ndarray, counts: np.ndarray)
 
 
 def _at_threshold(cosine: np.ndarray, label: np.ndarray, dev: Sides) -> dict[str, Any]:
-    truth = _labels(dev, "development pairs")
-    threshold = choose(dev.cosines(), truth)
+    values, truth = _judged(dev, "development pairs")
+    threshold = choose(values, truth)
     hits = int(((cosine >= threshold) == (label == 1)).sum())
     return {
         "accuracy": hits / len(label), "interval": wilson(hits, len(label)),
-        "majority": float((label == int(truth.mean() >= 0.5)).mean()),
+        "majority": floors.majority(truth, label),
         "settings": {"threshold": threshold, "chosen on": "the development pairs", "dev_pairs": len(truth)},
     }  # fmt: skip
 

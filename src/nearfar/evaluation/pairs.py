@@ -35,7 +35,7 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
     UnknownName, DataError
         There is no such protocol, or the data lack what it takes.
     """
-    has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": _binary(table)}
+    has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": table.labels is not None}
     if not asked:
         if has["scored pairs"] and len(table.columns) == 2:
             return ["sts"]
@@ -57,15 +57,14 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
     return list(asked)
 
 
-def _binary(table: Table) -> bool:
-    return table.labels is not None and len(table.label_names) == 2
-
-
 def evaluate(
     models: Sequence[Any], table: Table, rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
-    with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console,
+    with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console, positive: int | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One result for each model, with its floors; see `nearfar.evaluation.run.evaluate`."""
+    """One result for each model, with its floors; see `nearfar.evaluation.run.evaluate`.
+
+    Where the label at `positive` says which sides belong together, no other pair is a right answer.
+    """
     names = protocols(models, table, asked)
     of_sides, of_names = ([n for n in names if (takes(n) == named.TAKES) is read] for read in (False, True))
 
@@ -79,7 +78,7 @@ def evaluate(
                 "they cannot be compared.", where="--layer", hint="Take the projection.",
             )  # fmt: skip
         found: dict[str, Any] = {name: {} for name in names}
-        for sides in _sides(table, rows.test, vectors, judged="pair_classification" in names):
+        for sides in _sides(table, rows.test, vectors, positive):
             for name in of_sides:
                 found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
         if model is not RAW:
@@ -103,13 +102,16 @@ def evaluate(
     return results
 
 
-def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], *, judged: bool) -> Iterator[Sides]:
-    """All pairs of columns; `judged`: the later of two labels (1, true, yes) says that the sides belong together."""
+def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], positive: int | None) -> Iterator[Sides]:
+    """All pairs of columns."""
     scores = None if table.scores is None else table.scores[rows]
-    labels = (table.labels[rows] == 1).astype(np.int64) if judged else None
+    about: dict[str, Any] = {}
+    if positive is not None:
+        own = table.labels[rows]
+        about = {"label": np.where(own < 0, -1, own == positive), "positive": table.label_names[positive]}
     for a, b in combinations(table.columns.values(), 2):
         yield Sides(
-            vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, labels
+            vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, **about
         )
 
 

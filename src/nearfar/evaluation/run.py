@@ -14,7 +14,7 @@ from nearfar.data import facts, split
 from nearfar.data.groups import shared, together
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry, named, pairs
+from nearfar.evaluation import floors, geometry, judged, named, pairs
 from nearfar.evaluation.features import Features, paired
 from nearfar.registry import PROTOCOLS
 
@@ -66,7 +66,7 @@ def evaluate(
     models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
     with_floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
     train_split: str | None = None, test_split: str | None = None, templates: Sequence[str] | str = ("{}",),
-    **reading: Any,
+    positive: str | None = None, **reading: Any,
 ) -> Evaluation:  # fmt: skip
     """Measure `models` on `data`.
 
@@ -89,6 +89,9 @@ def evaluate(
     train_split, test_split : str, optional
     templates : sequence of str
         What the names of classes are put into where they are read (zero_shot), such as ``"a picture of a {}"``.
+    positive : str, optional
+        The label that says that the two sides of a pair belong together; by default the one of two opposites, such as
+        match and nomatch.
     **reading
         Of `nearfar.data.read.read`: ``label``, ``score``, and ``column``, one or several of the data's.
 
@@ -109,6 +112,8 @@ def evaluate(
     rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
     column, labels = table.first, table.labels
     warnings = _about_rows(table, rows, seen=bool(own) and not (table.splits or "set aside" in rows.notes[0]))
+    yes = judged.position(table, positive, needed="labelled pairs" in map(pairs.takes, protocols))
+    warnings += judged.about(table, yes)
     about = {
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
         "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
@@ -118,7 +123,7 @@ def evaluate(
     if len(table.columns) > 1:
         results = pairs.evaluate(
             models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, templates=templates,
-            console=console,
+            console=console, positive=yes,
         )  # fmt: skip
         return Evaluation(about, results, warnings, table, rows)
     layer = layer or "features"

@@ -27,12 +27,14 @@ class Sides:
     score : ndarray of float (N,), optional
         How alike the sides are, in any unit.
     label : ndarray of int64 (N,), optional
-        Whether the two sides belong together (1) or not (0).
+        Whether the two sides belong together (1) or not (0), or −1 where nothing is said.
+    positive : str
+        The label that says that they do.
 
     Raises
     ------
     DataError
-        There are no rows, vectors or scores are not finite, or a label is neither 0 nor 1.
+        There are no rows, vectors or scores are not finite, or a label is none of 1, 0 and −1.
     ValueError
         Lengths or widths differ.
     """
@@ -44,6 +46,7 @@ class Sides:
     names: tuple[str, str]
     score: np.ndarray | None = None
     label: np.ndarray | None = None
+    positive: str = "1"
 
     def __post_init__(self) -> None:
         if self.left.ndim != 2 or self.left.shape != self.right.shape:
@@ -58,8 +61,8 @@ class Sides:
         check_finite(self.right, self.names[1])
         if self.score is not None and not np.isfinite(self.score).all():
             raise DataError("some scores are not finite numbers.")
-        if self.label is not None and not np.isin(self.label, (0, 1)).all():
-            raise DataError("a pair's label is 1 (the sides belong together) or 0, and nothing else.")
+        if self.label is not None and not np.isin(self.label, (-1, 0, 1)).all():
+            raise DataError("a pair's label is 1 (the sides belong together) or 0, or -1 where nothing is said.")
 
     def cosines(self) -> np.ndarray:
         """Cosine of the two sides of each row, to six decimals, float64 (N,)."""

@@ -52,7 +52,7 @@ def _home(models: Sequence[Any]) -> str:
 
 
 def _over(values: Sequence[Any]) -> Any:
-    """The values of equal places in several results: numbers become n, mean and sd, what is no figure None."""
+    """The values of equal places in several results: numbers become n, mean and sd, equal words stay."""
     first = values[0]
     if isinstance(first, dict):
         shared = [k for k in first if k not in NO_FIGURES and all(k in v for v in values)]
@@ -65,4 +65,4 @@ def _over(values: Sequence[Any]) -> Any:
     if all(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in values):
         x = np.asarray(values, float)
         return {"n": len(x), "mean": float(x.mean()), "sd": float(x.std(ddof=1))}
-    return None
+    return first if isinstance(first, str) and set(values) == {first} else None

@@ -100,7 +100,8 @@ def shown(result: Mapping[str, Any]) -> dict[str, str]:
         found["Spearman"] = _accuracy({**result["sts"], "accuracy": result["sts"]["spearman"]})
     if "pair_classification" in result:
         r = result["pair_classification"]
-        found["average precision"] = _accuracy({**r, "accuracy": r["average_precision"]})
+        said = f" (positive: {r['positive']})" if "positive" in r else ""
+        found[f"average precision{said}"] = _accuracy({**r, "accuracy": r["average_precision"]})
     return found
 
 
