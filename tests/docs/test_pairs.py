@@ -21,7 +21,7 @@ def test_the_example_runs_and_finds_the_colours():
 
 def test_the_commands_parse():
     lines = re.findall(r"^\$ nearfar (\w+) (.*)$", PAGE, re.M)
-    assert len(lines) == 17
+    assert len(lines) == 19
     for verb, line in lines:
         cli.get_command(None, verb).make_context(verb, shlex.split(line, comments=True))
 
