@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data import label_sets
 from nearfar.data.lazy import blocks
 from nearfar.data.raw import Cells, Chain, Raw
 from nearfar.data.structure import SPLITS
@@ -87,7 +88,7 @@ def _encoded(
     cells: Sequence[Any], classes: list[str] | None, column: str, notes: Findings
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
-    values = [None if _empty(v) else v for v in map(_as_text, cells)]
+    values = [None if _empty(v) else v for v in label_sets.single([*map(_as_text, cells)], column)]
     if unread := sum(isinstance(v, bytes) for v in values):
         notes.append(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
         values = [None if isinstance(v, bytes) else v for v in values]

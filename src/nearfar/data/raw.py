@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nearfar.errors import DataError
 
+
 @dataclass
 class Raw:
     """Columns as they lie in a container.

@@ -1,0 +1,60 @@
+"""Labels that are lists: several classes of one row."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nearfar.errors import DataError
+
+SEVERAL = (list, tuple, set, frozenset, dict, np.ndarray)
+OPENS = ("[", "(", "{")
+ITEM = r"(?:'[^']*'|\"[^\"]*\"|-?[\d.]+)"
+PRINTED = re.compile(rf"\[\s*(?:{ITEM}\s+)+{ITEM}\s*\]")  # an array of NumPy, which has no commas
+
+
+def single(cells: Sequence[Any], column: str) -> list[Any]:
+    """The label of each cell: of a list of one, that one; of an empty list none.
+
+    Raises
+    ------
+    DataError
+        A cell holds several labels.
+    """
+    found = []
+    for cell in cells:
+        own = several(cell)
+        if own is not None and len(own) > 1:
+            raise DataError(
+                f"the label column {column!r} holds several labels in a cell, such as {_short(cell)}; a row has one.",
+                hint="Bring a column with one class a row, or leave it out with --label ANOTHER.",
+            )
+        found.append(cell if own is None else own[0] if own else None)
+    return found
+
+
+def several(cell: Any) -> list[Any] | None:
+    """The labels in a cell that is a list of some, or its text (``['a', 'b']``, ``["a"]``); None for one label."""
+    if isinstance(cell, SEVERAL):
+        return np.asarray(cell).reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
+    if not isinstance(cell, str) or not cell.strip().startswith(OPENS):
+        return None
+    if PRINTED.fullmatch(cell.strip()):
+        return [item.strip("'\"") for item in re.findall(ITEM, cell)]
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(cell.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        return list(found) if isinstance(found, SEVERAL) else None
+    return None
+
+
+def _short(cell: Any) -> str:
+    text = str(cell)
+    return text if len(text) <= 60 else f"{text[:59]}…"
