@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from nearfar.names import printable
+
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
 
@@ -76,6 +78,7 @@ class Console:
         self._write(f"warning: {text}")
 
     def _write(self, text: str) -> None:
+        text = printable(text, keep="\n\t")
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:

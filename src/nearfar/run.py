@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar import files
 from nearfar.errors import RunError
+from nearfar.names import is_utf8
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,8 @@ class Run:
             nothing to resume; it is not a run at all.
         """
         run = cls(path)
+        if not is_utf8(run.path.absolute()):
+            raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint="Choose another --out.")
         if run.path.exists() and not run.path.is_dir():
             raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
         occupied = run.path.is_dir() and any(p.name != ".lock" for p in run.path.iterdir())

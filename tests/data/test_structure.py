@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from nearfar.data.read import read
-from nearfar.data.structure import of_mapping, parted, printable, split_of, splits_of
+from nearfar.data.structure import of_mapping, parted, split_of, splits_of
 from nearfar.errors import DataError, NearfarWarning, UnknownName
+from nearfar.names import printable
 
 
 def png(seed):

@@ -23,6 +23,7 @@ from nearfar.errors import (
     NearfarWarning,
     StorageError,
 )
+from nearfar.names import printable
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
@@ -141,7 +142,7 @@ def _fail(args: list[str], e: NearfarError, code: int, kind: str | None = None) 
         import traceback
 
         traceback.print_exc()
-    sys.stderr.write(f"nearfar: {e}\n")
+    sys.stderr.write(f"nearfar: {printable(str(e), keep=chr(10))}\n")
     if "--json" in args:
         error = e.as_dict() | ({"kind": kind} if kind else {})
         sys.stdout.write(json.dumps({"schema": 1, "error": error}) + "\n")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from nearfar.data import structure
 from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
-from nearfar.data.structure import Place, printable
+from nearfar.data.structure import Place
 from nearfar.errors import DataError
+from nearfar.names import printable
 from nearfar.registry import READERS
 
 LINKS = 4  # links to folders on the way to a file; more are a maze

@@ -16,6 +16,7 @@ import numpy as np
 
 from nearfar.data.raw import Cells, Raw, of_arrow, repeated
 from nearfar.modalities import BadCell
+from nearfar.names import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -204,7 +205,7 @@ class Numbered(Sequence):
     """The names ``file:1``, ``file:2`` … without a list of them."""
 
     def __init__(self, name: str, count: int) -> None:
-        self.name, self.count = name, count
+        self.name, self.count = printable(name), count
 
     def __len__(self) -> int:
         return self.count

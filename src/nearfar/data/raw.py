@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.structure import printable
+from nearfar.names import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from nearfar.names import printable
+
 SPLITS = {
     "train": "train", "training": "train", "trainset": "train", "trainval": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
@@ -19,20 +21,6 @@ CONTAINERS = {"images", "image", "imgs", "img", "pictures", "photos", "data"}  #
 SHOWN = 5  # names in a sentence
 
 Place = tuple[str, ...]
-
-
-def printable(text: str) -> str:
-    r"""A name as it can be shown and stored everywhere: bytes that are no UTF-8 and control characters as ``\x…``."""
-    if text.isprintable():
-        return text
-    return "".join(_escaped(c) for c in text)
-
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a file name that is no UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    hidden = char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff"
-    return char.encode("unicode_escape").decode() if hidden else char
 
 
 # --- one name, or several beside each other -----------------------------------------------------------------------

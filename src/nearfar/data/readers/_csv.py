@@ -63,7 +63,8 @@ def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
         options = csv.ReadOptions(use_threads=handler is None, **({"block_size": block} if block else {}))
         parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
         convert = csv.ConvertOptions(strings_can_be_null=True, check_utf8=utf8)
-        return csv.read_csv(file, read_options=options, parse_options=parse, convert_options=convert)
+        source = _encoding.arrow_source(file)
+        return csv.read_csv(source, read_options=options, parse_options=parse, convert_options=convert)
 
     given: dict[str, Any] = {}
     while True:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nearfar.errors import DataError
+from nearfar.names import is_utf8
 
 MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 HINT = "Save it as UTF-8, for example with `iconv -f {0} -t utf-8`."
@@ -19,6 +20,11 @@ def check(head: bytes, file: Path) -> None:
         raise DataError(f"is {found}, not UTF-8.", where=str(file), hint=HINT.format(found.lower()))
     if head.count(b"\0") > ZEROS * len(head):
         raise DataError("holds no text, or is not UTF-8.", where=str(file), hint=HINT.format("utf-16"))
+
+
+def arrow_source(file: Path) -> str | BinaryIO:
+    """A file as Arrow opens it: it takes paths in UTF-8 only."""
+    return str(file) if is_utf8(file) else file.open("rb")
 
 
 def reason(error: UnicodeDecodeError) -> str:

@@ -33,7 +33,7 @@ def opened(file: Path) -> Raw:
         head = f.read(HEAD)
     _encoding.check(head, file)
     try:
-        table = arrow.read_json(file)
+        table = arrow.read_json(_encoding.arrow_source(file))
         if all(_encoding.is_text(c) for c in table.columns if pa.types.is_string(c.type)):
             return of_arrow(table, file.name, file.parent, (file,))
     except (pa.ArrowInvalid, UnicodeDecodeError):

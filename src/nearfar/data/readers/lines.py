@@ -8,6 +8,7 @@ from nearfar.data import folders, structure
 from nearfar.data.raw import Raw
 from nearfar.data.readers import _encoding
 from nearfar.errors import DataError
+from nearfar.names import printable
 
 ENDING = ".txt"
 RANK = 10  # readers are asked in this order; after pictures, beside which there may be notes
@@ -43,7 +44,7 @@ def _check_folders(path: Path) -> None:
         around.setdefault(split, set()).add(place[:-1])
     several = next((sorted(a) for a in around.values() if len(a) > 1), None)
     if several:
-        said = structure.listed([structure.printable("/".join(p)) + "/" for p in several])
+        said = structure.listed([printable("/".join(p)) + "/" for p in several])
         raise DataError(
             f"the texts of one split lie in several folders ({said}), and folders of texts are no labels.",
             where=str(path), hint="Make a table with the columns text and label, or give one of the folders.",

@@ -42,7 +42,7 @@ def _cells(file: Path) -> Raw:
     ending, bad, notes = file.suffix.lower(), {}, []
     try:
         if ending == ".parquet":
-            return open_parquet(lambda: str(file), file.name, file.parent, (file,))
+            return open_parquet(lambda: _encoding.arrow_source(file), file.name, file.parent, (file,))
         if ending not in (".csv", ".tsv"):
             return _json.opened(file)
         table, bad, notes = _csv.table(file)
