@@ -31,7 +31,10 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0) -> Choice:
+def choose(
+    x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Choice:  # fmt: skip
     """Kind and setting by the rows that are right out of fold, as far as there are enough to tell.
 
     Parameters
@@ -44,21 +47,27 @@ def choose(x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto",
     kind : {"auto", "logistic", "knn"}
     seed : int
         Of the folds.
+    groups : ndarray of int64 (N,), optional
+        Rows of equal number are in one fold.
     """
     middle = int(np.median(counts))
     kinds = _kinds(kind, len(counts), middle)
     k = min(K, middle)
     cs = linear_probe.CS if middle >= FOR_C else (few_labels.C,)
     tried = candidates(
-        x, y, len(counts), cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed
-    )
+        x, y, len(counts), cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed,
+        groups=groups,
+    )  # fmt: skip
     best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
     order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
     if not order:
         order = [Candidate(kinds[0], few_labels.C if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
     first, calibrated = order[0], bool(tried) and middle >= ENOUGH
     found = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
-    notes = (_about_kind(order, kind, len(counts), middle), _about_temperature(first, calibrated, middle))
+    several = groups is not None and len(np.unique(groups)) < len(y)
+    notes = (
+        _about_kind(order, kind, len(counts), middle, several), _about_temperature(first, calibrated, middle, several)
+    )  # fmt: skip
     return Choice(first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, found, notes)
 
 
@@ -71,7 +80,7 @@ def _kinds(kind: str, classes: int, middle: int) -> tuple[str, ...]:
     return ("logistic",) if middle < ENOUGH else ("logistic", "knn")
 
 
-def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int) -> str:
+def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int, several: bool) -> str:
     first, *others = order
     titles = [TITLES[c.kind].format(c.setting) for c in order]
     if others:
@@ -83,14 +92,17 @@ def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int
     else:
         why = f"the median class has {_rows(middle)}, too few to choose by"
     if first.rows == 0:
-        return f"Classifier: {titles[0]} ({why}); no class has two rows, so none can be left out to measure it."
+        none = "no class has two rows" + " of different groups" * several
+        return f"Classifier: {titles[0]} ({why}); {none}, so none can be left out to measure it."
     low, high = first.interval
     return f"Classifier: {titles[0]}, out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]; {why}."
 
 
-def _about_temperature(first: Candidate, calibrated: bool, middle: int) -> str:
+def _about_temperature(first: Candidate, calibrated: bool, middle: int, several: bool) -> str:
     if calibrated:
         return f"Probabilities are calibrated: temperature {first.temperature:.3g}, fitted out of fold."
+    if middle >= ENOUGH and several:
+        return "Probabilities are not calibrated: no class has two rows of different groups."
     return f"Probabilities are not calibrated: the median class has {_rows(middle)}, too few for it."
 
 

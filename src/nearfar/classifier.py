@@ -90,6 +90,7 @@ class Classifier:
     def fit(
         cls, x: np.ndarray, labels: np.ndarray, names: Sequence[str], *, kind: str = "auto", seed: int = 0,
         reject: float = 0.01, rows: Sequence[str] | None = None, about: Mapping[str, Any] | None = None,
+        groups: np.ndarray | None = None,
     ) -> Classifier:  # fmt: skip
         """A classifier of labelled vectors.
 
@@ -116,6 +117,8 @@ class Classifier:
         rows : sequence of str, optional
             What the N rows are called; by default their numbers.
         about : mapping, optional
+        groups : ndarray of int64 (N,), optional
+            Rows of equal number, such as those of one patient, are left out together wherever rows are left out.
 
         Raises
         ------
@@ -133,15 +136,16 @@ class Classifier:
         x, y = np.ascontiguousarray(_finite(x[kept])), labels[kept]
         present, compact, counts = np.unique(y, return_inverse=True, return_counts=True)
         check_labels(labels, names, kind)
-        choice = choose(x, compact, counts, kind, seed)
+        groups = None if groups is None else np.asarray(groups)[kept]
+        choice = choose(x, compact, counts, kind, seed, groups)
         mean, scale = moments(x)
         weights = None
         if choice.kind == "logistic":
             weights = linear_probe.fit(_standardised(x, mean, scale), compact, len(present), choice.setting).numpy()
-        near = nearness.threshold(unit(x), compact, reject)
+        near = nearness.threshold(unit(x), compact, reject, groups)
         notes = (
             _about_rows(counts, names, len(labels) - len(kept)), *choice.notes,
-            _about_rejection(near, reject, int(counts[counts > 1].sum())),
+            _about_rejection(near, reject, _comparable(compact, groups)),
         )  # fmt: skip
         return cls(
             tuple(names), choice.kind, float(choice.setting), x, y, tuple(called), weights, mean, scale,
@@ -296,6 +300,13 @@ def _about_rows(counts: np.ndarray, names: Sequence[str], left_out: int) -> str:
     if absent := len(names) - len(counts):
         said += f"; {absent:,} classes have no rows and are never predicted"
     return said + (f"; {left_out:,} rows without a label are left out." if left_out else ".")
+
+
+def _comparable(y: np.ndarray, groups: np.ndarray | None) -> int:
+    """Rows of classes that have rows of two groups, every row being one where there are no groups."""
+    each = np.arange(len(y)) if groups is None else groups
+    count = np.bincount(np.unique(np.stack([y, each]), axis=1)[0], minlength=int(y.max()) + 1)
+    return int((count[y] > 1).sum())
 
 
 def _about_rejection(threshold: float | None, reject: float, rows: int) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from nearfar import files
 from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
-from nearfar.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
+from nearfar.errors import ConfigError, DataError, RunError, UnknownName, UserError
 from nearfar.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Classified:
 def classify(
     run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
     classes: Sequence[str] | None = None, templates: Sequence[str] | str = ("{}",), label: str | None = None,
-    column: str | None = None, kind: str = "auto", reject: float = 0.01, seed: int = 0, name: str = NAME,
-    device: str = "auto", console: Console | None = None,
+    column: str | None = None, group: str | None = None, group_from: str | None = None, kind: str = "auto",
+    reject: float = 0.01, seed: int = 0, name: str = NAME, device: str = "auto", console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
 
@@ -89,6 +90,9 @@ def classify(
         Names of classes instead of `labelled`, see `nearfar.embedder.Embedder.zero_shot`; nothing is kept.
     label, column : str, optional
         Names of columns.
+    group, group_from : str, optional
+        Which labelled rows are left out together, see `nearfar.data.read.read`; of the data that the model was trained
+        on by default what was said then.
     kind, reject, seed : optional
         See `Classifier.fit`.
     name : str
@@ -132,23 +136,26 @@ def classify(
     model = loading.load(run, device) if isinstance(run, str | Path) else run
     if classes is not None:
         return _by_name(model, classes, templates, new, {"label": label, "column": column}, console)
+    reading = {"label": label, "column": column}
     if use is None:
+        reading |= of_run(model, labelled, group, group_from)
         classifier, path, table = _made(
-            model, labelled, name, {"label": label, "column": column}, console, kind=kind, reject=reject, seed=seed
-        )
+            model, labelled, name, reading, console, kind=kind, reject=reject, seed=seed
+        )  # fmt: skip
     else:
         classifier, path = _kept(model, use)
         table, about = None, classifier.about
         label = label or (str(about["label"]) if about.get("label") else None)
         if len(model.columns) > 1 and about.get("column"):
             column = column or str(about["column"])
+        reading = {"label": label, "column": column, "group": about.get("group")}
     for note in classifier.notes:
         console.say(note)
     if use is None and path is not None:
         console.say(f"The classifier is in {path}.")
     if new is None:
         return Classified(classifier, path)
-    return replace(_applied(model, classifier, new, table, {"label": label, "column": column}, console), path=path)
+    return replace(_applied(model, classifier, new, table, reading, console), path=path)
 
 
 def _by_name(
@@ -204,7 +211,14 @@ def _made(
         "model": _weights_of(model), "seed": options["seed"], **reading,
     }  # fmt: skip
     names = [table.names[int(i)] for i in rows]
-    made = Classifier.fit(x, table.labels[rows], table.label_names, rows=names, about=about, **options)
+    made = Classifier.fit(
+        x, table.labels[rows], table.label_names, rows=names, about=about, groups=together(table, rows), **options
+    )
+    if table.groups is not None:
+        count = len(np.unique(table.groups[rows]))
+        made = replace(made, notes=(*made.notes, f"Rows of one group are left out together: {count:,} groups."))
+    for text in doubts(table, rows):
+        console.warn(text)
     if len(rows) < len(table):
         made = replace(made, notes=(*made.notes, f"{len(table) - len(rows):,} rows without a label are left out."))
     if table.splits:
@@ -261,15 +275,18 @@ def _applied(
         )
     if labelled is not None and (repeated := int(np.isin(table.hashes, labelled.hashes[labelled.labels >= 0]).sum())):
         warnings.append(f"{repeated:,} of the {len(table):,} new rows are among the labelled ones, byte for byte.")
+    if labelled is not None and (known_groups := among(table, labelled)):
+        warnings.append(f"{known_groups:,} of the {len(table):,} new rows are of groups of labelled ones.")
     return replace(found, figures=predictions.figures(truth), warnings=tuple(warnings))
 
 
-def _read_new(model: Embedder, new: Any, label: str | None, column: str | None, console: Console) -> Table:
-    """New rows; those that cannot be read are skipped, and a column of labels need not be there."""
-    options = {"column": column, "max_bad": 1.0, "console": console}
+def _read_new(model: Embedder, new: Any, label: str | None, column: str | None, console: Console, **by: Any) -> Table:
+    """New rows; those that cannot be read are skipped, and neither labels nor groups need be there."""
     try:
-        return _read(model, new, label, **options)
-    except UnknownName as e:
+        return _read(model, new, label, column, max_bad=1.0, console=console, **by)
+    except UserError as e:
+        if by and e.where in (WHERE, FROM):
+            return _read_new(model, new, label, column, console)
         if label is None or e.where != "--label":
             raise
-    return replace(_read(model, new, None, **options), labels=None, label_names=())
+    return replace(_read_new(model, new, None, column, console, **by), labels=None, label_names=())

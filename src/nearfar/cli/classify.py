@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import common, console
+from nearfar.cli._groups import group_options
 
 SHOWN = 10  # predictions that are shown where they are not written
 
@@ -25,6 +26,7 @@ SHOWN = 10  # predictions that are shown where they are not written
 )
 @click.option("--label", help="Column of the labels.")
 @click.option("--column", help="Column to classify by.")
+@group_options
 @click.option("--kind", help="auto, logistic or knn.  [auto: by out-of-fold accuracy]")
 @click.option("--reject", type=float, help="Share of rows like the labelled ones that may be none of them.  [0.01]")
 @click.option("--out", type=click.Path(), help="File to write the predictions to: .csv.")
@@ -34,8 +36,8 @@ SHOWN = 10  # predictions that are shown where they are not written
 @common
 def command(
     run: str, labelled: str, new: str | None, classes: str | None, templates: tuple[str, ...], label: str | None,
-    column: str | None, kind: str | None, reject: float | None, out: str | None, name: str | None, use: str | None,
-    seed: int,
+    column: str | None, group: str | None, group_from: str | None, kind: str | None, reject: float | None,
+    out: str | None, name: str | None, use: str | None, seed: int,
     as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Make a classifier of the rows of LABELLED, few or many, and tell the classes of NEW.
@@ -54,8 +56,9 @@ def command(
     from nearfar.classifying import classify
 
     to = console(as_json, quiet, debug)
-    _check(out, new, use, classes, templates, kind=kind, reject=reject, name=name)
-    given = {k: v for k, v in {"kind": kind, "reject": reject, "name": name}.items() if v is not None}
+    making = {"kind": kind, "reject": reject, "name": name, "group": group, "group_from": group_from}
+    _check(out, new, use, classes, templates, **making)
+    given = {k: v for k, v in making.items() if v is not None}
     data = {"labelled": labelled, "new": new}
     if use:
         data = {"new": labelled, "use": use}
@@ -113,7 +116,7 @@ def _check(
     instead = "--use" if use else "--classes" if classes is not None else None
     if instead and new:
         raise ConfigError(f"with {instead} there is one thing to name, what to classify.", where=instead)
-    if instead and (said := [f"--{k}" for k, v in making.items() if v is not None]):
+    if instead and (said := [f"--{k.replace('_', '-')}" for k, v in making.items() if v is not None]):
         raise ConfigError(f"{' and '.join(said)} are for making a classifier of labelled rows.", where=instead)
     if out and not (new or instead):
         raise ConfigError("there are no new rows to write of.", where="--out", hint="Name NEW after LABELLED.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import common, console
+from nearfar.cli._groups import group_options, grouping
 from nearfar.cli._pairs import columns_of, pair_option
 
 
@@ -19,6 +20,7 @@ from nearfar.cli._pairs import columns_of, pair_option
 @click.option("--score", help="Column that says how alike the sides are.")
 @click.option("--positive", metavar="LABEL",
               help="Label of pairs that belong together.  [of two opposites, such as match and nomatch]")  # fmt: skip
+@group_options
 @click.option("--protocol", "protocols", multiple=True, help="Such as knn or retrieval; repeatable.  [what fits]")
 @click.option("--template", "templates", multiple=True, metavar="TEXT",
               help="Prompt for a class's name, such as 'a picture of a {}', or a file; repeatable.  [{}]")  # fmt: skip
@@ -37,10 +39,10 @@ from nearfar.cli._pairs import columns_of, pair_option
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
-    pair: tuple[tuple[str, ...], ...], score: str | None, positive: str | None, protocols: tuple[str, ...],
-    templates: tuple[str, ...], layer: str | None, dimensions: tuple[int, ...], train_split: str | None,
-    test_split: str | None, limit: int | None, seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool,
-    debug: bool,
+    pair: tuple[tuple[str, ...], ...], score: str | None, positive: str | None, group: str | None,
+    group_from: str | None, protocols: tuple[str, ...], templates: tuple[str, ...], layer: str | None,
+    dimensions: tuple[int, ...], train_split: str | None, test_split: str | None, limit: int | None, seed: int,
+    layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Measure RUNS side by side with floors and intervals: kNN, linear probe and few labels; of pairs, retrieval.
 
@@ -58,7 +60,8 @@ def command(
 
     to = console(as_json, quiet, debug)
     column = columns_of(pair) or column
-    reading = {k: v for k, v in {"label": label, "column": column, "score": score}.items() if v is not None}
+    reading: dict[str, Any] = {"label": label, "column": column, "score": score}
+    reading = {k: v for k, v in reading.items() if v is not None} | grouping(group, group_from)
     options: dict[str, Any] = {"protocols": protocols} if protocols else {}
     if templates:
         options["templates"] = templates_of(templates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nearfar.cli import common, console
+from nearfar.cli._groups import group_options
 from nearfar.config import assemble
 
 
@@ -25,6 +26,7 @@ from nearfar.config import assemble
 @click.option("--recipe", help="Recipe of the views.  [what `train` would take]")
 @click.option("--column", multiple=True, help="Column to embed.")
 @click.option("--label", help="Column of the labels, which score the trials.")
+@group_options
 @click.option("--size", help="Side of the stored pictures, in pixels.")
 @click.option("--epochs", help="Of the training that this is for; the horizon is no longer.")
 @click.option("--seed", help="Of the search and of every training.  [0]")

@@ -7,6 +7,7 @@ without one have negative numbers, each its own.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,10 +150,34 @@ def _say(groups: np.ndarray, about: str, notes: Findings) -> None:
     count = len(np.unique(named))
     alone = f"; {rows - len(named):,} rows without one are each their own" if len(named) < rows else ""
     notes.append(f"Groups: {len(named):,} rows in {count:,} groups by {about}{alone}.")
-    if count == len(named):
-        notes.warn(f"Groups by {about}: no two of the {rows:,} rows have the same, so they change nothing.")
-    elif count == 1 and not alone:
-        notes.warn(f"Groups by {about}: all {rows:,} rows have the same, so none can be held out.")
+
+
+def doubts(table: Table, rows: np.ndarray) -> list[str]:
+    """A sentence where the groups of these rows cannot be what was meant."""
+    found, count = (None, 0) if table.groups is None else (table.groups[rows], len(np.unique(table.groups[rows])))
+    if found is not None and count == len(rows) > 1:
+        return [f"No two of the {len(rows):,} rows are of one group, so --group changes nothing: is it the right one?"]
+    return [f"All {len(rows):,} rows are of one group, so none can be held out."] if count == 1 < len(rows) else []
+
+
+def of_run(model: Any, data: Any, group: str | None, group_from: str | None) -> dict[str, str | None]:
+    """What to read groups by: as asked, else as the model's own data were read where `data` are those.
+
+    Parameters
+    ----------
+    model : Embedder or Ensemble
+    data : path, or anything else that can be read; None for the model's own data
+    group, group_from : str, optional
+    """
+    own = model.config.data
+    same = data is None or (isinstance(data, str | Path) and own.source and _place(data) == _place(own.source))
+    if group is None and group_from is None and same:
+        group, group_from = own.group, own.group_from
+    return {"group": group, "group_from": group_from}
+
+
+def _place(path: str | Path) -> str:
+    return os.path.abspath(Path(path).expanduser())
 
 
 def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
@@ -169,6 +194,13 @@ def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
 def shared(table: Table, train: np.ndarray, test: np.ndarray) -> int:
     """How many of the test rows are of a group that has train rows too."""
     return 0 if table.groups is None else int(_shared(table.groups[test], table.groups[train]).sum())
+
+
+def among(table: Table, other: Table) -> int:
+    """How many rows are of a group that the labelled rows of another table have too."""
+    if table.groups is None or other.groups is None or other.labels is None:
+        return 0
+    return int(_shared(table.groups, other.groups[other.labels >= 0]).sum())
 
 
 def _shared(groups: np.ndarray, others: np.ndarray) -> np.ndarray:

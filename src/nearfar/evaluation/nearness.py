@@ -43,26 +43,34 @@ def to_class(gallery: np.ndarray, y: np.ndarray, queries: np.ndarray, classes: n
     return found
 
 
-def leave_one_out(gallery: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Mean cosine of each gallery row with the nearest others of its class, float32 (N,); NaN where there are none."""
+def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """Mean cosine of each gallery row with the nearest others of its class, float32 (N,); NaN where there are none.
+
+    Rows of the same one of `groups`, int64 (N,), are left out with it.
+    """
+    groups = np.arange(len(y)) if groups is None else groups
     found = np.full(len(gallery), np.nan, np.float32)
     for c in np.unique(y):
         own = np.flatnonzero(y == c)
-        members = torch.from_numpy(gallery[own])
+        members, group = torch.from_numpy(gallery[own]), torch.from_numpy(groups[own])
         for place in _parts(np.arange(len(own)), len(own)) if len(own) > 1 else ():
             similarity = members[place] @ members.T
-            similarity[torch.arange(len(place)), torch.from_numpy(place)] = -torch.inf
-            found[own[place]] = similarity.topk(_count(len(own)), dim=1).values.mean(1).numpy()
+            similarity[group[place][:, None] == group[None]] = -torch.inf
+            near = similarity.topk(_count(len(own)), dim=1).values
+            known = ~near.isinf()
+            found[own[place]] = (near.masked_fill(~known, 0).sum(1) / known.sum(1)).numpy()  # 0 / 0 where there is none
     return found
 
 
-def threshold(gallery: np.ndarray, y: np.ndarray, share: float) -> float | None:
+def threshold(
+    gallery: np.ndarray, y: np.ndarray, share: float, groups: np.ndarray | None = None
+) -> float | None:
     """The cosine below which `share` of the gallery rows would be strangers to their own class.
 
-    None where nothing is to be refused (`share` is 0), or no class has two rows to compare. Rows that are as near as
-    the threshold says are not refused, whatever the last bits of their cosines.
+    None where nothing is to be refused (`share` is 0), or no class has two rows of different groups to compare.
+    Rows that are as near as the threshold says are not refused, whatever the last bits of their cosines.
     """
-    known = leave_one_out(gallery, y)
+    known = leave_one_out(gallery, y, groups)
     known = known[~np.isnan(known)]
     return float(np.quantile(known, share)) - TIE if share and len(known) else None
 

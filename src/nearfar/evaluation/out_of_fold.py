@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.data.groups import by_first
 from nearfar.evaluation import calibration, knn, linear_probe
 from nearfar.evaluation.features import TIE, right, standardised, wilson
 
@@ -53,7 +54,8 @@ class Candidate:
 
 
 def candidates(
-    x: np.ndarray, y: np.ndarray, classes: int, *, cs: Sequence[float], k: int | None, seed: int = 0
+    x: np.ndarray, y: np.ndarray, classes: int, *, cs: Sequence[float], k: int | None, seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> list[Candidate]:
     """Logistic regression with each of `cs` and, unless `k` is None, kNN, each scored out of fold.
 
@@ -67,18 +69,22 @@ def candidates(
     k : int or None
     seed : int
         Of the folds.
+    groups : ndarray of int64 (N,), optional
+        Rows of equal number are left out together.
 
     Returns
     -------
     list of Candidate
-        Empty where no class has two rows, so that none can be left out.
+        Empty where no class has rows of two groups, so that none can be left out.
     """
     if len(y) > ROWS:
         kept = np.sort(np.random.default_rng(seed).permutation(len(y))[:ROWS])
-        x, y = x[kept], y[kept]
-    fold = folds(y, seed)
-    out = np.flatnonzero(fold >= 0)
-    if len(out) == 0:
+        x, y, groups = x[kept], y[kept], None if groups is None else groups[kept]
+    fold = folds(y, seed, groups)
+    out = np.zeros(len(y), bool)
+    for f in np.unique(fold[fold >= 0]):
+        out[fold == f] = np.isin(y[fold == f], y[fold != f])
+    if not out.any():
         return []
     logits = {("logistic", c): np.zeros((len(y), classes), np.float32) for c in sorted(cs)}
     if k is not None:
@@ -115,12 +121,15 @@ def _candidate(kind: str, setting: float, logits: np.ndarray, labels: np.ndarray
     return Candidate(kind, setting, hits, len(labels), t, calibration.cross_entropy(logits / t, labels))
 
 
-def folds(y: np.ndarray, seed: int = 0) -> np.ndarray:
+def folds(y: np.ndarray, seed: int = 0, groups: np.ndarray | None = None) -> np.ndarray:
     """The fold of every row, int64 (N,): 0 … 4, each with its share of every class, or −1 for a class's only row.
 
     Rows of a class go to the folds in turn, the next class going on where the last one stopped. So whichever fold is
-    left out, every class of two rows or more has one in the others.
+    left out, every class of two rows or more has one in the others. Where rows have `groups`, these stay whole, and
+    may leave a fold without a class.
     """
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        return _of_groups(y, by_first(groups), np.random.default_rng(seed))
     generator, turn, fold = np.random.default_rng(seed), 0, np.full(len(y), -1, np.int64)
     for label in np.unique(y):
         members = generator.permutation(np.flatnonzero(y == label))
@@ -128,3 +137,25 @@ def folds(y: np.ndarray, seed: int = 0) -> np.ndarray:
             fold[members] = (turn + np.arange(len(members))) % FOLDS
             turn += len(members)
     return fold
+
+
+def _of_groups(y: np.ndarray, groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Folds of whole groups, numbered 0 … G − 1: each, the largest first, goes where its classes have fewest rows.
+
+    Groups all of whose classes have no other group are in no fold.
+    """
+    _, y, total = np.unique(y, return_inverse=True, return_counts=True)
+    pairs, rows = np.unique(groups * len(total) + y, return_counts=True)
+    owner, label = np.divmod(pairs, len(total))
+    several = np.bincount(label, minlength=len(total)) > 1
+    size = np.bincount(groups)
+    order = generator.permutation(len(size))
+    start = np.searchsorted(owner, np.arange(len(size) + 1))
+    load, fold = np.zeros((FOLDS, len(total))), np.full(len(size), -1, np.int64)
+    for g in order[np.argsort(-size[order], kind="stable")]:
+        own, count = label[start[g] : start[g + 1]], rows[start[g] : start[g + 1]]
+        if several[own].any():
+            crowd = (load[:, own] * count / total[own]).sum(1).round(9)
+            fold[g] = np.lexsort((load.sum(1), crowd))[0]
+            load[fold[g], own] += count
+    return fold[groups]

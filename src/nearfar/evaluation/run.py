@@ -11,7 +11,7 @@ import numpy as np
 
 from nearfar import files
 from nearfar.data import facts, split
-from nearfar.data.groups import shared, together
+from nearfar.data.groups import doubts, of_run, shared, together
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
 from nearfar.evaluation import floors, geometry, judged, named, pairs
@@ -182,11 +182,13 @@ def _of_labels(asked: Sequence[str], models: Sequence[Any], table: Table) -> Seq
 def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
     if isinstance(data, Table):
         return data
+    by = reading.pop("group", None), reading.pop("group_from", None)
     if data is None:
         data = model.source()
         reading = {**model.reading(), **reading}
     if limit is not None:
         reading["limit"] = limit
+    reading |= of_run(model, data, *by)
     reading, asked = {"max_bad": model.config.data.max_bad, **reading}, bool(reading.get("label"))
     table = model.read(data, console=console, data_column=reading.pop("column", None), **reading)
     doubt = facts.identifier(table, asked=asked)
@@ -206,6 +208,7 @@ def _about_rows(table: Table, rows: split.EvaluationPlan, *, seen: bool) -> list
     found = []
     if repeated := len(split.duplicates(table, rows.train, rows.test)):
         found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
+    found += doubts(table, np.concatenate([rows.train, rows.test]))
     if cut := shared(table, rows.train, rows.test):
         found.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
     if seen:
