@@ -133,6 +133,10 @@ def _work(job: _Job, console: Console | bool) -> Trained:
             run = Run(job.out)
         world.barrier()
         trainer = Trainer(plan, run, console)
+        for name, column in plan.columns.items():
+            room = getattr(trainer.learner.branches[name].encoder, "room", None)  # of what is kept, less may be taken
+            if room and room < column.spec["length"] and (said := column.too_long(room)):
+                console.warn(said)
         if job.resume:
             trainer.load()
         elif run is not None and world.is_main:

@@ -163,11 +163,13 @@ def _by_name(
     console: Console,
 ) -> Classified:  # fmt: skip
     """The classes of new rows by their names."""
+    from nearfar import zero_shot
+
     if not hasattr(model, "zero_shot"):
         raise ConfigError("an ensemble knows no class by its name.", hint="Name one of its members, or labelled rows.")
     column = reading["column"]
     text, others = _sides(model, column)
-    made = model.zero_shot(classes, templates, column=text)
+    made = zero_shot.make(model, classes, templates, column=text, console=console)
     for note in made.notes:
         console.say(note)
     if column is None and len(others) == 1:

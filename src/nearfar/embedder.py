@@ -264,13 +264,24 @@ class Embedder:
         `column` is one of the model's, `data_column` the one to read where several of the data's may be meant.
         Several of these are sides of a row: the model's own by name or in their order, or all of one shared encoder.
         """
-        from nearfar.data.read import read
+        from nearfar.console import QUIET
         from nearfar.data.table import Table
 
         if isinstance(inputs, Table):
             return inputs
+        table = self._read(inputs, column, data_column, {"stream": "auto", "max_bad": max_bad, **options})
+        for name, own in table.columns.items():
+            encoder = self.branches[name if name in self.columns else self.only_column()].encoder
+            if said := own.too_long(getattr(encoder, "room", None)):
+                (options.get("console") or QUIET).warn(said)
+        return table
+
+    def _read(
+        self, inputs: Any, column: str | None, data_column: str | Sequence[str] | None, options: dict[str, Any]
+    ) -> Any:
+        from nearfar.data.read import read
+
         asked = (data_column,) if isinstance(data_column, str) else tuple(data_column or ())
-        options = {"stream": "auto", "max_bad": max_bad, **options}
         if column is None and len(self.columns) > 1 and not asked:
             asked = tuple(self.columns)
         if len(asked) < 2:

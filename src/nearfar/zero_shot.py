@@ -14,6 +14,7 @@ from nearfar.evaluation.sides import check_finite
 from nearfar.predictions import Predictions
 
 if TYPE_CHECKING:
+    from nearfar.console import Console
     from nearfar.embedder import Embedder
 
 PLAIN = ("{}",)
@@ -101,13 +102,13 @@ def class_vectors(prompts: np.ndarray, classes: int) -> np.ndarray:
 
 def make(
     model: Embedder, classes: Sequence[str], templates: Sequence[str] | str = PLAIN, *, column: str | None = None,
-    temperature: float | None = None,
+    temperature: float | None = None, console: Console | None = None,
 ) -> ZeroShot:  # fmt: skip
     """See `nearfar.embedder.Embedder.zero_shot`."""
     names, forms = checked(classes, templates)
     text = text_column(model, column)
     rows = tuple(form.replace("{}", name) for name in names for form in forms)
-    vectors = model.encode(list(rows), column=text, layer=model.keeps)
+    vectors = model.encode(list(rows), column=text, layer=model.keeps, console=console)
     tau, how = (temperature, "given") if temperature is not None else temperature_of(model)
     if not tau > 0:
         raise ConfigError(f"{tau} is no temperature; it must be above 0.", where="temperature")

@@ -51,7 +51,7 @@ def command(
     skip_cost(skip)  # a slip is said before anything is encoded
     model = api.load(run)
     sides = [_side(model, path, name, to) for path, name in zip((a, b), _columns(model, columns), strict=True)]
-    joined = (sides[0].joined(model), sides[1].joined(model)) if encode and all(s.text for s in sides) else None
+    joined = (sides[0].joined(model, to), sides[1].joined(model, to)) if encode and all(s.text for s in sides) else None
     found = align(sides[0].vectors, sides[1].vectors, most=most, skip=skip, joined=joined)
     rows = [_row(match, sides) for match in found]
     if out:
@@ -80,11 +80,11 @@ class _Side:
     vectors: np.ndarray
     text: bool
 
-    def joined(self, model: Any) -> Joined:
+    def joined(self, model: Any, to: Any) -> Joined:
         """What encodes all n neighbouring texts as one."""
         count = len(self.texts)
         return lambda n: model.encode(
-            [" ".join(self.texts[i : i + n]) for i in range(count - n + 1)], column=self.column
+            [" ".join(self.texts[i : i + n]) for i in range(count - n + 1)], column=self.column, console=to
         )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from nearfar import files
 
-FORMAT = 1
+FORMAT = 2
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
 HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
 

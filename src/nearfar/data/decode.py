@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Decoded:
     hashes: np.ndarray
     bad: dict[int, str]
     notes: tuple[str, ...] = field(default=())
+    lengths: np.ndarray | None = None
 
 
 def decoded(
@@ -77,7 +78,7 @@ def decoded(
 def _in_memory(decoder: Decoder, cells: Any, console: Console) -> Decoded:
     made = decoder.form.empty(len(cells))
     _fill(made, decoder, cells, console)
-    return Decoded(made.values, made.geometry, made.hashes, made.bad)
+    return Decoded(made.values, made.geometry, made.hashes, made.bad, lengths=made.lengths)
 
 
 def _cached(entry: str, decoder: Decoder, cells: Any, console: Console) -> Any:
@@ -112,23 +113,23 @@ def _streamed(
             _fill(made, decoder, cells, console)
         finally:
             decoder.close()
-        stored = {"hashes": made.hashes, "geometry": made.geometry}, {"bad": made.bad}
+        stored = {"hashes": made.hashes, "geometry": made.geometry, "lengths": made.lengths}, {"bad": made.bad}
         if entry:
             with cache.writing(f"{entry}-rows", made.hashes.nbytes) as folder:
                 _keep(folder, made, set())
     arrays, manifest = stored
     values.hashes = np.asarray(arrays["hashes"])
-    geometry = None if arrays.get("geometry") is None else np.asarray(arrays["geometry"])
+    geometry, lengths = _there(arrays, "geometry"), _there(arrays, "lengths")
     note = (
         f"Streaming ({why}): rows are decoded while training, by {values.processes or 'no'} further "
         f"process{'' if values.processes == 1 else 'es'}."
     )
-    return Decoded(values, geometry, values.hashes, {int(k): v for k, v in manifest["bad"].items()}, (note,))
+    return Decoded(values, geometry, values.hashes, {int(k): v for k, v in manifest["bad"].items()}, (note,), lengths)
 
 
 def _known(form: Form, rows: int) -> Batch:
     """Room for what is known of rows, without their values."""
-    return Form((0,), form.dtype, form.geometry).empty(rows)
+    return replace(form, shape=(0,)).empty(rows)
 
 
 def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
@@ -143,6 +144,8 @@ def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
             made.hashes[rows] = part.hashes
             if made.geometry is not None:
                 made.geometry[rows] = part.geometry
+            if made.lengths is not None:
+                made.lengths[rows] = part.lengths
             made.bad.update({start + i: reason for i, reason in part.bad.items()})
             del part  # before the next is made
             progress.advance(len(rows))
@@ -150,17 +153,22 @@ def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
 
 def _keep(folder: Any, made: Batch, arrays: set[str]) -> None:
     np.save(folder / "hashes.npy", made.hashes, allow_pickle=False)
-    if made.geometry is not None:
-        np.save(folder / "geometry.npy", made.geometry, allow_pickle=False)
-        arrays |= {"geometry"}
+    for name in ("geometry", "lengths"):
+        if (array := getattr(made, name)) is not None:
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            arrays |= {name}
     cache.finish(folder, sorted(arrays | {"hashes"}), {"bad": {str(k): v for k, v in made.bad.items()}})
 
 
 def _of_cache(stored: Any) -> Decoded:
     arrays, manifest = stored
-    geometry = np.asarray(arrays["geometry"]) if "geometry" in arrays else None
+    geometry, lengths = _there(arrays, "geometry"), _there(arrays, "lengths")
     bad = {int(k): v for k, v in manifest["bad"].items()}
-    return Decoded(arrays["values"], geometry, np.asarray(arrays["hashes"]), bad)
+    return Decoded(arrays["values"], geometry, np.asarray(arrays["hashes"]), bad, lengths=lengths)
+
+
+def _there(arrays: Mapping[str, Any], name: str) -> np.ndarray | None:
+    return None if arrays.get(name) is None else np.asarray(arrays[name])
 
 
 def _rows_key(raw: Raw) -> str:
@@ -176,7 +184,7 @@ def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
     for i in range(len(cells)):
         try:
             values, geometry = module.decode(cells[i], spec)
-            return Form(values.shape, values.dtype, 0 if geometry is None else len(geometry))
+            return Form(values.shape, values.dtype, 0 if geometry is None else len(geometry), hasattr(module, "lengths"))
         except BadCell as e:
             reason = str(e)
     hint = UTF8 if "no UTF-8" in reason else None

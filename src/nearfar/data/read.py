@@ -142,6 +142,7 @@ def read(
         shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
     source_of = _described(source, wanted, label, notes, size) | {"group": group, "group_from": group_from}
     table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
+    notes.extend(filter(None, (c.too_long() for c in table.columns.values())))
     for text in notes.warnings:
         (console or QUIET).warn(text)
     return _aside(table, tuple(beside)) if beside else table
@@ -253,9 +254,9 @@ def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:
     if good is None:
-        return Column(name, kind, spec, d.values, d.geometry, d.hashes)
-    geometry = None if d.geometry is None else d.geometry[good]
-    return Column(name, kind, spec, some_rows(d.values, good), geometry, d.hashes[good])
+        return Column(name, kind, spec, d.values, d.geometry, d.hashes, lengths=d.lengths)
+    geometry, lengths = (None if a is None else a[good] for a in (d.geometry, d.lengths))
+    return Column(name, kind, spec, some_rows(d.values, good), geometry, d.hashes[good], lengths=lengths)
 
 
 def _described(

@@ -119,7 +119,8 @@ def beside(d: Decoded, texts: Texts) -> Decoded:
     owner = texts.owner
     values = Rows(d.values, owner) if isinstance(d.values, np.ndarray) else some_rows(d.values, owner)
     bad = {int(i): d.bad[int(owner[i])] for i in np.flatnonzero(np.isin(owner, list(d.bad)))} if d.bad else {}
-    return Decoded(values, None if d.geometry is None else d.geometry[owner], d.hashes[owner], bad, d.notes)
+    geometry, lengths = (None if a is None else a[owner] for a in (d.geometry, d.lengths))
+    return Decoded(values, geometry, d.hashes[owner], bad, d.notes, lengths)
 
 
 def splits_of(splits: dict[str, np.ndarray], texts: Texts) -> dict[str, np.ndarray]:

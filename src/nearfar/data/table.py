@@ -48,6 +48,8 @@ class Column:
         Hash of each decoded value: equal values have equal hashes.
     cells : sequence, optional
         What was decoded, to be shown; texts only.
+    lengths : ndarray of int32 or None, shape (N,)
+        Texts: how many tokens each has; one more than are kept stands for any more.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Column:
     geometry: np.ndarray | None = None
     hashes: np.ndarray | None = None
     cells: Any = None
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,6 +70,21 @@ class Column:
             return ""
         text = " ".join(str(self.cells[row]).split())
         return text if len(text) <= width else f"{text[: width - 1]}…"
+
+    def too_long(self, most: int | None = None) -> str | None:
+        """A sentence about rows of which no more than the beginning is read, or None where there are none.
+
+        Parameters
+        ----------
+        most : int, optional
+            What an encoder takes, where that is less than what is kept.
+        """
+        from nearfar.registry import MODALITIES
+
+        if self.lengths is None:
+            return None
+        kept = self.spec["length"]
+        return MODALITIES.get(self.modality).too_long(self.name, self.lengths, min(most or kept, kept))
 
     def take(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[torch.Tensor, Any]:
         """Values (B, ...) and geometry (B, 2) or None of the given rows, as tensors on `device`."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -41,26 +41,33 @@ class Batch:
         Of every row's content.
     bad : dict of int to str
         Why a row cannot be read, by its place in the batch.
+    lengths : ndarray of int32, shape (B,), or None
+        How long each row was before it was cut; None where the modality does not say.
     """
 
     values: np.ndarray
     geometry: np.ndarray | None
     hashes: np.ndarray
     bad: dict[int, str]
+    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Form:
-    """What one decoded row looks like: shape and type of the array, and the length of its geometry (0: none)."""
+    """What one decoded row looks like: shape and type of the array, the length of its geometry (0: none), and whether
+    the modality says how long rows were.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     geometry: int
+    lengths: bool = False
 
     def empty(self, rows: int) -> Batch:
         """So many rows of zeros."""
         geometry = np.ones((rows, self.geometry), np.int32) if self.geometry else None
-        return Batch(np.zeros((rows, *self.shape), self.dtype), geometry, np.zeros(rows, np.uint64), {})
+        lengths = np.zeros(rows, np.int32) if self.lengths else None
+        return Batch(np.zeros((rows, *self.shape), self.dtype), geometry, np.zeros(rows, np.uint64), {}, lengths)
 
     @property
     def nbytes(self) -> int:
@@ -103,6 +110,8 @@ class Decoder:
             out.values[start:stop], out.hashes[start:stop] = part.values, part.hashes
             if out.geometry is not None:
                 out.geometry[start:stop] = part.geometry
+            if out.lengths is not None:
+                out.lengths[start:stop] = part.lengths
             out.bad.update({start + i: reason for i, reason in part.bad.items()})
         return out
 
@@ -159,7 +168,8 @@ def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable
     module = MODALITIES.get(kind)
     if hasattr(module, "decode_many"):
         values, bad = module.decode_many(cells, spec)
-        return Batch(values, None, content_hashes(values), bad)
+        lengths = module.lengths(cells, values, spec) if form.lengths else None
+        return Batch(values, None, content_hashes(values), bad, lengths)
     out = form.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
@@ -171,7 +181,7 @@ def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable
         except BadCell as e:
             out.values[i], out.bad[i] = 0, str(e)
         out.hashes[i] = content_hash(out.values[i])
-    return out
+    return replace(out, lengths=module.lengths(cells, out.values, spec)) if form.lengths else out
 
 
 def content_hash(row: np.ndarray) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from nearfar import distributed, files, loading, tokenisers
+from nearfar.console import SILENT
 from nearfar.embedder import Embedder
 from nearfar.errors import ConfigError, RunError
 from nearfar.exporting import WITHIN, Exported, Unfit, column_of, folder, in_full
@@ -67,7 +68,7 @@ def export(model: Embedder, out: str | Path, *, column: str | None = None, overw
     name = column_of(model, "text", column)
     reference = in_full(model)
     texts = [*COMPARED, *_vocabulary(reference.columns[name][1]["tokeniser"])]
-    expected = reference.encode(texts, column=name)
+    expected = reference.encode(texts, column=name, console=SILENT)
     notes = []
     if model.config.train.precision != "fp32":
         notes.append(f"nearfar computes it in {model.config.train.precision}, this folder in single precision.")

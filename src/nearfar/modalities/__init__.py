@@ -20,6 +20,8 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
 ``decode_many(cells, spec) -> (array, reasons)``      optional: many cells at once, where that is quicker
+``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
+``too_long(name, lengths, most) -> str | None``       beside it: a sentence about those that are longer
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column; see `nearfar.plan`
 ===================================================== ==================================================
 """

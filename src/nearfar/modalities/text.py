@@ -54,17 +54,16 @@ def _lenient(cell: str | bytes) -> str:
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokeniser ``options["tokens"]``, learnt from a sample; a row's length; the share that is longer."""
+    """The tokeniser ``options["tokens"]``, learnt from a sample, and a row's length."""
     texts = _sample(cells, SAMPLE)
     kind = options.get("tokens") or "auto"
     spec = tokenisers.plan("hashed" if kind == "auto" else kind, texts)
     length = options.get("length")
-    step = max(1, len(texts) // LOOKED_AT)
-    used = (tokenisers.tokenise(texts[::step], spec, (length or LONGEST) + 1) != 0).sum(1)
     if length is None:
-        length = int(np.clip(-(-np.quantile(used, COVERED) // 8) * 8, 8, LONGEST)) if len(used) else LONGEST
-    cut = float((used > length).mean()) if len(used) else 0.0
-    return {"tokeniser": spec, "length": int(length), "cut": round(cut, 4)}
+        looked_at = texts[:: max(1, len(texts) // LOOKED_AT)]
+        used = (tokenisers.tokenise(looked_at, spec, LONGEST + 1) != 0).sum(1)
+        length = np.clip(-(-np.quantile(used, COVERED) // 8) * 8, 8, LONGEST) if len(used) else LONGEST
+    return {"tokeniser": spec, "length": int(length)}
 
 
 def _sample(cells: Sequence[Any], most: int) -> list[str]:
@@ -120,6 +119,31 @@ def decode_many(cells: Sequence[Any], spec: Mapping[str, Any]) -> tuple[np.ndarr
             texts.append("")
             bad[i] = str(e)
     return tokenisers.tokenise(texts, spec["tokeniser"], spec["length"]), bad
+
+
+def lengths(cells: Sequence[Any], values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
+    """Tokens of each text whose first ones are `values`, int32 (N,); one more than are kept stands for any more."""
+    length, found = spec["length"], (values != 0).sum(1, dtype=np.int32)
+    end = tokenisers.CHARACTERS * length  # where tokenisers stop to look
+    far = np.fromiter((isinstance(c, str | bytes) and len(c) > end for c in cells), bool, len(cells))
+    doubtful = np.flatnonzero((found == length) | ((found > 0) & far))
+    texts = [text_of(cells[i]) for i in doubtful]
+    more = tokenisers.tokenise(texts, spec["tokeniser"], length + 1)[:, length] != 0
+    more |= np.fromiter((bool(t[end:].strip()) for t in texts), bool, len(texts))
+    found[doubtful[more]] = length + 1
+    return found
+
+
+def too_long(name: str, lengths: np.ndarray, most: int) -> str | None:
+    """A sentence about the texts of the column `name` that are longer than `most` tokens; None where none is."""
+    count = int((lengths > most).sum())
+    if not count:
+        return None
+    are, each = ("is", "it") if count == 1 else ("are", "each")
+    return (
+        f"{count:,} of {len(lengths):,} texts of {name!r} {are} longer than {most:,} tokens; "
+        f"the rest of {each} is not read."
+    )
 
 
 def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> None:
@@ -195,5 +219,4 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
 def describe(spec: Mapping[str, Any]) -> str:
     """In words."""
     t = spec["tokeniser"]
-    cut = f"; longer ones, {spec['cut']:.2%}, are cut" if spec.get("cut") else ""
-    return f"texts as at most {spec['length']} of {t['vocabulary']:,} numbers ({t['kind']}{cut})"
+    return f"texts as at most {spec['length']} of {t['vocabulary']:,} numbers ({t['kind']})"

@@ -12,7 +12,7 @@ puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` nee
 ================================================== =====================================================
 
 A positive id begins a word, a negative one belongs to the same word as the id before it, so that views can move whole
-words. Its absolute value is the token.
+words. Its absolute value is the token. Of a text no more than `CHARACTERS` × `length` characters are looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.registry import TOKENISERS
 
+CHARACTERS = 32  # for each token that is kept, so many of a text are looked at
 
 def find(text: str) -> tuple[ModuleType, str]:
     """The module and the argument of ``kind:argument``.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.errors import ConfigError
+from nearfar.tokenisers import CHARACTERS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,7 +35,7 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids (N, length), of the library's tokens without special ones; the first of each word is positive."""
-    found = _tokenizer(spec).encode_batch([t[: 32 * length] for t in texts], add_special_tokens=False)
+    found = _tokenizer(spec).encode_batch([t[: CHARACTERS * length] for t in texts], add_special_tokens=False)
     rows = [f.ids for f in found]
     counts = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(chain.from_iterable(rows), np.int64, counts.sum())
@@ -49,7 +50,7 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The part of the text that each word of the library covers, as far as its first `length` tokens go."""
-    text = text[: 32 * length]
+    text = text[: CHARACTERS * length]
     found = _tokenizer(spec).encode(text, add_special_tokens=False)
     spans: list[tuple[int, int]] = []
     for token, (start, end) in zip(tokenise([text], spec, length)[0], found.offsets, strict=False):

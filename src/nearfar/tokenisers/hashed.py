@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 
 from nearfar.errors import ConfigError
-from nearfar.tokenisers import whole
+from nearfar.tokenisers import CHARACTERS, whole
 
 SUMMARY = "words and the character 2- to 4-grams inside them, hashed to 65,536 numbers; nothing to learn"
 BUCKETS, SHORT, LONG = 2**16, 2, 4
@@ -63,7 +63,7 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
 
 def _row(text: str, ids: _Numbers, length: int) -> bytes:
     """The ids of a text, at least the first `length` of them, one after the other."""
-    text = text[: 32 * length]
+    text = text[: CHARACTERS * length]
     if len(text) > 2 * length:  # words have more ids than characters, so these nearly always suffice
         cut = words(text[: 2 * length])[:-2]  # the last may go on, and two be one: don, ' and t
         found = b"".join(map(ids.__getitem__, cut))
@@ -75,7 +75,7 @@ def _row(text: str, ids: _Numbers, length: int) -> bytes:
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The words that have an id among the first `length`, in lower case."""
     ids, used, found = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"]), 0, []
-    for word in words(text[: 32 * length]):
+    for word in words(text[: CHARACTERS * length]):
         if used >= length:
             break
         found.append(word)

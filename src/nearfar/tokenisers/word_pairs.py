@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from nearfar.tokenisers import hashed, whole
+from nearfar.tokenisers import CHARACTERS, hashed, whole
 
 SUMMARY = "words and pairs of neighbouring words, hashed to 65,536 numbers; nothing to learn"
 
@@ -34,7 +34,7 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
 def _row(text: str, buckets: int, length: int) -> list[int]:
     found: list[int] = []
     before = b""
-    for word in hashed.words(text[: 32 * length]):
+    for word in hashed.words(text[: CHARACTERS * length]):
         if len(found) >= length:
             break
         this = b"\0" + word.encode("utf-8", "surrogatepass")
@@ -45,4 +45,4 @@ def _row(text: str, buckets: int, length: int) -> list[int]:
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The words that have an id among the first `length`, in lower case."""
-    return hashed.words(text[: 32 * length])[: (length + 1) // 2]
+    return hashed.words(text[: CHARACTERS * length])[: (length + 1) // 2]
