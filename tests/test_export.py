@@ -19,6 +19,8 @@ pytest.importorskip("sentence_transformers", reason="the library sentence-transf
 from nearfar.exporting.sentence_transformers import export
 from tests.encoders.test_transformers import config_of, tokenizer_of, transformers
 
+# some texts are longer than the models read, on purpose
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than:nearfar.errors.NearfarWarning")
 WORDS = "cat dog sat on the mat and ran far away from home house café 你好 naïve Übung x1 — ﬁne".split()  # noqa: SIM905
 TEXTS = [
     "the cat sat on the mat", "cat", "the cat " * 300, "Grüße, 你好! naïve café ①", ".", "\u200b", " \t the\n  dog ",

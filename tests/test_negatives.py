@@ -73,7 +73,7 @@ def test_a_column_of_negatives(triplets, tmp_path):
 
 
 def test_negatives_resume_to_the_same_bits(triplets, tmp_path, monkeypatch):
-    given = GIVEN | {"checkpoint_every": "3steps", "epochs": 3}
+    given = GIVEN | {"checkpoint_every": "3steps", "epochs": 3, "length": 120}
     whole = api.train(triplets, out=tmp_path / "whole", **given)
     step = Trainer.step
 

@@ -10,7 +10,7 @@ import pytest
 
 from nearfar import api, cli, files
 from nearfar.classifying import classify
-from nearfar.errors import ConfigError, DataError, UserError
+from nearfar.errors import ConfigError, DataError, NearfarWarning, UserError
 from nearfar.evaluation import zero_shot as protocol
 from nearfar.evaluation.features import Features, unit
 from nearfar.evaluation.run import _of_labels
@@ -215,7 +215,8 @@ def test_of_pairs_each_picture_counts_once(run):
     x, colour, captions = pictures(40, seed=4)
     twice = {"image": np.concatenate([x, x[:20]]), "caption": captions + [f"again {c}" for c in captions[:20]]}
     twice["label"] = [COLOURS[c] for c in [*colour, *colour[:20]]]
-    found = api.evaluate(api.load(run), {"train": twice, "test": twice}, with_floors=False)
+    with pytest.warns(NearfarWarning, match="40 of 120 texts of 'caption' are longer than 72 tokens"):
+        found = api.evaluate(api.load(run), {"train": twice, "test": twice}, with_floors=False)
     r = found.results[0]
     assert set(r["retrieval"]) == {"image->caption", "caption->image"}
     assert r["zero_shot"]["image"]["settings"]["queries"] == 40

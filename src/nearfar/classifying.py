@@ -14,6 +14,7 @@ from nearfar import files
 from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName, UserError
+from nearfar.modalities.text import text_of
 from nearfar.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Classified:
         Its folder, if it lies in one.
     names : sequence of str
         Of the new rows.
+    texts : sequence of str or None
+        What they say, where they are texts.
     predictions : Predictions or None
         None where there were no new rows to classify.
     figures : mapping or None
@@ -49,6 +52,7 @@ class Classified:
     classifier: Classifier | ZeroShot
     path: Path | None
     names: Sequence[str] = ()
+    texts: Sequence[str] | None = None
     predictions: Predictions | None = None
     figures: dict[str, Any] | None = None
     skipped: Sequence[Skipped] = ()
@@ -58,7 +62,7 @@ class Classified:
         """One mapping a new row, see `nearfar.predictions.COLUMNS`."""
         if self.predictions is None:
             return []
-        return self.predictions.lines(self.names, self.classifier.names, self.classifier.rows)
+        return self.predictions.lines(self.names, self.classifier.names, self.classifier.rows, self.texts)
 
     def write(self, path: str | Path) -> None:
         """Write `lines` as CSV."""
@@ -71,7 +75,8 @@ def classify(
     run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
     classes: Sequence[str] | None = None, templates: Sequence[str] | str = ("{}",), label: str | None = None,
     column: str | None = None, group: str | None = None, group_from: str | None = None, kind: str = "auto",
-    reject: float = 0.01, seed: int = 0, name: str = NAME, device: str = "auto", console: Console | None = None,
+    reject: float = 0.01, seed: int = 0, name: str = NAME, out: str | Path | None = None, device: str = "auto",
+    console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
 
@@ -96,7 +101,10 @@ def classify(
     kind, reject, seed : optional
         See `Classifier.fit`.
     name : str
-        The classifier is kept as ``RUN/classifier/NAME``, in place of an earlier one of that name.
+        The classifier is kept as ``RUN/classifier/NAME``, in place of an earlier one of that name, once all else is
+        done: whatever goes wrong before leaves the earlier one as it was.
+    out : path, optional
+        File for the predictions, see `Classified.write`.
     device : str
         Where a model is loaded to.
     console : Console, optional
@@ -135,27 +143,45 @@ def classify(
     check_request(kind, reject)
     model = loading.load(run, device) if isinstance(run, str | Path) else run
     if classes is not None:
-        return _by_name(model, classes, templates, new, {"label": label, "column": column}, console)
+        return _written(_by_name(model, classes, templates, new, {"label": label, "column": column}, console), out)
     reading = {"label": label, "column": column}
-    if use is None:
-        reading |= of_run(model, labelled, group, group_from)
-        classifier, path, table = _made(
-            model, labelled, name, reading, console, kind=kind, reject=reject, seed=seed
-        )  # fmt: skip
-    else:
+    if use is not None:
         classifier, path = _kept(model, use)
-        table, about = None, classifier.about
-        label = label or (str(about["label"]) if about.get("label") else None)
-        if len(model.columns) > 1 and about.get("column"):
-            column = column or str(about["column"])
-        reading = {"label": label, "column": column, "group": about.get("group")}
+        reading = _as_before(model, classifier, reading)
+        fresh = _read_new(model, new, **reading, console=console)
+        for note in classifier.notes:
+            console.say(note)
+        return _written(replace(_applied(model, classifier, fresh, None, console), path=path), out)
+    reading |= of_run(model, labelled, group, group_from)
+    table = _labelled(model, labelled, kind, reading, console)
+    fresh = None if new is None else _read_new(model, new, **reading, console=console)
+    classifier = _made(model, table, reading, console, kind=kind, reject=reject, seed=seed)
     for note in classifier.notes:
         console.say(note)
-    if use is None and path is not None:
-        console.say(f"The classifier is in {path}.")
-    if new is None:
-        return Classified(classifier, path)
-    return replace(_applied(model, classifier, new, table, reading, console), path=path)
+    found = Classified(classifier, None)
+    if fresh is not None:
+        found = _written(_applied(model, classifier, fresh, table, console), out)
+    if model.path is None:
+        return found
+    path = Path(model.path) / FOLDER / name
+    classifier.save(path)
+    console.say(f"The classifier is in {path}.")
+    return replace(found, path=path)
+
+
+def _written(found: Classified, out: str | Path | None) -> Classified:
+    if out is not None:
+        found.write(out)
+    return found
+
+
+def _as_before(model: Embedder, classifier: Classifier, reading: dict[str, Any]) -> dict[str, Any]:
+    """The columns that were not named, as they were when the classifier was made."""
+    found, about = dict(reading), classifier.about
+    found["label"] = found["label"] or (str(about["label"]) if about.get("label") else None)
+    if len(model.columns) > 1 and about.get("column"):
+        found["column"] = found["column"] or str(about["column"])
+    return found | {"group": about.get("group")}
 
 
 def _by_name(
@@ -174,7 +200,7 @@ def _by_name(
         console.say(note)
     if column is None and len(others) == 1:
         reading = {**reading, "column": others[0]}
-    return _applied(model, made, new, None, reading, console)
+    return _applied(model, made, _read_new(model, new, **reading, console=console), None, console)
 
 
 def _sides(model: Embedder, column: str | None) -> tuple[str | None, list[str]]:
@@ -194,18 +220,21 @@ def _read(model: Embedder, data: Any, label: str | None, column: str | None, **o
 # --- making and keeping -------------------------------------------------------------------------------------------
 
 
-def _made(
-    model: Embedder, labelled: Any, name: str, reading: dict[str, Any], console: Console, **options: Any
-) -> tuple[Classifier, Path | None, Table]:
-    """The classifier, its folder, and the rows that it was made of."""
-    from nearfar import __version__
-
+def _labelled(model: Embedder, labelled: Any, kind: str, reading: dict[str, Any], console: Console) -> Table:
+    """The rows to make a classifier of, some or all of which have labels."""
     table = _read(model, labelled, **reading, max_bad=model.config.data.max_bad, console=console)
     if table.labels is None:
         raise DataError("the labelled rows have no labels.", hint="Say which column holds them with --label.")
-    check_labels(table.labels, table.label_names, options["kind"])
+    check_labels(table.labels, table.label_names, kind)
     for s in table.skipped[:5]:
         console.warn(f"skipped {s.name}: {s.reason}.")
+    return table
+
+
+def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Console, **options: Any) -> Classifier:
+    """The classifier of a table's labelled rows."""
+    from nearfar import __version__
+
     rows = np.flatnonzero(table.labels >= 0)
     x = model.features(table.first, rows, console=console)
     about = {
@@ -225,10 +254,7 @@ def _made(
         made = replace(made, notes=(*made.notes, f"{len(table) - len(rows):,} rows without a label are left out."))
     if table.splits:
         made = replace(made, notes=(*made.notes, f"The rows are of all splits: {', '.join(table.splits)}."))
-    path = Path(model.path) / FOLDER / name if model.path else None
-    if path is not None:
-        made.save(path)
-    return made, path, table
+    return made
 
 
 def _weights_of(model: Embedder) -> str | None:
@@ -258,13 +284,13 @@ def _kept(model: Embedder, name: str) -> tuple[Classifier, Path]:
 
 
 def _applied(
-    model: Embedder, classifier: Classifier | ZeroShot, new: Any, labelled: Table | None, reading: dict[str, Any],
-    console: Console,
-) -> Classified:  # fmt: skip
-    table = _read_new(model, new, **reading, console=console)
-    rows = np.arange(len(table))
-    predictions = classifier.predict(model.features(table.first, rows, layer=classifier.layer, console=console))
-    found = Classified(classifier, None, table.names, predictions, skipped=table.skipped)
+    model: Embedder, classifier: Classifier | ZeroShot, table: Table, labelled: Table | None, console: Console
+) -> Classified:
+    """The classes of new rows."""
+    rows, column = np.arange(len(table)), table.first
+    predictions = classifier.predict(model.features(column, rows, layer=classifier.layer, console=console))
+    texts = None if column.cells is None else [text_of(column.cells[int(i)]) for i in rows]
+    found = Classified(classifier, None, table.names, texts, predictions, skipped=table.skipped)
     if table.labels is None or not (table.labels >= 0).any():
         return found
     warnings = []

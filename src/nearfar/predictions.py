@@ -49,8 +49,10 @@ class Predictions:
         """The class of highest probability, also of rows that are none of them, int64 (N,)."""
         return self.probabilities.argmax(1)
 
-    def lines(self, names: Sequence[str], classes: Sequence[str], labelled: Sequence[str]) -> list[dict[str, Any]]:
-        """One mapping of `COLUMNS` a row; a prediction of None is none of the classes.
+    def lines(
+        self, names: Sequence[str], classes: Sequence[str], labelled: Sequence[str], texts: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """One mapping of `COLUMNS` a row, with ``text`` after the name; a prediction of None is none of the classes.
 
         Parameters
         ----------
@@ -58,6 +60,8 @@ class Predictions:
             Of the N rows.
         classes, labelled : sequence of str
             `Classifier.names` and `Classifier.rows`.
+        texts : sequence of str, optional
+            What the N rows say, where they are texts.
         """
         p, rows, found = self.probabilities, np.arange(len(self)), []
         first = self.likeliest
@@ -70,7 +74,8 @@ class Predictions:
                 float(p[i, first[i]]), classes[second[i]], float(p[i, second[i]]), float(self.similarity[i]),
                 labelled[self.nearest[i]],
             )  # fmt: skip
-            found.append(dict(zip(COLUMNS, values, strict=True)))
+            line = dict(zip(COLUMNS, values, strict=True))
+            found.append(line if texts is None else {"name": line["name"], "text": texts[i], **line})
         return found
 
     def figures(self, truth: np.ndarray) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def write(path: str | Path, lines: Sequence[dict[str, Any]]) -> None:
         It cannot be written.
     """
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table = csv.DictWriter(text, lines[0] if lines else COLUMNS, lineterminator="\n")
     table.writeheader()
     for line in lines:
         table.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()})

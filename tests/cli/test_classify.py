@@ -257,3 +257,43 @@ def test_a_model_without_a_folder_keeps_nothing(digits):
             nearfar.classify(model, **wrong)
     with pytest.raises(nearfar.NearfarError, match="nothing to use"):
         nearfar.classify(model, use="default")
+
+
+def test_what_is_wrong_with_new_rows_leaves_the_kept_classifier_as_it_was(command, run, data, monkeypatch):
+    monkeypatch.chdir(data)
+    assert command(run, "labelled.npz", "--kind", "knn")[0] == 0
+    folder = run / "classifier" / "default"
+    kept = {p.name: p.read_bytes() for p in folder.iterdir()}
+    (data / "taken.csv").mkdir()
+    np.save("broken.npy", np.full((4, 3), np.nan))
+    for args in (["nowhere/"], ["missing.npz"], ["broken.npy"], ["bare.npy", "--out", "taken.csv"]):
+        code, _, err = command(run, "few.npz", *args, "--kind", "logistic")
+        assert code == 2, err
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == kept, args
+
+    def full(*_):
+        raise nearfar.errors.StorageError("the disk is full.")
+
+    monkeypatch.setattr("nearfar.predictions.write", full)
+    assert command(run, "few.npz", "bare.npy", "--out", "p.csv", "--kind", "logistic")[0] != 0
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == kept
+
+
+def test_predictions_of_texts_hold_the_texts(command, tmp_path):
+    words = {"a": ["red rose", "red cherry, ripe", "a red car"], "b": ["blue sea", "the blue sky", 'blue "jay"']}
+    labelled = [(t, label) for label, texts in words.items() for t in texts]
+    rows = [f"{t} {i}" for i in range(8) for t, _ in labelled]
+    api.train(rows, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0, length=200)
+    texts, kinds = zip(*labelled, strict=True)
+    table(tmp_path / "labelled.csv", range(6), text=texts, label=kinds)
+    new = ['say "red", then go', "two\nlines of blue", "日本語 です"]
+    table(tmp_path / "new.csv", range(3), text=new)
+    code, out, err = command(tmp_path / "run", tmp_path / "labelled.csv", tmp_path / "new.csv", "--json")
+    assert code == 0, err
+    assert [p["text"] for p in json.loads(out)["predictions"]] == new
+    args = (tmp_path / "run", tmp_path / "new.csv", "--use", "default", "--out", tmp_path / "p.csv")
+    assert command(*args)[0] == 0
+    lines = lines_of(tmp_path / "p.csv")
+    assert [line["text"] for line in lines] == new
+    assert [line["name"] for line in lines] == ["new.csv:2", "new.csv:3", "new.csv:4"]
+    assert list(lines[0])[:3] == ["name", "text", "prediction"]

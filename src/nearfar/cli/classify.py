@@ -64,7 +64,7 @@ def command(
         data = {"new": labelled, "use": use}
     elif classes is not None:
         data = {"new": labelled, "classes": listed(classes, ","), "templates": templates_of(templates)}
-    found = classify(run, **data, label=label, column=column, seed=seed, console=to, **given)
+    found = classify(run, **data, label=label, column=column, seed=seed, out=out, console=to, **given)
     for s in found.skipped[:5]:
         to.warn(f"skipped {s.name}: {s.reason}.")
     for text in found.warnings:
@@ -72,8 +72,6 @@ def command(
     if found.figures:
         to.say(_figures(found.figures))
     lines = found.lines()
-    if out and found.predictions is not None:
-        found.write(out)
     if found.predictions is not None:
         for text in _about(lines, out):
             to.say(text)
@@ -125,6 +123,8 @@ def _check(
                           hint="Use .csv.")  # fmt: skip
     if out and not Path(out).absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {Path(out).parent}.", where="--out")
+    if out and Path(out).is_dir():
+        raise ConfigError(f"{out} is a folder, not a file.", where="--out")
 
 
 def _about(lines: list[dict[str, Any]], out: str | None) -> list[str]:

@@ -184,7 +184,8 @@ def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
     for i in range(len(cells)):
         try:
             values, geometry = module.decode(cells[i], spec)
-            return Form(values.shape, values.dtype, 0 if geometry is None else len(geometry), hasattr(module, "lengths"))
+            sides = 0 if geometry is None else len(geometry)
+            return Form(values.shape, values.dtype, sides, hasattr(module, "lengths"))
         except BadCell as e:
             reason = str(e)
     hint = UTF8 if "no UTF-8" in reason else None
