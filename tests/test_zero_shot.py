@@ -221,7 +221,7 @@ def test_of_pairs_each_picture_counts_once(run):
     assert set(r["retrieval"]) == {"image->caption", "caption->image"}
     assert r["zero_shot"]["image"]["settings"]["queries"] == 40
     del twice["label"]
-    with pytest.raises(UserError, match="no labels"):
+    with pytest.raises(UserError, match="no labels"), pytest.warns(NearfarWarning, match="20 of 60 texts"):
         api.evaluate(api.load(run), twice, protocols=["zero_shot"])
 
 

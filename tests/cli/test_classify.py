@@ -295,5 +295,5 @@ def test_predictions_of_texts_hold_the_texts(command, tmp_path):
     assert command(*args)[0] == 0
     lines = lines_of(tmp_path / "p.csv")
     assert [line["text"] for line in lines] == new
-    assert [line["name"] for line in lines] == ["new.csv:2", "new.csv:3", "new.csv:4"]
+    assert [line["name"] for line in lines] == ["new.csv:1", "new.csv:2", "new.csv:3"]
     assert list(lines[0])[:3] == ["name", "text", "prediction"]
