@@ -155,6 +155,16 @@ def test_pictures_in_splits_without_labels(tmp_path):
     assert looked_at(tree(tmp_path / "one", ["train*3", "dev*2"])) == ({"train": 3, "validation": 2}, ())
 
 
+def test_folders_that_are_no_class(tmp_path):
+    tiny = ["train/cat/images*3", "train/dog/images*2", "val/images*2"]
+    table = read(tree(tmp_path / "tiny", tiny))
+    assert table.label_names == ("cat", "dog")
+    assert table.labels[table.splits["validation"]].tolist() == [-1, -1]
+    assert looked_at(tree(tmp_path / "twice", ["train/train*3", "test1/test1*2"])) == ({"train": 3, "test": 2}, ())
+    kinds = ["train/photos*3", "train/drawings*2", "test/photos*1", "test/drawings*2"]
+    assert looked_at(tree(tmp_path / "kinds", kinds)) == ({"train": 5, "test": 3}, ("drawings", "photos"))
+
+
 def test_a_wrapping_folder_with_others_beside(tmp_path):
     tree(tmp_path, ["data/train/cat*3", "data/train/dog*2", "data/test/cat*1", "data/test/dog*2", "raw*30", "x.png"])
     assert looked_at(tmp_path, r"in raw/ \(30\), beside the folders \(1\)") == SPLIT

@@ -172,7 +172,7 @@ def of_folders(places: Sequence[Place], kind: str = "pictures") -> Placed:
         return Placed(list(range(len(places))), None, labels if any(labels) else None, _doubts(places, kind))
     splits = [found.of(p) for p in places]
     kept = [i for i, s in enumerate(splits) if s]
-    classes = _without_shared([(*places[i][: found.depth], *places[i][found.depth + 1 :]) for i in kept])
+    classes = _classes([places[i] for i in kept], found.depth)
     labels = [printable("/".join(c)) or None for c in classes]
     left = Counter(_outside(places[i], found) for i, s in enumerate(splits) if not s)
     warnings = ()
@@ -183,12 +183,24 @@ def of_folders(places: Sequence[Place], kind: str = "pictures") -> Placed:
     return Placed(kept, [s for s in splits if s], labels if any(labels) else None, warnings)
 
 
-def _without_shared(classes: list[Place]) -> list[Place]:
-    """Without the outer folders that all files are in, such as ``images``, unless these are all that there is."""
-    outer = shared(classes)
-    if any(len(c) == outer for c in classes) and outer and classes[0][outer - 1].lower() not in CONTAINERS:
-        outer -= 1
-    return [c[outer:] for c in classes]
+def _classes(places: Sequence[Place], depth: int) -> list[Place]:
+    """The folders around files that say what they show, without those that are around all of them.
+
+    What is the only one in its folder and named `CONTAINERS` or as a split again, is no class: ``train/images``,
+    ``val/cat/images``, ``test/test``.
+    """
+    inside: dict[Place, set[str | None]] = defaultdict(set)
+    for place in set(places):
+        for i in range(len(place) + 1):
+            inside[place[:i]].add(place[i] if i < len(place) else None)
+    outer = shared(p[:depth] for p in places)
+
+    def says(place: Place, i: int) -> bool:
+        empty = place[i].lower() in CONTAINERS or split_of(place[i]) is not None
+        return i >= outer and i != depth and not (empty and len(inside[place[:i]]) == 1)
+
+    found = {p: tuple(n for i, n in enumerate(p) if says(p, i)) for p in set(places)}
+    return [found[p] for p in places]
 
 
 def _outside(place: Place, found: Splits) -> str:
