@@ -82,7 +82,8 @@ class ViewsConfig:
     """What a view is."""
 
     recipe: str = knob("auto", "recipe of the views; see `nearfar views`", flag=True)
-    overrides: dict[str, Any] = knob({}, "changed numbers of the recipe, by transform, such as crop.scale")
+    add: tuple[str, ...] = knob((), "transforms that come to those of the recipe, such as rotate, cutout")
+    overrides: dict[str, Any] = knob({}, "changed numbers of the transforms, by name, such as crop.scale")
 
 
 @dataclass(frozen=True)

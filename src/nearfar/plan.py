@@ -175,7 +175,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     if method.takes == "pairs":
         about += duplicates.about_negatives(table, rows.train, ignore)
     method = record.override(method, {"positives": kind})
-    recipes = {name: resolving.recipes(column, config) for name, column in table.columns.items()}
+    recipes = resolving.recipes(table.columns, config.views)
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
     return Plan(
         config,
@@ -215,7 +215,7 @@ def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, l
     """The method with as many views as a recipe of several views names, if the user has chosen one."""
     if config.views.recipe in ("auto", method.views) or "count" in config.method or len(table.columns) > 1:
         return method, []
-    count = len(resolving.recipes(table.first, config))
+    count = len(resolving.recipes(table.columns, config.views)[table.first.name])
     if count <= max(2, method.count) or method.count == 1:
         return method, []
     return record.override(method, {"count": count}), [
@@ -306,7 +306,7 @@ def narrowed(
         found, ignore, _ = _relations(method.positives, config, plan.table, train)
     else:
         found, ignore = like.positives, like.ignore
-    recipes = {name: resolving.recipes(column, config) for name, column in plan.columns.items()}
+    recipes = resolving.recipes(plan.columns, config.views)
     return Plan(config, method, plan.table, train, heldout, found, ignore, recipes, ())
 
 

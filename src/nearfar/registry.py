@@ -1,7 +1,8 @@
 """A folder is a registry: what it offers are the modules in it, found by name and imported when asked for.
 
-Adding a method, encoder, objective, modality, reader or protocol is adding one file; no list is edited. Files
-in ``$NEARFAR_PLUGINS/<folder>/`` count as well.
+Adding a method, encoder, objective, modality, reader, protocol, transform or verb is adding one file; no list is
+edited. Files in ``$NEARFAR_PLUGINS/<folder>/`` count as well. One that cannot be read, defines nothing of its kind or
+has the name of what nearfar has itself is refused by name as soon as anything of that kind is asked for.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from nearfar.errors import UnknownName
+from nearfar.errors import ConfigError, NearfarError, UnknownName
+
+ROOT = "NEARFAR_PLUGINS"
 
 
 class Registry:
@@ -28,36 +32,70 @@ class Registry:
     kind : str
         What one entry is called in messages, for example ``"method"``.
     marker : str
-        Attribute that a module must define to count as an entry; helpers beside the entries lack it.
-        It is looked for in the source text, so listing names imports nothing.
+        What a module must define to count as an entry, of a class where there is a dot (``".kind"``); helpers beside
+        the entries lack it. It is looked for in the source text, so listing names imports nothing.
+    short : str, optional
+        Another name that the folder may have among plug-ins.
+    needs : sequence of str
+        What else a plug-in of this kind must define.
     """
 
-    def __init__(self, folder: str, kind: str, marker: str) -> None:
-        self.folder, self.kind, self.marker = folder, kind, marker
+    def __init__(self, folder: str, kind: str, marker: str, *, short: str = "", needs: tuple[str, ...] = ()) -> None:
+        self.folder, self.kind, self.marker, self.short, self.needs = folder, kind, marker.lstrip("."), short, needs
+        indent = r"[ \t]+" if marker.startswith(".") else ""
+        self._line = re.compile(rf"^{indent}(def )?{self.marker}\s*[:=(]", re.M)
         self._plugins: dict[Path, ModuleType] = {}
+        self._sound: dict[Path, int] = {}  # checked files, and when they were last changed
 
     @cached_property
     def _built_in(self) -> dict[str, Path]:
-        return self._scan(Path(__file__).parent / self.folder)
-
-    def _scan(self, folder: Path) -> dict[str, Path]:
-        files = sorted(folder.glob("*.py")) if folder.is_dir() else []
-        return {f.stem: f for f in files if not f.stem.startswith("_") and self._marked(f)}
+        return {f.stem: f for f in _files(Path(__file__).parent / self.folder) if self._marked(f)}
 
     def _marked(self, file: Path) -> bool:
-        starts = (f"{self.marker} ", f"{self.marker}:", f"{self.marker}=", f"def {self.marker}(")
-        return any(line.startswith(starts) for line in file.read_text(encoding="utf-8").splitlines())
+        return self._line.search(file.read_text(encoding="utf-8")) is not None
 
-    def _plugged(self) -> dict[str, Path]:
-        root = os.environ.get("NEARFAR_PLUGINS")
-        return self._scan(Path(root).expanduser() / self.folder) if root else {}
+    def plugged(self) -> dict[str, Path]:
+        """The files of the plug-ins of this kind, by name.
+
+        Raises
+        ------
+        ConfigError
+            One of them defines nothing of this kind, or has the name of what nearfar has itself.
+        """
+        root = _root()
+        found: dict[str, Path] = {}
+        for folder in filter(None, (self.folder, self.short)) if root else ():
+            for file in _files(root / folder):
+                if file.stem in self._built_in or file.stem in found:
+                    own = "nearfar has" if file.stem in self._built_in else "there already is"
+                    raise ConfigError(f"{own} a {self.kind} named {file.stem!r}.", where=str(file),
+                                      hint="Give the file another name.")  # fmt: skip
+                found[file.stem] = self._checked(file)
+        return found
+
+    def _checked(self, file: Path) -> Path:
+        changed = file.stat().st_mtime_ns
+        if self._sound.get(file) == changed:
+            return file
+        try:
+            text = file.read_text(encoding="utf-8")
+            compile(text, str(file), "exec")
+        except (SyntaxError, ValueError) as e:
+            line = f", line {e.lineno}" if isinstance(e, SyntaxError) and e.lineno else ""
+            message = e.msg if isinstance(e, SyntaxError) else "it is no UTF-8 text"
+            raise ConfigError(f"cannot be read as Python: {message}.", where=f"{file}{line}") from e
+        if self._line.search(text) is None:
+            raise ConfigError(f"is no {self.kind}: it does not define {self.marker!r}.", where=str(file),
+                              hint="A helper's file begins with an underscore.")  # fmt: skip
+        self._sound[file] = changed
+        return file
 
     def names(self) -> list[str]:
         """All names, built-in and plugged in, in alphabetical order."""
-        return sorted({**self._built_in, **self._plugged()})
+        return sorted({**self._built_in, **self.plugged()})
 
     def __contains__(self, name: str) -> bool:
-        return name in self._built_in or name in self._plugged()
+        return name in self._built_in or name in self.plugged()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -69,9 +107,12 @@ class Registry:
         ------
         UnknownName
             Nothing of that name exists; the nearest names are proposed.
+        ConfigError
+            It is a plug-in that cannot be used; the message has its file.
         """
-        if (file := self._plugged().get(name)) is not None:
-            return self._load_plugin(name, file)
+        plugged = self.plugged()
+        if name in plugged:
+            return self._load_plugin(name, plugged[name])
         if name not in self._built_in:
             raise UnknownName(self.kind, name, self.names())
         return importlib.import_module(".".join(("nearfar", *self.folder.split("/"), name)))
@@ -82,17 +123,41 @@ class Registry:
             spec = importlib.util.spec_from_file_location(module_name, file)
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except NearfarError:
+                raise
+            except Exception as e:
+                raise ConfigError(f"fails when it is imported: {type(e).__name__}: {e}.", where=str(file)) from e
+            if lacking := [n for n in self.needs if not hasattr(module, n)]:
+                raise ConfigError(f"is no {self.kind}: it does not define {lacking[0]!r}.", where=str(file))
             self._plugins[file] = module
         return self._plugins[file]
 
 
+def _root() -> Path | None:
+    """The folder of the plug-ins, if one is named."""
+    if not (named := os.environ.get(ROOT)):
+        return None
+    root = Path(named).expanduser().absolute()
+    if not root.is_dir():
+        raise ConfigError("there is no such folder.", where=f"{ROOT}={named}")
+    return root
+
+
+def _files(folder: Path) -> list[Path]:
+    return [f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")] if folder.is_dir() else []
+
+
 METHODS = Registry("methods", "method", "RECORD")
 POSITIVES = Registry("positives", "kind of positives", "build")
-ENCODERS = Registry("encoders", "encoder", "build")
+ENCODERS = Registry("encoders", "encoder", "build", needs=("MODALITIES",))
 OBJECTIVES = Registry("objectives", "objective", "INFO")
-MODALITIES = Registry("modalities", "modality", "NAME")
-READERS = Registry("data/readers", "reader", "recognises")
-TOKENISERS = Registry("tokenisers", "tokeniser", "tokenise")
-PROTOCOLS = Registry("evaluation", "protocol", "measure")
-TARGETS = Registry("exporting", "target", "export")
+MODALITIES = Registry("modalities", "modality", "NAME", needs=("recognise", "plan", "decode", "views", "neutral"))
+READERS = Registry("data/readers", "reader", "recognises", short="readers", needs=("open",))
+TOKENISERS = Registry("tokenisers", "tokeniser", "tokenise", needs=("plan",))
+TRANSFORMS = Registry("transforms", "transform", ".kind")
+PROTOCOLS = Registry("evaluation", "protocol", "measure", short="protocols")
+TARGETS = Registry("exporting", "target", "export", short="targets")
+VERBS = Registry("cli", "verb", "command", short="verbs")
+ALL = (METHODS, POSITIVES, ENCODERS, OBJECTIVES, MODALITIES, READERS, TOKENISERS, TRANSFORMS, PROTOCOLS, TARGETS, VERBS)

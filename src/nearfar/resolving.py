@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,12 @@ import numpy as np
 
 from nearfar import branches, distributed
 from nearfar.data import balance, duplicates, workers
-from nearfar.errors import ConfigError, DataError
+from nearfar.errors import ConfigError, DataError, UnknownName
 from nearfar.registry import MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
 
 if TYPE_CHECKING:
-    from nearfar.config import Config
+    from nearfar.config import Config, ViewsConfig
     from nearfar.data.table import Column, Table
     from nearfar.record import Method
 
@@ -30,23 +31,13 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     from nearfar.transforms.recipe import summary
 
     column, t = table.first, config.train
-    modality = MODALITIES.get(column.modality)
     model, notes = branches.settled(config.model, table.kinds), []
-    recipe = config.views.recipe
-    if recipe == "auto":
-        recipe = MILD
-        if len(table.columns) == 1:
-            recipe = modality.default_recipe(column.spec)
-            general = getattr(modality, "GENERAL", None)
-            if method.views and general and (recipe == general or method.own_views):
-                recipe = method.views
-        for name, c in table.columns.items():
-            own, made = (
-                _recipe_name(recipe, c),
-                summary(recipes(c, replace(config, views=replace(config.views, recipe=recipe)))),
-            )
-            of = f" of {name!r}" if len(table.columns) > 1 else ""
-            notes.append(f"Views{of}: the recipe {own!r}, for {MODALITIES.get(c.modality).describe(c.spec)}: {made}.")
+    recipe = _recipe_of(config, method, table)
+    made = recipes(table.columns, replace(config.views, recipe=recipe))
+    for name, c in table.columns.items():
+        of = f" of {name!r}" if len(table.columns) > 1 else ""
+        notes.append(f"Views{of}: the recipe {_recipe_name(recipe, c)!r}, for "
+                     f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(made[name])}.")  # fmt: skip
     batch = batch_size_of(config, method, rows)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
@@ -77,6 +68,17 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
         optim=replace(config.optim, lr=float(lr), weight_decay=float(decay), final_decay=final),
         train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
     ), notes  # fmt: skip
+
+
+def _recipe_of(config: Config, method: Method, table: Table) -> str:
+    """The recipe that was asked for, or what "auto" stands for."""
+    if config.views.recipe != "auto":
+        return config.views.recipe
+    if len(table.columns) > 1:
+        return MILD
+    modality = MODALITIES.get(table.first.modality)
+    recipe, general = modality.default_recipe(table.first.spec), getattr(modality, "GENERAL", None)
+    return method.views if method.views and general and (recipe == general or method.own_views) else recipe
 
 
 def _tokens(config: Config, table: Table) -> str | None:
@@ -139,10 +141,71 @@ def _least_rows(method: Method) -> int:
     return OBJECTIVES.get(method.objective_name).INFO.least_rows(dimensions) if method.objective else 1
 
 
-def recipes(column: Column, config: Config) -> tuple[Any, ...]:
-    """The recipes of a column's views."""
-    modality, name = MODALITIES.get(column.modality), _recipe_name(config.views.recipe, column)
-    return modality.recipes(name, column.spec, config.views.overrides)
+def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, tuple[Any, ...]]:
+    """The recipes of each column's views: the named ones, what is added to them, and changed numbers.
+
+    Raises
+    ------
+    ConfigError, UnknownName
+        A recipe, a transform or one of its numbers does not exist, or fits none of the columns.
+    """
+    from nearfar.transforms.recipe import name_of, override
+
+    try:
+        new = _added(columns, views.add)
+        found = {n: _extended(c, _recipe_name(views.recipe, c), new.get(n, [])) for n, c in columns.items()}
+        every = tuple(recipe for own in found.values() for recipe in own)
+        override(every, views.overrides)
+        for name, own in found.items():
+            here = {name_of(t) for recipe in own for t in recipe}
+            found[name] = override(own, {t: numbers for t, numbers in views.overrides.items() if t in here})
+        return found
+    except (ValueError, TypeError) as e:
+        raise ConfigError(f"{e}.", where="views") from e
+
+
+def _extended(column: Column, recipe: str, new: Sequence[Any]) -> tuple[Any, ...]:
+    """The recipes of that name, with new transforms."""
+    from nearfar.transforms.recipe import added, name_of
+
+    found = MODALITIES.get(column.modality).recipes(recipe, column.spec)
+    for transform in new:
+        if all(name_of(transform) in map(name_of, own) for own in found):
+            name = name_of(transform)
+            raise ConfigError(f"the recipe {recipe!r} has {name!r} already.", where="views.add",
+                              hint=f"Change its numbers with views.overrides.{name}.")  # fmt: skip
+    return tuple(added(own, new) for own in found)
+
+
+def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, list[Any]]:
+    """By column, the transforms that ``rotate`` (to every column that takes it) and ``caption=drop_words`` add."""
+    from nearfar.transforms.recipe import kind, kinds
+
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        column, _, name = word.rpartition("=")
+        if column and column not in columns:
+            raise UnknownName("column", column, columns, where="views.add")
+        transform = kind(name)()
+        asked = {column: columns[column]} if column else columns
+        fitting = [n for n, c in asked.items() if _takes(c, transform)]
+        if not fitting:
+            c = next(iter(asked.values()))
+            others = [n for n, k in kinds().items() if _takes(c, k())]
+            raise ConfigError(
+                f"{name!r} is not for {MODALITIES.get(c.modality).describe(c.spec)}.", where="views.add",
+                hint=f"These are: {', '.join(others)}." if others else "No transform is.",
+            )  # fmt: skip
+        for n in fitting:
+            if transform in found.setdefault(n, []):
+                raise ConfigError(f"{name!r} is named twice.", where="views.add")
+            found[n].append(transform)
+    return found
+
+
+def _takes(column: Column, transform: Any) -> bool:
+    takes = getattr(MODALITIES.get(column.modality), "takes", None)
+    return takes is not None and takes(transform, column.spec)
 
 
 def _recipe_name(text: str, column: Column) -> str:

@@ -64,9 +64,9 @@ FILES = {
             return Image.new("RGB", (8, 8))
         def describe(spec): return "words"
     """,
-    "data/readers/lines.py": """
+    "readers/words.py": """
         from nearfar.data.raw import Raw
-        def recognises(path): return path.suffix == ".lines"
+        def recognises(path): return path.suffix == ".words"
         def open(path):
             words = path.read_text().splitlines()
             return Raw({"word": words, "label": [w[0] for w in words]}, [f"line {i}" for i in range(len(words))], label="label")
@@ -93,9 +93,9 @@ def test_one_file_of_each_kind_works_together(plugins, tmp_path):
 
     draw = np.random.default_rng(0)
     words = ["".join(draw.choice(list("abcdef"), 6)) for _ in range(80)]
-    (tmp_path / "words.lines").write_text("\n".join([*words, ""]))
+    (tmp_path / "list.words").write_text("\n".join([*words, ""]))
     trained = nearfar.train(
-        tmp_path / "words.lines",
+        tmp_path / "list.words",
         method="mine",
         positives="halves",
         epochs=1,
@@ -105,6 +105,6 @@ def test_one_file_of_each_kind_works_together(plugins, tmp_path):
     )
     assert trained.plan.config.model.encoder == "tinynet"
     assert set(trained.plan.groups) == {0, 1}
-    evaluation = nearfar.evaluate(trained.model, tmp_path / "words.lines", protocols=["first_letter", "knn"])
+    evaluation = nearfar.evaluate(trained.model, tmp_path / "list.words", protocols=["first_letter", "knn"])
     assert evaluation.results[0]["first_letter"]["accuracy"] == 1.0
     assert (tmp_path / "run" / "report.html").exists()

@@ -1,13 +1,11 @@
-"""The command. One file a verb; a verb's file defines ``command`` and imports nothing heavy at its top."""
+"""The command. One file a verb, here or among plug-ins; it defines ``command`` and imports nothing heavy at its top."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -19,29 +17,34 @@ from nearfar.errors import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     EXIT_USAGE,
+    ConfigError,
     NearfarError,
     NearfarWarning,
     StorageError,
 )
 from nearfar.names import printable
+from nearfar.registry import VERBS
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
 
 
 class Verbs(click.Group):
-    """The verbs are the files of this folder."""
+    """The verbs are the files of this folder, and plug-ins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs."""
-        found = {f.stem for f in Path(__file__).parent.glob("*.py") if not f.stem.startswith("_")}
+        found = set(VERBS)
         return [v for v in ORDER if v in found] + sorted(found - set(ORDER))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """One verb."""
         if name not in self.list_commands(ctx):
             return None
-        return importlib.import_module(f"nearfar.cli.{name}").command
+        command = VERBS.get(name).command
+        if not isinstance(command, click.Command):
+            raise ConfigError("is no verb: its 'command' is no click command.", where=VERBS.get(name).__file__)
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The verb that was typed; proposes the nearest for one that does not exist."""

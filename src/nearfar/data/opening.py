@@ -73,8 +73,8 @@ def _open_existing(path: Path, text: str) -> Raw:
     try:
         if path.is_dir() and not any(path.iterdir()):
             raise DataError("the folder is empty.", where=text)
-        readers = [READERS.get(r) for r in READERS]
-        for reader in sorted(readers, key=lambda r: getattr(r, "RANK", 5)):
+        readers, own = {r: READERS.get(r) for r in READERS}, READERS.plugged()
+        for _, reader in sorted(readers.items(), key=lambda r: getattr(r[1], "RANK", -1 if r[0] in own else 5)):
             if reader.recognises(path):
                 return reader.open(path)
     except PermissionError as e:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nearfar.registry import PROTOCOLS
+
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from nearfar.evaluation.run import Evaluation
+
+BUILT_IN = ("knn", "linear_probe", "few_labels", "shots", "shares", "clustering", "retrieval", "bitext", "zero_shot",
+            "sts", "pair_classification")  # fmt: skip
 
 
 def render(evaluation: Evaluation) -> str:
@@ -74,6 +83,37 @@ def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
 
 def shown(result: Mapping[str, Any]) -> dict[str, str]:
     """Every figure as people read it, by what it is called."""
+    found = _of_built_in(result)
+    for protocol in result:
+        if protocol not in BUILT_IN and protocol in PROTOCOLS:
+            found |= _headline(PROTOCOLS.get(protocol), protocol, result[protocol])
+    return found
+
+
+def _headline(protocol: ModuleType, name: str, r: Any) -> dict[str, str]:
+    """The figure that a protocol's file calls its headline, or all at the top where it names none or another."""
+    title = getattr(protocol, "TITLE", name.replace("_", " "))
+    if _is_figure(r):
+        return {title: _number(r, 3)}
+    inner = r if isinstance(r, dict) else {}
+    head = getattr(protocol, "HEADLINE", "accuracy")
+    if _is_figure(inner.get(head)):
+        return {title: _accuracy({**inner, "accuracy": inner[head]})}
+    found = {f"{title}: {key}": _number(v, 3) for key, v in inner.items() if _is_figure(v)}
+    for key, v in inner.items():  # by column or direction
+        if isinstance(v, dict) and _is_figure(v.get(head)):
+            found[f"{title} {key}"] = _accuracy({**v, "accuracy": v[head]})
+    return found
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether it is a number, or its mean over seeds."""
+    if isinstance(value, dict):
+        return value.keys() == {"n", "mean", "sd"}
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     if "knn" in result:
         s = result["knn"].get("settings", {})  # k is bounded by the rows, so equal for all that stand together

@@ -12,6 +12,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
 ``recipes(name, spec) -> tuple of recipes``           one recipe per view, cycled; `name` as in ``views.recipe``
+``takes(transform, spec) -> bool``                    optional: whether ``views.add`` may add it; without it none
 ``MILD``                                              the recipe of a column whose rows have another one
 ``default_recipe(spec) -> str``                       the recipe's name when the user does not choose
 ``default_encoder(spec) -> str``                      likewise

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.errors import ConfigError
 from nearfar.modalities import BadCell, bands, opened
 
 if TYPE_CHECKING:
@@ -162,16 +161,18 @@ def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
     return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MIDDLE).mul_(1 / SPREAD)
 
 
-def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
-    """The recipes of the views, with changed numbers."""
-    from nearfar.transforms.recipe import override
+def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The recipes of the views."""
     from nearfar.transforms.recipes import named
 
-    try:
-        found = named(name, spec["size"], spec["channels"])
-        return override(found, overrides or {})
-    except (ValueError, TypeError) as e:
-        raise ConfigError(f"{e}.", where="views") from e
+    return named(name, spec["size"], spec["channels"])
+
+
+def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
+    """Whether a transform may be added to the recipes."""
+    from nearfar.transforms.recipe import ORDER
+
+    return transform.kind in ORDER and spec["channels"] in getattr(transform, "channels", (spec["channels"],))
 
 
 def default_recipe(spec: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.errors import ConfigError, DataError
+from nearfar.errors import DataError
 from nearfar.modalities import BadCell
 
 if TYPE_CHECKING:
@@ -98,15 +98,16 @@ def neutral(values: torch.Tensor, geometry: None, spec: Mapping[str, Any]) -> to
     return values.float()
 
 
-def recipes(name: str, spec: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
-    """The recipes of the views, with changed numbers."""
-    from nearfar.transforms.recipe import override
+def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The recipes of the views."""
     from nearfar.transforms.recipes import for_kind
 
-    try:
-        return override(for_kind(name, "rows"), overrides or {})
-    except (ValueError, TypeError) as e:
-        raise ConfigError(f"{e}.", where="views") from e
+    return for_kind(name, "rows")
+
+
+def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
+    """Whether a transform may be added to the recipes."""
+    return transform.kind == "rows"
 
 
 def default_recipe(spec: Mapping[str, Any]) -> str:

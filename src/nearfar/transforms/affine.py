@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from nearfar.transforms import _spans
 from nearfar.transforms.draws import Draws
 
 
@@ -38,6 +39,9 @@ class Affine:
     p: float = 1.0
     fill: str = "reflection"
     kind: ClassVar[str] = "geometry"
+
+    def __post_init__(self) -> None:
+        _spans.check("affine.scale", self.scale)
 
     @property
     def shrinks(self) -> bool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from nearfar.transforms import _spans
 from nearfar.transforms.draws import Draws
 
 ATTEMPTS = 4  # draws per row until a crop fits, as torchvision tries ten one by one
@@ -34,6 +35,10 @@ class Crop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     kind: ClassVar[str] = "geometry"
     aligned: ClassVar[bool] = True  # only stretches, mirrors and moves
+
+    def __post_init__(self) -> None:
+        _spans.check("crop.scale", self.scale, most=1)
+        _spans.check("crop.ratio", self.ratio)
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, both in [−1, 1]; shape (N, 3, 3)."""

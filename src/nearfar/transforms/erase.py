@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from nearfar.transforms import _spans
 from nearfar.transforms.draws import Draws
 
 
@@ -29,6 +30,10 @@ class Erase:
     ratio: tuple[float, float] = (0.3, 3.3)
     p: float = 0.5
     kind: ClassVar[str] = "pixels"
+
+    def __post_init__(self) -> None:
+        _spans.check("erase.scale", self.scale, least=0, most=1)
+        _spans.check("erase.ratio", self.ratio)
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in, and out."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from nearfar.transforms import _spans
 from nearfar.transforms.draws import Draws
 
 
@@ -26,6 +27,9 @@ class Posterise:
     p: float = 0.5
     kind: ClassVar[str] = "pixels"
     channels: ClassVar[tuple[int, ...]] = (1, 3)
+
+    def __post_init__(self) -> None:
+        _spans.check("posterise.bits", self.bits, least=1, most=8)
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in [0, 1] in, and out."""

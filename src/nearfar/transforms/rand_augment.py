@@ -56,6 +56,8 @@ class RandAugment:
     def __post_init__(self) -> None:
         if unknown := set(self.changes) - set(CHANGES):
             raise ValueError(f"rand_augment.changes: there is no {min(unknown)!r}; there are {', '.join(CHANGES)}")
+        if not self.changes or self.count < 1 or not 0 <= self.strength <= 1:
+            raise ValueError("rand_augment: expected a count of at least 1, a strength from 0 to 1, and changes")
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in [0, 1] in, and out."""

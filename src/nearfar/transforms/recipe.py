@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from nearfar.errors import ConfigError
+from nearfar.registry import TRANSFORMS
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.frame import side
 from nearfar.transforms.resample import as_float, sample, sample_aligned, sample_shrunk
@@ -144,23 +145,40 @@ def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Ten
 
 # --- recipes as JSON ------------------------------------------------------------------------------------------
 
+ORDER = ("frame", "geometry", "colour", "pixels")  # of the kinds of transforms that a recipe of pictures has
+FILLS = ("reflection", "border", "zeros")
+SHARES = ("p", "rate", "share")  # numbers of these names are from 0 to 1
 
-@cache
+
 def kinds() -> dict[str, type]:
-    """Every transform of this folder by name: ``crop`` → `Crop`."""
-    found = {}
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        module = importlib.import_module(f"nearfar.transforms.{file.stem}") if file.stem != "recipe" else None
-        for _, member in inspect.getmembers(module, inspect.isclass) if module else ():
-            if is_dataclass(member) and hasattr(member, "kind") and member.__module__ == module.__name__:
-                found[file.stem] = member
-    return found
+    """Every transform by name: ``crop`` → `Crop`."""
+    return {name: kind(name) for name in TRANSFORMS}
+
+
+def kind(name: str) -> type:
+    """The transform that a file defines.
+
+    Raises
+    ------
+    UnknownName, ConfigError
+        There is no such file, or no frozen dataclass with a ``kind`` in it.
+    """
+    module = TRANSFORMS.get(name)
+    for _, member in inspect.getmembers(module, inspect.isclass):
+        own = member.__module__ == module.__name__ and hasattr(member, "kind")
+        if own and is_dataclass(member) and member.__dataclass_params__.frozen:
+            return member
+    raise ConfigError("is no transform: it defines no frozen dataclass with a kind.", where=module.__file__)
+
+
+def name_of(transform: Any) -> str:
+    """What a transform is called: the name of its file."""
+    return type(transform).__module__.rpartition(".")[2]
 
 
 def to_dicts(recipe: Recipe) -> list[dict[str, Any]]:
     """The recipe as JSON values."""
-    names = {transform: name for name, transform in kinds().items()}
-    return [{"transform": names[type(t)], **asdict(t)} for t in recipe]
+    return [{"transform": name_of(t), **asdict(t)} for t in recipe]
 
 
 def from_dicts(values: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -168,15 +186,27 @@ def from_dicts(values: Sequence[Mapping[str, Any]]) -> Recipe:
 
     Raises
     ------
-    ValueError
+    UnknownName, ValueError
         A transform or one of its numbers does not exist; the nearest name is proposed.
     """
     recipe = []
     for value in values:
         numbers = dict(value)
-        name = numbers.pop("transform", None)
-        recipe.append(changed(_known("transform", name, kinds())(), numbers, str(name)))
+        name = str(numbers.pop("transform", None))
+        recipe.append(changed(kind(name)(), numbers, name))
     return tuple(recipe)
+
+
+def added(recipe: Recipe, transforms: Sequence[Any]) -> Recipe:
+    """The recipe with transforms of other names than it has: each after the others of its kind, kinds in their order.
+
+    Consecutive transforms of geometry are one resampling and those of colour one product, so these come before what
+    changes pixels one by one.
+    """
+    place = {kind: i for i, kind in enumerate(ORDER)}
+    here = {name_of(t) for t in recipe}
+    new = [t for t in transforms if name_of(t) not in here]
+    return tuple(sorted((*recipe, *new), key=lambda t: place.get(t.kind, 0))) if new else recipe
 
 
 def override(recipes: tuple[Recipe, ...], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Recipe, ...]:
@@ -187,33 +217,58 @@ def override(recipes: tuple[Recipe, ...], changes: Mapping[str, Mapping[str, Any
     ValueError
         A transform is in none of the recipes, or has no such number; the nearest name is proposed.
     """
-    names = {transform: name for name, transform in kinds().items()}
-    here = {names[type(t)]: t for recipe in recipes for t in recipe}
+    here = {name_of(t): t for recipe in recipes for t in recipe}
     for name in changes:
         _known("transform in this recipe", name, here)
 
     def one(recipe: Recipe) -> Recipe:
-        kept = [(names[type(t)], t) for t in recipe if changes.get(names[type(t)], {}) is not None]
+        kept = [(name_of(t), t) for t in recipe if changes.get(name_of(t), {}) is not None]
         return tuple(changed(t, changes.get(name, {}), name) for name, t in kept)
 
     return tuple(one(recipe) for recipe in recipes)
 
 
 def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:
-    """A transform with some of its numbers changed."""
+    """A transform with some of its numbers changed.
+
+    Raises
+    ------
+    ValueError
+        There is no such number, or it cannot have that value.
+    """
+    if not isinstance(numbers, Mapping):
+        raise ValueError(f"{where}: expected numbers by name, or none, got {numbers!r}")
     known = {f.name: getattr(transform, f.name) for f in fields(transform)}
     for key in numbers:
         _known(f"number of {where}", key, known)
     new = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
     for key, value in new.items():
-        if isinstance(known[key], tuple) != isinstance(value, tuple):
-            raise ValueError(f"{where}.{key}: expected something like {known[key]!r}, got {value!r}")
+        _check(key, known[key], value, f"{where}.{key}")
     return type(transform)(**{**known, **new})
+
+
+def _check(key: str, known: Any, value: Any, where: str) -> None:
+    """Raise a `ValueError` where a value is of another form than the default, or a share that there cannot be."""
+    one, given = (v if isinstance(v, tuple) else (v,) for v in (known, value))
+    alike = isinstance(known, tuple) == isinstance(value, tuple) and all(_like(v, one[0]) for v in given)
+    if not alike or (len(given) != len(one) and not isinstance(one[0], str)):
+        raise ValueError(f"{where}: expected something like {_short(known)}, got {_short(value)}")
+    if key in SHARES and not all(0 <= v <= 1 for v in given):
+        raise ValueError(f"{where}: expected a share from 0 to 1, got {_short(value)}")
+    if key == "fill" and value not in FILLS:
+        raise ValueError(f"{where}: there is no {value!r}; there are {', '.join(FILLS)}")
+
+
+def _like(value: Any, known: Any) -> bool:
+    """Whether a JSON value can stand where `known` stood."""
+    if isinstance(known, float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is type(known)
 
 
 def describe(recipe: Recipe) -> list[str]:
     """One line per transform: its name and numbers."""
-    return [f"{_name(t)} " + ", ".join(f"{k} {_short(v)}" for k, v in asdict(t).items()) for t in recipe]
+    return [f"{name_of(t)} " + ", ".join(f"{k} {_short(v)}" for k, v in asdict(t).items()) for t in recipe]
 
 
 def _short(value: Any) -> str:
@@ -224,20 +279,15 @@ def _short(value: Any) -> str:
 
 def summary(recipes: Sequence[Recipe]) -> str:
     """The transforms of the views by name, in one line: ``crop, flip, jitter``."""
-    lines = [", ".join(_name(t) for t in recipe) or "unchanged" for recipe in recipes]
+    lines = [", ".join(map(name_of, recipe)) or "unchanged" for recipe in recipes]
     if len(set(lines)) == 1:
         return lines[0]
     return "; ".join(f"{lines.count(line)} × {line}" for line in dict.fromkeys(lines))
 
 
-def _name(transform: Any) -> str:
-    names = {kind: name for name, kind in kinds().items()}
-    return names.get(type(transform), type(transform).__name__.lower())
-
-
 def _known(what: str, name: Any, known: Mapping[str, Any]) -> Any:
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
         raise ValueError(f"there is no {what} named {name!r}; {hint}")
     return known[name]

@@ -31,6 +31,10 @@ class Shift:
     kind: ClassVar[str] = "geometry"
     aligned: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"shift.steps: expected at least 1, got {self.steps}")
+
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
         """From view to image coordinates, shape (N, 3, 3)."""
         moved = draws.integers(-self.steps, self.steps + 1, 2)

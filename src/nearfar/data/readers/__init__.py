@@ -1,4 +1,5 @@
 """One file a format: ``recognises(path) -> bool`` and ``open(path) -> Raw``.
 
-Readers are asked in the order of their ``RANK`` (5 where there is none); the first that recognises a path reads it.
+Readers are asked in the order of their ``RANK`` (5 where there is none, of a plug-in −1: it is asked first); the first
+that recognises a path reads it.
 """
