@@ -7,7 +7,7 @@ import os
 import platform
 from typing import Any
 
-from nearfar import __version__, files
+from nearfar import __version__, files, registry
 
 EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn", "tune": "optuna"}
 
@@ -28,8 +28,16 @@ def examine() -> dict[str, Any]:
         "cores": os.cpu_count(), "precision": distributed.precision("auto", on),
         "cache": f"{cache.root()} ({kept / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
         "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
-        "plug-ins": os.environ.get("NEARFAR_PLUGINS", "none (set NEARFAR_PLUGINS)"),
+        "plug-ins": _plugins(),
     }  # fmt: skip
+
+
+def _plugins() -> str:
+    """The plug-ins that are found, by the folders that they belong to."""
+    if not (root := os.environ.get(registry.ROOT)):
+        return f"none (set {registry.ROOT})"
+    found = {r.short or r.folder: ", ".join(r.plugged()) for r in registry.ALL}
+    return f"{root} ({'; '.join(f'{folder}: {names}' for folder, names in found.items() if names) or 'none there'})"
 
 
 def _version(package: str) -> str:

@@ -351,4 +351,9 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
     """The method called `name` from the registry, with `changes` applied."""
     from nearfar.registry import METHODS
 
-    return override(METHODS.get(name).RECORD, dict(changes or {}))
+    module = METHODS.get(name)
+    if not isinstance(module.RECORD, Method):
+        raise ConfigError("its 'RECORD' is no Method.", where=module.__file__)
+    if module.RECORD.name != name:
+        raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
+    return override(module.RECORD, dict(changes or {}))

@@ -114,8 +114,18 @@ class Registry:
         if name in plugged:
             return self._load_plugin(name, plugged[name])
         if name not in self._built_in:
+            self._misplaced(name)
             raise UnknownName(self.kind, name, self.names())
         return importlib.import_module(".".join(("nearfar", *self.folder.split("/"), name)))
+
+    def _misplaced(self, name: str) -> None:
+        """Raise a `ConfigError` where a plug-in of that name lies in a folder that is not this kind's."""
+        root, file = _root(), f"{name}.py"
+        for path in (root / file, *root.glob(f"*/{file}")) if root and Path(file).name == file else ():
+            if path.is_file():
+                folder = root / (self.short or self.folder)
+                raise ConfigError(f"is in none of the folders for a {self.kind}.", where=str(path),
+                                  hint=f"Move it to {folder}/.")  # fmt: skip
 
     def _load_plugin(self, name: str, file: Path) -> ModuleType:
         if file not in self._plugins:

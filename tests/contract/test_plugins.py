@@ -1,9 +1,17 @@
-"""A new method, objective, kind of positives, encoder, modality, reader and protocol is one new file each; no list is edited."""
+"""Each kind of plug-in is one new file; no list is edited. They are used from outside, to what is printed and written."""
 
+import json
+import os
+import subprocess
+import sys
 import textwrap
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from nearfar.errors import ConfigError
+from nearfar.registry import ALL, METHODS, READERS
 
 FILES = {
     "methods/mine.py": """
@@ -51,11 +59,14 @@ FILES = {
             raw = cell.encode()[: spec["length"]]
             return np.frombuffer(raw.ljust(spec["length"]), np.uint8).copy(), None
         def views(values, geometry, recipe, draws, spec):
-            keep = draws.bernoulli(0.8, spec["length"])
-            return values.long().where(keep, 32)
+            values = values.long()
+            for transform in recipe:
+                values = transform.apply(values, draws)
+            return values
         def neutral(values, geometry, spec): return values.long()
-        def recipes(name, spec, overrides=None): return ((),)
-        def default_recipe(spec): return "drop"
+        def recipes(name, spec): return ((),)
+        def takes(transform, spec): return transform.kind == "letters"
+        def default_recipe(spec): return "as they are"
         def default_encoder(spec): return "tinynet"
         def encoder_shape(spec): return {}
         def raw_features(values, spec): return values.astype(np.float32)
@@ -73,38 +84,228 @@ FILES = {
     """,
     "evaluation/first_letter.py": """
         TITLE = "a protocol"
+        HEADLINE = "half"
         def measure(train, test, *, seed=0):
-            return {"accuracy": 1.0, "rows": len(test.y)}
+            return {"half": 0.5, "rows": len(test.y)}
+    """,
+    "protocols/all_of_it.py": """
+        TITLE = "another"
+        def measure(train, test, *, seed=0):
+            return {"classes": train.classes, "settings": {"seed": seed}}
+    """,
+    "protocols/sides_by_way.py": """
+        TITLE = "by way"
+        TAKES = "pairs"
+        def measure(sides, *, seed=0):
+            return {"left_to_right": {"accuracy": 0.25, "interval": [0.125, 0.375]}, "right_to_left": {"accuracy": 0.75}}
+    """,
+    "transforms/star.py": """
+        from dataclasses import dataclass
+        from typing import ClassVar
+        @dataclass(frozen=True)
+        class Star:
+            rate: float = 0.2
+            kind: ClassVar[str] = "letters"
+            def apply(self, letters, draws):
+                return letters.where(~draws.bernoulli(self.rate, letters.shape[1]), 42)
+    """,
+    "transforms/invert.py": """
+        from dataclasses import dataclass
+        from typing import ClassVar
+        import torch
+        @dataclass(frozen=True)
+        class Invert:
+            p: float = 0.5
+            kind: ClassVar[str] = "pixels"
+            def apply(self, images, draws):
+                return torch.where(draws.bernoulli(self.p)[:, None, None, None], 1 - images, images)
+    """,
+    "tokenisers/letters.py": """
+        import numpy as np
+        SUMMARY = "letters"
+        def plan(texts, argument=""): return {"vocabulary": int(argument or 300)}
+        def tokenise(texts, spec, length):
+            ids = np.zeros((len(texts), length), np.int32)
+            for row, text in zip(ids, texts):
+                found = [1 + ord(c) % spec["vocabulary"] for c in text[:length]]
+                row[: len(found)] = found
+            return ids
+    """,
+    "targets/listing.py": """
+        from pathlib import Path
+        from nearfar.exporting import Exported
+        SUMMARY = "a list of its weights"
+        def export(model, out, *, column=None, overwrite=False):
+            Path(out).write_text("weights of " + model.name)
+            return Exported(str(out), "a list", "open(...)")
+    """,
+    "verbs/greet.py": """
+        import click
+        from nearfar.cli import common, console
+        @click.command(short_help="Say hello.")
+        @click.argument("name")
+        @common
+        def command(name, as_json, quiet, debug):
+            console(as_json, quiet, debug).say(f"hello {name}")
     """,
 }
 
 
+COMMANDS = """
+import contextlib, io, json, os, sys
+from nearfar import cli
+said = []
+for environment, args in json.load(sys.stdin):
+    os.environ.update(environment)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.run(args)
+    said.append((code, out.getvalue(), err.getvalue()))
+json.dump(said, sys.__stdout__)
+"""
+
+
+def nearfar(folder, *lines, **environment):
+    """What commands, one after the other in a process of their own, exit with and print."""
+    lines = [line if isinstance(line, tuple) else ({}, line) for line in lines]
+    asked = json.dumps([({**environment, **own}, line.split()) for own, line in lines])
+    found = subprocess.run([sys.executable, "-c", COMMANDS], input=asked, capture_output=True, text=True, cwd=folder,
+                           env={**os.environ, "NEARFAR_HOME": str(folder / "home")}, check=True)  # fmt: skip
+    return json.loads(found.stdout)
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+
+
 @pytest.fixture
-def plugins(tmp_path, monkeypatch):
-    for name, text in FILES.items():
-        file = tmp_path / "plugins" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-    monkeypatch.setenv("NEARFAR_PLUGINS", str(tmp_path / "plugins"))
-
-
-def test_one_file_of_each_kind_works_together(plugins, tmp_path):
-    import nearfar
-
+def work(tmp_path):
+    """A folder with plug-ins of every kind, and some data."""
+    write(tmp_path / "plugins", FILES)
     draw = np.random.default_rng(0)
     words = ["".join(draw.choice(list("abcdef"), 6)) for _ in range(80)]
     (tmp_path / "list.words").write_text("\n".join([*words, ""]))
-    trained = nearfar.train(
-        tmp_path / "list.words",
-        method="mine",
-        positives="halves",
-        epochs=1,
-        batch_size=16,
-        out=tmp_path / "run",
-        threads=1,
+    lines = [f"{a} {b},{b} {a}" for a, b in zip(words, words[::-1], strict=True)]
+    (tmp_path / "texts.csv").write_text("\n".join(["first,second", *lines, ""]))
+    (tmp_path / "photos").mkdir()
+    for i in range(8):
+        Image.fromarray(draw.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"photos/{i}.png")
+    return tmp_path
+
+
+def figures(printed, head):
+    """What stands under this head in a printed table."""
+    lines = printed[printed.index("\n\n") :].strip("\n").splitlines()
+    end = lines[0].index(head) + len(head)
+    return [line[:end].split()[-1] for line in lines[2:5]]
+
+
+def test_every_kind_from_outside(work):  # starts Python and trains twice: some seconds
+    train = "--epochs 1 --batch-size 16 --set train.threads=1 --device cpu"
+    said = nearfar(
+        work,
+        "--help",
+        "greet Ada",
+        f"train list.words --method mine --positives halves --set views.add=star "
+        f"--set views.overrides.star.rate=0.25 --out run {train}",
+        "eval run --protocol first_letter --protocol all_of_it --protocol knn",
+        "export run --to listing --out weights.txt",
+        f"train texts.csv --pair first second --tokens letters:200 --out pairs {train}",
+        "eval pairs --protocol sides_by_way",
+        "views photos --recipe none --set views.add=invert --set views.overrides.invert.p=1 --out sheet.png",
+        "doctor",
+        NEARFAR_PLUGINS="plugins",
     )
-    assert trained.plan.config.model.encoder == "tinynet"
-    assert set(trained.plan.groups) == {0, 1}
-    evaluation = nearfar.evaluate(trained.model, tmp_path / "list.words", protocols=["first_letter", "knn"])
-    assert evaluation.results[0]["first_letter"]["accuracy"] == 1.0
-    assert (tmp_path / "run" / "report.html").exists()
+    assert [code for code, _, _ in said] == [0] * len(said), [err for _, _, err in said]
+    texts = [out + err for _, out, err in said]
+    assert "  greet     Say hello." in texts[0]
+    assert texts[1] == "hello Ada\n"
+    assert "the recipe 'as they are', for words: star." in texts[2]
+    config = json.loads((work / "run/config.json").read_text())["config"]
+    assert (config["model"]["encoder"], config["model"]["positives"]) == ("tinynet", "halves")
+    assert (config["views"]["add"], config["views"]["overrides"]) == (["star"], {"star": {"rate": 0.25}})
+    assert figures(texts[3], "a protocol") == ["0.500"] * 3  # of the run, its untrained encoder and the raw input
+    assert figures(texts[3], "another: classes") == ["6.000"] * 3
+    page = (work / "run/report.html").read_text()
+    assert "<th>a protocol</th>" in page
+    assert (work / "weights.txt").read_text() == "weights of run"
+    of_pairs = json.loads((work / "pairs/config.json").read_text())
+    assert {c["spec"]["tokeniser"]["kind"] for c in of_pairs["columns"].values()} == {"letters"}
+    assert "by way first->second" in texts[6]
+    assert "0.250 [0.125, 0.375]" in texts[6]
+    assert "by way second->first" in texts[6]
+    assert "invert p 1" in texts[7]
+    sheet = np.asarray(Image.open(work / "sheet.png").convert("RGB")).astype(int)
+    assert np.abs(sheet[4:84, 4:84] + sheet[4:84, 100:180] - 255).max() <= 2  # the view is the picture's negative
+    for kind in ("methods: mine", "readers: words", "verbs: greet", "transforms: invert, star", "targets: listing"):
+        assert kind in texts[8]
+
+
+FAULTS = {
+    "methods/broken.py": ("RECORD = (", "methods", "broken.py, line 1: cannot be read as Python: '(' was never closed"),
+    "methods/empty.py": ("x = 1", "methods", "empty.py: is no method: it does not define 'RECORD'"),
+    "methods/simclr.py": ("RECORD = 1", "methods", "simclr.py: nearfar has a method named 'simclr'"),
+    "methods/failing.py": ("import nothing_such\nRECORD = 1", "methods failing", "failing.py: fails when it is imported"),
+    "methods/number.py": ("RECORD = 1", "methods number", "number.py: its 'RECORD' is no Method"),
+    "methods/other.py": (
+        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')",
+        "methods other", "other.py: its record is named 'another', and its file 'other'",
+    ),
+    "readers/half.py": ("def recognises(path): return True", "train texts.csv", "half.py: is no reader: it does not define 'open'"),
+    "data/readers/tables.py": ("def recognises(path): return True", "train texts.csv", "nearfar has a reader named 'tables'"),
+    "encoders/odd.py": ("def build(**shape): pass", "train texts.csv --encoder odd --column first", "odd.py: is no encoder: it does not define 'MODALITIES'"),
+    "transforms/plain.py": ("class A:\n    kind = 'words'", "views photos --set views.add=plain", "plain.py: is no transform: it defines no frozen dataclass"),
+    "transforms/rotate.py": ("class A:\n    kind = 'words'", "views photos --set views.add=turn", "rotate.py: nearfar has a transform named 'rotate'"),
+    "verbs/shout.py": ("command = 3", "shout", "shout.py: is no verb"),
+    "cli/train.py": ("command = 3", "--help", "train.py: nearfar has a verb named 'train'"),
+}  # fmt: skip
+
+
+def test_a_plug_in_that_cannot_be_used_is_named(work):
+    """Not a traceback, not something of nearfar's in its place, and not passed over: exit status 2 and a sentence."""
+    lines = []
+    for i, (name, (text, line, _)) in enumerate(FAULTS.items()):
+        write(work / f"faulty{i}", {name: text})
+        lines.append(({"NEARFAR_PLUGINS": f"faulty{i}"}, line))
+    said = nearfar(work, *lines, ({"NEARFAR_PLUGINS": "nowhere"}, "methods"))
+    for (name, (_, _, words)), (code, out, err) in zip(FAULTS.items(), said, strict=False):
+        assert (code, words in err) == (2, True), (name, code, out, err)
+        assert err.splitlines()[-1].startswith("nearfar: ")
+    code, _, err = said[-1]
+    assert (code, err) == (2, "nearfar: NEARFAR_PLUGINS=nowhere: there is no such folder.\n")
+
+
+def test_a_name_that_does_not_exist_is_told_where_its_file_lies(tmp_path, monkeypatch):
+    write(tmp_path, {"method/mine.py": FILES["methods/mine.py"], "methods/_helper.py": "x = 1"})
+    monkeypatch.setenv("NEARFAR_PLUGINS", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"method/mine.py: is in none of the folders for a method.*methods/"):
+        METHODS.get("mine")
+
+
+def test_a_reader_of_ones_own_is_asked_before_those_of_nearfar(tmp_path, monkeypatch):
+    write(tmp_path, {
+        "plugins/readers/semicolons.py": """
+            from nearfar.data.raw import Raw
+            def recognises(path): return path.suffix == ".csv"
+            def open(path):
+                rows = [line.split(";") for line in path.read_text().splitlines()]
+                return Raw({"text": [r[0] for r in rows]}, [str(i) for i in range(len(rows))])
+        """
+    })  # fmt: skip
+    monkeypatch.setenv("NEARFAR_PLUGINS", str(tmp_path / "plugins"))
+    from nearfar.data.opening import open_source
+
+    (tmp_path / "a.csv").write_text("x, y;1\nz;2\n")
+    assert open_source(tmp_path / "a.csv").columns == {"text": ["x, y", "z"]}
+    assert "semicolons" in READERS
+
+
+def test_documented_folders_are_those_of_the_registries():
+    from tests.docs.test_docs import ROOT
+
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    for registry in ALL:
+        for folder in filter(None, (registry.folder, registry.short)):
+            assert f"`{folder}/`" in text, folder

@@ -22,7 +22,7 @@ def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """List the ways of learning; with NAME, everything about one."""
     to = console(as_json, False, debug)
     if name is None:
-        records = [METHODS.get(m).RECORD for m in METHODS]
+        records = [record.resolve(m) for m in METHODS]
         width = max(len(r.name) for r in records)
         for r in records:
             to.say(f"{r.name:<{width}}  {r.idea}")
@@ -32,7 +32,7 @@ def command(name: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
         to.say(f"\n{SCALE}\n`nearfar methods NAME` has everything about one; --method auto chooses by the data.")
         to.result({"schema": 1, "verb": "methods", "results": [_as_json(r) for r in records]})
         return
-    r = METHODS.get(name).RECORD
+    r = record.resolve(name)
     to.say(f"{r.name}: {r.idea}\n{r.paper or 'no paper'}\n{_facts(r)}")
     for f in r.published:
         to.say(f"published: {f.value:.3f} {f.what}, {f.setting}")
