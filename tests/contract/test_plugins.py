@@ -52,7 +52,7 @@ FILES = {
         import numpy as np
         from nearfar.modalities import BadCell
         NAME = "word"
-        def recognise(cells): return 1.0 if all(isinstance(c, str) for c in cells) else 0.0
+        def recognise(cells): return 1.0 if all(isinstance(c, str) and len(c) == 6 for c in cells) else 0.0
         def plan(cells, options): return {"length": 6}
         def decode(cell, spec):
             if not cell: raise BadCell("is empty")
@@ -231,8 +231,8 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
     page = (work / "run/report.html").read_text()
     assert "<th>a protocol</th>" in page
     assert (work / "weights.txt").read_text() == "weights of run"
-    of_pairs = json.loads((work / "pairs/config.json").read_text())
-    assert {c["spec"]["tokeniser"]["kind"] for c in of_pairs["columns"].values()} == {"letters"}
+    of_pairs = json.loads((work / "pairs/config.json").read_text())["columns"]
+    assert {c["spec"]["tokeniser"]["kind"] for c in of_pairs.values()} == {"letters"}
     assert "by way first->second" in texts[6]
     assert "0.250 [0.125, 0.375]" in texts[6]
     assert "by way second->first" in texts[6]
