@@ -12,6 +12,7 @@ import numpy as np
 
 from nearfar import files
 from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
+from nearfar.data.facts import about_skipped
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName, UserError
 from nearfar.modalities.text import text_of
@@ -226,8 +227,8 @@ def _labelled(model: Embedder, labelled: Any, kind: str, reading: dict[str, Any]
     if table.labels is None:
         raise DataError("the labelled rows have no labels.", hint="Say which column holds them with --label.")
     check_labels(table.labels, table.label_names, kind)
-    for s in table.skipped[:5]:
-        console.warn(f"skipped {s.name}: {s.reason}.")
+    if table.skipped:
+        console.warn(about_skipped(table.skipped))
     return table
 
 

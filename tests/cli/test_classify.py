@@ -169,7 +169,7 @@ def test_folders_of_pictures(command, pictures, tmp_path):
     (tmp_path / "new" / "red" / "broken.png").write_bytes(b"no picture")
     code, out, err = command(tmp_path / "run", pictures, tmp_path / "new", "--out", tmp_path / "p.csv", "--json")
     assert code == 0, err
-    assert "skipped" in err
+    assert "Skipped: " in err
     assert "12 of the 15 new rows are among the labelled ones" in err
     assert "Of other classes: 3 rows" in err
     found = json.loads(out)["figures"]

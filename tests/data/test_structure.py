@@ -341,6 +341,18 @@ def test_what_is_no_file_is_a_bad_row_and_no_more(tmp_path, kind):
         assert len(read(tmp_path)) == 31
 
 
+def test_one_bad_row_of_ten_is_skipped_and_of_nine_an_error(tmp_path):
+    tree(tmp_path, ["cat*9"])
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert [s.name for s in read(tmp_path).skipped] == ["gone.png"]
+    (tmp_path / "cat" / "0.png").unlink()
+    with pytest.raises(DataError, match="1 of 9 rows cannot be read"):
+        read(tmp_path)
+    (tmp_path / "also.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match="2 of 10 rows cannot be read"):
+        read(tmp_path)
+
+
 def test_a_pipe_among_tables_is_not_waited_for(tmp_path):
     tree(tmp_path, ["a.csv"])
     os.mkfifo(tmp_path / "b.csv")

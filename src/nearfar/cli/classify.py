@@ -54,6 +54,7 @@ def command(
     nearfar classify runs/captions new/ --classes "cat, dog" --template "a picture of a {}"
     """
     from nearfar.classifying import classify
+    from nearfar.data.facts import about_skipped
 
     to = console(as_json, quiet, debug)
     making = {"kind": kind, "reject": reject, "name": name, "group": group, "group_from": group_from}
@@ -65,8 +66,8 @@ def command(
     elif classes is not None:
         data = {"new": labelled, "classes": listed(classes, ","), "templates": templates_of(templates)}
     found = classify(run, **data, label=label, column=column, seed=seed, out=out, console=to, **given)
-    for s in found.skipped[:5]:
-        to.warn(f"skipped {s.name}: {s.reason}.")
+    if found.skipped:
+        to.warn(about_skipped(found.skipped))
     for text in found.warnings:
         to.warn(text)
     if found.figures:

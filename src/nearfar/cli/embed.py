@@ -30,6 +30,7 @@ def command(
     from pathlib import Path
 
     from nearfar import api, vectors
+    from nearfar.data.facts import about_skipped
     from nearfar.errors import ConfigError
 
     to = console(as_json, quiet, debug)
@@ -43,7 +44,7 @@ def command(
     z = model.encode(table, layer=layer, normalize=not no_normalize, console=to)
     vectors.write(Path(out), table, z, project=project)
     to.say(f"{len(z):,} vectors of {z.shape[1]} dimensions are in {out}.")
-    for s in table.skipped[:5]:
-        to.warn(f"skipped {s.name}: {s.reason}.")
+    if table.skipped:
+        to.warn(about_skipped(table.skipped))
     to.result({"schema": 1, "verb": "embed", "out": out, "rows": len(z), "dimensions": int(z.shape[1]),
                "skipped": [{"name": s.name, "reason": s.reason} for s in table.skipped]})  # fmt: skip

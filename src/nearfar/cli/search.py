@@ -32,6 +32,7 @@ def command(
     nearfar search runs/captions "a red dog" --in photos/
     """
     from nearfar import api
+    from nearfar.data.facts import about_skipped
     from nearfar.search import search
 
     to = console(as_json, quiet, debug)
@@ -45,6 +46,8 @@ def command(
         data or model.source(), column=side, data_column=side if len(model.columns) > 1 else None, max_bad=1.0,
         console=to, **reading,
     )  # fmt: skip
+    if table.skipped:
+        to.warn(about_skipped(table.skipped))
     scores, rows = search(wanted, model.encode(table, column=side, console=to), k)
     results = []
     for query, own, found in zip(queries, scores, rows, strict=True):

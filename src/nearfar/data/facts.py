@@ -84,5 +84,5 @@ def identifier(table: Table, *, asked: bool) -> str | None:
 def about_skipped(skipped: Sequence[Skipped], shown: int = 5) -> str:
     """How many rows could not be read, and the first of them by name and reason."""
     listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:shown])
-    more = f"; and {len(skipped) - shown:,} more, in skipped.csv of the run" if len(skipped) > shown else ""
-    return f"Skipped: {len(skipped):,} unreadable rows ({listed}{more})."
+    more = f"; and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
+    return f"Skipped: {len(skipped):,} unreadable row{'s' if len(skipped) > 1 else ''} ({listed}{more})."

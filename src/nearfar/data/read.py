@@ -35,6 +35,8 @@ from nearfar.registry import MODALITIES
 if TYPE_CHECKING:
     from nearfar.console import Console
 
+ONE_IN = 10  # rows, of which one may be bad whatever share is tolerated
+
 
 def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
@@ -233,7 +235,7 @@ def _fingerprint(hashes: np.ndarray) -> str:
 def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skipped, ...]:
     """The bad rows with their names; raises a `DataError` where they are too many."""
     skipped = tuple(Skipped(raw.names[i], reason) for i, reason in sorted(bad.items()))
-    if len(bad) > max_bad * len(raw):
+    if len(bad) > max_bad * len(raw) and not (len(bad) == 1 and max_bad and len(raw) >= ONE_IN):
         listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:5])
         raise DataError(
             f"{len(bad)} of {len(raw)} rows cannot be read: {listed}{'; …' if len(bad) > 5 else ''}.",
