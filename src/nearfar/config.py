@@ -47,6 +47,7 @@ class DataConfig:
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to measure on")
+    missing: tuple[str, ...] = knob((), "cells that mean a missing value, beside empty ones, such as NA", flag=True)
     holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
     size: int | Auto | None = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
     tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)

@@ -269,10 +269,11 @@ class Embedder:
 
         if isinstance(inputs, Table):
             return inputs
-        table = self._read(inputs, column, data_column, {"stream": "auto", "max_bad": max_bad, **options})
-        for name, own in table.columns.items():
+        own = {"stream": "auto", "max_bad": max_bad, "missing": self.config.data.missing}
+        table = self._read(inputs, column, data_column, own | options)
+        for name, found in table.columns.items():
             encoder = self.branches[name if name in self.columns else self.only_column()].encoder
-            if said := own.too_long(getattr(encoder, "room", None)):
+            if said := found.too_long(getattr(encoder, "room", None)):
                 (options.get("console") or QUIET).warn(said)
         return table
 
@@ -314,8 +315,9 @@ class Embedder:
         """The model's column for each of several columns of the data."""
         if all(n in self.columns for n in names):
             return {n: n for n in names}
-        if len(names) == len(self.columns):
-            return dict(zip(names, self.columns, strict=True))
+        if len(names) == len(self.columns):  # names that are the model's are meant; the others go by their order
+            others = iter(c for c in self.columns if c not in names)
+            return {n: n if n in self.columns else next(others) for n in names}
         return dict.fromkeys(names, self.only_column())
 
     def features(

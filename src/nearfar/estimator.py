@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nearfar.console import QUIET
+
 LEAST_ROWS = 4  # fewer have no negatives to speak of
 
 
@@ -121,8 +123,18 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def transform(self, X: Any) -> np.ndarray:
         """Embedding of the rows of `X`, float32 of shape (n_samples, n_components), not normalised."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, self._in_order(X), dtype=np.float64, reset=False)
         return self.model_.encode(X, normalize=False)
+
+    def _in_order(self, X: Any) -> Any:
+        """A table of named columns with those of `fit`, in their order; others are left out, with a warning."""
+        names = list(getattr(self, "feature_names_in_", ()))
+        there = [str(c) for c in getattr(X, "columns", ())]
+        if not names or not set(names) <= set(there) or there == names:
+            return X
+        if extra := [c for c in there if c not in names]:
+            QUIET.warn(f"Left out: {', '.join(extra)}; the model was not trained on that.")
+        return X[names]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -128,7 +128,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     begin = starting.reading(starting.starts(config.model.init_from, d.column), d)
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
-        score=d.score, sets=d.sets, group=d.group, group_from=d.group_from,
+        score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolving.workers_of(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),

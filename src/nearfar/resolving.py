@@ -58,7 +58,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     return replace(
         config,
         data=replace(
-            config.data, size=size or None, column=tuple(table.columns), stream=column.streams,
+            config.data, size=size or None, column=_columns(table), stream=column.streams,
             workers=workers_of(config), tokens=_tokens(config, table), length=column.spec.get("length"),
             ignore_duplicates=duplicates.kind(config.data.ignore_duplicates, table),
             depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
@@ -79,6 +79,11 @@ def _recipe_of(config: Config, method: Method, table: Table) -> str:
     modality = MODALITIES.get(table.first.modality)
     recipe, general = modality.default_recipe(table.first.spec), getattr(modality, "GENERAL", None)
     return method.views if method.views and general and (recipe == general or method.own_views) else recipe
+
+
+def _columns(table: Table) -> tuple[str, ...]:
+    """The data's columns by their own names: those of single numbers are one column of the table together."""
+    return tuple(n for name, c in table.columns.items() for n in c.spec.get("names", (name,)))
 
 
 def _tokens(config: Config, table: Table) -> str | None:

@@ -143,6 +143,9 @@ def _only(run: Run, name: str) -> Start:
 
 def _of_run(run: Run, columns: Sequence[str]) -> dict[str, Start]:
     theirs = list(_kinds(run))
+    together = _kinds(run)[theirs[0]][1].get("names", ())  # columns of single numbers, which are one
+    if len(theirs) == 1 and together and set(columns) == set(together):
+        return {ANY: _start(run, theirs[0])}
     if len(theirs) == 1 and len(columns) < 2:
         return {columns[0] if columns else ANY: _start(run, theirs[0])}
     found = {name: _start(run, name) for name in columns if name in theirs}
@@ -162,7 +165,7 @@ def reading(found: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
     alike = {name: s for name, s in found.items() if s.reads_alike(data)}
     if not alike:
         return {}
-    if len(data.column) < 2:
+    if ANY in alike or len(data.column) < 2:
         (start,) = alike.values()
         return {"modality": start.modality, "spec": dict(start.spec)}
     return {"known": {name: (s.modality, dict(s.spec)) for name, s in alike.items()}}

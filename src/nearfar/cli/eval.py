@@ -16,6 +16,7 @@ from nearfar.cli._pairs import columns_of, pair_option
 @click.option("--on", "data", help="Labelled data.  [what the first run was trained on]")
 @click.option("--label", help="Column of the labels.")
 @click.option("--column", help="Column to embed.")
+@click.option("--missing", multiple=True, metavar="CELL", help="A missing value, such as NA; repeatable.  [as trained]")
 @pair_option
 @click.option("--score", help="Column that says how alike the sides are.")
 @click.option("--positive", metavar="LABEL",
@@ -39,10 +40,10 @@ from nearfar.cli._pairs import columns_of, pair_option
 @common
 def command(
     runs: tuple[str, ...], data: str | None, label: str | None, column: str | None,
-    pair: tuple[tuple[str, ...], ...], score: str | None, positive: str | None, group: str | None,
-    group_from: str | None, protocols: tuple[str, ...], templates: tuple[str, ...], layer: str | None,
-    dimensions: tuple[int, ...], train_split: str | None, test_split: str | None, limit: int | None, seed: int,
-    layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
+    missing: tuple[str, ...], pair: tuple[tuple[str, ...], ...], score: str | None, positive: str | None,
+    group: str | None, group_from: str | None, protocols: tuple[str, ...], templates: tuple[str, ...],
+    layer: str | None, dimensions: tuple[int, ...], train_split: str | None, test_split: str | None, limit: int | None,
+    seed: int, layout: str, no_floors: bool, as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Measure RUNS side by side with floors and intervals: kNN, linear probe and few labels; of pairs, retrieval.
 
@@ -62,6 +63,7 @@ def command(
     column = columns_of(pair) or column
     reading: dict[str, Any] = {"label": label, "column": column, "score": score}
     reading = {k: v for k, v in reading.items() if v is not None} | grouping(group, group_from)
+    reading |= {"missing": missing} if missing else {}
     options: dict[str, Any] = {"protocols": protocols} if protocols else {}
     if templates:
         options["templates"] = templates_of(templates)

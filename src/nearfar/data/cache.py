@@ -12,9 +12,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ import numpy as np
 from nearfar import files
 
 FORMAT = 2
+TICK = 2.0  # seconds: the coarsest clock of a file system in use
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
 HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
 
@@ -31,8 +34,38 @@ def root() -> Path:
     return files.cache_home() / "decoded"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """Where decoded data are to lie.
+
+    Parameters
+    ----------
+    name : str
+        Hash of what they are made from.
+    just_written : mapping of str to str
+        Content of the files among that which changed so lately that their times may not tell another change.
+    """
+
+    name: str
+    just_written: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Entry:
+        """The entry of what is known of the rows without their values."""
+        return replace(self, name=f"{self.name}-rows")
+
+
+def entry(sources: Sequence[Path], settings: Mapping[str, Any]) -> Entry:
+    """The entry for data that these files and settings make."""
+    return Entry(key(sources, settings), _just_written(sources))
+
+
 def key(sources: Iterable[Path], settings: Mapping[str, Any]) -> str:
-    """Hash of the files' paths, sizes and times, and of everything that decides how they are decoded."""
+    """Hash of the files' paths and states, and of everything that decides how they are decoded.
+
+    A state is size, inode and the times of the last change of content and of the inode, so that a file that is
+    overwritten, replaced by a link, or given back its old time is another one; so is one that was not there.
+    """
     import PIL
 
     digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, settings], sort_keys=True, default=str).encode())
@@ -42,22 +75,44 @@ def key(sources: Iterable[Path], settings: Mapping[str, Any]) -> str:
 
 
 def _state(path: Path) -> str:
-    """Size and time of a file, or that it is not there."""
     try:
         stat = path.stat()
-    except OSError as e:
-        return f"cannot be read ({e.errno})"
-    return f"{stat.st_size}\x1f{stat.st_mtime_ns}"
+    except (OSError, ValueError) as e:
+        return f"none ({type(e).__name__})"
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
-def load(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Arrays (memory-mapped) and manifest of a whole entry, or None."""
-    folder = root() / name
+def _just_written(sources: Iterable[Path]) -> dict[str, str]:
+    now, found = time.time(), {}
+    for path in sources:
+        try:
+            stat = path.stat()
+            if S_ISREG(stat.st_mode) and max(stat.st_mtime, stat.st_ctime) > now - TICK:
+                found[os.fspath(path.absolute())] = _content(path)
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _content(path: str | Path) -> str:
+    try:
+        with open(path, "rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def load(entry: Entry, *, trusted: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Arrays (memory-mapped) and manifest of a whole entry, or None; `trusted`: it was written just now."""
+    folder = root() / entry.name
     manifest = folder / "manifest.json"
     if not manifest.exists():
         return None
     try:
         values = json.loads(manifest.read_text())
+        if not trusted and any(_content(path) != content for path, content in values.get("just_written", {}).items()):
+            manifest.unlink()
+            return None
         arrays = {f: np.load(folder / f"{f}.npy", mmap_mode="r", allow_pickle=False) for f in values["arrays"]}
     except (OSError, ValueError, KeyError):
         return None
@@ -66,23 +121,24 @@ def load(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
 
 
 @contextmanager
-def writing(name: str, nbytes: int):  # noqa: ANN201 - an iterator of a path
+def writing(entry: Entry, nbytes: int):  # noqa: ANN201 - an iterator of a path
     """A locked, empty folder for the entry; other processes wait."""
     from filelock import FileLock
 
     root().mkdir(parents=True, exist_ok=True)
-    with FileLock(root() / f"{name}.lock"):
+    with FileLock(root() / f"{entry.name}.lock"):
         make_room(nbytes)
-        folder = root() / name
+        folder = root() / entry.name
         if not (folder / "manifest.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         yield folder
 
 
-def finish(folder: Path, arrays: Iterable[str], values: Mapping[str, Any]) -> None:
+def finish(entry: Entry, arrays: Iterable[str], values: Mapping[str, Any]) -> None:
     """Declare the entry whole."""
-    files.write_json(folder / "manifest.json", {**values, "arrays": list(arrays), "written": time.time()})
+    about = {"arrays": list(arrays), "just_written": dict(entry.just_written), "written": time.time()}
+    files.write_json(root() / entry.name / "manifest.json", {**values, **about})
 
 
 def free() -> int:

@@ -1,4 +1,4 @@
-"""Which columns are splits, labels, and what is to be embedded."""
+"""Which columns say something of the rows: splits, labels, scores, sets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ import numpy as np
 
 from nearfar.data import label_sets
 from nearfar.data.lazy import blocks
-from nearfar.data.raw import Cells, Chain, Raw
+from nearfar.data.numeric import Numeric, label_texts, numeric
+from nearfar.data.raw import Raw
 from nearfar.data.structure import SPLITS
 from nearfar.errors import DataError, UnknownName
-from nearfar.modalities import BadCell
-from nearfar.registry import MODALITIES
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 SPLIT_NAMES = ("split", "subset", "partition")
-SURE = 0.5  # a modality that is less sure than this does not claim a column
-NAMED = 0.1  # nor than this one that the user has named
-WORDS = "single words"
-LOOKED_AT = 32  # cells of a column that a modality is shown
 
 
 class Findings(list):
@@ -46,23 +41,25 @@ class Findings(list):
             self.warnings.append(text)
 
 
-def take_splits(raw: Raw, name: str | None) -> dict[str, np.ndarray]:
+def take_splits(raw: Raw, name: str | None, notes: Findings) -> dict[str, np.ndarray]:
     if name is not None and name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="--split-column")
     if name is None:
         name = next((c for c in raw.columns if c.lower() in SPLIT_NAMES and _holds_splits(raw.columns[c])), None)
-    values = raw.splits
+    values: list[str | None] | None = raw.splits
     if name is not None:
-        values = [SPLITS.get(str(v).lower(), str(v)) for v in raw.columns.pop(name)]
+        values = [None if v is None else SPLITS.get(v.lower(), v) for v in label_texts(_filled(raw.columns.pop(name)))]
     if values is None:
         return {}
+    if name is not None and (none := values.count(None)):
+        notes.warn(f"Splits: {none:,} rows have no split in the column {name!r} and are left out.")
     array = np.asarray(values, dtype=object)
-    return {str(s): np.flatnonzero(array == s) for s in dict.fromkeys(values)}
+    return {str(s): np.flatnonzero(array == s) for s in dict.fromkeys(values) if s is not None}
 
 
 def _holds_splits(cells: Sequence[Any]) -> bool:
-    some = [cells[i] for i in range(min(len(cells), 100))]
-    return all(isinstance(v, str) and v.lower() in SPLITS for v in some)
+    some = [v for i in range(min(len(cells), 100)) if not _empty(v := cells[i])]
+    return bool(some) and all(isinstance(v, str) and v.lower() in SPLITS for v in some)
 
 
 def take_labels(
@@ -88,19 +85,25 @@ def _encoded(
     cells: Sequence[Any], classes: list[str] | None, column: str, notes: Findings
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
-    values = [None if _empty(v) else v for v in label_sets.single([*map(_as_text, cells)], column)]
+    values = label_sets.single([_as_text(v) for v in _filled(cells)], column)
     if unread := sum(isinstance(v, bytes) for v in values):
-        notes.append(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
+        notes.warn(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
         values = [None if isinstance(v, bytes) else v for v in values]
     if classes is not None:
         labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
         return labels, tuple(classes)
-    as_text = [
-        None if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values
-    ]
-    names = sorted({t for t in as_text if t is not None}, key=_natural)
+    texts = label_texts(values)
+    if stripped := len({v for v in values if isinstance(v, str)} - {t for t in texts if t}):
+        notes.append(f"Labels: of the column {column!r}, {stripped:,} spellings were read without spaces around them "
+                     "or as plain numbers.")  # fmt: skip
+    names = sorted({t for t in texts if t is not None}, key=_natural)
     number = {t: i for i, t in enumerate(names)}
-    return np.asarray([-1 if t is None else number[t] for t in as_text], np.int64), tuple(names)
+    return np.asarray([-1 if t is None else number[t] for t in texts], np.int64), tuple(names)
+
+
+def _filled(cells: Sequence[Any]) -> list[Any]:
+    """The cells, with None for those that hold nothing."""
+    return [None if _empty(v) else v for v in cells]
 
 
 def _as_text(cell: Any) -> Any:
@@ -138,11 +141,10 @@ def take_scores(raw: Raw, name: str | None) -> np.ndarray | None:
         return None
     if name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="--score")
-    cells = raw.columns.pop(name)
-    try:
-        return np.asarray([np.nan if _empty(v) else float(v) for v in cells])
-    except (TypeError, ValueError) as e:
-        raise DataError(f"the column {name!r} holds no numbers ({e}).", where="--score") from e
+    found = numeric(raw.columns.pop(name))
+    if not isinstance(found, Numeric):
+        raise DataError(f"the column {name!r} {found or 'holds no numbers'}.", where="--score")
+    return found.values
 
 
 def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -181,88 +183,6 @@ class Said:
         return replace(self, **of_row)
 
 
-def choose(
-    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: Findings
-) -> dict[str, tuple[str, Any]]:  # fmt: skip
-    """The column to embed with its modality, or the numeric columns together as one."""
-    for name in wanted:
-        if name not in raw.columns:
-            raise UnknownName("column", name, raw.columns, where="--column")
-    pool = {c: raw.columns[c] for c in (wanted or raw.columns)}
-    sure = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
-    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure))}
-    if wanted and found and (rest := [c for c in wanted if c not in found]):
-        raise DataError(f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}).")
-    others = [c for c, kind in found.items() if kind != "text"]
-    if not wanted and len(others) == 1 < len(found):
-        notes.append(
-            f"Text beside it: {', '.join(c for c in found if c not in others)}; --pair makes pairs of columns."
-        )
-        found = {c: found[c] for c in others}
-    if found and not (len(found) > 1 and not wanted):
-        notes.extend(f"Column: {c!r} ({k})." for c, k in found.items() if len(raw.columns) > 1)
-        return {c: (k, pool[c]) for c, k in found.items()}
-    if len(found) > 1:
-        raise DataError(
-            f"the columns {' and '.join(found)} can both be embedded.",
-            hint="Say which with --column, or make pairs of them with --pair.",
-        )
-    numeric = [
-        c
-        for c, cells in pool.items()
-        if isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "iufb"
-    ]
-    if numeric and modality in (None, "vector"):
-        if not wanted and len(numeric) > 1:
-            notes.append(
-                f"Columns: the {len(numeric)} numeric ones ({', '.join([*numeric[:6], *['…'] * (len(numeric) > 6)])})."
-            )
-        return {"vector": ("vector", np.stack([pool[c].astype(np.float64) for c in numeric], 1))}
-    kinds = ", ".join(MODALITIES) if modality is None else modality
-    held = {c: _held(cells) for c, cells in pool.items()}
-    said = ", ".join(f"{c} ({what})" if what else c for c, what in held.items())
-    words = [c for c, what in held.items() if what == WORDS]
-    hint = f"`--column {words[0]}` takes its words as texts." if words else "Bring a column of texts, pictures or rows."
-    raise DataError(
-        f"none of the columns {said or '(none)'} holds what can be embedded ({kinds}).",
-        hint=hint if modality is None else None,
-    )
-
-
-def _held(cells: Any) -> str:
-    """What a column holds that is not embedded, in a word."""
-    some = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
-    if not some:
-        return "nothing but empty cells"
-    if isinstance(some[0], str):
-        return WORDS if any(c.strip() for c in some if isinstance(c, str)) else "nothing but empty cells"
-    return {list: "lists", dict: "objects"}.get(type(some[0]), "")
-
-
-def _modality(cells: Any, only: str | None, least: float) -> str | None:
-    if isinstance(cells, np.ndarray) and cells.ndim > 1:
-        sample: Sequence[Any] = list(cells[:8])
-    else:
-        sample = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
-    sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
-    best = max(sure, key=lambda m: sure[m])
-    return best if sure[best] >= least else None
-
-
-def _places(cells: Sequence[Any]) -> list[int]:
-    """Which cells to look at: from everywhere, but the first where others must be fetched from a file."""
-    if len(cells) <= LOOKED_AT or blocks(cells) is not None or not isinstance(cells, list | Cells | Chain):
-        return list(range(min(len(cells), LOOKED_AT)))
-    return np.linspace(0, len(cells) - 1, LOOKED_AT).astype(int).tolist()
-
-
-def _readable(cells: Sequence[Any], i: int) -> Any:
-    try:
-        return cells[i]
-    except BadCell:
-        return None
-
-
 def limited(
     raw: Raw, splits: dict[str, np.ndarray], limit: int, seed: int
 ) -> tuple[Raw, dict[str, np.ndarray], np.ndarray]:
@@ -275,7 +195,7 @@ def limited(
     columns = {k: v[rows] if k in in_memory else Picked(v, rows) for k, v in raw.columns.items()}
     names = [raw.names[int(i)] for i in rows]
     bad = {new: raw.bad[old] for new, old in enumerate(rows.tolist()) if old in raw.bad}
-    smaller = Raw(columns, names, classes=raw.classes, files=raw.files, key=raw.key, bad=bad)
+    smaller = replace(raw, columns=columns, names=names, splits=None, bad=bad)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
     return smaller, new, rows
 

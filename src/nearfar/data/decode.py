@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from nearfar.console import Console
 
 UTF8 = "Save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`."
+SHOWN = 32  # cells that tell whether a column names files
 CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so many rows, and no more than so much
 
 
@@ -56,7 +58,8 @@ def decoded(
     entry = None
     if raw.files or raw.key:
         settings = {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw)}
-        entry = cache.key(raw.files, settings | ({"key": raw.key} if raw.key else {}))
+        sources = list(dict.fromkeys([*raw.files, *_named(cells)]))
+        entry = cache.entry(sources, settings | ({"key": raw.key} if raw.key else {}))
         if streaming.wanted is not True and (stored := cache.load(entry)) is not None:
             return _of_cache(stored)
     form = _form(module, cells, spec)
@@ -81,7 +84,7 @@ def _in_memory(decoder: Decoder, cells: Any, console: Console) -> Decoded:
     return Decoded(made.values, made.geometry, made.hashes, made.bad, lengths=made.lengths)
 
 
-def _cached(entry: str, decoder: Decoder, cells: Any, console: Console) -> Any:
+def _cached(entry: cache.Entry, decoder: Decoder, cells: Any, console: Console) -> Any:
     """Decode into the cache, unless another process has done so meanwhile."""
     form, rows = decoder.form, len(cells)
     with cache.writing(entry, form.nbytes * rows) as folder:
@@ -95,16 +98,16 @@ def _cached(entry: str, decoder: Decoder, cells: Any, console: Console) -> Any:
         made = replace(_known(form, rows), values=values)
         _fill(made, decoder, cells, console)
         made.values.flush()
-        _keep(folder, made, {"values"})
-        return cache.load(entry)
+        _keep(entry, made, {"values"})
+        return cache.load(entry, trusted=True)
 
 
 def _streamed(
-    raw: Raw, kind: str, cells: Any, spec: dict[str, Any], form: Form, entry: str | None, streaming: Streaming,
+    raw: Raw, kind: str, cells: Any, spec: dict[str, Any], form: Form, entry: cache.Entry | None, streaming: Streaming,
     why: str, console: Console,
 ) -> Decoded:  # fmt: skip
     """Look through all rows once for what is known of them beforehand: content, sizes, damage. Keep that only."""
-    stored = (cache.load(entry) or cache.load(f"{entry}-rows")) if entry else None
+    stored = (cache.load(entry) or cache.load(entry.rows)) if entry else None
     values = Streamed(cells, raw.names, kind, spec, form, np.zeros(len(cells), np.uint64), streaming, console.warn)
     if stored is None:
         made = _known(form, len(cells))
@@ -115,8 +118,8 @@ def _streamed(
             decoder.close()
         stored = {"hashes": made.hashes, "geometry": made.geometry, "lengths": made.lengths}, {"bad": made.bad}
         if entry:
-            with cache.writing(f"{entry}-rows", made.hashes.nbytes) as folder:
-                _keep(folder, made, set())
+            with cache.writing(entry.rows, made.hashes.nbytes):
+                _keep(entry.rows, made, set())
     arrays, manifest = stored
     values.hashes = np.asarray(arrays["hashes"])
     geometry, lengths = _there(arrays, "geometry"), _there(arrays, "lengths")
@@ -151,13 +154,14 @@ def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
             progress.advance(len(rows))
 
 
-def _keep(folder: Any, made: Batch, arrays: set[str]) -> None:
+def _keep(entry: cache.Entry, made: Batch, arrays: set[str]) -> None:
+    folder = cache.root() / entry.name
     np.save(folder / "hashes.npy", made.hashes, allow_pickle=False)
     for name in ("geometry", "lengths"):
         if (array := getattr(made, name)) is not None:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
             arrays |= {name}
-    cache.finish(folder, sorted(arrays | {"hashes"}), {"bad": {str(k): v for k, v in made.bad.items()}})
+    cache.finish(entry, sorted(arrays | {"hashes"}), {"bad": {str(k): v for k, v in made.bad.items()}})
 
 
 def _of_cache(stored: Any) -> Decoded:
@@ -171,10 +175,27 @@ def _there(arrays: Mapping[str, Any], name: str) -> np.ndarray | None:
     return None if arrays.get(name) is None else np.asarray(arrays[name])
 
 
+def _named(cells: Any) -> list[Path]:
+    """The files that cells name, whose content the container does not hold."""
+    first = next((c for i in range(min(len(cells), SHOWN)) if (c := _cell(cells, i)) is not None), None)
+    if not (isinstance(first, Path) or (isinstance(first, dict) and not first.get("bytes"))):
+        return []
+    found = (_cell(cells, i) for i in range(len(cells)))
+    return [c if isinstance(c, Path) else Path(c["path"]) for c in found
+            if isinstance(c, Path) or (isinstance(c, dict) and c.get("path"))]  # fmt: skip
+
+
+def _cell(cells: Any, i: int) -> Any:
+    try:
+        return cells[i]
+    except BadCell:
+        return None
+
+
 def _rows_key(raw: Raw) -> str:
     digest = hashlib.sha256()
     for i, name in enumerate(raw.names):
-        digest.update((f"\n{name}" if i else name).encode())
+        digest.update((f"\n{name}" if i else name).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

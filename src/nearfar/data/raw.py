@@ -43,6 +43,8 @@ class Raw:
         What was left out or may surprise; said even where notes are not.
     bad : dict of int to str
         Rows that cannot be read at all, and why; their cells are empty.
+    index : tuple of str
+        Columns that only number or name the rows, such as the index of a `pandas` table; embedded only when named.
     """
 
     columns: dict[str, Any]
@@ -55,6 +57,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     bad: dict[int, str] = field(default_factory=dict)
+    index: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, list):
@@ -119,15 +122,32 @@ def of_arrow(
     columns: dict[str, Any] = {}
     for key in table.column_names:
         column = table.column(key)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
         kind = column.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            columns[key] = _numbers(column)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            columns[key] = _numbers(column) if _exact(column) else Cells(column)
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
             columns[key] = Cells(column, folder if _are_paths(column) else None)
         else:
             columns[key] = Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
     names = [f"{name}:{i + 1}" for i in range(table.num_rows)]
-    return Raw(columns, names, classes=_class_names(table.schema), files=files)
+    return Raw(columns, names, classes=_class_names(table.schema), files=files, index=_index(table.schema))
+
+
+def _index(schema: pa.Schema) -> tuple[str, ...]:
+    """Columns that hold the index of the `pandas` table that was written."""
+    stored = (schema.pandas_metadata or {}).get("index_columns", ()) if _has_pandas(schema) else ()
+    return tuple(c for c in stored if isinstance(c, str) and c in schema.names)
+
+
+def _has_pandas(schema: pa.Schema) -> bool:
+    import json
+
+    try:
+        return isinstance(json.loads((schema.metadata or {})[b"pandas"]), dict)
+    except (KeyError, ValueError):
+        return False
 
 
 def _are_paths(column: pa.ChunkedArray) -> bool:
@@ -142,6 +162,17 @@ def repeated(names: list[str], where: str) -> DataError:
 
     name = next(n for n in names if names.count(n) > 1)
     return DataError(f"has two columns of the same name, {name!r}.", where=where, hint="Rename one of them.")
+
+
+def _exact(column: pa.ChunkedArray) -> bool:
+    """Whether an array of numbers holds what the column does: float64 rounds whole numbers beyond 2⁵³."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.null_count in (0, len(column)) or not pa.types.is_integer(column.type):
+        return True
+    ends = pc.min_max(column).as_py()
+    return max(abs(ends["min"]), abs(ends["max"])) <= 2**53
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -196,7 +227,7 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
         warnings += (f"Splits: {rows:,} rows that no split is named for ({where} …) count as the split train.",)
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
     bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
-    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad)
+    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad, first.index)
 
 
 def concatenated(pieces: list[Any]) -> Any:

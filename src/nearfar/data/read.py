@@ -16,7 +16,6 @@ from nearfar.data.columns import (
     Findings,
     Picked,
     Said,
-    choose,
     limited,
     take_labels,
     take_scores,
@@ -25,6 +24,8 @@ from nearfar.data.columns import (
 )
 from nearfar.data.decode import UTF8, Decoded, decoded
 from nearfar.data.facts import about_skipped
+from nearfar.data.inputs import VECTOR, choose
+from nearfar.data.numeric import without
 from nearfar.data.opening import expanded, name_of, open_source
 from nearfar.data.raw import Raw, concatenated
 from nearfar.data.stream import BUFFER, Streaming
@@ -45,7 +46,8 @@ def read(
     depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
-    workers: int | None = None, buffer: int = BUFFER, several: bool = True, console: Console | None = None,
+    missing: Sequence[str] = (), workers: int | None = None, buffer: int = BUFFER, several: bool = True,
+    console: Console | None = None,
 ) -> Table:  # fmt: skip
     """Read and decode data.
 
@@ -82,6 +84,8 @@ def read(
         Decode as a trained model was told to.
     known : mapping of str to (modality, spec), optional
         The same for columns of these names.
+    missing : sequence of str
+        Cells that mean "missing", such as ``"NA"`` or ``"-999"``; an empty cell always does.
     stream : bool or "auto"
         Decode rows when they are asked for, instead of once into the cache; ``"auto"``: where that has no room.
     workers : int, optional
@@ -103,27 +107,27 @@ def read(
     StorageError
         The cache has no room for the decoded data, and they are not to be streamed.
     """
-    raw = open_source(source, stream=stream is True, modality=modality)
+    raw = _opened(source, stream is True, modality, missing, max_bad)
     if raw.key and stream is True:
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
     streaming = Streaming(stream, workers, buffer)
-    if len(raw) == 0:
-        raise DataError("there are no rows.", where=name_of(source))
-    _tolerated(raw, raw.bad, max_bad)
     notes = Findings(raw.notes, list(raw.warnings))
-    splits = take_splits(raw, split_column)
+    there = list(raw.columns)
+    splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
-    labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative))
+    labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
     said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets), together)
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
     if twice := [c for c in wanted if wanted.count(c) > 1]:
         raise DataError(f"the column {twice[0]!r} is named twice.", where="--column")
-    beside = choose(raw, tuple(negative), modality, Findings()) if negative else {}
+    beside = choose(raw, tuple(negative), modality, Findings()).columns if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
-    columns, texts = _spread({**choose(rest, wanted, modality, notes), **beside}, several, notes)
+    inputs = choose(rest, wanted, modality, notes, trained)
+    columns, texts = _spread({**inputs.columns, **beside}, several, notes)
     if texts is not None:
         splits, said = spread.splits_of(splits, texts), said.of(texts.owner)
     for name, (kind, _) in (known or {}).items():
@@ -132,11 +136,14 @@ def read(
     specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
     specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), texts, options) | specs
+    if inputs.features and not trained:
+        others = [n for n in there if n not in inputs.features]
+        specs[VECTOR] |= {"names": list(inputs.features), "beside": others}
     rows = raw if texts is None else spread.raw_of(raw, texts)
-    columns_decoded = {}
+    columns_decoded, console = {}, console or QUIET
     for name, (kind, cells) in columns.items():
         own, once = dict(specs[name]), texts is not None and cells is not texts
-        d = decoded(raw if once else rows, name, kind, cells, own, streaming, console or QUIET)
+        d = decoded(raw if once else rows, name, kind, cells, own, streaming, console)
         columns_decoded[name] = (kind, own, spread.beside(d, texts) if once else d)
         notes.extend(d.notes)
     shown = {n: cells for n, (kind, cells) in columns.items() if kind == "text"}
@@ -146,8 +153,16 @@ def read(
     table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
     notes.extend(filter(None, (c.too_long() for c in table.columns.values())))
     for text in notes.warnings:
-        (console or QUIET).warn(text)
+        console.warn(text)
     return _aside(table, tuple(beside)) if beside else table
+
+
+def _opened(source: Any, stream: bool, modality: str | None, missing: Sequence[str], max_bad: float) -> Raw:
+    raw = open_source(source, stream=stream, modality=modality)
+    if len(raw) == 0:
+        raise DataError("there are no rows.", where=name_of(source))
+    _tolerated(raw, raw.bad, max_bad)
+    return replace(raw, columns={n: without(c, missing) for n, c in raw.columns.items()}) if missing else raw
 
 
 def _spread(
@@ -192,7 +207,7 @@ def _some(cells: Any, rows: np.ndarray | None, texts: spread.Texts | None = None
 def _aside(table: Table, names: tuple[str, ...]) -> Table:
     """The table with columns of hard negatives apart from the sides of a row."""
     sides = {n: c for n, c in table.columns.items() if n not in names}
-    hashes = np.bitwise_xor.reduce([c.hashes for c in sides.values()])
+    hashes = _row_hashes([c.hashes for c in sides.values()])
     beside = {n: table.columns[n] for n in names}
     return replace(table, columns=sides, negatives=beside, hashes=hashes, fingerprint=_fingerprint(hashes))
 
@@ -210,7 +225,7 @@ def _table(
     bad |= raw.bad
     skipped = _tolerated(raw, bad, max_bad)
     good = np.setdiff1d(np.arange(len(raw)), np.asarray(sorted(bad), np.int64))
-    hashes = np.bitwise_xor.reduce([d.hashes for _, _, d in columns.values()])
+    hashes = _row_hashes([d.hashes for _, _, d in columns.values()])
     made = {n: _column(n, kind, spec, d, good if bad else None) for n, (kind, spec, d) in columns.items()}
     for name, cells in shown.items():
         made[name] = replace(made[name], cells=Picked(cells, good) if bad else cells)
@@ -226,6 +241,15 @@ def _table(
         splits={s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped=skipped, source=source,
         fingerprint=_fingerprint(hashes), **vars(said),
     )  # fmt: skip
+
+
+def _row_hashes(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Hash of the ordered cells of every row, uint64 (N,); that of a single column is its own."""
+    found = columns[0]
+    for hashes in columns[1:]:
+        found = found * np.uint64(0x9E3779B97F4A7C15) + hashes  # odd, so what came before stays distinct
+        found = (found ^ (found >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return found
 
 
 def _fingerprint(hashes: np.ndarray) -> str:

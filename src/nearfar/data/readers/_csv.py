@@ -62,7 +62,9 @@ def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
         wrong.clear()
         options = csv.ReadOptions(use_threads=handler is None, **({"block_size": block} if block else {}))
         parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
-        convert = csv.ConvertOptions(strings_can_be_null=True, check_utf8=utf8)
+        convert = csv.ConvertOptions(
+            strings_can_be_null=True, null_values=[""], check_utf8=utf8, column_types=_texts(file, mark),
+        )  # fmt: skip
         source = _encoding.arrow_source(file)
         return csv.read_csv(source, read_options=options, parse_options=parse, convert_options=convert)
 
@@ -82,6 +84,17 @@ def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
             if not more or set(more) <= set(given):
                 raise
             given |= more
+
+
+def _texts(file: Path, mark: str) -> dict[str, Any]:
+    """Every column as text: a guess at what cells mean would read ``007`` as 7 and the class NA as missing."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+    convert = csv.ConvertOptions(check_utf8=False, include_columns=None)
+    with csv.open_csv(_encoding.arrow_source(file), parse_options=parse, convert_options=convert) as reader:
+        return dict.fromkeys(reader.schema.names, pa.string())
 
 
 def _as_bytes(table: Any) -> Any:

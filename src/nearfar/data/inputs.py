@@ -1,0 +1,267 @@
+"""Which columns are embedded, and as what: texts, pictures, rows of numbers, or many columns of single numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.columns import Findings
+from nearfar.data.lazy import blocks
+from nearfar.data.numeric import Numeric, names_of_rows, numeric
+from nearfar.data.raw import Cells, Chain, Raw
+from nearfar.errors import DataError, UnknownName, nearest
+from nearfar.modalities import BadCell
+from nearfar.registry import MODALITIES
+
+SURE = 0.5  # a modality that is less sure than this does not claim a column
+NAMED = 0.1  # nor than this one that the user has named
+WORDS = "single words"
+EMPTY = "nothing but empty cells"
+LOOKED_AT = 32  # cells of a column that a modality is shown
+SHOWN = 8  # names of columns in a sentence
+VECTOR = "vector"  # what columns of single numbers are called together, and their modality
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be embedded.
+
+    Parameters
+    ----------
+    columns : dict of str to (modality, cells)
+    features : tuple of str
+        Names of the columns of single numbers that became the rows of `VECTOR`, in their order.
+    """
+
+    columns: dict[str, tuple[str, Any]]
+    features: tuple[str, ...] = ()
+
+
+def choose(
+    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: Findings, trained: Mapping[str, Any] | None = None
+) -> Inputs:
+    """The column to embed with its modality, or the columns of single numbers together as one.
+
+    Parameters
+    ----------
+    raw : Raw
+    wanted : tuple of str
+        Columns that the user named.
+    modality : str, optional
+        The only one that is expected.
+    notes : Findings
+    trained : mapping, optional
+        Spec of the model that the rows are for: its columns of numbers are found by their names.
+
+    Raises
+    ------
+    UnknownName, DataError
+        There is no such column; nothing can be embedded, or several things; a column that the model was trained on
+        is missing or holds something else.
+    """
+    for name in wanted:
+        if name not in raw.columns:
+            raise UnknownName("column", name, raw.columns, where="--column")
+    names = (trained or {}).get("names", ())
+    if any(n in raw.columns and getattr(raw.columns[n], "ndim", 1) < 2 for n in names):
+        return _matched(raw, wanted, names, (trained or {}).get("beside", ()), notes)
+    pool = {c: raw.columns[c] for c in (wanted or [c for c in raw.columns if c not in raw.index])}
+    numbers = _numbers(pool) if modality in (None, VECTOR) and wanted else {}
+    others = {c: cells for c, cells in pool.items() if not isinstance(numbers.get(c), Numeric)}
+    found = _recognised(others, numbers, wanted, modality, notes)
+    if found:
+        if names:
+            notes.warn(f"The rows have no names of columns; they are taken in the model's order: {_listed(names)}.")
+        return Inputs({c: (kind, pool[c]) for c, kind in found.items()})
+    numbers = _numbers(pool) if modality in (None, VECTOR) else {}
+    if names:
+        raise _missing(names, list(raw.columns))
+    if any(isinstance(f, Numeric) for f in numbers.values()):
+        kept = _together(raw, pool, numbers, bool(wanted), notes)
+        if trained is not None:
+            notes.warn(f"The model keeps no names of columns; these are taken in their order: {_listed(kept)}.")
+        return Inputs({VECTOR: (VECTOR, _stacked(kept))}, tuple(kept))
+    raise _nothing(pool, numbers, modality)
+
+
+def _recognised(
+    pool: Mapping[str, Any], numbers: Mapping[str, Any], wanted: tuple[str, ...], modality: str | None, notes: Findings
+) -> dict[str, str]:
+    """The columns that a modality claims, one unless they were named; an empty dict where none is."""
+    least = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
+    sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
+    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
+    if wanted and found and (rest := [c for c in wanted if c not in found]):
+        raise DataError(
+            f"the column {rest[0]!r} holds {_held(pool[rest[0]]) if rest[0] in pool else 'single numbers'}, "
+            f"and a column beside others holds {', '.join(MODALITIES)} (lists of numbers).", where="--column",
+        )  # fmt: skip
+    others = [c for c, kind in found.items() if kind != "text"]
+    if not wanted and len(others) == 1 < len(found):
+        notes.append(
+            f"Text beside it: {', '.join(c for c in found if c not in others)}; --pair makes pairs of columns."
+        )
+        found = {c: found[c] for c in others}
+    if len(found) > 1 and not wanted:
+        raise DataError(
+            f"the columns {' and '.join(found)} can both be embedded.",
+            hint="Say which with --column, or make pairs of them with --pair.",
+        )
+    if found and not wanted and len(pool) > 1:
+        notes.extend(f"Column: {c!r} ({k})." for c, k in found.items())
+        notes.append(f"Left out: {_listed([c for c in pool if c not in found])}.")
+    return found
+
+
+# --- columns of single numbers ------------------------------------------------------------------------------------
+
+
+def _numbers(pool: Mapping[str, Any]) -> dict[str, Numeric | str]:
+    """The columns that hold numbers, or seem to with the reason why they do not; commas mean the same in all."""
+    found = {c: f for c, cells in pool.items() if (f := numeric(cells)) is not None}
+    if not any(isinstance(f, Numeric) and f.commas for f in found.values()):
+        return found
+    return {c: numeric(pool[c], commas=True) if isinstance(f, str) else f for c, f in found.items()}  # type: ignore[misc]
+
+
+def _together(
+    raw: Raw, pool: Mapping[str, Any], numbers: dict[str, Numeric | str], wanted: bool, notes: Findings
+) -> dict[str, Numeric]:
+    """All columns of numbers as one; what is left out is said with the reason."""
+    out = {c: f if isinstance(f := numbers.get(c), str) else _held(cells) for c, cells in pool.items()
+           if not isinstance(numbers.get(c), Numeric)}  # fmt: skip
+    out |= {c: "is the index of the table" for c in raw.index if not wanted}
+    kept = {c: f for c, f in numbers.items() if isinstance(f, Numeric)}
+    if wanted and out:
+        name, why = next(iter(out.items()))
+        raise DataError(f"the column {name!r} {_with_verb(why)}.", where="--column")
+    if not wanted:
+        places = {c: i for i, c in enumerate(raw.columns)}
+        ids = {c for c, f in kept.items() if names_of_rows(c, places[c], f)}
+        out |= dict.fromkeys(ids, "numbers the rows")
+        kept = {c: f for c, f in kept.items() if c not in ids}
+    if not kept:
+        raise DataError(f"there is nothing to embed: {_reasons(out)}.", hint="--column takes a column all the same.")
+    if out:
+        notes.warn(f"Left out: {_reasons(out)}. --column, once for each column, takes those that are named.")
+    _say_read(kept, notes)
+    if not wanted and len(kept) > 1:
+        notes.append(f"Columns: the {len(kept)} numeric ones ({_listed(kept)}).")
+    return kept
+
+
+def _matched(
+    raw: Raw, wanted: tuple[str, ...], names: Sequence[str], beside: Sequence[str], notes: Findings
+) -> Inputs:
+    """The columns that a model was trained on, by their names and in its order."""
+    if missing := [n for n in names if n not in raw.columns]:
+        raise _missing(missing, [c for c in raw.columns if c not in names])
+    if other := [c for c in wanted if c not in names and c != VECTOR]:
+        raise DataError(f"the model was not trained on the column {other[0]!r}.", where="--column",
+                        hint=f"It takes {_listed(names)}.")  # fmt: skip
+    found = _numbers({n: raw.columns[n] for n in names})
+    kept = {}
+    for name in names:
+        numbers = found.get(name)
+        if numbers is None and _held(raw.columns[name]) == EMPTY:
+            numbers = Numeric(np.full(len(raw), np.nan))
+        if not isinstance(numbers, Numeric):
+            raise DataError(f"the column {name!r} {_with_verb(numbers or _held(raw.columns[name]))}, and the model "
+                            "takes numbers there.")  # fmt: skip
+        kept[name] = numbers
+    if extra := [c for c in raw.columns if c not in kept and c not in beside and c not in raw.index]:
+        notes.warn(f"Left out: {_listed(extra)}; the model was not trained on {'it' if len(extra) == 1 else 'them'}.")
+    _say_read(kept, notes)
+    return Inputs({VECTOR: (VECTOR, _stacked(kept))})
+
+
+def _missing(names: Sequence[str], there: Sequence[str]) -> DataError:
+    near = nearest(names[0], there)
+    hint = f"Is it {' or '.join(repr(n) for n in near)}? Then rename it." if near else f"There are: {_listed(there)}."
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return DataError(f"there is no column {names[0]!r}{more}, which the model was trained on.", hint=hint)
+
+
+def _stacked(kept: Mapping[str, Numeric]) -> np.ndarray:
+    return np.stack([f.values for f in kept.values()], 1)
+
+
+def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
+    """How cells were read that are not plainly numbers."""
+    if commas := [c for c, f in kept.items() if f.commas]:
+        notes.append(f"Decimal commas: in {_listed(commas)}.")
+    for name, f in kept.items():
+        if f.marks:
+            marks = ", ".join(f"{m!r} ({n:,})" for m, n in f.marks.items())
+            notes.warn(f"Missing: {marks} in the column {name!r} count as missing numbers, which become its mean.")
+    if bad := {c: int((~np.isfinite(f.values)).sum()) for c, f in kept.items() if not np.isfinite(f.values).all()}:
+        notes.append(f"Missing numbers, which become the mean: {_listed([f'{c} ({n:,})' for c, n in bad.items()])}.")
+
+
+# --- what to say --------------------------------------------------------------------------------------------------
+
+
+def _nothing(pool: Mapping[str, Any], numbers: Mapping[str, Any], modality: str | None) -> DataError:
+    held = {c: numbers.get(c) or _held(cells) for c, cells in pool.items()}
+    said = ", ".join(f"{c} ({what})" if what else c for c, what in held.items())
+    words = [c for c, what in held.items() if what == WORDS]
+    hint = f"`--column {words[0]}` takes its words as texts." if words else "Bring a column of texts, pictures or rows."
+    kinds = ", ".join(MODALITIES) if modality is None else modality
+    return DataError(
+        f"none of the columns {said or '(none)'} holds what can be embedded ({kinds}).",
+        hint=hint if modality is None else None,
+    )
+
+
+def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
+    names = list(names)
+    return ", ".join([*names[:SHOWN], *([f"… ({len(names):,} in all)"] if len(names) > SHOWN else [])])
+
+
+def _reasons(out: Mapping[str, str]) -> str:
+    some = [f"{repr(c) if c else 'the column without a name'} ({why})" for c, why in list(out.items())[:SHOWN]]
+    return ", ".join(some) + (f" and {len(out) - SHOWN:,} more" if len(out) > SHOWN else "")
+
+
+def _with_verb(why: str) -> str:
+    """``single words`` → ``holds single words``; a reason that is a sentence already stays."""
+    return why if why.startswith(("has ", "is ", "numbers ")) else f"holds {why}"
+
+
+def _held(cells: Any) -> str:
+    """What a column holds that is not embedded, in a word."""
+    some = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
+    if not some:
+        return EMPTY
+    if isinstance(some[0], str):
+        return WORDS if any(c.strip() for c in some if isinstance(c, str)) else EMPTY
+    if hasattr(some[0], "isoformat"):
+        return "dates or times"
+    return {list: "lists", dict: "objects", bytes: "bytes"}.get(type(some[0]), type(some[0]).__name__)
+
+
+def _modality(cells: Any, only: str | None, least: float) -> str | None:
+    if isinstance(cells, np.ndarray) and cells.ndim > 1:
+        sample: Sequence[Any] = list(cells[:8])
+    else:
+        sample = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
+    sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
+    best = max(sure, key=lambda m: sure[m])
+    return best if sure[best] >= least else None
+
+
+def _places(cells: Sequence[Any]) -> list[int]:
+    """Which cells to look at: from everywhere, but the first where others must be fetched from a file."""
+    if len(cells) <= LOOKED_AT or blocks(cells) is not None or not isinstance(cells, list | Cells | Chain):
+        return list(range(min(len(cells), LOOKED_AT)))
+    return np.linspace(0, len(cells) - 1, LOOKED_AT).astype(int).tolist()
+
+
+def _readable(cells: Sequence[Any], i: int) -> Any:
+    try:
+        return cells[i]
+    except BadCell:
+        return None

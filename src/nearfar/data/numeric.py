@@ -1,0 +1,237 @@
+"""Columns of numbers, whatever wrote them: text that spells numbers, decimal commas, marks of missing values, ids.
+
+A container says what its cells are made of; what they mean is decided here, the same for CSV, JSON, Parquet and
+tables from Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.data.lazy import LazyColumn
+from nearfar.data.raw import Cells, Chain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What stands for a missing number in a column that otherwise holds numbers. In labels and texts these are values.
+MARKS = frozenset({"?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing"})
+LIKELY = 0.5  # share of the cells that are numbers, from which on a column is meant to hold numbers
+LOOKED_AT = 1000  # cells that are looked at before all are
+PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+COMMA = r"^[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*),[0-9]+([eE][+-]?[0-9]+)?$"  # 0,5 and 1.234,5
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")  # may be 1,234 as well as 1.234
+ENGLISH = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+ROW_NUMBERS = re.compile(r"(unnamed: ?\d+|index|level_\d+|__index_level_\d+__|)", re.IGNORECASE)
+IDS = re.compile(r"(.*[ _-])?(id|ids|uuid|guid|rowid|row|rownum|row_number|nr|no|key)|#", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (N,)
+        NaN where one is missing.
+    marks : mapping of str to int
+        What stood in place of missing numbers, and how often; empty cells are not counted.
+    commas : bool
+        A comma was read as the decimal point.
+    distinct : bool
+        They are whole numbers of which none comes twice, as the numbers of rows are.
+    """
+
+    values: np.ndarray
+    marks: Mapping[str, int] = field(default_factory=dict)
+    commas: bool = False
+    distinct: bool = False
+
+
+def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:
+    """The numbers of a column; why it holds none although it seems to; None where nothing looks like numbers.
+
+    Parameters
+    ----------
+    cells : sequence
+    commas : bool
+        Other columns of this table have decimal commas, so that ``1,234`` is one as well.
+    """
+    if isinstance(cells, np.ndarray):
+        if cells.ndim != 1 or cells.dtype.kind not in "iufb":
+            return None
+        values = cells.astype(np.float64)
+        whole = cells.dtype.kind in "iu" or (np.isfinite(values).all() and (values == np.round(values)).all())
+        return Numeric(values, distinct=bool(whole) and len(np.unique(cells)) == len(cells) > 1)
+    texts = _texts(cells)
+    return None if texts is None else _of_texts(texts, commas)
+
+
+def _texts(cells: Any) -> pa.ChunkedArray | None:
+    """The cells as Arrow strings; None where some are of another kind, or are not to be read for this."""
+    import pyarrow as pa
+
+    if isinstance(cells, Cells):
+        column = cells.column
+        if isinstance(column, LazyColumn):
+            return None
+        if pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
+            return column.cast(pa.string())
+        return column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else None
+    if isinstance(cells, Chain):
+        parts = [_texts(p.tolist() if isinstance(p, np.ndarray) and p.ndim == 1 else p) for p in cells.pieces]
+        if any(p is None for p in parts):
+            return None
+        return pa.chunked_array([c.cast(pa.string()) for p in parts for c in p.chunks], pa.string())
+    if not isinstance(cells, Sequence) or isinstance(cells, str | bytes):
+        return None
+    found = []
+    for i in range(len(cells)):
+        if not _is_plain(cell := cells[i]):
+            return None
+        found.append(_spelt(cell))
+    return pa.chunked_array([found], pa.string())
+
+
+def _is_plain(cell: Any) -> bool:
+    return cell is None or isinstance(cell, str | int | float | bool | np.number)
+
+
+def _spelt(cell: Any) -> str | None:
+    if cell is None or (isinstance(cell, float | np.floating) and not np.isfinite(cell)):
+        return None
+    return cell if isinstance(cell, str) else str(cell)
+
+
+def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.replace_substring(pc.utf8_trim_whitespace(texts), "\u2212", "-")  # the typographic minus
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    some = texts.slice(0, LOOKED_AT)
+    if texts.null_count == len(texts) or (some.null_count < len(some) and not _likely(some)):
+        return None
+    lower = pc.utf8_lower(texts)
+    if pc.all(pc.is_in(lower.drop_null(), pa.array(["true", "false"]))).as_py():
+        return Numeric(_floats(pc.equal(lower, "true")))
+    marked = pc.is_in(lower, pa.array(sorted(MARKS)))
+    spelt = pc.if_else(marked, None, texts)
+    form = _form(spelt.drop_null(), commas)
+    if isinstance(form, str):
+        return form if _likely(texts) else None
+    point, between = form
+    plain = pc.replace_substring(spelt, between, "") if between else spelt
+    values = _floats(pc.replace_substring(plain, point, "."))
+    whole = pc.all(pc.match_substring_regex(spelt.drop_null(), r"^[+-]?[0-9]+$")).as_py()
+    marks = Counter(texts.filter(marked).to_pylist())
+    distinct = bool(whole) and pc.count_distinct(spelt).as_py() == len(spelt) - spelt.null_count > 1
+    return Numeric(values, marks, point == ",", distinct)
+
+
+def _likely(texts: pa.ChunkedArray) -> bool:
+    """Whether most cells that are not empty are numbers in some way of writing, or true and false."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = texts.drop_null()
+    lower = pc.utf8_lower(there)
+    right = pc.is_in(lower, pa.array(["true", "false"]))
+    for pattern in (PLAIN, COMMA, ENGLISH):
+        right = pc.or_(right, pc.match_substring_regex(there, pattern))
+    return len(there) > 0 and pc.sum(right).as_py() >= LIKELY * len(there)
+
+
+def _form(spelt: pa.ChunkedArray, commas: bool) -> tuple[str, str] | str:
+    """The decimal point and what separates thousands; or what speaks against numbers."""
+    import pyarrow.compute as pc
+
+    plain, comma, english = (pc.match_substring_regex(spelt, pattern) for pattern in (PLAIN, COMMA, ENGLISH))
+    rest = spelt.filter(pc.invert(plain))
+    if not len(rest):
+        return ".", ""
+    if pc.all(pc.or_(plain, comma)).as_py():
+        if pc.any(pc.match_substring(spelt.filter(plain), ".")).as_py():
+            return f"has decimal points and decimal commas, such as {rest[0].as_py()!r}"
+        if commas or not all(THOUSANDS.fullmatch(t) for t in rest.to_pylist()):
+            return ",", "."
+        return f"has commas that may be decimal points or separate thousands, such as {rest[0].as_py()!r}"
+    if pc.all(pc.or_(plain, english)).as_py():
+        return ".", ","
+    odd = spelt.filter(pc.invert(pc.or_(pc.or_(plain, comma), english)))
+    odd = odd if len(odd) else rest
+    cell = odd[0].as_py()
+    shown = cell if len(cell) <= 40 else f"{cell[:39]}…"
+    cells = "a cell that is no number," if len(odd) == 1 else f"{len(odd):,} cells that are no numbers, such as"
+    return f"has {cells} {shown!r}"
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    """float64 (N,), NaN where there is nothing."""
+    import pyarrow as pa
+
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def without(cells: Any, words: Sequence[str]) -> Any:
+    """The cells, of which those that are one of `words` are missing; arrays of more than one dimension stay."""
+    if isinstance(cells, np.ndarray):
+        numbers = [float(w) for w in words if re.fullmatch(PLAIN, w)]
+        if cells.ndim != 1 or cells.dtype.kind not in "iuf" or not np.isin(cells, numbers).any():
+            return cells
+        return np.where(np.isin(cells, numbers), np.nan, cells.astype(np.float64))
+    if isinstance(cells, Cells):
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if isinstance(cells.column, LazyColumn) or not pa.types.is_string(cells.column.type):
+            return cells
+        missing = pc.is_in(pc.utf8_trim_whitespace(cells.column), pa.array(words, pa.string()))
+        return Cells(pc.if_else(missing, None, cells.column), cells.folder, cells.text)
+    if isinstance(cells, list):
+        return [None if isinstance(c, str) and c.strip() in words else c for c in cells]
+    return cells
+
+
+def names_of_rows(name: str, position: int, found: Numeric) -> bool:
+    """Whether a column of distinct whole numbers is the index of a table, or an id, rather than a measurement."""
+    if not found.distinct:
+        return False
+    if ROW_NUMBERS.fullmatch(name.strip()):
+        return bool(name.strip()) or position == 0
+    return IDS.fullmatch(name.strip()) is not None
+
+
+def label_texts(values: Sequence[Any]) -> list[str | None]:
+    """Labels as text, None where there is none; numbers and truths are spelt alike whatever container they are from.
+
+    ``1`` and ``1.0`` are one class, as tables with missing values write whole numbers; ``01`` and ``1`` are two where
+    a column has both or any number with a leading zero, which no program writes for a number.
+    """
+    texts = [None if v is None else _label(v) for v in values]
+    distinct = {t for t in texts if t is not None}
+    if distinct and all(isinstance(v, str) for v in values if v is not None):
+        if {t.lower() for t in distinct} <= {"true", "false"}:
+            return [t and t.capitalize() for t in texts]
+        number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+        if all(number.fullmatch(t) for t in distinct):
+            spelt = {t: _canonical(t) for t in distinct}
+            return [None if t is None else spelt[t] for t in texts]
+    return texts
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return value.strip() if isinstance(value, str) else str(value)
+
+
+def _canonical(text: str) -> str:
+    """``1.50`` → ``1.5``, ``2.0`` → ``2``, digits kept however many there are."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
