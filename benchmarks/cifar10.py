@@ -61,7 +61,7 @@ def of_patches(model: Embedder, data: str, console: Console) -> dict[str, Any]:
         for branch in member.branches.values():
             if hasattr(branch.encoder, "grid"):
                 branch.encoder.grid = 3
-    evaluation = api.evaluate(model, data, protocols=PROTOCOLS, with_floors=False, console=console)
+    evaluation = api.evaluate(model, data, protocols=PROTOCOLS, floors=False, console=console)
     print(evaluation.table())
     return {"grid": 3, "results": evaluation.as_dict()["results"]}
 
@@ -94,9 +94,7 @@ def main() -> None:
     model = api.load(run)
     seconds = max(metrics[-1]["seconds"] if (metrics := Run.open(r).metrics()) else 0.0 for r in members or [run])
     branches = [b for m in getattr(model, "members", [model]) for b in m.branches.values()]
-    evaluation = api.evaluate(
-        model, args.data, protocols=PROTOCOLS, with_floors=args.case == "untrained", console=console
-    )
+    evaluation = api.evaluate(model, args.data, protocols=PROTOCOLS, floors=args.case == "untrained", console=console)
     print(evaluation.table())
     found = evaluation.as_dict()
     averaged = of_patches(model, args.data, console) if any(hasattr(b.encoder, "grid") for b in branches) else None

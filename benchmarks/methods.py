@@ -76,7 +76,7 @@ def main() -> None:
     model, stored, metrics = api.load(run), Run.open(run).config, Run.open(run).metrics()
     evaluation = api.evaluate(
         model, {"train": train, "test": test}, protocols=["linear_probe", "knn"],
-        with_floors=args.method == "random",
+        floors=args.method == "random",
     )  # fmt: skip
     print(evaluation.table())
     t = stored["config"]["train"]

@@ -85,7 +85,7 @@ def main() -> None:
     )
     floors = args.case == "untrained"
     evaluation = api.evaluate(
-        trained.model, {"train": (images, labels), "test": test}, protocols=["linear_probe", "knn"], with_floors=floors
+        trained.model, {"train": (images, labels), "test": test}, protocols=["linear_probe", "knn"], floors=floors
     )
     print(evaluation.table())
     metrics = Run.open(trained.path).metrics()

@@ -91,7 +91,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     model = trained[0].model if len(trained) == 1 else nearfar.combine([t.model for t in trained])
     protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe"]
-    evaluation = api.evaluate(model, rows, protocols=protocols, with_floors=not args.labels, seed=args.seed)
+    evaluation = api.evaluate(model, rows, protocols=protocols, floors=not args.labels, seed=args.seed)
     print(evaluation.table())
     y, truth = (np.unique(rows[s][1], return_inverse=True)[1] for s in ("train", "test"))
     floor = tfidf(rows["train"][0], y, rows["test"][0], truth, args.seed)

@@ -168,7 +168,7 @@ def test_rows_that_share_nothing_are_set_aside_by_their_own_content():
 def test_any_caption_of_a_picture_is_right_both_ways(listed, rows):
     model = api.train(listed, column=PAIR, **QUICK | {"epochs": 3}).model
     new = {"train": listed, "test": listed}
-    found = api.evaluate(model, new, column=PAIR, with_floors=False).results[0]["retrieval"]
+    found = api.evaluate(model, new, column=PAIR, floors=False).results[0]["retrieval"]
     u, v = model.encode(listed["image"], column="image"), model.encode(rows["caption"], column="caption")
     owner = np.asarray([i for i, texts in enumerate(listed["caption"]) for _ in texts])
     cosine = u @ v.T

@@ -138,9 +138,9 @@ def test_evaluation_sums_up_over_seeds(three, digits):
     assert table.count("three, 3 seeds") == 2  # one line of models, one of floors
     assert f"{probes['mean']:.3f} ± {probes['sd']:.3f}" in table
     assert f"{data.results[1]['linear_probe']['accuracy']:.3f} [" in table
-    one_by_one = api.evaluate([three / f"seed{n}" for n in range(3)], few, protocols=["knn"], with_floors=False)
+    one_by_one = api.evaluate([three / f"seed{n}" for n in range(3)], few, protocols=["knn"], floors=False)
     assert one_by_one.summary[0]["figures"]["knn"] == summary["figures"]["knn"]
-    assert "summary" not in api.evaluate(three / "seed0", few, protocols=["knn"], with_floors=False).as_dict()
+    assert "summary" not in api.evaluate(three / "seed0", few, protocols=["knn"], floors=False).as_dict()
 
 
 def test_only_runs_that_differ_by_the_seed_alone_are_summed_up(three):

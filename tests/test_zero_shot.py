@@ -11,9 +11,9 @@ import pytest
 from nearfar import api, cli, files
 from nearfar.classifying import classify
 from nearfar.errors import ConfigError, DataError, NearfarWarning, UserError
+from nearfar.evaluation import labelled
 from nearfar.evaluation import zero_shot as protocol
 from nearfar.evaluation.features import Features, unit
-from nearfar.evaluation.run import _of_labels
 from tests.colours import COLOURS, QUICK, pictures
 
 TEMPLATES = ("a {} picture", "{}", "picture of {} things")
@@ -204,9 +204,9 @@ def test_labelled_pictures_are_measured_where_the_labels_have_names(run):
         (made.predict(model.encode(x[rows], column="image")).labels == truth).mean()
     )
     assert "zero-shot image (chance 0.333" in found.table()
-    assert "zero_shot" in _of_labels((), [model], found.table_of_rows)
+    assert "zero_shot" in labelled.protocols([model], found.table_of_rows, ())
     numbers = replace(found.table_of_rows, label_names=("0", "1", "2"))
-    assert "zero_shot" not in _of_labels((), [model], numbers)
+    assert "zero_shot" not in labelled.protocols([model], numbers, ())
     with pytest.raises(DataError, match="no words"):
         api.evaluate(model, {"x": x, "label": colour}, column="image", protocols=["zero_shot"])
 
@@ -216,7 +216,7 @@ def test_of_pairs_each_picture_counts_once(run):
     twice = {"image": np.concatenate([x, x[:20]]), "caption": captions + [f"again {c}" for c in captions[:20]]}
     twice["label"] = [COLOURS[c] for c in [*colour, *colour[:20]]]
     with pytest.warns(NearfarWarning, match="40 of 120 texts of 'caption' are longer than 72 tokens"):
-        found = api.evaluate(api.load(run), {"train": twice, "test": twice}, with_floors=False)
+        found = api.evaluate(api.load(run), {"train": twice, "test": twice}, floors=False)
     r = found.results[0]
     assert set(r["retrieval"]) == {"image->caption", "caption->image"}
     assert r["zero_shot"]["image"]["settings"]["queries"] == 40

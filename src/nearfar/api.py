@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar import files
 from nearfar.config import Config
 from nearfar.errors import ConfigError, UnknownName
+from nearfar.options import check, checked, names
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from nearfar.plan import Plan
     from nearfar.run import Run
 
+# of reading: what a trained model says itself
+FROM_THE_MODEL = ("source", "modality", "spec", "known", "several", "negative", "size", "depth", "tokens", "length")
 SHORT = 50  # steps; shorter trainings are over before their time is told
 
 
@@ -178,6 +181,7 @@ def _describe(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     _report(run, shown, plan.table, None)
 
 
+@checked
 def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", console: Console | None = None) -> Path:
     """Put a measurement into the run's folder: ``evaluation.json``, the report, the card. Returns the report's path."""
     from nearfar.report import card, collect
@@ -230,6 +234,7 @@ def _record(run: Any, plan: Plan, command: str | None) -> None:
     })  # fmt: skip
 
 
+@checked
 def load(path: str | Path, device: str = "auto") -> Embedder:
     """The model of a run folder; see `nearfar.loading.load`."""
     from nearfar import loading
@@ -253,11 +258,21 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     -------
     Evaluation
         With mean and standard deviation over those that differ by the seed alone.
+
+    Raises
+    ------
+    UnknownName
+        There is no such option.
     """
     from nearfar import loading
+    from nearfar.data.read import read
     from nearfar.evaluation import run as evaluation
     from nearfar.evaluation import summary
 
+    if "with_floors" in options:  # as it was called in version 0.1.0
+        options["floors"] = options.pop("with_floors")
+    own = {"models", "data", *FROM_THE_MODEL}
+    check(options, [n for n in dict.fromkeys(names(evaluation.evaluate) + names(read)) if n not in own])
     loaded = loading.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
     found = evaluation.evaluate(loaded, data, **options)
     found.summary = summary.over_seeds(loaded, found.results)

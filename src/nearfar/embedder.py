@@ -11,6 +11,7 @@ import numpy as np
 
 from nearfar.data.table import Column
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.options import checked
 from nearfar.training_rows import TrainingRows
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class Embedder:
 
     # --- using it ---------------------------------------------------------------------------------------------
 
+    @checked
     def encode(
         self, inputs: Any, *, column: str | None = None, layer: str | None = None, normalize: bool = True,
         batch_size: int = 256, console: Console | None = None,

@@ -14,6 +14,7 @@ from nearfar.data.table import Column, Table
 from nearfar.embedder import LAYERS, Embedder
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation.features import unit
+from nearfar.options import checked
 from nearfar.registry import MODALITIES
 from nearfar.training_rows import TrainingRows
 
@@ -182,6 +183,7 @@ class Ensemble:
 
     # --- using it ---------------------------------------------------------------------------------------------
 
+    @checked
     def encode(
         self, inputs: Any, *, column: str | None = None, layer: str | None = None, normalize: bool = True,
         batch_size: int = 256, console: Console | None = None,

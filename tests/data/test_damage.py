@@ -237,7 +237,7 @@ def test_it_stands_in_the_run_and_the_report(run):
 
 
 def test_it_is_said_at_evaluation(run, uneven):
-    found = api.evaluate(run.path, uneven, max_bad=0.5, protocols=("knn",), with_floors=False)
+    found = api.evaluate(run.path, uneven, max_bad=0.5, protocols=("knn",), floors=False)
     text = found.table()
     assert "scored on the split 'test'" in text
     assert "1 of 20 test rows are also among the training rows" in text

@@ -145,7 +145,7 @@ def test_without_labels_only_the_geometry(model, digits):
 
 
 def test_side_by_side_and_protocols_by_name(model, digits):
-    evaluation = api.evaluate([model, model], digits, protocols=["knn"], with_floors=False)
+    evaluation = api.evaluate([model, model], digits, protocols=["knn"], floors=False)
     assert len(evaluation.results) == 2
     with pytest.raises(UnknownName, match="'knn'"):
         api.evaluate(model, digits, protocols=["knm"])
@@ -154,7 +154,7 @@ def test_side_by_side_and_protocols_by_name(model, digits):
 def test_duplicates_across_splits_are_counted(model, digits):
     images, labels = digits["train"]
     data = {"train": (images, labels), "test": (images[:50], labels[:50])}
-    evaluation = api.evaluate(model, data, protocols=["knn"], with_floors=False)
+    evaluation = api.evaluate(model, data, protocols=["knn"], floors=False)
     assert evaluation.data["duplicates"] == 50
     assert any("byte for byte" in w for w in evaluation.warnings)
 
@@ -189,5 +189,5 @@ def test_classes_that_only_the_test_rows_have(model, digits):
     images, labels = digits["train"]
     some = labels < 8
     data = {"train": (images[some], labels[some]), "test": digits["test"]}
-    evaluation = api.evaluate(model, data, protocols=["knn"], with_floors=False)
+    evaluation = api.evaluate(model, data, protocols=["knn"], floors=False)
     assert any("without training rows" in w for w in evaluation.warnings)

@@ -61,7 +61,7 @@ def model():
 
 
 def figures(model, data, **options):
-    options = {"protocols": ["pair_classification"], "with_floors": False} | options
+    options = {"protocols": ["pair_classification"], "floors": False} | options
     return nearfar.evaluate(model, {"test": data, "train": data}, column=("first", "second"), **options)
 
 

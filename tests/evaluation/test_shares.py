@@ -39,5 +39,5 @@ def test_small_data_leave_shares_out():
 
 def test_asked_for_in_an_evaluation(digits, tiny):
     trained = api.train({"train": digits["train"]}, **tiny | {"epochs": 1})
-    found = api.evaluate(trained.model, digits, protocols=["shares", "linear_probe"], with_floors=False)
+    found = api.evaluate(trained.model, digits, protocols=["shares", "linear_probe"], floors=False)
     assert "10 % of the labels" in found.table()

@@ -73,7 +73,7 @@ def command(
     models += [model.cut(d) for model in models for d in dimensions]
     evaluation = api.evaluate(
         models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
-        with_floors=not no_floors, console=to, **options, **reading,
+        floors=not no_floors, console=to, **options, **reading,
     )  # fmt: skip
     to.say("\n" + evaluation.table())
     if len(models) == 1:

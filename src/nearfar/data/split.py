@@ -112,54 +112,98 @@ class EvaluationPlan:
 
 
 def evaluation_plan(
-    table: Table, *, train_split: str | None = None, test_split: str | None = None, share: float = 0.2, seed: int = 0,
-    aside: float = 0.0,
+    table: Table, *, fits: bool = True, train_split: str | None = None, test_split: str | None = None,
+    share: float = 0.2, seed: int = 0, seen: np.ndarray | None = None,
 ) -> EvaluationPlan:  # fmt: skip
-    """Rows for a measurement: the splits train and test, or a stratified `share` drawn by `seed` as the test rows.
+    """Rows for a measurement.
 
-    Where there is no test split, the validation split serves. Where there are no splits at all, and the model was
-    trained on these rows with a share `aside` of them set aside, those are the test rows, if they are `LEAST` or more.
+    Where there is a test split (or else a validation split) its rows are scored. Else, of the train split or of all
+    rows, those are scored that no model was trained on, if they are `LEAST` or more: all of them where nothing is
+    fitted, else a stratified `share` drawn by `seed`, or all if they are no more than half.
+
+    Parameters
+    ----------
+    table : Table
+    fits : bool
+        Whether something is fitted, for which rows have to be held back.
+    train_split, test_split : str, optional
+    share : float
+    seed : int
+    seen : ndarray of bool (N,), optional
+        Whether a model was trained on each row.
 
     Raises
     ------
     DataError, UnknownName
         There are too few labelled rows, or no split of that name.
     """
-    if table.splits:
-        name = test_split or (
-            "test" if "test" in table.splits else "validation" if "validation" in table.splits else None
-        )
-        if name is not None:
-            train, test = _split(table, train_split or "train"), _split(table, name)
-            return EvaluationPlan(train, test, (f"fitted on the train split, scored on the split {name!r}",))
-    elif aside:
-        train, test = _by_hash(table, np.arange(len(table)), aside)
-        if len(test) >= LEAST:
-            note = "no test split: scored on the rows that training set aside (data.holdout)"
-            return EvaluationPlan(train, test, (note,))
-    rows = table.splits.get("train", np.arange(len(table))) if table.splits else np.arange(len(table))
-    chosen = _stratified(table, rows, share, seed)
-    if not chosen.any():
-        if table.groups is not None:
-            raise DataError(
-                "no group can be held out to measure on: every class must have rows in two groups or more.",
-                hint="Bring a test split of other groups, or name another --group.",
-            )
-        raise DataError(f"{len(rows)} rows are too few to measure anything on.")
-    groups = ", by whole groups" if table.groups is not None else ""
-    note = f"no test split: stratified {1 - share:.0%}/{share:.0%}{groups}, seed {seed}"
+    for where, name in (("--train-split", train_split), ("--test-split", test_split)):
+        if name is not None and name not in table.splits:
+            raise UnknownName("split", name, table.splits, where=where)
+    fit_on = train_split or "train"
+    scored = test_split or next((s for s in ("test", "validation") if s in table.splits and s != train_split), None)
+    fitted = table.splits.get(fit_on, np.arange(0))
+    if scored is None:
+        rows = fitted if fit_on in table.splits else np.arange(len(table))
+        return _unsplit(table, rows, np.zeros(len(table), bool) if seen is None else seen, fits, share, seed)
+    rows = table.splits[scored]
+    if not len(rows):
+        raise DataError(f"the split {scored!r} has no rows that can be read.", hint="Name another with --test-split.")
+    if fit_on != scored and (len(fitted) or not fits):
+        note = f"fitted on the split {fit_on!r}, scored on the split {scored!r}"
+        return EvaluationPlan(fitted, rows, (note if fits else f"scored on the split {scored!r}",))
+    if not fits:
+        return EvaluationPlan(rows[:0], rows, (f"scored on the split {scored!r}",))
+    chosen, drawn = _stratified(table, rows, np.ones(len(rows), bool), share, seed)
+    note = f"no other split to fit on: the split {scored!r} is divided, {drawn}"
     return EvaluationPlan(rows[~chosen], rows[chosen], (note,))
 
 
-def _stratified(table: Table, rows: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Which rows are drawn: about `share` of every class, rows that belong together together, bool (M,)."""
+def _unsplit(
+    table: Table, rows: np.ndarray, seen: np.ndarray, fits: bool, share: float, seed: int
+) -> EvaluationPlan:  # fmt: skip
+    """The plan for rows without a test split."""
+    group = together(table, rows)
+    new = ~np.isin(group, group[seen[rows]])
+    some = ", scored on rows that no model was trained on"
+    if new.sum() < LEAST or new.all():
+        new, some = np.ones(len(rows), bool), ""
+    if not fits:
+        return EvaluationPlan(rows[~new], rows[new], (f"no test split{some or ', scored on all rows'}",))
+    if new.sum() <= len(rows) / 2:
+        return EvaluationPlan(rows[~new], rows[new], (f"no test split{some}",))
+    chosen, drawn = _stratified(table, rows, new, share, seed)
+    return EvaluationPlan(rows[~chosen], rows[chosen], (f"no test split: {drawn}{some}",))
+
+
+def _stratified(
+    table: Table, rows: np.ndarray, free: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, str]:  # fmt: skip
+    """Which rows are drawn, and how: about `share` of every class, rows that belong together together, of `free` ones.
+
+    Raises
+    ------
+    DataError
+        There are none.
+    """
     labels = np.zeros(len(rows), np.int64) if table.labels is None else table.labels[rows]
     _, y = np.unique(labels, return_inverse=True)
     group, generator = together(table, rows), np.random.default_rng(seed)
     first = y[np.unique(group, return_index=True)[1]]  # the class of each group's first row
     order = [generator.permutation(np.flatnonzero(first == c)) for c in range(int(y.max(initial=-1)) + 1)]
+    order = np.concatenate([*order, rows[:0]])
     target = [round(share * n) for n in np.bincount(y).tolist()]
-    return whole(group, y, target, np.concatenate([*order, rows[:0]]).tolist(), each=True)
+    chosen = whole(group, y, target, order[~np.isin(order, group[~free])].tolist(), each=True)
+    by_groups = table.groups is not None
+    if not chosen.any() and by_groups:
+        raise DataError(
+            "no group can be held out to measure on: every class must have rows in two groups or more.",
+            hint="Bring a test split of other groups, or name another --group.",
+        )
+    if not chosen.any():
+        raise DataError(f"{len(rows)} rows are too few to measure anything on.")
+    groups = ", by whole groups" if by_groups else ""
+    return chosen, f"stratified {1 - share:.0%}/{share:.0%}{groups}, seed {seed}"
 
 
 def duplicates(table: Table, train: np.ndarray, test: np.ndarray) -> np.ndarray:

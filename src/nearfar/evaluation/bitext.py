@@ -12,6 +12,7 @@ from nearfar.evaluation.ways import Way, both, products
 
 TITLE = "bitext"
 TAKES = "pairs"
+FITS = False
 K = 4  # neighbours of the margin
 SMALLEST = 1e-12  # of a mean of neighbours: the ratio to a negative one would prefer what is far
 

@@ -11,6 +11,7 @@ from nearfar.evaluation.features import Features, unit
 
 TITLE = "clustering"
 TAKES = "labels"
+FITS = False
 SEEDS = 10
 EXACT = 20_000  # rows below which every step of k-means sees all of them
 BATCH = 500  # rows of a step above that, as in MTEB

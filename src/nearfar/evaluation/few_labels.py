@@ -12,6 +12,7 @@ from nearfar.evaluation.linear_probe import accuracy, fit
 
 TITLE = "few labels"
 TAKES = "labels"
+FITS = True
 COUNTS = (1, 2, 5, 10)
 DRAWS = 20
 C = 10.0

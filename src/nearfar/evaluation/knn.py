@@ -12,6 +12,7 @@ from nearfar.evaluation.features import TIE, Features, right, wilson
 
 TITLE = "kNN"
 TAKES = "labels"
+FITS = True
 SETTINGS = ((20, 0.07), (200, 0.1), (10, None))  # (k, temperature); None weighs all neighbours alike
 TILE = 2048  # test rows compared at once, at most
 CELLS = 2**25  # and at most so many cosines

@@ -12,6 +12,7 @@ from nearfar.evaluation.features import Features, chosen, right, standardised, w
 
 TITLE = "linear probe"
 TAKES = "labels"
+FITS = True
 CS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths of the penalty, as scikit-learn's C
 CHOSEN_ON = 0.1  # of the training rows
 ITERATIONS = 200

@@ -13,6 +13,7 @@ from nearfar.evaluation.sides import Sides
 
 TITLE = "pair classification"
 TAKES = "labelled pairs"
+FITS = False
 OUTSIDE = 1.000001  # beyond every cosine of six decimals
 
 

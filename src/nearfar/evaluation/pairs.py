@@ -27,6 +27,11 @@ def takes(protocol: str) -> str:
     return getattr(PROTOCOLS.get(protocol), "TAKES", "labels")
 
 
+def fits(protocol: str) -> bool:
+    """Whether a protocol fits something, for which rows have to be held back."""
+    return getattr(PROTOCOLS.get(protocol), "FITS", takes(protocol) == "labels")
+
+
 def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[str]:
     """The protocols to measure: those asked for, or what fits the data.
 
@@ -58,17 +63,17 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
 
 
 def evaluate(
-    models: Sequence[Any], table: Table, rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
+    models: Sequence[Any], tables: Sequence[Table], rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
     with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console, positive: int | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One result for each model, with its floors; see `nearfar.evaluation.run.evaluate`.
+    """One result for each model on the data as it reads them, with floors; see `nearfar.evaluation.run.evaluate`.
 
     Where the label at `positive` says which sides belong together, no other pair is a right answer.
     """
-    names = protocols(models, table, asked)
+    first, names = tables[0], asked
     of_sides, of_names = ([n for n in names if (takes(n) == named.TAKES) is read] for read in (False, True))
 
-    def measured(model: Any, label: str, layer: str | None) -> dict[str, Any]:
+    def measured(model: Any, table: Table, label: str, layer: str | None) -> dict[str, Any]:
         console.say(f"Measuring {label} …")
         columns = list(table.columns.values())
         vectors = {c.name: model.features(c, rows.test, **({} if layer is None else {"layer": layer})) for c in columns}
@@ -78,8 +83,8 @@ def evaluate(
                 "they cannot be compared.", where="--layer", hint="Take the projection.",
             )  # fmt: skip
         found: dict[str, Any] = {name: {} for name in names}
-        for sides in _sides(table, rows.test, vectors, positive):
-            for name in of_sides:
+        for name in of_sides:
+            for sides in _sides(table, rows.test, vectors, positive, scored=takes(name) == "scored pairs"):
                 found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
         if model is not RAW:
             for column in named.columns([model], table) if of_names else ():
@@ -88,31 +93,31 @@ def evaluate(
         return found | {"geometry": geometry.describe(np.concatenate(list(vectors.values())), seed)}
 
     floor: dict[str, Any] = {}
-    if with_floors and len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1:
-        floor["raw_input"] = measured(RAW, "the raw input", None)
+    if with_floors and len({(c.modality, str(c.spec)) for c in first.columns.values()}) == 1:
+        floor["raw_input"] = measured(RAW, first, "the raw input", None)
     results = []
-    for model in models:
+    for model, table in zip(models, tables, strict=True):
         own, under = layer or model.keeps, dict(floor)
         if with_floors:
-            fresh = floors.untrained(model, table, rows.train)
-            under["untrained_encoder"] = measured(fresh, f"{model.name} untrained", own)
-        results.append(
-            {"run": model.name, "layer": own, "views": 1, **measured(model, model.name, own), "floors": under}
-        )
+            fresh = floors.untrained(model, table, rows.train if len(rows.train) else rows.test)
+            under["untrained_encoder"] = measured(fresh, table, f"{model.name} untrained", own)
+        figures = measured(model, table, model.name, own)
+        results.append({"run": model.name, "layer": own, "views": 1, **figures, "floors": under})
     return results
 
 
-def _sides(table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], positive: int | None) -> Iterator[Sides]:
-    """All pairs of columns."""
-    scores = None if table.scores is None else table.scores[rows]
-    about: dict[str, Any] = {}
+def _sides(
+    table: Table, rows: np.ndarray, vectors: dict[str, np.ndarray], positive: int | None, *, scored: bool
+) -> Iterator[Sides]:  # fmt: skip
+    """All pairs of columns; `scored`: in the rows that have a score."""
+    kept = ~np.isnan(table.scores[rows]) if scored else np.ones(len(rows), bool)
+    rows, about = rows[kept], {"score": table.scores[rows[kept]]} if scored else {}
     if positive is not None:
         own = table.labels[rows]
-        about = {"label": np.where(own < 0, -1, own == positive), "positive": table.label_names[positive]}
+        about |= {"label": np.where(own < 0, -1, own == positive), "positive": table.label_names[positive]}
     for a, b in combinations(table.columns.values(), 2):
-        yield Sides(
-            vectors[a.name], vectors[b.name], _content(a, rows), _content(b, rows), (a.name, b.name), scores, **about
-        )
+        sides = (vectors[c.name][kept] for c in (a, b))
+        yield Sides(*sides, _content(a, rows), _content(b, rows), (a.name, b.name), **about)
 
 
 def _once(table: Table, column: Column, rows: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from nearfar.evaluation.ways import Way, both
 
 TITLE = "retrieval"
 TAKES = "pairs"
+FITS = False
 AT = (1, 5, 10)
 DEPTH = 10  # of nDCG
 

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar import files
-from nearfar.data import facts, split
-from nearfar.data.groups import doubts, of_run, shared, together
+from nearfar.data import split
+from nearfar.data.facts import identifier
+from nearfar.data.groups import of_run
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry, judged, named, pairs
-from nearfar.evaluation.features import Features, paired
+from nearfar.evaluation import judged, labelled, pairs
+from nearfar.evaluation import rows as rows_of
 from nearfar.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from nearfar.console import Console
-
-ORDER = ("knn", "linear_probe", "few_labels")
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Evaluation:
 
 def evaluate(
     models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
-    with_floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
+    floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
     train_split: str | None = None, test_split: str | None = None, templates: Sequence[str] | str = ("{}",),
     positive: str | None = None, **reading: Any,
 ) -> Evaluation:  # fmt: skip
@@ -79,7 +78,7 @@ def evaluate(
         Names of modules in ``nearfar.evaluation``; by default kNN, linear probe and few labels of one column, and
         of several what their rows allow (`nearfar.evaluation.pairs.protocols`).
     seed : int
-    with_floors : bool
+    floors : bool
         Measure the raw input and the untrained encoder as well.
     layer : {"features", "projection"}, optional
         By default the features of one column, and what the method keeps of several.
@@ -87,6 +86,7 @@ def evaluate(
         Use only so many rows of every split.
     console : Console, optional
     train_split, test_split : str, optional
+        Splits to fit on and to score; by default those of the training where its own data are measured.
     templates : sequence of str
         What the names of classes are put into where they are read (zero_shot), such as ``"a picture of a {}"``.
     positive : str, optional
@@ -106,128 +106,72 @@ def evaluate(
     for name in protocols:
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
-    table = _table(models[0], data, limit, console, reading)
-    own = [m for m in models if m.fingerprint == table.fingerprint]
-    aside = min((m.config.data.holdout for m in own), default=0.0)
-    rows = split.evaluation_plan(table, train_split=train_split, test_split=test_split, seed=seed, aside=aside)
-    column, labels = table.first, table.labels
-    warnings = _about_rows(table, rows, seen=bool(own) and not (table.splits or "set aside" in rows.notes[0]))
+    if data is None:
+        d = models[0].config.data
+        train_split, test_split = train_split or d.train_split, test_split or d.test_split
+    tables = _tables(models, data, limit, console, reading)
+    table, several = tables[0], len(tables[0].columns) > 1
+    protocols = (pairs if several else labelled).protocols(models, table, protocols)
+    seen = np.any([rows_of.trained_on(m, t) for m, t in zip(models, tables, strict=True)], axis=0)
+    choice = {"train_split": train_split, "test_split": test_split, "seed": seed, "seen": seen}
+    kinds = {pairs.fits(p) for p in protocols} or {False}
+    plans = {fits: split.evaluation_plan(table, fits=fits, **choice) for fits in kinds}
+    rows = plans[max(plans)]  # those of the probes where there are any
+    warnings = rows_of.warnings(models, tables, rows, limited=limit is not None, console=console)
     yes = judged.position(table, positive, needed="labelled pairs" in map(pairs.takes, protocols))
     warnings += judged.about(table, yes)
     about = {
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
-        "train_rows": len(rows.train), "test_rows": len(rows.test), "split": rows.notes[0],
+        "train_rows": len(rows.train) if True in plans else 0, "test_rows": len(rows.test), "split": rows.notes[0],
         "classes": list(table.label_names), "skipped": len(table.skipped),
         "duplicates": len(split.duplicates(table, rows.train, rows.test)),
     }  # fmt: skip
-    if len(table.columns) > 1:
-        results = pairs.evaluate(
-            models, table, rows, protocols, seed=seed, with_floors=with_floors, layer=layer, templates=templates,
-            console=console, positive=yes,
-        )  # fmt: skip
+    how = {"seed": seed, "with_floors": floors, "layer": layer, "templates": templates, "console": console}
+    if several:
+        results = pairs.evaluate(models, tables, rows, protocols, positive=yes, **how)
         return Evaluation(about, results, warnings, table, rows)
-    layer = layer or "features"
-    protocols = _of_labels(protocols, models, table)
-    if labels is None or len(np.unique(labels[labels >= 0])) < 2:
-        warnings.append("There are no labels of two classes, so only the geometry is measured.")
-        plain = [_plain(m, geometry.describe(m.features(column, rows.train, layer))) for m in models]
-        return Evaluation(about, plain, warnings, table, rows)
-    train, test = rows.train[labels[rows.train] >= 0], rows.test[labels[rows.test] >= 0]
-    if len(train) < 2 or len(test) < 1 or len(np.unique(labels[train])) < 2:
-        raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
-    known = np.isin(labels[test], labels[train])
-    if not known.all():
-        warnings.append(f"{int((~known).sum())} test rows are of classes without training rows; they count as wrong.")
-    about |= {"labelled_train_rows": len(train), "labelled_test_rows": len(test)}
-    group = together(table, train)
-
-    def measured(model: Any, label: str) -> dict[str, Any]:
-        console.say(f"Measuring {label} …")
-        x = model.features(column, np.concatenate([train, test]), **({} if model is raw else {"layer": layer}))
-        fit, score = (Features(x[: len(train)], labels[train], len(table.label_names), groups=group),
-                      Features(x[len(train):], labels[test], len(table.label_names)))  # fmt: skip
-        found = {p: PROTOCOLS.get(p).measure(fit, score, seed=seed) for p in protocols if pairs.takes(p) == "labels"}
-        if model is not raw and (read := [p for p in protocols if pairs.takes(p) == named.TAKES]):
-            fit, score = (named.features(model, column, r, table, templates) for r in (train[:0], test))
-            found |= {p: {column.name: PROTOCOLS.get(p).measure(fit, score, seed=seed)} for p in read}
-        return found | {"geometry": geometry.describe(x[: len(train)], seed)}
-
-    raw = floors.RawInput()
-    floor: dict[str, Any] = {"majority": floors.majority(labels[train], labels[test])}
-    if with_floors:
-        floor["raw_input"] = measured(raw, "the raw input")
-    results = []
-    for model in models:
-        under = dict(floor)
-        if with_floors:
-            under["untrained_encoder"] = measured(floors.untrained(model, table, train), f"{model.name} untrained")
-        result = {"run": model.name, "layer": layer, "views": 1, **measured(model, model.name), "floors": under}
-        _compare(result)
-        results.append(result)
-    return Evaluation(about, results, warnings, table, rows)
+    facts, said = labelled.about(table, plans, protocols)
+    results = labelled.evaluate(models, tables, plans, protocols, **how)
+    return Evaluation(about | facts, results, warnings + said, table, rows)
 
 
-def _of_labels(asked: Sequence[str], models: Sequence[Any], table: Table) -> Sequence[str]:
-    """The protocols for labelled rows of one column; those that read the labels' names where these can be read."""
-    for name in asked:
-        needed = pairs.takes(name)
-        if needed == named.TAKES:
-            named.check(models, table, name)
-        elif needed != "labels":
-            raise DataError(f"{name} takes {needed}, and these data have one column.", where="--protocol",
-                            hint="Name two with --pair A B.")  # fmt: skip
-    return asked or [*ORDER, *(["zero_shot"] if named.columns(models, table) else [])]
-
-
-def _table(model: Any, data: Any, limit: int | None, console: Console, reading: dict[str, Any]) -> Table:
+def _tables(
+    models: Sequence[Any], data: Any, limit: int | None, console: Console, reading: dict[str, Any]
+) -> list[Table]:  # fmt: skip
+    """The data as each model reads them: texts are cut and numbers scaled as in its training."""
     if isinstance(data, Table):
-        return data
-    by = reading.pop("group", None), reading.pop("group_from", None)
+        return [data] * len(models)
+    reading |= of_run(models[0], data, reading.pop("group", None), reading.pop("group_from", None))
     if data is None:
-        data = model.source()
-        reading = {**model.reading(), **reading}
+        data = models[0].source()
+        reading = {**models[0].reading(), **reading}
     if limit is not None:
         reading["limit"] = limit
-    reading |= of_run(model, data, *by)
-    reading, asked = {"max_bad": model.config.data.max_bad, **reading}, bool(reading.get("label"))
+    reading = {"max_bad": models[0].config.data.max_bad, **reading}
+    found: list[Table] = []
+    for i, model in enumerate(models):
+        alike = next((k for k in range(i) if _read_alike(models[k], model)), None)
+        table = _table(model, data, console, dict(reading)) if alike is None else found[alike]
+        if list(table.names) != list(found[0].names if found else table.names):
+            raise DataError(
+                f"{model.name} reads {len(table):,} rows of these data and {models[0].name} {len(found[0]):,}.",
+                hint="Measure them one by one.",
+            )
+        found.append(table)
+    return found
+
+
+def _read_alike(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and not hasattr(a, "members") and a.columns == b.columns
+
+
+def _table(model: Any, data: Any, console: Console, reading: dict[str, Any]) -> Table:
+    """The data as a model reads them."""
+    asked = bool(reading.get("label"))
     table = model.read(data, console=console, data_column=reading.pop("column", None), **reading)
-    doubt = facts.identifier(table, asked=asked)
+    doubt = identifier(table, asked=asked)
     if doubt and asked:
         raise DataError(f"{doubt}: is it an id?", where="--label", hint="Name a column whose values repeat.")
     if doubt:
         console.warn(f"{doubt}, so it is left out; if these are classes, --label takes them.")
     return replace(table, labels=None, label_names=()) if doubt else table
-
-
-def _plain(model: Any, shape: dict[str, Any]) -> dict[str, Any]:
-    return {"run": model.name, "geometry": shape, "floors": {}}
-
-
-def _about_rows(table: Table, rows: split.EvaluationPlan, *, seen: bool) -> list[str]:
-    """Warnings about what would make figures look better than they are; `seen`: a model was trained on test rows."""
-    found = []
-    if repeated := len(split.duplicates(table, rows.train, rows.test)):
-        found.append(f"{repeated} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
-    found += doubts(table, np.concatenate([rows.train, rows.test]))
-    if cut := shared(table, rows.train, rows.test):
-        found.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
-    if seen:
-        found.append("A model was trained on rows that are scored here: the figures are too good for new ones.")
-    if said := facts.balance(table, rows.train):
-        counts = np.bincount(table.labels[table.labels >= 0])
-        uneven = counts.max() > 3 * counts[counts > 0].min()
-        found.append(f"{said} They are uneven: accuracy speaks for the large ones." if uneven else said)
-    if table.skipped:
-        found.append(
-            f"{len(table.skipped)} rows could not be read ({table.skipped[0].name} {table.skipped[0].reason} …)."
-        )
-    return found
-
-
-def _compare(result: dict[str, Any]) -> None:
-    """Paired differences over the same draws, trained minus floor."""
-    for floor in ("raw_input", "untrained_encoder"):
-        for count, own in result.get("few_labels", {}).items():
-            other = result["floors"].get(floor, {}).get("few_labels", {}).get(count)
-            if other:
-                own.setdefault("above", {})[floor] = paired(np.asarray(own["draws"]), np.asarray(other["draws"]))

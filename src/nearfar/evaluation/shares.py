@@ -11,6 +11,7 @@ from nearfar.evaluation.linear_probe import accuracy, choose, fit
 
 TITLE = "label shares"
 TAKES = "labels"
+FITS = True
 SHARES = (0.01, 0.1)
 DRAWS = 5
 CHOICES = 5  # random tenths of the first draw's rows on which C is chosen

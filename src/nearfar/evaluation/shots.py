@@ -9,6 +9,7 @@ from nearfar.evaluation.few_labels import learn
 
 TITLE = "shots"
 TAKES = "labels"
+FITS = True
 COUNTS = (8, 16)
 DRAWS = 10
 C = 1.0  # scikit-learn's own, which both take

@@ -12,6 +12,7 @@ from nearfar.evaluation.sides import Sides
 
 TITLE = "STS"
 TAKES = "scored pairs"
+FITS = False
 CONSTANT = 1e-24  # a variance below this share of the largest square is rounding of 64 bits
 
 

@@ -47,12 +47,20 @@ def render(evaluation: Evaluation) -> str:
         )
     lines = min(_lines(cells), _lines([list(row) for row in zip(*cells, strict=True)]), key=_width)
     lines.append("")
-    data = evaluation.data
-    lines.append(f"{data['test_rows']:,} test rows, {data['train_rows']:,} to fit on; {data['split']}.")
+    lines.append(about_rows(evaluation.data))
     if evaluation.summary:
         lines.append("Over seeds: mean ± standard deviation between them.")
     lines += [f"note: {w}" for w in evaluation.warnings]
     return "\n".join(lines)
+
+
+def about_rows(data: Mapping[str, Any]) -> str:
+    """Which rows were scored, and what was fitted on."""
+    fitted = f"{data['train_rows']:,} to fit on" if data["train_rows"] else "nothing is fitted"
+    said = f"{data['test_rows']:,} test rows, {fitted}; {data['split']}."
+    if other := data.get("not_fitted"):
+        said += f" {', '.join(other['protocols'])}: {other['test_rows']:,} test rows; {other['split']}."
+    return said
 
 
 def _lines(cells: list[list[str]]) -> list[str]:

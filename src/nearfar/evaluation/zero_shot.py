@@ -12,6 +12,7 @@ from nearfar.evaluation.ways import products
 
 TITLE = "zero-shot"
 TAKES = "named labels"
+FITS = False
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nearfar import __version__, files
 from nearfar.evaluation.features import wilson
+from nearfar.evaluation.table import about_rows
 from nearfar.evaluation.table import shown as shown_figures
 from nearfar.report import charts
 
@@ -52,6 +53,7 @@ def write(
     page = environment.get_template("page.html").render(
         name=name, config=config, pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
         curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),
+        about_rows=about_rows(evaluation["data"]) if evaluation else "",
         few=_few(result), evaluation=evaluation, result=result, shown=shown or {},
         skipped=list(skipped), skipped_shown=SKIPPED_SHOWN,
         confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},

@@ -1,0 +1,102 @@
+"""Which rows the models were trained on, and what is to be known of those that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.data import facts, split
+from nearfar.data.groups import doubts, shared
+from nearfar.data.table import Table
+from nearfar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+
+
+def trained_on(model: Any, table: Table) -> np.ndarray:
+    """Whether a model is known to have been trained on each row of `table`, which is as it reads the data; bool (N,).
+
+    A run of an earlier version knows its training rows only where the data are those that it was trained on.
+    """
+    if model.training_rows is not None:
+        return model.training_rows.among(table)
+    found, d = np.zeros(len(table), bool), model.config.data
+    if model.fingerprint and model.fingerprint == table.fingerprint:
+        named = not table.splits or (d.train_split or "train") in table.splits
+        plan = split.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
+        found[plan.train if named else slice(None)] = True
+    return found
+
+
+def warnings(
+    models: Sequence[Any], tables: Sequence[Table], rows: split.EvaluationPlan, *, limited: bool, console: Console
+) -> list[str]:  # fmt: skip
+    """What would make figures look better than they are, and which rows are missing from them.
+
+    Parameters
+    ----------
+    models : sequence of Embedder
+    tables : sequence of Table
+        The data as each of them reads them.
+    rows : EvaluationPlan
+    limited : bool
+        Only some rows of the data were read.
+    console : Console
+        That a model was, or may have been, trained on what is scored is said at once.
+    """
+    table, found = tables[0], []
+    repeated = split.duplicates(table, rows.train, rows.test)
+    if len(repeated):
+        found.append(f"{len(repeated)} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
+    if cut := shared(table, rows.train, rows.test):
+        found.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
+    before, new = len(found), np.setdiff1d(rows.test, repeated)
+    for model, own in zip(models, tables, strict=True):
+        if taught := int(trained_on(model, own)[new].sum()):
+            found.append(f"{model.name} was trained on {taught:,} of the {len(rows.test):,} rows that are scored here: "
+                         "the figures are too good for new ones.")  # fmt: skip
+        if not table.splits and (said := _changed(model, own, limited)):
+            found.append(said)
+    for text in found[before:]:
+        console.warn(text)
+    if said := facts.balance(table, rows.train if len(rows.train) else rows.test):
+        counts = np.bincount(table.labels[table.labels >= 0])
+        uneven = counts.max() > 3 * counts[counts > 0].min()
+        found.append(f"{said} They are uneven: accuracy speaks for the large ones." if uneven else said)
+    found += doubts(table, np.concatenate([rows.train, rows.test]))
+    if table.skipped:
+        first = table.skipped[0]
+        found.append(f"{len(table.skipped)} rows could not be read ({first.name} {first.reason} …).")
+    if len(rows.test) < split.LEAST:
+        found.append(f"Only {len(rows.test)} rows are scored, so the figures say little.")
+    return found
+
+
+def _changed(model: Any, table: Table, limited: bool) -> str:
+    """What to say of data that are at the place of those that `model` was trained on, and are others."""
+    source, trained = table.source.get("source"), _source(model)
+    if not source or not trained or model.fingerprint == table.fingerprint or not _same(source, trained):
+        return ""
+    known = model.training_rows is not None
+    if limited and known:
+        return ""
+    what = (
+        f"{int(trained_on(model, table).sum()):,} of its {len(table):,} rows are known from the training"
+        if known else "so rows that are scored may have been trained on"
+    )  # fmt: skip
+    return f"{source} has changed since {model.name} was trained on it, or is read in another way: {what}."
+
+
+def _source(model: Any) -> str:
+    try:
+        return model.source()
+    except ConfigError:
+        return ""
+
+
+def _same(a: str, b: str) -> bool:
+    return a == b or Path(a).expanduser().resolve() == Path(b).expanduser().resolve()
