@@ -12,6 +12,7 @@ from nearfar.data.read import read
 from nearfar.errors import DataError, NearfarWarning, UnknownName
 
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32"}
+TEXTS = QUICK | {"encoder_options": {"dim": 16}, "length": 128}
 VECTORS = QUICK | {"encoder_options": {"width": 16, "out": 8}}
 WORDS = ["the", "cat", "dog", "sun", "rain", "tree", "house", "river", "road", "bird", "fish", "stone"]
 
@@ -30,7 +31,7 @@ def rows(n, seed, classes=4):
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "texts"
-    return api.train(sentences(60, 0), out=out, holdout=0.0, encoder_options={"dim": 16}, **QUICK).path
+    return api.train(sentences(60, 0), out=out, holdout=0.0, **TEXTS).path
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_retrieval_has_all_rows_as_its_gallery(texts):
 
 def test_pairs_that_a_model_was_trained_on_are_not_scored(tmp_path):
     a, b = sentences(200, 3), sentences(200, 4)
-    trained = api.train({"a": a, "b": b}, column=("a", "b"), holdout=0.3, encoder_options={"dim": 16}, **QUICK)
+    trained = api.train({"a": a, "b": b}, column=("a", "b"), holdout=0.3, **TEXTS)
     aside = set(trained.plan.heldout.tolist())
     assert len(aside) >= split.LEAST
     more = {"a": a + sentences(30, 7), "b": b + sentences(30, 8)}
