@@ -286,6 +286,52 @@ def test_folders_in_an_archive(tmp_path):
     assert looked_at(tmp_path / "x.tar", said) == ({"train": 2, "test": 1}, ("cat", "dog"))
 
 
+# --- columns ------------------------------------------------------------------------------------------------------
+
+
+def column(folder, values, name="split"):
+    """A table with a column of these values."""
+    folder.mkdir(exist_ok=True)
+    rows = [f"this is row {i},{v}" for i, v in enumerate(values)]
+    (folder / "x.csv").write_text("\n".join([f"text,{name}", *rows]) + "\n")
+    return folder / "x.csv"
+
+
+@pytest.mark.parametrize(
+    ("values", "splits"),
+    [
+        (["train"] * 5 + ["test"] * 3, {"train": 5, "test": 3}),
+        (["TRAIN "] * 5 + [" Test"] * 3, {"train": 5, "test": 3}),
+        (["Training set"] * 5 + ["Test set"] * 3, {"train": 5, "test": 3}),
+        (["train"] * 5 + ["dev"] * 2 + ["unlabelled"] * 3, {"train": 5, "validation": 2, "unlabelled": 3}),
+        (["train"] * 200 + ["extra"] * 3 + ["test"] * 2, {"train": 200, "extra": 3, "test": 2}),
+        (["a"] * 5 + ["b"] * 3, 8),
+        (["train_timetable"] * 5 + ["summer"] * 3, 8),
+    ],
+)
+def test_a_column_of_splits(tmp_path, values, splits):
+    assert looked_at(column(tmp_path, values))[0] == splits
+
+
+def test_rows_without_a_split_in_the_column(tmp_path):
+    file = column(tmp_path, ["train"] * 5 + [""] * 2 + ["test"] * 3, "Partition")
+    assert looked_at(file, "2 rows have no split in the column 'Partition'")[0] == {"train": 5, "test": 3}
+
+
+def test_files_say_more_than_a_column(tmp_path):
+    column(tmp_path / "train", ["train"] * 5)
+    column(tmp_path / "test", ["train"] * 2 + ["test"])
+    assert looked_at(tmp_path, "2 rows have another in the column 'split'")[0] == {"train": 5, "test": 3}
+
+
+def test_rows_without_a_score_are_counted(tmp_path):
+    rows = [f"this is text {i},and this one {i},{v}" for i, v in enumerate(["0.5", "", "0.25", "", "1"])]
+    (tmp_path / "x.csv").write_text("\n".join(["a,b,score", *rows]) + "\n")
+    with pytest.warns(NearfarWarning, match=r"Scores: 2 of 5 rows have none \(x\.csv:2, x\.csv:4\)"):
+        table = read(tmp_path / "x.csv", column=("a", "b"), score="score")
+    assert np.nan_to_num(table.scores, nan=-1).tolist() == [0.5, -1, 0.25, -1, 1]
+
+
 # --- what is no plain file, and names that are no text ------------------------------------------------------------
 
 

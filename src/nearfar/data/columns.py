@@ -12,11 +12,13 @@ from nearfar.data import label_sets
 from nearfar.data.lazy import blocks
 from nearfar.data.numeric import Numeric, label_texts, numeric
 from nearfar.data.raw import Raw
-from nearfar.data.structure import SPLITS
+from nearfar.data.structure import SPLITS, listed, of_mapping
 from nearfar.errors import DataError, UnknownName
+from nearfar.names import printable
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 SPLIT_NAMES = ("split", "subset", "partition")
+USUAL = set(SPLITS.values())
 
 
 class Findings(list):
@@ -42,24 +44,39 @@ class Findings(list):
 
 
 def take_splits(raw: Raw, name: str | None, notes: Findings) -> dict[str, np.ndarray]:
+    """Rows by split, of the files that they are from or of a column; the names of `nearfar.data.structure` count.
+
+    A column that nobody has named counts where no file has said more, and where a value of it is the name of a split.
+    """
     if name is not None and name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="--split-column")
-    if name is None:
-        name = next((c for c in raw.columns if c.lower() in SPLIT_NAMES and _holds_splits(raw.columns[c])), None)
-    values: list[str | None] | None = raw.splits
-    if name is not None:
-        values = [None if v is None else SPLITS.get(v.lower(), v) for v in label_texts(_filled(raw.columns.pop(name)))]
+    values, column = raw.splits, None
+    for candidate in [name] if name is not None else [c for c in raw.columns if c.lower() in SPLIT_NAMES]:
+        own = _splits_in(raw.columns[candidate], asked=name is not None)
+        if own is None:
+            continue
+        raw.columns.pop(candidate)
+        if name is not None or values is None or len(set(values)) == 1:
+            values, column = own, candidate
+        elif differ := sum(a != b for a, b in zip(own, values, strict=True)):
+            notes.warn(f"Splits: {differ:,} rows have another in the column {candidate!r} than by file, which counts.")
+        break
     if values is None:
         return {}
-    if name is not None and (none := values.count(None)):
-        notes.warn(f"Splits: {none:,} rows have no split in the column {name!r} and are left out.")
+    if none := values.count(None):
+        notes.warn(f"Splits: {none:,} rows have no split in the column {column!r} and are left out.")
     array = np.asarray(values, dtype=object)
-    return {str(s): np.flatnonzero(array == s) for s in dict.fromkeys(values) if s is not None}
+    found = {str(s): np.flatnonzero(array == s) for s in dict.fromkeys(values) if s is not None}
+    if others := [f"{printable(s)} ({len(rows):,} rows)" for s, rows in found.items() if s not in USUAL]:
+        notes.append(f"Splits of other names, used only where they are named: {listed(others)}.")
+    return found
 
 
-def _holds_splits(cells: Sequence[Any]) -> bool:
-    some = [v for i in range(min(len(cells), 100)) if not _empty(v := cells[i])]
-    return bool(some) and all(isinstance(v, str) and v.lower() in SPLITS for v in some)
+def _splits_in(cells: Sequence[Any], *, asked: bool) -> list[str | None] | None:
+    """The split of each cell; None for a column that nobody asked for and that names none."""
+    own = label_texts(_filled(cells))
+    meant = of_mapping({v for v in own if v is not None})
+    return [None if v is None else meant[v] or v for v in own] if asked or any(meant.values()) else None
 
 
 def take_labels(
@@ -129,8 +146,8 @@ def _natural(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
-def take_scores(raw: Raw, name: str | None) -> np.ndarray | None:
-    """How alike the two sides of each row are, float64 (N,); None where no column was named.
+def take_scores(raw: Raw, name: str | None, notes: Findings) -> np.ndarray | None:
+    """How alike the two sides of each row are, float64 (N,), NaN where none is said; None where no column was named.
 
     Raises
     ------
@@ -144,7 +161,11 @@ def take_scores(raw: Raw, name: str | None) -> np.ndarray | None:
     found = numeric(raw.columns.pop(name))
     if not isinstance(found, Numeric):
         raise DataError(f"the column {name!r} {found or 'holds no numbers'}.", where="--score")
-    return found.values
+    scores = np.where(np.isfinite(found.values), found.values, np.nan)
+    if len(none := np.flatnonzero(np.isnan(scores))):
+        first = listed([str(raw.names[int(i)]) for i in none])
+        notes.warn(f"Scores: {len(none):,} of {len(scores):,} rows have none ({first}); scored pairs are the others.")
+    return scores
 
 
 def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str, ...]]:

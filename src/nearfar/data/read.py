@@ -118,7 +118,7 @@ def read(
     trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
-    said = Said(labels, label_names, take_scores(raw, score), *take_sets(raw, sets), together)
+    said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together)
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
