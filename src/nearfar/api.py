@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -91,7 +92,7 @@ def train(
     else:
         config = with_knobs(config or Config(), source, knobs)
     arrays = None if isinstance(source, str | Path) else source
-    job = _Job(config, arrays, None if out is None else str(out), resume, overwrite, command or " ".join(sys.argv))
+    job = _Job(config, arrays, None if out is None else str(out), resume, overwrite, command or shlex.join(sys.argv))
     if config.train.processes > 1 and distributed.world().size == 1:
         if out is None:
             raise ConfigError("several processes need a run folder.", hint="Say --out RUN.")
@@ -152,9 +153,7 @@ def _work(job: _Job, console: Console | bool) -> Trained:
         place |= {"fingerprint": plan.table.fingerprint, "training_rows": TrainingRows.of(plan.table, plan.train)}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
-            model.save(run.model_file)
-            model.training_rows.save(run.path)
-            _describe(run, model, plan, console)
+            _finish(run, model, plan)
         return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
     finally:
         if run is not None:
@@ -168,47 +167,67 @@ def plan(config: Config, *, source: Any = None, console: Console | None = None) 
     return prepare(config, source, console=console)
 
 
-def _describe(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
-    """Write the list of skipped rows, the model card and the report, which has no figures yet."""
-    from nearfar.report import card, collect
+def _finish(run: Run, model: Embedder, plan: Plan) -> None:
+    """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
+    from nearfar.report import card, collect, kept
 
+    before = files.sha256(run.model_file) if run.model_file.exists() else None
+    model.save(run.model_file)
+    model.training_rows.save(run.path)
+    if before != files.sha256(run.model_file):
+        run.forget()
     if plan.table.skipped:
         lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
         files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
-    card.write(run.path / "README.md", name=run.name, config=run.config, evaluation=None)
-    _report(run, shown, plan.table, None)
+    measured = kept.every(run)
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured)
+    _report(run, shown, plan.table, measured)
 
 
 @checked
 def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", console: Console | None = None) -> Path:
-    """Put a measurement into the run's folder: ``evaluation.json``, the report, the card. Returns the report's path."""
-    from nearfar.report import card, collect
+    """Put a measurement into the run's folder, beside those of other data. Returns the report's path.
+
+    It replaces that of the same data in the same way (options, seed, layer, limit). ``evaluation.json`` and the report
+    are of the latest; the card shows all, each with its data and date.
+
+    Raises
+    ------
+    ConfigError
+        The model lies in no run folder, or the measurement is of other models.
+    """
+    from nearfar.report import card, collect, kept
     from nearfar.run import Run
 
-    run = Run.open(model.path)
-    evaluation.save(run.path / "evaluation.json")
-    table, rows = evaluation.table_of_rows, evaluation.rows
+    if model.path is None:
+        raise ConfigError(f"{model.name} lies in no run folder.", hint="Train it with out=.")
+    own = [r for r in evaluation.results if r["run"] == model.name]
+    if len(own) != 1:
+        names = ", ".join(str(r["run"]) for r in evaluation.results)
+        raise ConfigError(f"the measurement is of {names}, so it is not told which is that of {model.name}.")
+    run, table, rows = Run.open(model.path), evaluation.table_of_rows, evaluation.rows
+    file, before = kept.add(run, evaluation.as_dict() | {"results": own, "summary": []})
+    measured = kept.every(run)
+    if console is not None and before is not None:
+        console.say(f"This replaces the measurement of {kept.name(before)} of {kept.day(before)} ({file}).")
+    elif console is not None and len(measured) > 1:
+        console.say(f"Kept in {file}, beside {len(measured) - 1} of other data or options.")
     shown = collect.collect(model, table, rows.train, rows.test, kind=layout)
-    card.write(
-        run.path / "README.md",
-        name=run.name,
-        config=run.config,
-        evaluation=evaluation.as_dict(),
-        table=evaluation.table(),
-    )
-    return _report(run, shown, table, evaluation.as_dict())
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured)
+    return _report(run, shown, table, measured)
 
 
-def _report(run: Run, shown: dict[str, Any], table: Table, evaluation: dict[str, Any] | None) -> Path:
+def _report(run: Run, shown: dict[str, Any], table: Table, measured: list[dict[str, Any]]) -> Path:
+    """Write the report of the latest of what was measured."""
     from nearfar import health, record
     from nearfar.report.write import write
 
     config = run.config["config"]
     method = record.resolve(config["model"]["method"], config["method"])
     return write(
-        run.path / "report.html", name=run.name, config=run.config, metrics=run.metrics(), evaluation=evaluation,
+        run.path / "report.html", name=run.name, config=run.config, metrics=run.metrics(), measured=measured,
         shown=shown, skipped=[(s.name, s.reason) for s in table.skipped],
         level=health.no_learning(method, config["train"]["batch_size"]),
     )  # fmt: skip
@@ -222,7 +241,7 @@ def _record(run: Any, plan: Plan, command: str | None) -> None:
     """Write ``config.json``: what was asked, decided and found."""
     table = plan.table
     run.write_config({
-        "command": command or " ".join(sys.argv),
+        "command": command or shlex.join(sys.argv), "folder": str(Path.cwd()),
         "config": plan.config.as_dict(),
         "columns": {n: {"modality": c.modality, "spec": dict(c.spec)} for n, c in plan.columns.items()},
         "data": {

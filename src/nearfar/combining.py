@@ -118,6 +118,6 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
         if made.training_rows is not None:
             made.training_rows.save(run.path)
         made.name, made.path = run.name, run.path
-        card.write(run.path / "README.md", name=run.name, config=run.config, evaluation=None)
+        card.write(run.path / "README.md", name=run.name, config=run.config)
     finally:
         run.release()

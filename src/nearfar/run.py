@@ -7,7 +7,8 @@
       model.safetensors    encoders and projectors
       rows.safetensors     which rows were trained on: hashes of their content
       metrics.jsonl        one line per logged step
-      evaluation.json      the measurement
+      evaluations/         the measurements, one file for each data set and way of measuring
+      evaluation.json      the latest of them
       README.md            model card
       report.html
       checkpoint/          state.safetensors: everything needed to go on, bit for bit
@@ -116,11 +117,17 @@ class Run:
 
     def clear(self) -> None:
         """Remove what an earlier training left; other files stay."""
-        for name in ("config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "evaluation.json",
-                     "README.md", "report.html", "skipped.csv"):  # fmt: skip
+        self.forget()
+        for name in ("config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
+                     "report.html", "skipped.csv"):  # fmt: skip
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoint", "tensorboard", "classifier"):
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove what was measured."""
+        (self.path / "evaluation.json").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "evaluations", ignore_errors=True)
 
     # --- what is inside ---------------------------------------------------------------------------------------
 

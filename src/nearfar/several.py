@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def train_seeds(
     from nearfar import distributed
     from nearfar.console import QUIET
 
-    console, command = console or QUIET, command or " ".join(sys.argv)
+    console, command = console or QUIET, command or shlex.join(sys.argv)
     distributed.join_if_launched()
     folder = None if out is None else Path(out)
     if resume:

@@ -161,8 +161,11 @@ def test_rows_of_the_training_are_known_in_other_files_and_parts_of_them(tmp_pat
     _, seen = scored(write("mixed.csv", np.concatenate([x, new]), np.concatenate([y, z])))
     assert len(seen) == 160 and seen <= aside | set(range(400, 800))
     # a test split that was trained on is scored as asked for, and said
+    (tmp_path / "split").mkdir()
+    write("split/train.csv", new, z)
+    write("split/test.csv", x[:30], y[:30])
     with pytest.warns(NearfarWarning, match=r"run was trained on \d+ of the 30 rows that are scored here"):
-        api.evaluate(model, {"train": (new, z), "test": (x[:30], y[:30])}, protocols=["knn"], floors=False)
+        api.evaluate(model, tmp_path / "split", protocols=["knn"], floors=False)
     # the same place, other content
     write("all.csv", new[:100], z[:100])
     with pytest.warns(NearfarWarning, match=r"all.csv has changed since run was .*: 0 of its 100 rows are known"):

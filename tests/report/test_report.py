@@ -30,8 +30,9 @@ def test_opens_without_a_network_and_is_small(digits, tiny, tmp_path):
 def test_names_and_labels_cannot_inject(tmp_path):
     bad = "<script>alert(1)</script>"
     shown = {
-        "map": {"kind": "t-SNE", "side": 1, "thumb": 40, "sprite": "data:,", "xy": [[0, 0]], "labels": [0], "names": [bad], "classes": [bad]},
-        "gallery": [{"note": "", "image": "data:,", "name": bad, "label": bad, "near": []}],
+        "map": {"kind": "t-SNE", "side": 1, "thumb": 40, "sprite": "data:,", "xy": [[0, 0]], "labels": [0],
+                "names": [bad], "classes": [bad], "of": 1, "present": 1, "legend": [0]},
+        "gallery": [{"note": "", "image": "data:,", "name": bad, "label": bad, "near": []}], "gallery_of": (1, 1),
     }  # fmt: skip
     config = {"command": bad, "notes": [bad], "config": {"model": {"method": bad}}, "data": {}}
     file = write(tmp_path / "r.html", name=bad, config=config, metrics=[], shown=shown, skipped=[(bad, bad)])

@@ -29,6 +29,7 @@ def command(
     nearfar ensemble runs/a/seed0 runs/b --out runs/both
     nearfar ensemble runs/three --how average --out runs/mean
     """
+    import shlex
     import sys
 
     from nearfar.combining import combine
@@ -36,8 +37,8 @@ def command(
     to = console(as_json, quiet, debug)
     made = combine(
         runs, out=out, how=how, data=data, overwrite=overwrite, console=to,
-        command="nearfar " + " ".join(sys.argv[1:]),
+        command=shlex.join(["nearfar", *sys.argv[1:]]),
     )  # fmt: skip
-    to.say(f"The ensemble is in {out}.\nNext: nearfar eval {out}")
+    to.say(f"The ensemble is in {out}.\nNext: nearfar eval {shlex.quote(out)}")
     names = [m.name for m in made.members]
     to.result({"schema": 1, "verb": "ensemble", "run": out, "how": how, "members": names, "agreement": made.agreement})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Any
 
@@ -90,14 +91,14 @@ def command(
         return
     out = out or str(Path("runs") / (Path(data).stem if data else "run"))
     asked = {"out": out, "resume": resume, "overwrite": overwrite, "config": config, "console": to,
-             "command": "nearfar " + " ".join(sys.argv[1:])}  # fmt: skip
+             "command": shlex.join(["nearfar", *sys.argv[1:]])}  # fmt: skip
     if (seeds or 1) > 1 or (resume and loading.is_series(out)):
         _report_all(to, out, several.train_seeds(data, seeds=seeds, **asked))
         return
     trained = api.train(data, **asked)
     to.say(f"\nThe model is in {trained.path}; its curves are in {trained.path / 'report.html'}.")
     labelled = trained.plan.table.labels is not None
-    to.say(f"Next: nearfar eval {trained.path}" + ("" if labelled else " --on LABELLED_DATA"))
+    to.say(f"Next: nearfar eval {shlex.quote(str(trained.path))}" + ("" if labelled else " --on LABELLED_DATA"))
     last = trained.metrics[-1] if trained.metrics else {}
     to.result(
         {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, "notes": list(trained.plan.notes)}
@@ -106,7 +107,8 @@ def command(
 
 def _report_all(to: Any, out: str, trained: list[Any]) -> None:
     """Say and print what training from several seeds gave."""
-    to.say(f"\nThe models are in {', '.join(str(t.path) for t in trained)}.\nNext: nearfar eval {out}")
+    places = ", ".join(str(t.path) for t in trained)
+    to.say(f"\nThe models are in {places}.\nNext: nearfar eval {shlex.quote(str(out))}")
     runs = [
         {"seed": t.plan.config.train.seed, "run": str(t.path), "metrics": t.metrics[-1] if t.metrics else {}}
         for t in trained

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from nearfar.cli import common, console
@@ -66,6 +68,7 @@ def command(
     )  # fmt: skip
     written = outcome.target(out)
     to.say("\n" + found.table())
-    to.say(f"\nThe config is in {written}.\nNext: nearfar train {data} --config {written}")
+    again = shlex.join(["nearfar", "train", data, "--config", str(written)])
+    to.say(f"\nThe config is in {written}.\nNext: {again}")
     to.result(found.as_dict() | {"out": str(written)})
     return found.search.stopped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,15 @@ def trained_on(model: Any, table: Table) -> np.ndarray:
         plan = split.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
         found[plan.train if named else slice(None)] = True
     return found
+
+
+def content(table: Table) -> str:
+    """Hash of all that a measurement takes of a table: rows, labels, scores and splits."""
+    digest = hashlib.sha256(json.dumps([table.fingerprint, table.label_names]).encode())
+    for name, values in {"labels": table.labels, "scores": table.scores, **table.splits}.items():
+        digest.update(name.encode("utf-8", "surrogateescape"))
+        digest.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def warnings(

@@ -15,7 +15,7 @@ from nearfar.data.facts import identifier
 from nearfar.data.groups import of_run
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import judged, labelled, pairs
+from nearfar.evaluation import judged, labelled, named, pairs
 from nearfar.evaluation import rows as rows_of
 from nearfar.registry import PROTOCOLS
 
@@ -36,6 +36,8 @@ class Evaluation:
     warnings : list of str
     summary : list of dict
         Mean and standard deviation over the runs that differ by their seed alone, see `nearfar.evaluation.summary`.
+    options : dict
+        How it was measured and the data read.
     """
 
     data: dict[str, Any]
@@ -44,10 +46,12 @@ class Evaluation:
     table_of_rows: Table | None = field(default=None, repr=False)
     rows: split.EvaluationPlan | None = field(default=None, repr=False)
     summary: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        found = {"schema": 1, "verb": "eval", "data": self.data, "results": self.results, "warnings": self.warnings}
+        found = {"schema": 1, "verb": "eval", "data": self.data, "options": self.options, "results": self.results,
+                 "warnings": self.warnings}  # fmt: skip
         return files.finite(found | ({"summary": self.summary} if self.summary else {}))
 
     def save(self, path: str | Path) -> None:
@@ -109,10 +113,15 @@ def evaluate(
     if data is None:
         d = models[0].config.data
         train_split, test_split = train_split or d.train_split, test_split or d.test_split
+    options = {"layer": layer, "seed": seed, "limit": limit, "train_split": train_split, "test_split": test_split,
+               "positive": positive, **reading}  # fmt: skip
     tables = _tables(models, data, limit, console, reading)
     table, several = tables[0], len(tables[0].columns) > 1
     protocols = (pairs if several else labelled).protocols(models, table, protocols)
     seen = np.any([rows_of.trained_on(m, t) for m, t in zip(models, tables, strict=True)], axis=0)
+    options |= {"protocols": list(protocols), "floors": floors}
+    if named.TAKES in map(pairs.takes, protocols):
+        options["templates"] = [templates] if isinstance(templates, str) else list(templates)
     choice = {"train_split": train_split, "test_split": test_split, "seed": seed, "seen": seen}
     kinds = {pairs.fits(p) for p in protocols} or {False}
     plans = {fits: split.evaluation_plan(table, fits=fits, **choice) for fits in kinds}
@@ -122,6 +131,7 @@ def evaluate(
     warnings += judged.about(table, yes)
     about = {
         "source": table.source.get("source"), "rows": len(table), "fingerprint": table.fingerprint,
+        "content": rows_of.content(table),
         "train_rows": len(rows.train) if True in plans else 0, "test_rows": len(rows.test), "split": rows.notes[0],
         "classes": list(table.label_names), "skipped": len(table.skipped),
         "duplicates": len(split.duplicates(table, rows.train, rows.test)),
@@ -129,10 +139,12 @@ def evaluate(
     how = {"seed": seed, "with_floors": floors, "layer": layer, "templates": templates, "console": console}
     if several:
         results = pairs.evaluate(models, tables, rows, protocols, positive=yes, **how)
-        return Evaluation(about, results, warnings, table, rows)
-    facts, said = labelled.about(table, plans, protocols)
-    results = labelled.evaluate(models, tables, plans, protocols, **how)
-    return Evaluation(about | facts, results, warnings + said, table, rows)
+    else:
+        facts, said = labelled.about(table, plans, protocols)
+        about, warnings = about | facts, warnings + said
+        results = labelled.evaluate(models, tables, plans, protocols, **how)
+    options = {k: v for k, v in options.items() if v is not None}
+    return Evaluation(about, results, warnings, table, rows, options=options)
 
 
 def _tables(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nearfar import __version__, files
+from nearfar.evaluation.run import Evaluation
+from nearfar.report import kept
 
 
 def write(
-    path: Path, *, name: str, config: Mapping[str, Any], evaluation: Mapping[str, Any] | None, table: str = ""
-) -> None:
-    """Write ``README.md`` of a run."""
+    path: Path, *, name: str, config: Mapping[str, Any], measured: Sequence[Mapping[str, Any]] = ()
+) -> None:  # fmt: skip
+    """Write ``README.md`` of a run; `measured`: the JSON forms of its measurements, the latest first."""
     from nearfar import record
 
     settings, data = config["config"], config["data"]
@@ -36,13 +39,29 @@ def write(
         f"{settings['train']['precision']} |",
         f"| labels | {'used' if settings['model']['positives'] == 'labels' else 'not used'} |",
         "\n## Figures\n",
-        f"```text\n{table}\n```" if table else "Not measured yet: `nearfar eval`.",
+        *(map(_figures, measured) if measured else ["Not measured yet. In this folder: `nearfar eval . --on DATA`."]),
         "\n## Use\n",
-        f'```python\nimport nearfar\n\nmodel = nearfar.load("{name}")\nz = model.encode({example})  # unit\n```',
+        f'```python\nimport nearfar\n\nmodel = nearfar.load(".")  # in this folder; elsewhere its path\n'
+        f"z = model.encode({example})  # unit\n```",
         "\n## Limits\n",
         "It was measured on the data named above and on nothing else. Nearness means what the views of its training "
         "left unchanged; it need not be what a person means by it.\n",
         "Weights are safetensors, settings are JSON: loading them runs no code.\n",
-        f"```console\n$ {config.get('command', '')}\n```\n",
+        f"```console\n{command(config)}\n```\n",
     ]
     files.write_text(path, "\n".join(parts))
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """What was typed to train, and where."""
+    folder = config.get("folder")
+    return (f"$ cd {shlex.quote(folder)}\n" if folder else "") + f"$ {config.get('command', '')}"
+
+
+def _figures(entry: Mapping[str, Any]) -> str:
+    """One measurement: of which data, when, how, and the table."""
+    source, options = entry["data"].get("source"), kept.how(entry)
+    about = [*([f"`{source}`"] if source else []), *([options] if options else [])]
+    found = Evaluation(entry["data"], entry["results"], entry.get("warnings", []), summary=entry.get("summary", []))
+    lines = [f"### {kept.name(entry)}, {kept.day(entry)}\n", *([", ".join(about) + ".\n"] if about else [])]
+    return "\n".join([*lines, f"```text\n{found.table()}\n```\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,22 +21,25 @@ if TYPE_CHECKING:
     from nearfar.embedder import Embedder
 
 POINTS, GALLERY_ROWS, QUERIES, NEIGHBOURS, THUMB = 1200, 5000, 8, 8, 40
+LEGEND = 40  # classes that have a colour
 
 
 def collect(
     model: Embedder, table: Table, train: np.ndarray, shown: np.ndarray, *, seed: int = 0, kind: str = "tsne"
 ) -> dict[str, Any]:
-    """Map and gallery of the rows `shown`, with neighbours among the rows `train`."""
+    """Map and gallery of the rows `shown`, with neighbours among the rows `train`, or among these if there are none."""
     draw = np.random.default_rng(seed)
     column = table.first
+    of, train = len(shown), train if len(train) >= 2 else shown
     shown = draw.permutation(shown)[:POINTS]
     gallery = draw.permutation(train)[:GALLERY_ROWS]
     if len(shown) < 3 or len(gallery) < 2:
         return {}
     q, g = (unit(model.features(column, rows)) for rows in (shown, gallery))
     return {
-        "map": _map(table, column, shown, layout(q, kind, seed), kind),
+        "map": _map(table, column, shown, layout(q, kind, seed), kind) | {"of": of},
         "gallery": _gallery(table, column, shown, gallery, q, g),
+        "gallery_of": (len(gallery), len(train)),
     }
 
 
@@ -44,10 +48,12 @@ def _map(table: Table, column: Column, rows: np.ndarray, xy: np.ndarray, kind: s
     place = (xy - low) / np.maximum(high - low, 1e-9)
     side = int(np.ceil(np.sqrt(len(rows))))
     labels = [-1] * len(rows) if table.labels is None else [int(v) for v in table.labels[rows]]
+    present = Counter(v for v in labels if v >= 0)
     return {
         "kind": {"tsne": "t-SNE", "pca": "principal components", "umap": "UMAP"}[kind], "side": side, "thumb": THUMB,
         "sprite": _sprite(column, rows, side), "xy": [[round(float(a), 4), round(float(b), 4)] for a, b in place],
         "labels": labels, "names": [str(table.names[r]) for r in rows], "classes": list(table.label_names),
+        "present": len(present), "legend": sorted(v for v, _ in present.most_common(LEGEND)),
     }  # fmt: skip
 
 

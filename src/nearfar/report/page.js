@@ -10,25 +10,32 @@
   const data = JSON.parse(source.textContent);
   const canvas = document.getElementById("points"), tip = document.getElementById("tip"), legend = document.getElementById("legend");
   const pen = canvas.getContext("2d"), off = new Set();
-  const present = [...new Set(data.labels)].sort((a, b) => a - b);
-  const colour = (l) => l < 0 ? "#8a8f95" : `hsl(${(present.indexOf(l) * 360 / Math.max(1, present.length) + 210) % 360} 62% ${root.classList.contains("dark") ? 66 : 46}%)`;
+  const own = data.legend, others = -2;
+  const keyOf = data.labels.map((l) => l < 0 ? -1 : own.includes(l) ? l : others);
+  const keys = [...own, ...[others, -1].filter((k) => keyOf.includes(k))];
+  const called = (k) => k === -1 ? "unlabelled" : k === others ? `${data.present - own.length} other classes` : data.classes[k];
+  const colour = (k) => {
+    if (k < 0) return k === others ? "#8a8f95" : "#c9ccd0";
+    const i = own.indexOf(k), ring = own.length > 12 ? i % 2 * 18 : 0;  // neighbours in hue differ in lightness
+    return `hsl(${(i * 360 / own.length + 210) % 360} 62% ${(root.classList.contains("dark") ? 74 : 56) - ring}%)`;
+  };
   let places = [];
   draw = () => {
     const w = canvas.clientWidth, h = canvas.clientHeight, r = devicePixelRatio || 1, pad = 14;
     canvas.width = w * r; canvas.height = h * r; pen.setTransform(r, 0, 0, r, 0, 0); pen.clearRect(0, 0, w, h);
     places = data.xy.map(([x, y]) => [pad + x * (w - 2 * pad), pad + (1 - y) * (h - 2 * pad)]);
     places.forEach(([x, y], i) => {
-      if (off.has(data.labels[i])) return;
-      pen.globalAlpha = .8; pen.fillStyle = colour(data.labels[i]); pen.beginPath(); pen.arc(x, y, 4, 0, 7); pen.fill();
+      if (off.has(keyOf[i])) return;
+      pen.globalAlpha = .8; pen.fillStyle = colour(keyOf[i]); pen.beginPath(); pen.arc(x, y, 4, 0, 7); pen.fill();
     });
     legend.querySelectorAll("i").forEach((e) => { e.style.background = colour(+e.dataset.label); });
   };
-  if (present.length > 1 || present[0] >= 0) present.slice(0, 40).forEach((l) => {
+  if (own.length) keys.forEach((l) => {
     const key = document.createElement("button"), dot = document.createElement("i");
-    dot.dataset.label = l; key.append(dot, l < 0 ? "unlabelled" : data.classes[l]);
+    dot.dataset.label = l; key.append(dot, called(l));
     key.onclick = () => {
-      const alone = off.size === present.length - 1 && !off.has(l);
-      off.clear(); if (!alone) present.forEach((o) => o !== l && off.add(o));
+      const alone = off.size === keys.length - 1 && !off.has(l);
+      off.clear(); if (!alone) keys.forEach((o) => o !== l && off.add(o));
       legend.querySelectorAll("button").forEach((b) => b.classList.toggle("off", off.has(+b.firstChild.dataset.label)));
       draw();
     };
@@ -38,7 +45,7 @@
     let best = -1, near = 144;
     places.forEach(([x, y], i) => {
       const d = (x - e.offsetX) ** 2 + (y - e.offsetY) ** 2;
-      if (d < near && !off.has(data.labels[i])) { near = d; best = i; }
+      if (d < near && !off.has(keyOf[i])) { near = d; best = i; }
     });
     tip.hidden = best < 0;
     if (best < 0) return;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from nearfar import __version__, files
 from nearfar.evaluation.features import wilson
 from nearfar.evaluation.table import about_rows
 from nearfar.evaluation.table import shown as shown_figures
-from nearfar.report import charts
+from nearfar.report import charts, kept
+from nearfar.report.card import command
 
+MOST_CLASSES = 40  # of a table of all confusions; of more the most frequent ones are listed
 SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
 
 
 def write(
     path: Path, *, name: str, config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]],
-    evaluation: Mapping[str, Any] | None = None, shown: Mapping[str, Any] | None = None,
+    measured: Sequence[Mapping[str, Any]] = (), shown: Mapping[str, Any] | None = None,
     skipped: Sequence[tuple[str, str]] = (), level: float | None = None,
 ) -> Path:  # fmt: skip
     """Write the page.
@@ -33,8 +36,8 @@ def write(
         ``config.json`` of the run.
     metrics : sequence of mapping
         Lines of ``metrics.jsonl``.
-    evaluation : mapping, optional
-        JSON form of an `Evaluation`.
+    measured : sequence of mapping
+        JSON forms of the run's measurements, the latest first: that one is shown, and what others there are.
     shown : mapping, optional
         What `nearfar.report.collect.collect` gave.
     skipped : sequence of (name, reason)
@@ -49,9 +52,12 @@ def write(
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= {"figure": _figure, "data": _data}
-    result = (evaluation or {}).get("results", [None])[0]
+    evaluation = measured[0] if measured else None
+    result = evaluation["results"][0] if evaluation else None
     page = environment.get_template("page.html").render(
-        name=name, config=config, pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
+        name=name, config=config, command=command(config), place=shlex.quote(str(path.parent.resolve())),
+        of=_about(evaluation) if evaluation else None, others=[_about(e) for e in measured[1:]],
+        pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
         curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),
         about_rows=about_rows(evaluation["data"]) if evaluation else "",
         few=_few(result), evaluation=evaluation, result=result, shown=shown or {},
@@ -124,12 +130,25 @@ def _few(result: Mapping[str, Any] | None) -> Any:
     return charts.dots(groups, title="Accuracy with few labels (mean over draws, 95 % interval)")
 
 
+def _about(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Which data a measurement is of, when and how it was made."""
+    found = {"name": kept.name(entry), "day": kept.day(entry), "how": kept.how(entry)}
+    return found | {"source": entry["data"].get("source") or ""}
+
+
 def _confusion(result: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """All confusions; of many classes the most frequent ones."""
     table = (result or {}).get("linear_probe", {}).get("confusion")
-    if not table or len(table) > 40:
+    if not table:
         return None
+    classes = evaluation["data"]["classes"]
+    if len(table) > MOST_CLASSES:
+        wrong = [(n, i, j) for i, r in enumerate(table) for j, n in enumerate(r) if n and i != j]
+        most = sorted(wrong, key=lambda w: (-w[0], w[1:]))[:MOST_CLASSES]
+        pairs = [{"truth": classes[i], "taken": classes[j], "n": n, "of": sum(table[i])} for n, i, j in most]
+        return {"classes": classes, "pairs": pairs, "wrong": sum(n for n, *_ in wrong), "different": len(wrong)}
     rows = [
         {"total": sum(r), "cells": [(n, n / max(1, sum(r))) for n in r], "interval": wilson(r[i], sum(r))}
         for i, r in enumerate(table)
     ]
-    return {"classes": evaluation["data"]["classes"], "rows": rows}
+    return {"classes": classes, "rows": rows}

@@ -1,0 +1,84 @@
+"""The measurements of a run: one file for each data set and way of measuring, and the latest as ``evaluation.json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar import files
+from nearfar.errors import RunError
+
+if TYPE_CHECKING:
+    from nearfar.run import Run
+
+FOLDER, LATEST = "evaluations", "evaluation.json"
+FROM_PYTHON = "data from Python"
+
+
+def add(run: Run, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
+    """Keep the JSON form of a measurement as the latest one.
+
+    Returns
+    -------
+    str
+        Its file in the run.
+    mapping or None
+        The measurement of the same data in the same way that it replaces.
+    """
+    folder = run.path / FOLDER
+    before = {_file(e): e for e in every(run)}
+    folder.mkdir(exist_ok=True)
+    for name, entry in before.items():
+        if not (folder / name).exists():  # of a version that kept the latest only
+            files.write_json(folder / name, entry)
+    entry = {**found, "date": datetime.now(UTC).isoformat()}
+    files.write_json(folder / _file(entry), entry)
+    files.write_json(run.path / LATEST, entry)
+    return f"{FOLDER}/{_file(entry)}", before.get(_file(entry))
+
+
+def every(run: Run) -> list[dict[str, Any]]:
+    """All that are kept, the latest first; files that are damaged are passed over."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in [run.path / LATEST, *sorted((run.path / FOLDER).glob("*.json"))]:
+        try:
+            entry = files.read_json(file) if file.exists() else None
+            if entry is not None:
+                entry.setdefault("date", datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
+                found[_file(entry)] = entry
+        except (RunError, KeyError, TypeError, AttributeError):
+            continue
+    return sorted(found.values(), key=lambda e: e["date"], reverse=True)
+
+
+def name(entry: Mapping[str, Any]) -> str:
+    """What the data of a measurement are called: the last part of their path."""
+    source = entry["data"].get("source")
+    return (Path(source).name or source) if source else FROM_PYTHON
+
+
+def how(entry: Mapping[str, Any]) -> str:
+    """The options of a measurement, as people read them."""
+    said = [f"{k.replace('_', ' ')} {_plain(v)}" for k, v in entry.get("options", {}).items() if v not in (None, [])]
+    return ", ".join(said)
+
+
+def day(entry: Mapping[str, Any]) -> str:
+    """When it was measured."""
+    return f"{entry['date'][:16].replace('T', ' ')} UTC"
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _file(entry: Mapping[str, Any]) -> str:
+    """The same for the same data measured in the same way."""
+    data = entry["data"]
+    same = [data.get("source"), data.get("content", data["fingerprint"]), entry.get("options")]
+    key = files.sha256(json.dumps(same, sort_keys=True).encode())[:8]
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name(entry)).strip('-.')[:60] or 'data'}-{key}.json"
