@@ -69,7 +69,9 @@ Rows without a label are left out. The classifier works on the model's vectors, 
 - **Kind.** Logistic regression on standardised features, or kNN (cosine), whichever is right more often on rows left out
   (five folds with their share of every class); with fewer than 5 rows in the median class logistic regression, with more
   than 500 classes kNN. `--kind` names one. C is chosen in the same way where the median class has 10 rows. Since choices
-  were made on them, the out-of-fold accuracy is a little too good.
+  were made on them, the out-of-fold accuracy is a little too good. Rows that belong together (one patient, one clip) are
+  left out together with `--group COLUMN` or `--group-from REGEX`, see [groups](data.md#groups); without it copies vouch
+  for each other.
 - **Probability.** That of the likeliest class if the row is of one of the classes, calibrated by a temperature
   (Guo et al. 2017, [arXiv 1706.04599](https://arxiv.org/abs/1706.04599)) fitted on rows left out, where the median class
   has 5; fewer cannot tell, which is said.

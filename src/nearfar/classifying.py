@@ -249,7 +249,8 @@ def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Conso
     if table.groups is not None:
         count = len(np.unique(table.groups[rows]))
         made = replace(made, notes=(*made.notes, f"Rows of one group are left out together: {count:,} groups."))
-    for text in doubts(table, rows):
+    guess = table.source.get("looks_grouped")
+    for text in [*doubts(table, rows), *([guess["hint"]] if guess else [])]:
         console.warn(text)
     if len(rows) < len(table):
         made = replace(made, notes=(*made.notes, f"{len(table) - len(rows):,} rows without a label are left out."))

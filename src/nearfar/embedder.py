@@ -338,13 +338,13 @@ class Embedder:
 
         from nearfar import distributed
         from nearfar.console import QUIET
-        from nearfar.data import forms
         from nearfar.registry import MODALITIES
 
         if layer not in LAYERS:
             raise UnknownName("layer", layer, LAYERS)
         modality, spec = self.columns[name]
-        column, rows = forms.for_model(column, rows, modality, spec)
+        if column.modality != modality:
+            raise ConfigError(f"the model takes {modality}, the column {column.name!r} holds {column.modality}.")
         module, branch, found = MODALITIES.get(modality), self.branches[name], None
         device = torch.device(self.device)
         with torch.no_grad(), (console or QUIET).progress("encoding", len(rows), "rows") as progress:

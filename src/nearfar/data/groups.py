@@ -22,6 +22,7 @@ from nearfar.data.table import Table
 from nearfar.errors import ConfigError, DataError, UnknownName
 
 WHERE, FROM = "--group", "--group-from"
+TABLE = re.compile(r":\d+$|^row \d+$")  # what rows of a file are called
 GLUED = 0.5  # share of the rows from which on what equal rows glue together is no group any more
 
 
@@ -97,18 +98,24 @@ def _of_column(raw: Raw, column: str, kept: Sequence[str | None]) -> list[str | 
 
 def _of_names(raw: Raw, pattern: str, wanted: Sequence[str | None]) -> list[str | None]:
     try:
-        found = re.compile(pattern)
+        re.compile(pattern)
     except re.error as e:
         raise ConfigError(f"{pattern!r} is not a valid regular expression ({e}).", where=FROM) from e
     called = names(raw, wanted)
-    matches = [found.search(name) for name in called]
-    said = [None if m is None else m[1] if found.groups else m[0] for m in matches]
+    said = found_in(called, pattern)
     if not any(said):
         raise DataError(
             f"{pattern!r} is found in no name, such as {called[0]!r}.", where=FROM,
             hint="It is looked for anywhere in the name; ^ and $ are its ends.",
         )  # fmt: skip
-    return [t or None for t in said]
+    return said
+
+
+def found_in(called: Sequence[str], pattern: str) -> list[str | None]:
+    """What a pattern's first group in parentheses, or all of it, matched in each name; None where it is not found."""
+    found = re.compile(pattern)
+    matches = (found.search(name) for name in called)
+    return [None if m is None else (m[1] if found.groups else m[0]) or None for m in matches]
 
 
 def names(raw: Raw, wanted: Sequence[str | None] = ()) -> Sequence[str]:
@@ -120,7 +127,7 @@ def names(raw: Raw, wanted: Sequence[str | None] = ()) -> Sequence[str]:
     wanted : sequence of str
         The columns that are embedded: of several columns of paths, one of these.
     """
-    if len(raw) and not re.search(r":\d+$|^row \d+$", raw.names[0]):
+    if len(raw) and not TABLE.search(raw.names[0]):
         return raw.names  # rows are files
     found = {c: paths for c in (*wanted, *raw.columns) if c in raw.columns and (paths := _paths(raw.columns[c]))}
     return next(iter(found.values()), raw.names)

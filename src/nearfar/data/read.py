@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.console import QUIET
-from nearfar.data import groups, spread
+from nearfar.data import groups, looks_grouped, spread
 from nearfar.data.columns import (
     Findings,
     Picked,
@@ -119,6 +119,8 @@ def read(
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
     said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together)
+    guess = None if together is not None else looks_grouped.hint(raw, labels, splits, (*wanted, *negative))
+    notes.extend([guess[0]] if guess else [])
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
@@ -150,6 +152,7 @@ def read(
     if texts is not None:
         shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
     source_of = _described(source, wanted, label, notes, size) | {"group": group, "group_from": group_from}
+    source_of["looks_grouped"] = None if guess is None else {"hint": guess[0], "cut": guess[1]}
     table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
     notes.extend(filter(None, (c.too_long() for c in table.columns.values())))
     for text in notes.warnings:

@@ -62,9 +62,7 @@ def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None 
     return found
 
 
-def threshold(
-    gallery: np.ndarray, y: np.ndarray, share: float, groups: np.ndarray | None = None
-) -> float | None:
+def threshold(gallery: np.ndarray, y: np.ndarray, share: float, groups: np.ndarray | None = None) -> float | None:
     """The cosine below which `share` of the gallery rows would be strangers to their own class.
 
     None where nothing is to be refused (`share` is 0), or no class has two rows of different groups to compare.

@@ -78,12 +78,24 @@ def warnings(
         counts = np.bincount(table.labels[table.labels >= 0])
         uneven = counts.max() > 3 * counts[counts > 0].min()
         found.append(f"{said} They are uneven: accuracy speaks for the large ones." if uneven else said)
-    found += doubts(table, np.concatenate([rows.train, rows.test]))
+    found += _about_groups(table, rows)
     if table.skipped:
         first = table.skipped[0]
         found.append(f"{len(table.skipped)} rows could not be read ({first.name} {first.reason} …).")
     if len(rows.test) < split.LEAST:
         found.append(f"Only {len(rows.test)} rows are scored, so the figures say little.")
+    return found
+
+
+def _about_groups(table: Table, rows: split.EvaluationPlan) -> list[str]:
+    """What to say of groups that were named, or seem to be there."""
+    found = doubts(table, np.concatenate([rows.train, rows.test]))
+    if table.groups is not None and 2 * (count := len(np.unique(table.groups[rows.test]))) <= len(rows.test):
+        found.append(f"The {len(rows.test):,} test rows are of {count:,} groups; intervals count rows, so they are too "
+                     "narrow for new groups.")  # fmt: skip
+    guess = table.source.get("looks_grouped")
+    if guess and len(rows.train) and (guess["cut"] or not table.splits):
+        found.append(guess["hint"])
     return found
 
 
