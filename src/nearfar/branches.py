@@ -132,9 +132,12 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
     module, _, variant = name.partition(":")
     options = {**MODALITIES.get(modality).encoder_shape(spec), **({"name": variant} if variant else {}), **options}
     try:
-        return ENCODERS.get(module).build(**options)
+        built = ENCODERS.get(module).build(**options)
     except (TypeError, ValueError) as e:
         raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
+    if not hasattr(built, "out_features"):
+        raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)
+    return built
 
 
 def fresh(config: Config, columns: Kinds) -> Branches:

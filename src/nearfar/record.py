@@ -69,6 +69,8 @@ class Loss:
         from nearfar.registry import OBJECTIVES
 
         module = OBJECTIVES.get(self.name)
+        if not hasattr(module, module.INFO.function):
+            raise ConfigError(f"does not define {module.INFO.function!r}, which INFO names.", where=module.__file__)
         return getattr(module, module.INFO.function)
 
     @cached_property

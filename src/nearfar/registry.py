@@ -12,6 +12,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from types import ModuleType
 from nearfar.errors import ConfigError, NearfarError, UnknownName
 
 ROOT = "NEARFAR_PLUGINS"
+PACKAGE = "nearfar_plugins"  # what the modules of plug-ins are called
 
 
 class Registry:
@@ -129,7 +131,7 @@ class Registry:
 
     def _load_plugin(self, name: str, file: Path) -> ModuleType:
         if file not in self._plugins:
-            module_name = ".".join(("nearfar_plugins", *self.folder.split("/"), name))
+            module_name = ".".join((PACKAGE, *self.folder.split("/"), name))
             spec = importlib.util.spec_from_file_location(module_name, file)
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
@@ -143,6 +145,16 @@ class Registry:
                 raise ConfigError(f"is no {self.kind}: it does not define {lacking[0]!r}.", where=str(file))
             self._plugins[file] = module
         return self._plugins[file]
+
+
+def line_of_plugin(e: BaseException) -> str | None:
+    """The file and line of the plug-in that was at work when an exception was raised; None where none was."""
+    at_work = [
+        f"{frame.f_code.co_filename}, line {line}"
+        for frame, line in traceback.walk_tb(e.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(f"{PACKAGE}.")
+    ]
+    return at_work[-1] if at_work else None
 
 
 def _root() -> Path | None:
@@ -159,7 +171,7 @@ def _files(folder: Path) -> list[Path]:
     return [f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")] if folder.is_dir() else []
 
 
-METHODS = Registry("methods", "method", "RECORD")
+METHODS = Registry("methods", "method", "RECORD", needs=("compare",))
 POSITIVES = Registry("positives", "kind of positives", "build")
 ENCODERS = Registry("encoders", "encoder", "build", needs=("MODALITIES",))
 OBJECTIVES = Registry("objectives", "objective", "INFO")

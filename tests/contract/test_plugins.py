@@ -248,10 +248,25 @@ FAULTS = {
     "methods/empty.py": ("x = 1", "methods", "empty.py: is no method: it does not define 'RECORD'"),
     "methods/simclr.py": ("RECORD = 1", "methods", "simclr.py: nearfar has a method named 'simclr'"),
     "methods/failing.py": ("import nothing_such\nRECORD = 1", "methods failing", "failing.py: fails when it is imported"),
-    "methods/number.py": ("RECORD = 1", "methods number", "number.py: its 'RECORD' is no Method"),
+    "methods/number.py": ("RECORD = compare = 1", "methods number", "number.py: its 'RECORD' is no Method"),
     "methods/other.py": (
-        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')",
+        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')\ncompare = None",
         "methods other", "other.py: its record is named 'another', and its file 'other'",
+    ),
+    "methods/half.py": ("RECORD = 1", "methods half", "half.py: is no method: it does not define 'compare'"),
+    "objectives/half.py": (
+        "from nearfar.objectives.info import Objective\nINFO = Objective('pull', 'f', '', '', 'views', ())",
+        "train photos --set method.objective=half --out new",
+        "half.py: does not define 'pull', which INFO names",
+    ),
+    "encoders/flat.py": (
+        "import torch\nMODALITIES = ('image',)\ndef build(**shape): return torch.nn.Flatten()",
+        "train photos --encoder flat --out new", "flat.py: the network that 'build' gives has no 'out_features'",
+    ),
+    "transforms/raising.py": (
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Raising:\n    kind = 'pixels'\n"
+        "    def apply(self, images, draws): return 1 / 0",
+        "views photos --set views.add=raising", "raising.py, line 5: ZeroDivisionError: division by zero. This is a fault of the plug-in",
     ),
     "readers/half.py": ("def recognises(path): return True", "train texts.csv", "half.py: is no reader: it does not define 'open'"),
     "data/readers/tables.py": ("def recognises(path): return True", "train texts.csv", "nearfar has a reader named 'tables'"),

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from nearfar import __version__
+from nearfar import __version__, registry
 from nearfar.console import Console
 from nearfar.errors import (
     EXIT_FAILURE,
@@ -120,8 +120,10 @@ def run(args: list[str]) -> int:
     except OSError as e:
         return _fail(args, StorageError(f"{e.strerror or e}.", where=e.filename), EXIT_FAILURE)
     except Exception as e:
-        hint = "This is a fault of nearfar; --debug shows where."
-        return _fail(args, NearfarError(f"{type(e).__name__}: {e}.", hint=hint), EXIT_FAILURE)
+        plugin = registry.line_of_plugin(e)
+        kind, whose = (ConfigError, "the plug-in") if plugin else (NearfarError, "nearfar")
+        fault = kind(f"{type(e).__name__}: {e}.", where=plugin, hint=f"This is a fault of {whose}; --debug shows more.")
+        return _fail(args, fault, fault.exit_code)
     finally:
         signal.signal(signal.SIGTERM, before)
 

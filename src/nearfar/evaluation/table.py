@@ -111,7 +111,7 @@ def _headline(protocol: ModuleType, name: str, r: Any) -> dict[str, str]:
     for key, v in inner.items():  # by column or direction
         if isinstance(v, dict) and _is_figure(v.get(head)):
             found[f"{title} {key}"] = _accuracy({**v, "accuracy": v[head]})
-    return found
+    return found or {title: "no figure"}
 
 
 def _is_figure(value: Any) -> bool:
