@@ -261,7 +261,7 @@ FAULTS = {
     ),
     "encoders/flat.py": (
         "import torch\nMODALITIES = ('image',)\ndef build(**shape): return torch.nn.Flatten()",
-        "train photos --encoder flat --out new", "flat.py: the network that 'build' gives has no 'out_features'",
+        "train photos --encoder flat --out other", "flat.py: the network that 'build' gives has no 'out_features'",
     ),
     "transforms/raising.py": (
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Raising:\n    kind = 'pixels'\n"
@@ -315,6 +315,23 @@ def test_a_reader_of_ones_own_is_asked_before_those_of_nearfar(tmp_path, monkeyp
     (tmp_path / "a.csv").write_text("x, y;1\nz;2\n")
     assert open_source(tmp_path / "a.csv").columns == {"text": ["x, y", "z"]}
     assert "semicolons" in READERS
+
+
+def test_what_a_table_shows_of_a_protocol(tmp_path, monkeypatch):
+    write(tmp_path, {f"protocols/{n}.py": FILES[f"protocols/{n}.py"] for n in ("all_of_it", "sides_by_way")})
+    write(tmp_path, {"evaluation/first_letter.py": FILES["evaluation/first_letter.py"]})
+    monkeypatch.setenv("NEARFAR_PLUGINS", str(tmp_path))
+    from nearfar.evaluation.table import shown
+
+    for found, cells in (
+        ({"first_letter": {"half": 0.5, "interval": [0.25, 0.75]}}, {"a protocol": "0.500 [0.250, 0.750]"}),
+        ({"first_letter": {"half": {"n": 3, "mean": 0.5, "sd": 0.125}}}, {"a protocol": "0.500 ± 0.125"}),  # over seeds
+        ({"first_letter": 0.25}, {"a protocol": "0.250"}),
+        ({"first_letter": {"other": 1.0, "third": 2}}, {"a protocol: other": "1.000", "a protocol: third": "2.000"}),
+        ({"first_letter": None}, {"a protocol": "no figure"}),
+        ({"sides_by_way": {"a->b": {"accuracy": 1.0}}, "run": "x"}, {"by way a->b": "1.000"}),
+    ):
+        assert shown(found) == cells
 
 
 def test_documented_folders_are_those_of_the_registries():
