@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nearfar.evaluation.run import Evaluation
     from nearfar.plan import Plan
     from nearfar.run import Run
+    from nearfar.training_rows import TrainingRows
 
 # of reading: what a trained model says itself
 FROM_THE_MODEL = ("source", "modality", "spec", "known", "several", "negative", "size", "depth", "tokens", "length")
@@ -150,7 +151,8 @@ def _work(job: _Job, console: Console | bool) -> Trained:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
-        place |= {"fingerprint": plan.table.fingerprint, "training_rows": TrainingRows.of(plan.table, plan.train)}
+        known = TrainingRows.of(plan.table, plan.train, plan.taught).after(_earlier(plan))
+        place |= {"fingerprint": plan.table.fingerprint, "training_rows": known}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             _finish(run, model, plan)
@@ -158,6 +160,20 @@ def _work(job: _Job, console: Console | bool) -> Trained:
     finally:
         if run is not None:
             run.release()
+
+
+def _earlier(plan: Plan) -> list[TrainingRows | None]:
+    """What the runs were trained on that this training begins with, or is taught by."""
+    from nearfar import starting
+    from nearfar.positives import teacher
+    from nearfar.training_rows import TrainingRows
+
+    model = plan.config.model
+    runs = [start.run.path for start in starting.starts(model.init_from, list(plan.columns)).values()]
+    kind, _, argument = model.positives.partition(":")
+    if kind == "teacher":
+        runs.append(Path(teacher.parse(argument)[0]))
+    return [TrainingRows.load(path) for path in runs]
 
 
 def plan(config: Config, *, source: Any = None, console: Console | None = None) -> Plan:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data.split import LEAST
 from nearfar.evaluation import few_labels, linear_probe
 from nearfar.evaluation.out_of_fold import Candidate, candidates
 
@@ -33,7 +34,7 @@ class Choice:
 
 def choose(
     x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0,
-    groups: np.ndarray | None = None,
+    groups: np.ndarray | None = None, taught: np.ndarray | None = None,
 ) -> Choice:  # fmt: skip
     """Kind and setting by the rows that are right out of fold, as far as there are enough to tell.
 
@@ -49,26 +50,49 @@ def choose(
         Of the folds.
     groups : ndarray of int64 (N,), optional
         Rows of equal number are in one fold.
+    taught : ndarray of bool (N,), optional
+        Rows that taught the model whose vectors these are. Since it knows them, only the others are scored, if they
+        are `LEAST` or more.
     """
-    middle = int(np.median(counts))
-    kinds = _kinds(kind, len(counts), middle)
-    k = min(K, middle)
-    cs = linear_probe.CS if middle >= FOR_C else (few_labels.C,)
-    tried = candidates(
+    ground = _ground(y, counts, groups, taught)
+    kinds = _kinds(kind, len(counts), ground.rows)
+    k = min(K, int(np.median(counts)))
+    cs = linear_probe.CS if ground.rows >= FOR_C else (few_labels.C,)
+    tried = [] if not ground.rows else candidates(
         x, y, len(counts), cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed,
-        groups=groups,
+        groups=groups, taught=taught,
     )  # fmt: skip
     best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
     order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
     if not order:
         order = [Candidate(kinds[0], few_labels.C if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
-    first, calibrated = order[0], bool(tried) and middle >= ENOUGH
+    first, calibrated = order[0], bool(tried) and ground.rows >= ENOUGH
     found = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
-    several = groups is not None and len(np.unique(groups)) < len(y)
-    notes = (
-        _about_kind(order, kind, len(counts), middle, several), _about_temperature(first, calibrated, middle, several)
-    )  # fmt: skip
+    if taught is not None:
+        found = (found or {"accuracy": None, "interval": None, "rows": 0}) | {"taught": int(taught.sum())}
+    notes = (_about_kind(order, kind, len(counts), ground), _about_temperature(first, calibrated, ground))
     return Choice(first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, found, notes)
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """How many rows of a class there are to choose by, and the words for too few, for none, and for those."""
+
+    rows: int
+    few: str
+    none: str
+    scored: str = ""
+
+
+def _ground(y: np.ndarray, counts: np.ndarray, groups: np.ndarray | None, taught: np.ndarray | None) -> _Ground:
+    middle = int(np.median(counts))
+    if taught is not None:
+        fresh = int((~taught).sum())
+        few = f"only {fresh:,} of the {len(y):,} rows did not teach the model"
+        enough = min(middle, fresh // min(len(counts), LEAST)) if fresh >= LEAST else 0
+        return _Ground(enough, few, few, " on rows that did not teach the model")
+    several = " of different groups" if groups is not None and len(np.unique(groups)) < len(y) else ""
+    return _Ground(middle, f"the median class has {_rows(middle)}", f"no class has two rows{several}")
 
 
 def _kinds(kind: str, classes: int, middle: int) -> tuple[str, ...]:
@@ -80,7 +104,7 @@ def _kinds(kind: str, classes: int, middle: int) -> tuple[str, ...]:
     return ("logistic",) if middle < ENOUGH else ("logistic", "knn")
 
 
-def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int, several: bool) -> str:
+def _about_kind(order: Sequence[Candidate], kind: str, classes: int, ground: _Ground) -> str:
     first, *others = order
     titles = [TITLES[c.kind].format(c.setting) for c in order]
     if others:
@@ -90,20 +114,21 @@ def _about_kind(order: Sequence[Candidate], kind: str, classes: int, middle: int
     elif classes > MANY:
         why = f"there are more than {MANY} classes"
     else:
-        why = f"the median class has {_rows(middle)}, too few to choose by"
+        why = f"{ground.few}, too few to choose by"
     if first.rows == 0:
-        none = "no class has two rows" + " of different groups" * several
-        return f"Classifier: {titles[0]} ({why}); {none}, so none can be left out to measure it."
+        left = "so its accuracy is not known" if ground.scored else "so none can be left out to measure it"
+        return f"Classifier: {titles[0]} ({why}); {ground.none}, {left}."
     low, high = first.interval
-    return f"Classifier: {titles[0]}, out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]; {why}."
+    figure = f"out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]{ground.scored}"
+    return f"Classifier: {titles[0]}, {figure}; {why}."
 
 
-def _about_temperature(first: Candidate, calibrated: bool, middle: int, several: bool) -> str:
+def _about_temperature(first: Candidate, calibrated: bool, ground: _Ground) -> str:
     if calibrated:
-        return f"Probabilities are calibrated: temperature {first.temperature:.3g}, fitted out of fold."
-    if middle >= ENOUGH and several:
-        return "Probabilities are not calibrated: no class has two rows of different groups."
-    return f"Probabilities are not calibrated: the median class has {_rows(middle)}, too few for it."
+        return f"Probabilities are calibrated: temperature {first.temperature:.3g}, fitted out of fold{ground.scored}."
+    if ground.rows >= ENOUGH:
+        return f"Probabilities are not calibrated: {ground.none}."
+    return f"Probabilities are not calibrated: {ground.few}, too few for it."
 
 
 def _rows(count: int) -> str:

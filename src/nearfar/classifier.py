@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import files
+from nearfar import files, rejecting
 from nearfar.choosing import KINDS, choose
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation import linear_probe, nearness
@@ -58,7 +58,12 @@ class Classifier:
     reject : float
         Share of rows like the labelled ones that was to fall below it.
     out_of_fold : mapping or None
-        ``accuracy``, ``interval``, ``rows``; None where no row could be left out.
+        ``accuracy``, ``interval``, ``rows``; None where no row could be left out. Beside them ``taught``, where the
+        model has learnt some of the rows, which were not scored then: how many; None where that is not known.
+    rejection : mapping or None
+        What becomes of rows of other classes, told by leaving out ``classes``: the share that is ``refused``, its
+        ``interval``, ``auroc`` of known against other rows by their similarity, and, where another share is
+        better for both, ``proposed``: ``reject``, ``refused``, ``interval``.
     notes : tuple of str
         What was understood and chosen, in sentences.
     about : mapping
@@ -79,6 +84,7 @@ class Classifier:
     threshold: float | None
     reject: float
     out_of_fold: Mapping[str, Any] | None = None
+    rejection: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,7 +96,7 @@ class Classifier:
     def fit(
         cls, x: np.ndarray, labels: np.ndarray, names: Sequence[str], *, kind: str = "auto", seed: int = 0,
         reject: float = 0.01, rows: Sequence[str] | None = None, about: Mapping[str, Any] | None = None,
-        groups: np.ndarray | None = None,
+        groups: np.ndarray | None = None, taught: np.ndarray | None = None,
     ) -> Classifier:  # fmt: skip
         """A classifier of labelled vectors.
 
@@ -119,6 +125,9 @@ class Classifier:
         about : mapping, optional
         groups : ndarray of int64 (N,), optional
             Rows of equal number, such as those of one patient, are left out together wherever rows are left out.
+        taught : ndarray of bool (N,), optional
+            Rows whose labels, or what else stood beside them, taught the model that made the vectors. It knows them, so
+            accuracy, temperature and the threshold for none of these are told by the other rows.
 
         Raises
         ------
@@ -137,19 +146,23 @@ class Classifier:
         present, compact, counts = np.unique(y, return_inverse=True, return_counts=True)
         check_labels(labels, names, kind)
         groups = None if groups is None else np.asarray(groups)[kept]
-        choice = choose(x, compact, counts, kind, seed, groups)
+        taught = _whole(taught[kept], groups) if taught is not None and taught[kept].any() else None
+        choice = choose(x, compact, counts, kind, seed, groups, taught)
         mean, scale = moments(x)
         weights = None
         if choice.kind == "logistic":
             weights = linear_probe.fit(_standardised(x, mean, scale), compact, len(present), choice.setting).numpy()
-        near = nearness.threshold(unit(x), compact, reject, groups)
+        rejection = rejecting.decide(
+            x, compact, choice.kind, choice.setting, reject, seed=seed, groups=groups, taught=taught
+        )
         notes = (
-            _about_rows(counts, names, len(labels) - len(kept)), *choice.notes,
-            _about_rejection(near, reject, _comparable(compact, groups)),
+            _about_rows(counts, names, len(labels) - len(kept)), *_about_taught(taught), *choice.notes,
+            *rejection.notes,
         )  # fmt: skip
         return cls(
             tuple(names), choice.kind, float(choice.setting), x, y, tuple(called), weights, mean, scale,
-            choice.temperature, choice.calibrated, near, reject, choice.out_of_fold, notes, dict(about or {}),
+            choice.temperature, choice.calibrated, rejection.threshold, reject, choice.out_of_fold, rejection.figures,
+            notes, dict(about or {}),
         )  # fmt: skip
 
     # --- using it ---------------------------------------------------------------------------------------------
@@ -196,7 +209,7 @@ class Classifier:
 
     def summary(self) -> dict[str, Any]:
         """What ``--json`` says of it."""
-        keys = ("kind", "setting", "temperature", "calibrated", "threshold", "out_of_fold", "notes")
+        keys = ("kind", "setting", "temperature", "calibrated", "threshold", "out_of_fold", "rejection", "notes")
         return {"classes": self.names, **{k: getattr(self, k) for k in keys}}
 
     # --- keeping it -------------------------------------------------------------------------------------------
@@ -206,7 +219,8 @@ class Classifier:
         stored = {
             "schema": SCHEMA, "kind": self.kind, "setting": self.setting, "names": self.names,
             "temperature": self.temperature, "calibrated": self.calibrated, "threshold": self.threshold,
-            "reject": self.reject, "out_of_fold": self.out_of_fold, "notes": self.notes, "about": self.about,
+            "reject": self.reject, "out_of_fold": self.out_of_fold, "rejection": self.rejection, "notes": self.notes,
+            "about": self.about,
         }  # fmt: skip
         called = np.frombuffer(json.dumps(self.rows).encode(), np.uint8)
         arrays = {"x": self.x, "y": self.y, "rows": called, "mean": self.mean, "scale": self.scale}
@@ -239,7 +253,7 @@ class Classifier:
                 tuple(stored["names"]), stored["kind"], float(stored["setting"]), a["x"], a["y"],
                 tuple(json.loads(a["rows"].tobytes())), a.get("weights"), a["mean"], a["scale"],
                 float(stored["temperature"]), bool(stored["calibrated"]), stored["threshold"], stored["reject"],
-                stored["out_of_fold"], tuple(stored["notes"]), stored["about"],
+                stored["out_of_fold"], stored.get("rejection"), tuple(stored["notes"]), stored["about"],
             )  # fmt: skip
             made._check()
         except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -302,24 +316,18 @@ def _about_rows(counts: np.ndarray, names: Sequence[str], left_out: int) -> str:
     return said + (f"; {left_out:,} rows without a label are left out." if left_out else ".")
 
 
-def _comparable(y: np.ndarray, groups: np.ndarray | None) -> int:
-    """Rows of classes that have rows of two groups, every row being one where there are no groups."""
-    each = np.arange(len(y)) if groups is None else groups
-    count = np.bincount(np.unique(np.stack([y, each]), axis=1)[0], minlength=int(y.max()) + 1)
-    return int((count[y] > 1).sum())
+def _whole(taught: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Rows of a group that holds one which taught the model count as it does."""
+    return taught if groups is None else np.isin(groups, groups[taught])
 
 
-def _about_rejection(threshold: float | None, reject: float, rows: int) -> str:
-    if threshold is None:
-        why = "--reject is 0" if rows else "no class has two rows to say how near is near"
-        return f"No row is refused: {why}."
-    said = (
-        f"None of these: rows below cosine {threshold:.3f} with their likeliest class, "
-        f"as are {100 * reject:.3g} % of the labelled ones with theirs."
+def _about_taught(taught: np.ndarray | None) -> tuple[str, ...]:
+    if taught is None:
+        return ()
+    return (
+        f"The model has learnt {int(taught.sum()):,} of these rows with their labels, or with what stood beside them: "
+        f"figures are of the {int((~taught).sum()):,} others.",
     )
-    if reject * rows < 1:
-        said += f" With {rows:,} rows, about one in {rows + 1:,} like them will be refused."
-    return said
 
 
 def _finite(x: np.ndarray) -> np.ndarray:

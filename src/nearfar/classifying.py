@@ -20,12 +20,16 @@ from nearfar.predictions import Predictions
 
 if TYPE_CHECKING:
     from nearfar.console import Console
-    from nearfar.data.table import Skipped, Table
+    from nearfar.data.table import Column, Skipped, Table
     from nearfar.embedder import Embedder
     from nearfar.zero_shot import ZeroShot
 
 FOLDER = "classifier"
 NAME = "default"
+NOT_KNOWN = (
+    "Which rows the model has learnt with their labels is not known: the run is of an earlier version. If these are "
+    "among them, the accuracy is too good, probabilities too sure, and more new rows refused than was asked."
+)
 
 
 @dataclass(frozen=True)
@@ -243,9 +247,14 @@ def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Conso
         "model": _weights_of(model), "seed": options["seed"], **reading,
     }  # fmt: skip
     names = [table.names[int(i)] for i in rows]
+    taught = _taught(model, table.first)
     made = Classifier.fit(
-        x, table.labels[rows], table.label_names, rows=names, about=about, groups=together(table, rows), **options
-    )
+        x, table.labels[rows], table.label_names, rows=names, about=about, groups=together(table, rows),
+        taught=None if taught is None else taught[rows], **options,
+    )  # fmt: skip
+    if taught is None:
+        found = made.out_of_fold and {**made.out_of_fold, "taught": None}
+        made = replace(made, out_of_fold=found, notes=(*made.notes, NOT_KNOWN))
     if table.groups is not None:
         count = len(np.unique(table.groups[rows]))
         made = replace(made, notes=(*made.notes, f"Rows of one group are left out together: {count:,} groups."))
@@ -257,6 +266,19 @@ def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Conso
     if table.splits:
         made = replace(made, notes=(*made.notes, f"The rows are of all splits: {', '.join(table.splits)}."))
     return made
+
+
+def _taught(model: Embedder, column: Column) -> np.ndarray | None:
+    """Which rows the model has learnt with more than their own content, bool (N,); None where that is not known."""
+    from nearfar import record
+
+    if model.training_rows is not None:
+        return model.training_rows.teach(column)
+    for m in getattr(model, "members", (model,)):
+        labels = record.resolve(m.config.model.method, m.config.method).positives == "labels"
+        if labels or len(m.columns) > 1 or m.config.model.init_from:
+            return None
+    return np.zeros(len(column), bool)
 
 
 def _weights_of(model: Embedder) -> str | None:
@@ -307,6 +329,12 @@ def _applied(
         warnings.append(f"{repeated:,} of the {len(table):,} new rows are among the labelled ones, byte for byte.")
     if labelled is not None and (known_groups := among(table, labelled)):
         warnings.append(f"{known_groups:,} of the {len(table):,} new rows are of groups of labelled ones.")
+    taught = _taught(model, column)
+    if taught is not None and (learnt := int(taught[truth != -1].sum())):
+        warnings.append(
+            f"the model has learnt {learnt:,} of the {int((truth != -1).sum()):,} labelled new rows with their labels, "
+            "or with what stood beside them: figures on them are too good."
+        )
     return replace(found, figures=predictions.figures(truth), warnings=tuple(warnings))
 
 

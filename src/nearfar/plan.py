@@ -68,6 +68,15 @@ class Plan:
         return self.table.columns
 
     @property
+    def taught(self) -> np.ndarray:
+        """Training rows of which more is learnt than their own content: their label, or what another column holds."""
+        if len(self.columns) > 1:
+            return self.train
+        if self.record.positives != "labels":
+            return self.train[:0]
+        return self.train[self.table.labels[self.train] >= 0]
+
+    @property
     def scores(self) -> np.ndarray | None:
         """How alike the two sides of each row are, float32 (N_table,), where the method learns from that."""
         return self.table.scores.astype(np.float32) if self.record.takes == "scored pairs" else None

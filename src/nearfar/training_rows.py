@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from nearfar import files
-from nearfar.data.table import Table
+from nearfar.data.table import Column, Table
 
 FILE = "rows.safetensors"
-ROWS, COLUMN = "rows", "column."
+ROWS, COLUMN, TAUGHT = "rows", "column.", "taught"
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,27 @@ class TrainingRows:
         Of whole rows, sorted, each once.
     columns : mapping of str to ndarray of uint64
         The same of each column's cells.
+    taught : ndarray of uint64
+        Cells of any column with which the model learnt something else: a label, or another column's cell. Of what it
+        learnt so, it knows more than of new rows.
     """
 
     rows: np.ndarray
     columns: Mapping[str, np.ndarray]
+    taught: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @classmethod
-    def of(cls, table: Table, rows: np.ndarray) -> TrainingRows:
-        """Those of some rows of a table."""
+    def of(cls, table: Table, rows: np.ndarray, taught: np.ndarray | None = None) -> TrainingRows:
+        """Those of some rows of a table, of which the rows `taught` were learnt with something else."""
         columns = {n: np.unique(c.hashes[rows]) for n, c in table.columns.items()}
-        return cls(np.unique(_hashes(table)[rows]), columns)
+        learnt = rows[:0] if taught is None else taught
+        return cls(
+            np.unique(_hashes(table)[rows]), columns, _union([c.hashes[learnt] for c in table.columns.values()])
+        )
+
+    def after(self, earlier: Sequence[TrainingRows | None]) -> TrainingRows:
+        """These, of a model that began with the weights of others, or was taught by them."""
+        return replace(self, taught=_union([self.taught, *(e.taught for e in earlier if e is not None)]))
 
     @classmethod
     def together(cls, parts: Sequence[TrainingRows | None]) -> TrainingRows | None:
@@ -44,7 +55,7 @@ class TrainingRows:
             return None
         names = dict.fromkeys(n for p in known for n in p.columns)
         columns = {n: _union([p.columns[n] for p in known if n in p.columns]) for n in names}
-        return cls(_union([p.rows for p in known]), columns)
+        return cls(_union([p.rows for p in known]), columns, _union([p.taught for p in known]))
 
     def among(self, table: Table) -> np.ndarray:
         """Whether each row of a table was trained on, bool (N,).
@@ -58,11 +69,18 @@ class TrainingRows:
             found &= np.isin(column.hashes, self.columns.get(name, self.rows[:0]))
         return found
 
+    def teach(self, column: Column) -> np.ndarray:
+        """Whether each cell of a column is among the `taught`, bool (N,); of an ensemble, as any member reads it."""
+        readings = (column, *getattr(column, "others", ()))
+        return np.logical_or.reduce([np.isin(c.hashes, self.taught) for c in readings])
+
     def save(self, folder: Path) -> None:
         """Write them into a run folder, 8 bytes a row and column."""
         import torch
 
-        named = {COLUMN + n: h for n, h in self.columns.items()} | ({ROWS: self.rows} if len(self.columns) > 1 else {})
+        named = {COLUMN + n: h for n, h in self.columns.items()}
+        named |= {ROWS: self.rows} if len(self.columns) > 1 else {}
+        named |= {TAUGHT: self.taught} if len(self.taught) else {}
         files.save_tensors(folder / FILE, {n: torch.from_numpy(h.view(np.int64)) for n, h in named.items()}, {})
 
     @classmethod
@@ -71,9 +89,9 @@ class TrainingRows:
         if not (folder / FILE).exists():
             return None
         found = {n: t.numpy().view(np.uint64) for n, t in files.load_tensors(folder / FILE)[0].items()}
-        rows = found.pop(ROWS, None)
+        rows, taught = found.pop(ROWS, None), found.pop(TAUGHT, np.zeros(0, np.uint64))
         columns = {n.removeprefix(COLUMN): h for n, h in found.items()}
-        return cls(next(iter(columns.values())) if rows is None else rows, columns)
+        return cls(next(iter(columns.values())) if rows is None else rows, columns, taught)
 
 
 def _hashes(table: Table) -> np.ndarray:

@@ -62,14 +62,12 @@ def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None 
     return found
 
 
-def threshold(gallery: np.ndarray, y: np.ndarray, share: float, groups: np.ndarray | None = None) -> float | None:
-    """The cosine below which `share` of the gallery rows would be strangers to their own class.
+def threshold(known: np.ndarray, share: float) -> float | None:
+    """The cosine below which `share` of rows of known classes, of such similarities to their own, would be refused.
 
-    None where nothing is to be refused (`share` is 0), or no class has two rows of different groups to compare.
-    Rows that are as near as the threshold says are not refused, whatever the last bits of their cosines.
+    None where nothing is to be refused (`share` is 0), or there are no rows. Rows that are as near as the threshold
+    says are not refused, whatever the last bits of their cosines.
     """
-    known = leave_one_out(gallery, y, groups)
-    known = known[~np.isnan(known)]
     return float(np.quantile(known, share)) - TIE if share and len(known) else None
 
 

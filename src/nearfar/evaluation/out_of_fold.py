@@ -55,8 +55,8 @@ class Candidate:
 
 def candidates(
     x: np.ndarray, y: np.ndarray, classes: int, *, cs: Sequence[float], k: int | None, seed: int = 0,
-    groups: np.ndarray | None = None,
-) -> list[Candidate]:
+    groups: np.ndarray | None = None, taught: np.ndarray | None = None,
+) -> list[Candidate]:  # fmt: skip
     """Logistic regression with each of `cs` and, unless `k` is None, kNN, each scored out of fold.
 
     Parameters
@@ -71,6 +71,8 @@ def candidates(
         Of the folds.
     groups : ndarray of int64 (N,), optional
         Rows of equal number are left out together.
+    taught : ndarray of bool (N,), optional
+        Rows that taught the model whose vectors these are: they are learnt from, and not scored.
 
     Returns
     -------
@@ -78,12 +80,17 @@ def candidates(
         Empty where no class has rows of two groups, so that none can be left out.
     """
     if len(y) > ROWS:
-        kept = np.sort(np.random.default_rng(seed).permutation(len(y))[:ROWS])
-        x, y, groups = x[kept], y[kept], None if groups is None else groups[kept]
+        kept = np.random.default_rng(seed).permutation(len(y))
+        if taught is not None:
+            kept = kept[np.argsort(taught[kept], kind="stable")]  # first those that can be scored
+        kept = np.sort(kept[:ROWS])
+        x, y = x[kept], y[kept]
+        groups, taught = (None if a is None else a[kept] for a in (groups, taught))
     fold = folds(y, seed, groups)
     out = np.zeros(len(y), bool)
     for f in np.unique(fold[fold >= 0]):
         out[fold == f] = np.isin(y[fold == f], y[fold != f])
+    out &= True if taught is None else ~taught
     if not out.any():
         return []
     logits = {("logistic", c): np.zeros((len(y), classes), np.float32) for c in sorted(cs)}
