@@ -194,8 +194,9 @@ class Embedder:
 
         Parameters
         ----------
-        inputs : path, list, array or Table
-            A folder or file, or a list of files, pictures or rows: whatever `nearfar.data.read.read` takes.
+        inputs : path, text, picture, list, array, table or Table
+            N rows, of which there are as many vectors: whatever the table of objects in ``docs/data.md`` lists. One
+            picture, one row of numbers or, where the model takes texts, one string are one row.
         column : str, optional
             Which of the model's columns the inputs are; needed if it has several.
         layer : {"features", "projection"}, optional
@@ -214,7 +215,12 @@ class Embedder:
             A row cannot be read, or holds several texts; nothing is skipped or spread here, so that rows and vectors
             correspond.
         """
+        from nearfar.data.opening import one_text
+
         name = column or self.only_column()
+        if name not in self.columns:
+            raise UnknownName("column", name, self.columns)
+        inputs = one_text(inputs, self.columns[name][0])
         table = self.read(inputs, column=name, several=False, console=console)
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
@@ -267,12 +273,13 @@ class Embedder:
         Several of these are sides of a row: the model's own by name or in their order, or all of one shared encoder.
         """
         from nearfar.console import QUIET
+        from nearfar.data.objects import settled
         from nearfar.data.table import Table
 
         if isinstance(inputs, Table):
             return inputs
         own = {"stream": "auto", "max_bad": max_bad, "missing": self.config.data.missing}
-        table = self._read(inputs, column, data_column, own | options)
+        table = self._read(settled(inputs), column, data_column, own | options)
         for name, found in table.columns.items():
             encoder = self.branches[name if name in self.columns else self.only_column()].encoder
             if said := found.too_long(getattr(encoder, "room", None)):

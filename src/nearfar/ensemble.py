@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.data.objects import settled
+from nearfar.data.opening import one_text
 from nearfar.data.table import Column, Table
 from nearfar.embedder import LAYERS, Embedder
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
@@ -146,6 +148,7 @@ class Ensemble:
         """
         if isinstance(inputs, Table):
             return inputs
+        inputs = settled(inputs)
         name = column or self.members[0].only_column()
         table = self.members[0].read(inputs, column=name, **options)
         known = {_spec(self.columns[name][1]): table.first}
@@ -195,7 +198,10 @@ class Ensemble:
         ndarray of float32, shape (N, D)
             D is the sum of the members' dimensions for ``concat``, theirs for ``average``.
         """
-        table = self.read(inputs, column=column, console=console)
+        name = column or self.members[0].only_column()
+        if name not in self.columns:
+            raise UnknownName("column", name, self.columns)
+        table = self.read(one_text(inputs, self.columns[name][0]), column=column, console=console)
         z = self._joined(table.first, np.arange(len(table)), layer, batch_size, console)
         return unit(z) if normalize else z
 

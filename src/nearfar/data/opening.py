@@ -1,8 +1,10 @@
-"""Which reader opens what people name: a path, a pattern of paths, a hub name, or objects from Python."""
+"""Which reader opens what people name: a path, a pattern of paths or a hub name; objects from Python: objects.py."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from glob import glob
 from itertools import product
 from pathlib import Path
@@ -11,41 +13,97 @@ from typing import Any
 import numpy as np
 
 from nearfar.data import folders, structure
-from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined, of_arrow
-from nearfar.data.structure import SPLITS
+from nearfar.data.objects import open_object
+from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
+from nearfar.data.single import rows_of
 from nearfar.errors import DataError
 from nearfar.registry import READERS
 
+ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
 SHARDS = 1_000_000  # more names than this are no list of files but a slip of the keyboard
 
 
-def open_source(source: Any, *, stream: bool = False, modality: str | None = None) -> Raw:
+def open_source(
+    source: Any, *, stream: bool = False, modality: str | None = None, spec: Mapping[str, Any] | None = None
+) -> Raw:
     """Columns of cells that are not decoded yet.
 
     Parameters
     ----------
-    source : path, pattern, hub name, array, dict or list
+    source : path, pattern, hub name or object
     stream : bool
         Read from the hub as needed, instead of downloading first.
     modality : str, optional
         What is expected: a list of strings is one of texts or of paths.
+    spec : mapping, optional
+        How a trained model reads it, which tells one picture from several.
 
     Raises
     ------
     DataError
         There is no such thing, or it holds nothing that is read.
     """
-    return _open_path(source, stream) if isinstance(source, str | Path) else _open_python(source, modality)
+    if not isinstance(source, str | os.PathLike):
+        return open_object(source, modality, spec)
+    raw = _open_path(Path(source) if isinstance(source, os.PathLike) else source, stream)
+    name, cells = next(iter(raw.columns.items()), ("", None))
+    if len(raw.columns) == 1 and isinstance(cells, np.ndarray) and cells.ndim > 1:  # a file of arrays
+        rows = rows_of(cells, modality, spec)
+        if len(rows) != len(cells):
+            return Raw({name: rows}, [name_of(source)], files=raw.files)
+    return raw
+
+
+def one_text(source: Any, modality: str) -> Any:
+    """A single string for a model of texts as a list of it, unless it names what is there to read.
+
+    Raises
+    ------
+    DataError
+        It may as well be a name: it looks like that of a file that is not there, or of a data set on the hub.
+    """
+    if modality != "text" or not isinstance(source, str):
+        return source
+    return source if is_name(source) else [source]
+
+
+def is_name(text: str) -> bool:
+    """Whether a string names what is there to read, or a data set by ``hf:``.
+
+    Raises
+    ------
+    DataError
+        It may as well be a name: it looks like that of a file that is not there, or of a data set on the hub.
+    """
+    if _exists(text) or text.startswith("hf:"):
+        return True
+    hint = f"To take it as a text, say [{text!r}]."
+    if not re.search(r"\s", text) and (text.lower().endswith(ENDINGS) or text.startswith(("/", "./", "../", "~/"))):
+        if expanded(text):
+            return True
+        raise DataError("there is no such file or folder.", where=text, hint=hint)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        raise DataError("may be a text, or the name of a data set on the hub.", where=text,
+                        hint=f"For the data set say {'hf:' + text!r}. {hint}")  # fmt: skip
+    return False
+
+
+def _exists(path: str | Path) -> bool:
+    """Whether there is such a file or folder; what is too long for a name is none."""
+    return os.path.exists(os.path.expanduser(path))
 
 
 def _open_path(source: str | Path, stream: bool) -> Raw:
-    path, text = Path(source).expanduser(), str(source)
-    if path.exists():
+    text = str(source)
+    if not text:
+        raise DataError("no data were named.", hint="Say a file, a folder or the name of a data set on the hub.")
+    path = Path(os.path.expanduser(text))
+    if _exists(path):
         return _open_existing(path, text)
     if files := expanded(str(path)):
         return _open_several(files)
     if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
-        if not text.startswith("hf:") and Path(text).parent.exists():
+        if not text.startswith("hf:") and _exists(Path(text).parent):
             raise _missing(path)
         from nearfar.data.hub import open_hub
 
@@ -126,7 +184,7 @@ def _choices(inside: str) -> list[str]:
 def _missing(path: Path) -> DataError:
     from nearfar.errors import nearest
 
-    near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else []
+    near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if os.path.isdir(path.parent) else []
     hint = (
         f"Did you mean {' or '.join(repr(n) for n in near)}?"
         if near
@@ -135,81 +193,6 @@ def _missing(path: Path) -> DataError:
     return DataError("there is no such file or folder.", where=str(path), hint=hint)
 
 
-def _open_python(source: Any, modality: str | None = None) -> Raw:
-    from nearfar.data.readers.arrays import of_arrays
-
-    if isinstance(source, Raw):
-        return source
-    if (raw := _of_library(source)) is not None:
-        return raw
-    if isinstance(source, dict) and source and all(str(k).lower() in SPLITS for k in source):
-        return joined([(SPLITS[str(k).lower()], _open_python(v, modality)) for k, v in source.items()])
-    if isinstance(source, dict):
-        return of_arrays({str(k): _array(v) for k, v in source.items()}, "data")
-    if isinstance(source, tuple) and len(source) == 2:
-        return of_arrays({"x": _array(source[0]), "y": _array(source[1])}, "data")
-    if _texts(source) and modality != "image" and (modality == "text" or not _paths(source)):
-        return of_arrays({"text": list(source)}, "data")
-    if isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | np.ndarray):
-        return _cells([Path(c) if isinstance(c, str) else c for c in source])
-    if isinstance(source, list | tuple) and len({np.shape(a) for a in source if isinstance(a, np.ndarray)}) > 1:
-        return _cells(list(source))  # pictures of several sizes
-    return of_arrays({"x": _array(source)}, "data")
-
-
-def _of_library(source: Any) -> Raw | None:
-    """Tables of `pandas`, `pyarrow` and `datasets`; None for what is none."""
-    import pyarrow as pa
-
-    library = type(source).__module__.partition(".")[0]
-    if library == "pandas" and hasattr(source, "columns"):
-        source = pa.Table.from_pandas(source, preserve_index=False)
-    if isinstance(source, pa.Table):
-        return of_arrow(source, "data", Path(), ())
-    if library == "datasets":
-        from nearfar.data.readers.saved import of_datasets
-
-        return of_datasets(source, "data")
-    return None
-
-
-def _texts(value: Any) -> bool:
-    """Whether a list holds strings, between which some may be missing."""
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind in "UT"
-    return (
-        isinstance(value, list | tuple) and bool(value) and all(v is None or isinstance(v, str | bytes) for v in value)
-    )
-
-
-def _paths(value: list[Any]) -> bool:
-    """Whether all strings of a list name pictures."""
-    return all(isinstance(v, str) and v.lower().endswith(IMAGE_ENDINGS) for v in value)
-
-
-def _cells(cells: list[Any]) -> Raw:
-    names = [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)]
-    return Raw({"image": cells}, names)
-
-
-def _array(value: Any) -> Any:
-    """Numbers as an array; strings as they are, in a list."""
-    if _texts(value) or (isinstance(value, list | tuple) and any(isinstance(v, str | Path) for v in value)):
-        return [Path(v) if isinstance(v, str) and _paths([v]) else v for v in value]
-    if isinstance(value, list | tuple) and any(isinstance(v, list | tuple) and _texts(v) for v in value):
-        return list(value)  # several texts a row
-    if isinstance(value, list | tuple) and any(v is None for v in value) and any(np.ndim(v) for v in value):
-        return list(value)  # rows of numbers, or pictures, of which some are missing
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    if isinstance(value, list | tuple) and any(v is None for v in value):
-        value = [np.nan if v is None else v for v in value]
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise DataError("the array holds Python objects, expected numbers.", where="data")
-    return array
-
-
 def name_of(source: Any) -> str:
     """What messages call it."""
-    return str(source) if isinstance(source, str | Path) else "data"
+    return str(source) if isinstance(source, str | os.PathLike) else "data"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Raw:
         Rows that cannot be read at all, and why; their cells are empty.
     index : tuple of str
         Columns that only number or name the rows, such as the index of a `pandas` table; embedded only when named.
+    sides : tuple of str
+        Columns that are the sides of a row, where the container says so.
     """
 
     columns: dict[str, Any]
@@ -58,6 +60,7 @@ class Raw:
     warnings: tuple[str, ...] = ()
     bad: dict[int, str] = field(default_factory=dict)
     index: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, list):
@@ -227,7 +230,8 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
         warnings += (f"Splits: {rows:,} rows that no split is named for ({where} …) count as the split train.",)
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
     bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
-    return Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad, first.index)
+    found = Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad)
+    return replace(found, index=first.index, sides=first.sides)
 
 
 def concatenated(pieces: list[Any]) -> Any:

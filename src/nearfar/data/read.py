@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def read(
     StorageError
         The cache has no room for the decoded data, and they are not to be streamed.
     """
-    raw = _opened(source, stream is True, modality, missing, max_bad)
+    raw = _opened(source, stream is True, {"modality": modality, "spec": spec}, missing, max_bad)
     if raw.key and stream is True:
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
     streaming = Streaming(stream, workers, buffer)
@@ -115,6 +116,8 @@ def read(
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    if not wanted and modality is None and not known:
+        wanted = raw.sides
     trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
@@ -160,8 +163,10 @@ def read(
     return _aside(table, tuple(beside)) if beside else table
 
 
-def _opened(source: Any, stream: bool, modality: str | None, missing: Sequence[str], max_bad: float) -> Raw:
-    raw = open_source(source, stream=stream, modality=modality)
+def _opened(
+    source: Any, stream: bool, expected: Mapping[str, Any], missing: Sequence[str], max_bad: float
+) -> Raw:  # fmt: skip
+    raw = open_source(source, stream=stream, **expected)
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
     _tolerated(raw, raw.bad, max_bad)
@@ -292,7 +297,7 @@ def _described(
     source: Any, column: tuple[str, ...], label: str | None, notes: Findings, size: int | None
 ) -> dict[str, Any]:
     path = None
-    if isinstance(source, str | Path):
+    if isinstance(source, str | os.PathLike):
         here = Path(source).expanduser()
         path = str(here.absolute() if here.exists() or expanded(str(here)) else source)
     about = {"notes": notes, "warnings": notes.warnings}
