@@ -44,22 +44,26 @@ class Trained:
 
 def train(
     source: Any = None, *, out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
-    config: Config | None = None, console: Console | None = None, command: str | None = None, **knobs: Any,
+    config: Config | None = None, quiet: bool = False, console: Console | None = None, command: str | None = None,
+    **knobs: Any,
 ) -> Trained:  # fmt: skip
     """Train an embedding model.
 
     Parameters
     ----------
-    source : path, hub name, array, list or dict of splits
-        The data; a path or name is written down in the run, arrays are not.
+    source : path, hub name or object
+        The data, see the table of objects in ``docs/data.md``; a path or name is written down in the run, objects are
+        not.
     out : path, optional
         Run folder. Without one nothing is written.
     resume, overwrite : bool
         Go on from the folder's checkpoint, or begin anew in it.
     config : Config, optional
         Instead of, or beneath, the knobs.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
     console : Console, optional
-        Where text and progress go; silent by default.
+        Another place for text and progress.
     command : str, optional
         What was typed, for the run's records.
     **knobs
@@ -79,10 +83,11 @@ def train(
         Stopped from outside, saved.
     """
     from nearfar import distributed
-    from nearfar.console import QUIET
+    from nearfar.console import of_call
+    from nearfar.data.objects import settled
     from nearfar.run import Run
 
-    console = console or QUIET
+    console, source = of_call(console, quiet), settled(source)
     distributed.join_if_launched()
     if resume:
         if out is None:
@@ -277,7 +282,9 @@ def load(path: str | Path, device: str = "auto") -> Embedder:
     return loading.load(path, device)
 
 
-def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
+def evaluate(
+    models: Any, data: Any = None, *, quiet: bool = False, console: Console | None = None, **options: Any
+) -> Evaluation:
     """Measure one or several models on labelled (or unlabelled) data, with floors and intervals.
 
     Parameters
@@ -286,6 +293,10 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
         The folder of a training with several seeds, or of any runs, stands for all of them.
     data : path, array or Table, optional
         By default the data that the first model was trained on.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
     **options
         Of `nearfar.evaluation.run.evaluate`, and of `nearfar.data.read.read` (``label=``, ``column=``).
 
@@ -300,6 +311,7 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
         There is no such option.
     """
     from nearfar import loading
+    from nearfar.console import of_call
     from nearfar.data.read import read
     from nearfar.evaluation import run as evaluation
     from nearfar.evaluation import summary
@@ -307,9 +319,10 @@ def evaluate(models: Any, data: Any = None, **options: Any) -> Evaluation:
     if "with_floors" in options:  # as it was called in version 0.1.0
         options["floors"] = options.pop("with_floors")
     own = {"models", "data", *FROM_THE_MODEL}
-    check(options, [n for n in dict.fromkeys(names(evaluation.evaluate) + names(read)) if n not in own])
+    known = dict.fromkeys(["quiet", *names(evaluation.evaluate), *names(read)])
+    check(options, [n for n in known if n not in own])
     loaded = loading.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
-    found = evaluation.evaluate(loaded, data, **options)
+    found = evaluation.evaluate(loaded, data, console=of_call(console, quiet), **options)
     found.summary = summary.over_seeds(loaded, found.results)
     return found
 

@@ -81,7 +81,7 @@ def classify(
     classes: Sequence[str] | None = None, templates: Sequence[str] | str = ("{}",), label: str | None = None,
     column: str | None = None, group: str | None = None, group_from: str | None = None, kind: str = "auto",
     reject: float = 0.01, seed: int = 0, name: str = NAME, out: str | Path | None = None, device: str = "auto",
-    console: Console | None = None,
+    quiet: bool = False, console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
 
@@ -112,7 +112,10 @@ def classify(
         File for the predictions, see `Classified.write`.
     device : str
         Where a model is loaded to.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
     console : Console, optional
+        Another place for text and progress.
 
     Returns
     -------
@@ -131,9 +134,10 @@ def classify(
         The kept classifier is damaged, or was made with other weights of the run.
     """
     from nearfar import loading
-    from nearfar.console import QUIET
+    from nearfar.console import of_call
+    from nearfar.data.objects import settled
 
-    console = console or QUIET
+    console, labelled, new = of_call(console, quiet), settled(labelled), settled(new)
     if sum(given is not None for given in (labelled, use, classes)) != 1:
         raise ConfigError(
             "a classifier is made of labelled rows or of the names of classes, or one is used that there is.",

@@ -21,7 +21,8 @@ FIT_ROWS = 5000  # at most so many rows are aligned on
 
 def combine(
     runs: Sequence[Embedder | str | Path], *, out: str | Path | None = None, how: str = "concat", data: Any = None,
-    overwrite: bool = False, device: str = "auto", console: Console | None = None, command: str | None = None,
+    overwrite: bool = False, device: str = "auto", quiet: bool = False, console: Console | None = None,
+    command: str | None = None,
 ) -> Ensemble:  # fmt: skip
     """Make one model of several.
 
@@ -39,7 +40,10 @@ def combine(
     overwrite : bool
         Begin anew in a folder that holds a run.
     device : str
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
     console : Console, optional
+        Another place for text and progress.
     command : str, optional
         What was typed, for the run's records.
 
@@ -56,10 +60,10 @@ def combine(
     RunError
         A run has no model, or `out` is taken.
     """
-    from nearfar.console import QUIET
+    from nearfar.console import of_call
     from nearfar.loading import models
 
-    console = console or QUIET
+    console = of_call(console, quiet)
     made = Ensemble([m for run in runs for m in models([run], device)], how)
     facts: dict[str, Any] = {}
     if how == "average":

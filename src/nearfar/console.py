@@ -121,8 +121,8 @@ class Console:
                 self._live = None
 
 
-class _Quiet(Console):
-    """For calls from Python: text is not shown, and warnings come as Python's own, of `NearfarWarning`."""
+class _Python(Console):
+    """For calls from Python: warnings come as Python's own, of `NearfarWarning`."""
 
     def warn(self, text: str) -> None:
         """A Python warning that points at the caller's line."""
@@ -148,8 +148,13 @@ class _Silent(Console):
         """Nothing."""
 
 
-QUIET = _Quiet(quiet=True)
+SHOWN, QUIET = _Python(), _Python(quiet=True)
 SILENT = _Silent(quiet=True)
+
+
+def of_call(console: Console | None, quiet: bool) -> Console:
+    """The console of a call from Python that takes long: one that shows what the command would, unless `quiet`."""
+    return console or (QUIET if quiet else SHOWN)
 
 
 def clock(seconds: float) -> str:

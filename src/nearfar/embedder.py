@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.data.table import Column
-from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.options import checked
 from nearfar.training_rows import TrainingRows
 
@@ -222,6 +222,8 @@ class Embedder:
             raise UnknownName("column", name, self.columns)
         inputs = one_text(inputs, self.columns[name][0])
         table = self.read(inputs, column=name, several=False, console=console)
+        if len(table.columns) > 1 and name not in table.columns:
+            raise DataError(f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.")
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
@@ -296,7 +298,8 @@ class Embedder:
             asked = tuple(self.columns)
         if len(asked) < 2:
             own = column or (asked[0] if asked and asked[0] in self.columns else self.only_column())
-            table = self._read_one(inputs, own, asked, options)
+            by_name = (own,) if len(self.columns) > 1 else ()  # data of several columns may have one of that name
+            table = self._read_one(inputs, own, asked or by_name, options)
             if len(self.branches) < 2 or own in table.columns:
                 return table
             return replace(table, columns={own: replace(table.first, name=own)})  # to find its branch by

@@ -83,7 +83,8 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), optional
-            Labels, for methods that learn from them; others do not look at it.
+            Labels, for methods that learn from them; others do not look at it. None, NaN, an empty text or what
+            pandas calls missing is no class: the row is unlabelled.
 
         Returns
         -------
@@ -95,12 +96,13 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
         source: Any = X
         if resolve(self.method).positives == "labels":
-            source = (X, self._classes(y, len(X)))
+            source = (X, _labels(y, len(X)))
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = int(check_random_state(seed).randint(2**31))
         trained = api.train(
             source,
+            quiet=True,
             method=self.method,
             encoder="mlp",
             encoder_options={"width": self.width, "layers": self.layers, "out": self.n_components},
@@ -144,11 +146,14 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def _batch(self, rows: int) -> int:
         return max(2, min(self.batch_size, rows // 2))
 
-    @staticmethod
-    def _classes(y: Any, rows: int) -> np.ndarray:
-        if y is None:
-            raise ValueError("this method learns from labels: requires y to be passed, but the target y is None")
-        classes = np.unique(np.asarray(y), return_inverse=True)[1]
-        if len(classes) != rows:
-            raise ValueError(f"y: expected {rows} labels, got {len(classes)}")
-        return classes
+
+def _labels(y: Any, rows: int) -> Any:
+    """One label a row, in which None or NaN is missing."""
+    from nearfar.data.objects import labels_of
+
+    if y is None:
+        raise ValueError("this method learns from labels: requires y to be passed, but the target y is None")
+    labels = labels_of(y)
+    if len(labels) != rows:
+        raise ValueError(f"y: expected {rows} labels, got {len(labels)}")
+    return labels

@@ -29,7 +29,7 @@ SCHEMA = 1
 
 def train_seeds(
     source: Any = None, *, seeds: int | None = None, out: str | Path | None = None, resume: bool = False,
-    overwrite: bool = False, config: Config | None = None, console: Console | None = None,
+    overwrite: bool = False, config: Config | None = None, quiet: bool = False, console: Console | None = None,
     command: str | None = None, **knobs: Any,
 ) -> list[Trained]:  # fmt: skip
     """Train the same from several seeds, one after the other.
@@ -46,7 +46,7 @@ def train_seeds(
     resume : bool
         Keep what is finished in that folder, go on with what was begun, and begin what was not. With `knobs` that
         were changed what is finished goes on too.
-    overwrite, config, console, command, **knobs
+    overwrite, config, quiet, console, command, **knobs
         As `nearfar.train` takes them; ``stop_after`` is the time of each seed.
 
     Returns
@@ -62,9 +62,10 @@ def train_seeds(
         Stopped from outside; all that was done is saved.
     """
     from nearfar import distributed
-    from nearfar.console import QUIET
+    from nearfar.console import of_call
+    from nearfar.data.objects import settled
 
-    console, command = console or QUIET, command or shlex.join(sys.argv)
+    console, command, source = of_call(console, quiet), command or shlex.join(sys.argv), settled(source)
     distributed.join_if_launched()
     folder = None if out is None else Path(out)
     if resume:

@@ -54,6 +54,12 @@ def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any
     DataError
         It is no collection, or one of what is not read, such as complex numbers.
     """
+    found = opened(value, where)
+    return found if isinstance(found, np.ndarray) else _of_list(found, where, paths)
+
+
+def opened(value: Any, where: str = "data") -> Any:
+    """The rows of a collection: numbers as an array, all else as a list of what they are; see `column`."""
     if is_a(value, "torch", "Tensor"):
         value = _of_tensor(value, where)
     elif is_a(value, "pandas", "Series", "Index", "ExtensionArray"):
@@ -68,10 +74,10 @@ def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any
     if isinstance(value, np.ma.MaskedArray):
         value = value.tolist() if value.ndim < 2 else value.astype(np.float64).filled(np.nan)
     if isinstance(value, np.ndarray):
-        return _of_array(value, where, paths)
+        return _of_array(value, where)
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
         raise DataError(f"is of the type {type_of(value)}, expected one value a row.", where=where)
-    return _of_list(list(value), where, paths)
+    return list(value)
 
 
 def _numpy(value: Any, where: str) -> np.ndarray:
@@ -91,16 +97,16 @@ def _of_tensor(tensor: Any, where: str) -> np.ndarray:
                         hint="Bring a dense one of plain numbers.") from e  # fmt: skip
 
 
-def _of_array(array: np.ndarray, where: str, paths: bool | None) -> Any:
+def _of_array(array: np.ndarray, where: str) -> Any:
     kind = array.dtype.kind
     if array.ndim == 0:
         raise DataError(f"is a single value ({array.dtype}), expected one value a row.", where=where)
     if kind in "biuf":
         return array
     if kind in "mM":
-        return _of_list([None if np.isnat(v) else str(v) for v in array.ravel()], where, False)
+        return array.astype(f"{kind}8[us]").tolist()  # finer ones would become numbers
     if kind in "OUST" and array.ndim == 1:
-        return _of_list(array.tolist(), where, paths)
+        return array.tolist()
     if kind == "O":
         cells = [_cell(v, where) for v in array.ravel()]
         if _numeric([c for c in cells if c is not None]):
@@ -151,7 +157,7 @@ def _cell(value: Any, where: str) -> Any:
     if kind.__name__ in ("NAType", "NaTType") or value is np.ma.masked:
         return None
     if isinstance(value, np.generic):
-        return str(value) if value.dtype.kind in "mM" else value.item()
+        return value.astype(f"{value.dtype.kind}8[us]").item() if value.dtype.kind in "mM" else value.item()
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, io.BytesIO):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.cells import BRING, column, is_a, type_of
-from nearfar.data.raw import SPLITS, Raw, joined, of_arrow, repeated
+from nearfar.data.cells import BRING, column, is_a, opened, type_of
+from nearfar.data.columns import NAMED
+from nearfar.data.raw import Raw, joined, of_arrow, repeated
 from nearfar.data.readers.arrays import of_arrays
 from nearfar.data.single import is_cell, is_row, rows_of
+from nearfar.data.structure import SPLITS
 from nearfar.errors import DataError
+from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,9 +57,7 @@ def open_object(source: Any, modality: str | None = None, spec: Mapping[str, Any
         return _labelled(*source, modality, spec)
     if is_cell(source):
         return _of_rows([source], modality)
-    if isinstance(source, list | tuple):
-        return _of_rows(list(source), modality, spec)
-    found = column(source, paths=_paths(modality))
+    found = opened(source)
     if isinstance(found, list):
         return _of_rows(found, modality, spec)
     return of_arrays({"x": rows_of(found, modality, spec, tensor=is_a(source, "torch", "Tensor"))}, "data")
@@ -97,8 +98,9 @@ def _refuse(source: Any) -> None:
 def _has_rows(source: Any) -> bool:
     if is_a(source, "torch", "Dataset"):
         return hasattr(source, "__len__") or isinstance(source, Iterable)
+    lazy = is_a(source, "pyarrow", "Dataset") or is_a(source, "polars", "LazyFrame")
     protocols = any(hasattr(source, p) for p in ("__array__", "__arrow_c_stream__"))
-    return protocols or is_cell(source) or isinstance(source, Iterable) or is_a(source, "pyarrow", "Dataset")
+    return lazy or protocols or is_cell(source) or isinstance(source, Iterable)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -192,14 +194,7 @@ def _labelled(x: Any, y: Any, modality: str | None, spec: Mapping[str, Any] | No
     raw = open_object(x, modality, spec)
     if y is None:
         return raw
-    if isinstance(y, Mapping) or is_cell(y) or not (isinstance(y, Iterable) or hasattr(y, "__array__")):
-        raise _no_labels(f"is of the type {type_of(y)}")
-    labels = column(settled(y), "y", paths=False)
-    if isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if np.ndim(labels) > 1 if isinstance(labels, np.ndarray) else _are_sides(labels):
-        shape = f" of shape {labels.shape}" if isinstance(labels, np.ndarray) else ""
-        raise _no_labels(f"holds {'numbers' + shape if shape else 'texts, pictures or rows'}")
+    labels = labels_of(y)
     if len(labels) != len(raw):
         raise DataError(f"the arrays have different lengths: {len(raw):,} rows and {len(labels):,} labels.",
                         where="data")  # fmt: skip
@@ -209,9 +204,31 @@ def _labelled(x: Any, y: Any, modality: str | None, spec: Mapping[str, Any] | No
     return raw
 
 
+def labels_of(y: Any) -> Any:
+    """One label a row, as an array or a list; None or NaN where it is missing.
+
+    Raises
+    ------
+    DataError
+        It holds no labels, but numbers in several columns, texts, pictures or rows.
+    """
+    if isinstance(y, Mapping) or is_cell(y) or not (isinstance(y, Iterable) or hasattr(y, "__array__")):
+        raise _no_labels(f"are of the type {type_of(y)}")
+    labels = column(settled(y), "y", paths=False)
+    if isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if isinstance(labels, np.ndarray):
+        if labels.ndim > 1:
+            raise _no_labels(f"are numbers of shape {labels.shape}")
+        labels = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
+    elif _are_sides(labels):
+        raise _no_labels("are texts, pictures or rows")
+    return labels
+
+
 def _no_labels(what: str) -> DataError:
     return DataError(
-        f"of a tuple of two, the second holds the labels of the first, one a row, and it {what}.", where="data",
+        f"the labels, which are the second of a tuple of two, {what}; one a row is expected.", where="data",
         hint='Pairs are a list of tuples, as zip(x, y) gives them; splits are {"train": …, "test": …}.',
     )  # fmt: skip
 
@@ -243,12 +260,15 @@ def _of_rows(rows: list[Any], modality: str | None, spec: Mapping[str, Any] | No
     there = [c for c in cells if c is not None]
     if strange := [c for c in there if not (isinstance(c, READ) or is_a(c, "PIL", "Image"))]:
         raise DataError(f"the rows are of the type {type_of(strange[0])}, which is not read.", where="data", hint=BRING)
-    first = next(iter(there), None)
-    if isinstance(first, str) or (isinstance(first, bytes) and modality != "image"):
-        return of_arrays({"text": cells}, "data")
-    if isinstance(first, list) or (isinstance(first, np.ndarray) and first.ndim == 1) or first is None:
-        return of_arrays({"x": cells}, "data")
-    return Raw({"image": cells}, [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)])
+    if any(map(_may_be_picture, there)) and modality != "text":
+        return Raw({"image": cells}, [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)])
+    return of_arrays({"text" if any(isinstance(c, str | bytes) for c in there) else "x": cells}, "data")
+
+
+def _may_be_picture(cell: Any) -> bool:
+    if isinstance(cell, bytes):
+        return b"\0" in cell[:200]  # as in no text
+    return isinstance(cell, Path | dict) or is_a(cell, "PIL", "Image") or getattr(cell, "ndim", 0) in (2, 3)
 
 
 def _is_picture(row: dict[Any, Any]) -> bool:
@@ -290,9 +310,15 @@ def _of_tuples(rows: list[Any], modality: str | None) -> Raw:
             "The second of each tuple is one of a few words: it is taken as the label of the first, unless "
             "column=('a', 'b') makes pairs of them.",
         )
-    elif len(sides) == 2:
-        raw.sides = tuple(sides)
+    else:
+        fit = [n for n in sides if modality is None or _is_of(raw.columns[n], modality)]
+        raw.sides = tuple(fit) if len(sides) == 2 or len(fit) == 1 else ()
     return raw
+
+
+def _is_of(cells: Any, modality: str) -> bool:
+    sample = [c for c in cells[:32] if c is not None]
+    return bool(sample) and MODALITIES.get(modality).recognise(sample) >= NAMED
 
 
 def _is_flat(cells: Any) -> bool:

@@ -20,6 +20,7 @@ from nearfar.errors import DataError
 from nearfar.registry import READERS
 
 ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
+LONG = 400  # characters of a name that messages show
 SHARDS = 1_000_000  # more names than this are no list of files but a slip of the keyboard
 
 
@@ -190,7 +191,8 @@ def _missing(path: Path) -> DataError:
         if near
         else "See `nearfar train --help` for what is read."
     )
-    return DataError("there is no such file or folder.", where=str(path), hint=hint)
+    named = str(path) if len(str(path)) < LONG else f"{str(path)[:LONG]} …"
+    return DataError("there is no such file or folder.", where=named, hint=hint)
 
 
 def name_of(source: Any) -> str:

@@ -116,7 +116,7 @@ def read(
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
-    if not wanted and modality is None and not known:
+    if not wanted and not known:
         wanted = raw.sides
     trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)

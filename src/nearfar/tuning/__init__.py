@@ -36,7 +36,7 @@ FAR = 2  # a training so many times as long as a trial may like other numbers; t
 def tune(
     source: Any = None, *, budget: str = BUDGET, out: str | Path | None = None, overwrite: bool = False,
     config: Config | None = None, vary: Sequence[str] = (), horizon: int | None = None, trials: int | None = None,
-    console: Console | None = None, **knobs: Any,
+    quiet: bool = False, console: Console | None = None, **knobs: Any,
 ) -> Outcome:  # fmt: skip
     """Look for a better learning rate, temperature, crop scale and batch size than the defaults.
 
@@ -60,8 +60,10 @@ def tune(
         own. Given a horizon and a number of trials, the search is the same each time on one machine.
     trials : int, optional
         Most trials, the defaults among them.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
     console : Console, optional
-        Where text and progress go; silent by default.
+        Another place for text and progress.
     **knobs
         Any word of `nearfar config`, as for `nearfar.train`; ``seed`` is also that of the search.
 
@@ -78,13 +80,13 @@ def tune(
         Stopped from outside before anything was measured; later, what was found is kept.
     """
     from nearfar.api import with_knobs
-    from nearfar.console import QUIET
+    from nearfar.console import of_call
     from nearfar.plan import prepare
     from nearfar.tuning import outcome, space
     from nearfar.tuning.halving import Search, require
     from nearfar.tuning.score import Scorer, parts
 
-    console = console or QUIET
+    console = of_call(console, quiet)
     require()
     time = seconds(budget, "--budget")
     if time <= 0:
