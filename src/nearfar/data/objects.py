@@ -218,7 +218,7 @@ def labels_of(y: Any) -> Any:
     if isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if isinstance(labels, np.ndarray):
-        if labels.ndim > 1:
+        if labels.ndim > 2:
             raise _no_labels(f"are numbers of shape {labels.shape}")
         labels = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
     elif _are_sides(labels):
