@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.data.cells import BRING, column, is_a, opened, type_of
-from nearfar.data.columns import NAMED
+from nearfar.data.inputs import NAMED
 from nearfar.data.raw import Raw, joined, of_arrow, repeated
 from nearfar.data.readers.arrays import of_arrays
 from nearfar.data.single import is_cell, is_row, rows_of

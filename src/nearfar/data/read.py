@@ -116,8 +116,8 @@ def read(
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
-    if not wanted and not known:
-        wanted = raw.sides
+    sides = () if wanted or known else raw.sides
+    wanted = wanted or sides
     trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
@@ -132,6 +132,8 @@ def read(
     beside = choose(raw, tuple(negative), modality, Findings()).columns if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
     inputs = choose(rest, wanted, modality, notes, trained)
+    if sides and (left := [c for c in rest.columns if c not in sides]):
+        notes.warn(f"Left out: {', '.join(left)}, beside {' and '.join(sides)}.")
     columns, texts = _spread({**inputs.columns, **beside}, several, notes)
     if texts is not None:
         splits, said = spread.splits_of(splits, texts), said.of(texts.owner)
