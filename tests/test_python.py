@@ -138,7 +138,8 @@ def test_tuples_train_a_model_of_pairs():
         np.testing.assert_array_equal(by_name, model.encode([p[own] for p in pairs], column=name))
     with pytest.raises(UnknownName, match="c"):
         model.encode(pairs, column="c")
-    found = nearfar.evaluate(model, pairs, quiet=True, floors=False)
+    with pytest.warns(NearfarWarning, match="trained on"):
+        found = nearfar.evaluate(model, pairs, quiet=True, floors=False)
     assert "retrieval" in found.results[0]
     assert list(nearfar.train(zip(TEXTS, TEXTS, strict=True), column="b", **SMALL).model.columns) == ["b"]
 
@@ -162,7 +163,8 @@ def test_notes_are_shown_unless_quiet(capfd):
     assert "Rows: 24" in capfd.readouterr().err
     trained = nearfar.train(ROWS, **SMALL)
     assert capfd.readouterr() == ("", "")
-    nearfar.evaluate(trained.model, (ROWS, np.arange(24) % 2), protocols=["knn"], floors=False)
+    with pytest.warns(NearfarWarning, match="trained on"):
+        nearfar.evaluate(trained.model, (ROWS, np.arange(24) % 2), protocols=["knn"], floors=False)
     assert "Measuring" in capfd.readouterr().err
     nearfar.train_seeds(ROWS, seeds=1, **loud)
     assert "Rows: 24" in capfd.readouterr().err

@@ -308,7 +308,8 @@ def test_scores_beside_pairs():
     rows = list(zip(TEXTS, GERMAN, (0.5, 1.0, None, 0.25), strict=True))
     with pytest.warns(NearfarWarning, match="Left out: c"):
         read(rows)
-    table = read(rows, score="c")
+    with pytest.warns(NearfarWarning, match="1 of 4 rows have none"):
+        table = read(rows, score="c")
     assert list(table.columns) == ["a", "b"]
     np.testing.assert_array_equal(table.scores, [0.5, 1.0, np.nan, 0.25])
 
