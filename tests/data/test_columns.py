@@ -275,7 +275,9 @@ def test_labels_are_spelt_alike_in_every_container(tmp_path, kind):
 
 def test_leading_zeros_and_spaces_of_labels(tmp_path):
     rows = "\n".join(f"{i ** 2},{label}" for i, label in enumerate(["007", "7", "07", " 7"] * 5))
-    assert vectors(tmp_path / "a.csv", f"x,label\n{rows}\n").label_names == ("007", "07", "7")
+    with pytest.warns(NearfarWarning, match="1 of the spellings in the column 'label' differ from others by spaces"):
+        table = vectors(tmp_path / "a.csv", f"x,label\n{rows}\n")
+    assert table.label_names == ("007", "07", "7")
 
 
 def test_rows_without_a_split_are_said(tmp_path):
@@ -299,3 +301,37 @@ def test_rows_hash_as_ordered_tuples():
     assert len(set(three.hashes.tolist())) == 30
     with pytest.raises(UnknownName):
         read({"a": texts}, column=["a", "d"])
+
+
+# --- what spreadsheets and other programs write -------------------------------------------------------------------
+
+
+def test_names_with_spaces_around_and_a_line_that_says_the_separator(tmp_path):
+    rows = "\n".join(f"{i}.5, {i % 3}, x{i % 2}" for i in range(30))
+    table = vectors(tmp_path / "a.csv", f"a, b, label\n{rows}\n")
+    assert table.first.spec["names"] == ["a", "b"] and table.label_names == ("x0", "x1")
+    rows = "\n".join(f"{i},5;{i % 3}" for i in range(30))
+    table = vectors(tmp_path / "b.csv", f"sep=;\na;b\n{rows}\n1;2;3\n")
+    assert np.allclose(raw(table)[3], [3.5, 0], atol=1e-5) and [s.name for s in table.skipped] == ["b.csv:31"]
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_infinite_numbers_are_missing_and_said(tmp_path, kind):
+    table = pd.DataFrame({"a": [*np.linspace(0, 1, 29) ** 2, np.inf], "b": np.arange(30) % 3})
+    if kind == "jsonl":
+        lines = [json.dumps({"a": str(a), "b": b % 3}) for b, a in enumerate(table.a)]
+        (tmp_path / "table.jsonl").write_text("\n".join(lines))
+        source = tmp_path / "table.jsonl"
+    else:
+        source = brought(table, tmp_path, kind)
+    with pytest.warns(NearfarWarning, match="Missing: .*'a'"):
+        table = read(source)
+    assert table.first.values[29, 0] == 0 and table.first.spec["mean"][0] < 1
+
+
+def test_lists_of_numbers_go_by_their_usual_length(tmp_path):
+    rows = [{"v": [1.0 * i, None, i % 3], "label": i % 2} for i in range(40)]
+    rows[0]["v"] = [1.0]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    table = read(tmp_path / "a.jsonl")
+    assert [s.name for s in table.skipped] == ["a.jsonl:1"] and table.first.spec["features"] == 3

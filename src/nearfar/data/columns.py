@@ -110,9 +110,9 @@ def _encoded(
         labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
         return labels, tuple(classes)
     texts = label_texts(values)
-    if stripped := len({v for v in values if isinstance(v, str)} - {t for t in texts if t}):
-        notes.append(f"Labels: of the column {column!r}, {stripped:,} spellings were read without spaces around them "
-                     "or as plain numbers.")  # fmt: skip
+    if (merged := len({v for v in values if v is not None}) - len({t for t in texts if t is not None})) > 0:
+        notes.warn(f"Labels: {merged:,} of the spellings in the column {column!r} differ from others by spaces around "
+                   "them, or as 1 and 1.0 do; they count as the same class.")  # fmt: skip
     names = sorted({t for t in texts if t is not None}, key=_natural)
     number = {t: i for i, t in enumerate(names)}
     return np.asarray([-1 if t is None else number[t] for t in texts], np.int64), tuple(names)

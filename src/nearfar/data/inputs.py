@@ -197,7 +197,9 @@ def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
         if f.marks:
             marks = ", ".join(f"{m!r} ({n:,})" for m, n in f.marks.items())
             notes.warn(f"Missing: {marks} in the column {name!r} count as missing numbers, which become its mean.")
-    if bad := {c: int((~np.isfinite(f.values)).sum()) for c, f in kept.items() if not np.isfinite(f.values).all()}:
+        if infinite := int(np.isinf(f.values).sum()):
+            notes.warn(f"Missing: {infinite:,} infinite numbers of the column {name!r} count as missing ones.")
+    if bad := {c: int(np.isnan(f.values).sum()) for c, f in kept.items() if np.isnan(f.values).any()}:
         notes.append(f"Missing numbers, which become the mean: {_listed([f'{c} ({n:,})' for c, n in bad.items()])}.")
 
 

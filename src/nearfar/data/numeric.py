@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # What stands for a missing number in a column that otherwise holds numbers. In labels and texts these are values.
-MARKS = frozenset({"?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing"})
+MARKS = frozenset({"?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing",
+                   "inf", "-inf", "+inf", "infinity", "-infinity"})  # fmt: skip
 LIKELY = 0.5  # share of the cells that are numbers, from which on a column is meant to hold numbers
 LOOKED_AT = 1000  # cells that are looked at before all are
 PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,12 @@ def _is_row(cell: Any) -> bool:
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Number of features, and mean and spread of each; missing values count as the mean."""
     rows = np.asarray(cells, dtype=np.float64) if isinstance(cells, np.ndarray) else _stacked(cells)
-    rows = np.where(np.isfinite(rows), rows, np.nan)
-    if rows.shape[1] == 0 or np.isnan(rows).all():
+    there = np.isfinite(rows)
+    if rows.shape[1] == 0 or not there.any():
         raise DataError("there are no numbers to learn from.")
-    with np.errstate(all="ignore"):
-        mean = np.nan_to_num(np.nanmean(rows, 0)) if len(rows) else np.zeros(rows.shape[1])
-        spread = np.nan_to_num(np.nanstd(rows, 0))
+    count = np.maximum(1, there.sum(0))
+    mean = np.where(there, rows, 0).sum(0) / count
+    spread = np.sqrt(np.where(there, np.square(rows - mean), 0).sum(0) / count)
     return {
         "features": int(rows.shape[1]),
         "mean": mean.tolist(),
@@ -49,10 +50,11 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stacked(cells: Sequence[Any]) -> np.ndarray:
-    first = next((c for c in cells if _is_row(c)), None)
-    if first is None:
+    lengths = Counter(len(c) for c in cells if isinstance(c, list | np.ndarray) and _is_row(c))
+    if not lengths:
         return np.empty((0, 0))
-    alike = [c for c in cells if isinstance(c, list | np.ndarray) and len(c) == len(first)]
+    usual = lengths.most_common(1)[0][0]
+    alike = [c for c in cells if isinstance(c, list | np.ndarray) and len(c) == usual]
     try:
         return np.asarray(alike, dtype=np.float64)
     except (TypeError, ValueError):  # a list of something else among them; to look into each takes long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nearfar.errors import DataError
 
 OTHERS = ";\t|"  # what separates cells where the first line has no comma
 HEAD = 2**16  # bytes looked at
+SAYS = re.compile(rb"(?:\xef\xbb\xbf)?sep=(.)\r?\n")  # the line that spreadsheets put above
 BLOCK = 2**31 - 1  # bytes that one row may have
 WORDS = 3  # a name of a column has hardly more
 UNCLOSED = "Close it, or write a quotation mark inside a cell twice, in quotation marks."
@@ -30,10 +32,14 @@ def table(file: Path) -> tuple[Any, dict[int, str], list[str]]:
     _encoding.check(head, file)
     mark, notes = _separator(head, file)
     wrong: list[Any] = []
-    read = _read(file, mark, wrong)
-    read, bad = _with_gaps(read, [(row.number - 2, _reason(row, file)) for row in wrong])
+    above = SAYS.match(head) is not None
+    read = _read(file, mark, wrong, int(above))
+    read, bad = _with_gaps(read, [(row.number - 2 - above, _reason(row, file)) for row in wrong])
     if not bad:
         _check_last(read, file)
+    plain = [n.strip() for n in read.column_names]
+    if len(set(plain)) == len(plain):  # "a, b" names the column b
+        read = read.rename_columns(plain)
     return read, bad, notes + _about_names(read.column_names, file)
 
 
@@ -41,6 +47,8 @@ def _separator(head: bytes, file: Path) -> tuple[str, list[str]]:
     """A comma, or a tab in a TSV; another where the first line has that and no comma, and the second has it too."""
     if file.suffix.lower() == ".tsv":
         return "\t", []
+    if (says := SAYS.match(head)) is not None:
+        return says[1].decode(), []
     first, second, *_ = [*head.decode("utf-8", "replace").splitlines(), "", ""]
     likely = max(OTHERS, key=first.count)
     if "," in first or not first.count(likely) or likely not in second:
@@ -49,7 +57,7 @@ def _separator(head: bytes, file: Path) -> tuple[str, list[str]]:
     return likely, [f"Cells of {file.name} are separated by {shown}: its first line has no comma."]
 
 
-def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
+def _read(file: Path, mark: str, wrong: list[Any], above: int) -> Any:
     """The rows that have as many cells as the first line; the others go to `wrong`."""
     import pyarrow as pa
     from pyarrow import csv
@@ -60,10 +68,10 @@ def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
 
     def attempt(handler: Any = None, utf8: bool = True, block: int | None = None) -> Any:
         wrong.clear()
-        options = csv.ReadOptions(use_threads=handler is None, **({"block_size": block} if block else {}))
+        options = csv.ReadOptions(use_threads=handler is None, skip_rows=above, **({"block_size": block} if block else {}))
         parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
         convert = csv.ConvertOptions(
-            strings_can_be_null=True, null_values=[""], check_utf8=utf8, column_types=_texts(file, mark),
+            strings_can_be_null=True, null_values=[""], check_utf8=utf8, column_types=_texts(file, mark, above),
         )  # fmt: skip
         source = _encoding.arrow_source(file)
         return csv.read_csv(source, read_options=options, parse_options=parse, convert_options=convert)
@@ -86,14 +94,17 @@ def _read(file: Path, mark: str, wrong: list[Any]) -> Any:
             given |= more
 
 
-def _texts(file: Path, mark: str) -> dict[str, Any]:
+def _texts(file: Path, mark: str, above: int) -> dict[str, Any]:
     """Every column as text: a guess at what cells mean would read ``007`` as 7 and the class NA as missing."""
     import pyarrow as pa
     from pyarrow import csv
 
     parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-    convert = csv.ConvertOptions(check_utf8=False, include_columns=None)
-    with csv.open_csv(_encoding.arrow_source(file), parse_options=parse, convert_options=convert) as reader:
+    options = {
+        "read_options": csv.ReadOptions(skip_rows=above), "parse_options": parse,
+        "convert_options": csv.ConvertOptions(check_utf8=False),
+    }  # fmt: skip
+    with csv.open_csv(_encoding.arrow_source(file), **options) as reader:
         return dict.fromkeys(reader.schema.names, pa.string())
 
 
