@@ -49,6 +49,7 @@ def measured(made: Classifier, x: np.ndarray, truth: np.ndarray) -> dict[str, An
     return {
         "kind": made.kind, "setting": made.setting, "temperature": made.temperature, "calibrated": made.calibrated,
         "out_of_fold": made.out_of_fold["accuracy"] if made.out_of_fold else None,
+        "strangers_expected": made.rejection["refused"] if made.rejection else None,
         "calibration_error_untempered": plain["calibration_error"], **found,
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any
 import tables
 
 HEAD = ["labels a class", "accuracy", "out of fold", "calibration error", "without a temperature", "refused: known",
-        "refused: strangers"]  # fmt: skip
+        "refused: strangers", "expected"]  # fmt: skip
 
 
 def mean(cases: list[dict[str, Any]], key: str) -> str:
@@ -37,6 +37,7 @@ def figures(d: dict[str, Any]) -> str:
         body.append([
             count, mean(cases, "accuracy"), mean(cases, "out_of_fold"), error if calibrated else "–",
             mean(cases, "calibration_error_untempered"), f"{known:.3f}", f"{strangers:.2f}",
+            mean(d["strangers"][count], "strangers_expected"),
         ])  # fmt: skip
     return tables.rows(HEAD, body)
 
@@ -78,9 +79,18 @@ Rows without a label are left out. The classifier works on the model's vectors, 
 - **None of these.** `similarity` is the mean cosine with the 5 nearest labelled rows of the likeliest class. Where it is
   lower than for all but 1 % (`--reject`) of the labelled rows with theirs, `prediction` is empty and `likeliest` says what
   it would have been (neighbour distances: Sun et al. 2022, [arXiv 2204.06507](https://arxiv.org/abs/2204.06507)). With N
-  labelled rows no less than about one in N + 1 can be refused.
+  labelled rows no less than about one in N + 1 can be refused. How many rows of *other* classes are refused is told by
+  leaving out each class in turn (a tenth of them where there are more than ten), with an interval over the classes, and
+  the `--reject` that parts known from other rows best is proposed where that is another.
+- **Rows that the model knows.** Where it learnt from labels, or from pairs, it knows the rows that it was trained on, and
+  their classes, better than new ones. The run keeps which they were (hashes of their content); they serve to classify by,
+  and accuracy, temperature and threshold are told by the other rows, such as those that the training set aside, if there
+  are 20. `"taught"` in the JSON counts them. Rows that were trained on without labels count as new ones: on the digits
+  below that made no difference.
 - **Measured.** If the new rows have labels too, these are only compared with: accuracy, share not refused, accuracy of
   those, and expected calibration error. Rows of classes that the classifier does not know are counted by themselves.
+- **Written.** A line a row: its name, its text where it is one, and what was said of it. The classifier is kept last of all,
+  so that a mistake in NEW or `--out` leaves an earlier one as it was.
 
 ## On digits
 
@@ -96,7 +106,7 @@ $ head -4 predictions.csv
 
 Mean ± standard deviation over {d["draws"]} draws of the labelled rows, all scored on the same test rows. "refused: known" are test
 rows of the labelled classes, {d["reject"]:g} of which were to be; "refused: strangers" are those of {names} by a classifier
-that has no labelled row of them.
+that has no labelled row of them; "expected" is what it said of them beforehand.
 
 {figures(d)}
 

@@ -119,7 +119,8 @@ def _about(threshold: float, reject: float, rows: int, taught: np.ndarray | None
 def _about_others(f: Mapping[str, Any]) -> str:
     said = f"Rows of other classes: about {_share(f)} are refused (classes left out in turn; AUROC {f['auroc']:.2f})."
     if best := f["proposed"]:
-        said += f" --reject {best['reject']:g} refuses {_share(best)} of them, and as many known ones as it says."
+        known = f"{100 * best['reject']:g} % of rows like the labelled ones"
+        said += f" --reject {best['reject']:g} refuses about {_share(best)} of them and {known}."
     return said
 
 

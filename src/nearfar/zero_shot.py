@@ -91,7 +91,7 @@ class ZeroShot:
         templates = len(self.rows) // len(self.names)
         return {
             "classes": self.names, "kind": "zero-shot", "templates": templates, "temperature": self.temperature,
-            "calibrated": False, "threshold": None, "out_of_fold": None, "notes": self.notes,
+            "calibrated": False, "threshold": None, "out_of_fold": None, "rejection": None, "notes": self.notes,
         }  # fmt: skip
 
 
