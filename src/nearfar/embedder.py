@@ -78,6 +78,9 @@ class Embedder:
         from nearfar.config import Config
 
         config = Config.from_dict(run.config["config"])
+        source = run.config.get("data", {}).get("source", {}).get("source")
+        if source and Path(source).exists():  # what was typed may be right in another folder only
+            config = replace(config, data=replace(config.data, source=source))
         columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
         weights, _ = files.load_tensors(run.model_file)
         place = {

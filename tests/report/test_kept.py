@@ -191,3 +191,16 @@ def test_confusions_of_many_classes_are_listed(tmp_path, classes):
     assert f"{classes - 4 + 7} rows in all are taken for another class" in page
     first, second = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", page)[:2]
     assert first == ("class 000", "class 001", "4", "44%") and second == ("class 002", "class 003", "3", "38%")
+
+
+def test_a_run_finds_its_own_data_from_any_folder(tmp_path, monkeypatch, capfd):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        table(tmp_path / place / "rows.csv", 60, len(place))  # another file of the same name lies there
+    monkeypatch.chdir(tmp_path / "here")
+    api.train("rows.csv", out="run", **QUICK | {"holdout": 0.4})
+    monkeypatch.chdir(tmp_path / "there")
+    assert cli.run(["eval", "../here/run", "--protocol", "knn", "--no-floors", "--map", "pca", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)["data"]
+    assert found["source"] == str(tmp_path / "here" / "rows.csv")
+    assert found["fingerprint"] == api.load(tmp_path / "here" / "run").fingerprint

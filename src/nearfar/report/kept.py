@@ -63,8 +63,9 @@ def name(entry: Mapping[str, Any]) -> str:
 
 def how(entry: Mapping[str, Any]) -> str:
     """The options of a measurement, as people read them."""
-    said = [f"{k.replace('_', ' ')} {_plain(v)}" for k, v in entry.get("options", {}).items() if v not in (None, [])]
-    return ", ".join(said)
+    said = {k: v for k, v in entry.get("options", {}).items() if v not in (None, [], True)}
+    without = [f"no {k}" for k, v in said.items() if v is False]
+    return ", ".join([f"{k.replace('_', ' ')} {_plain(v)}" for k, v in said.items() if v is not False] + without)
 
 
 def day(entry: Mapping[str, Any]) -> str:
