@@ -8,7 +8,8 @@ import numpy as np
 
 from nearfar.data.groups import by_first
 from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.linear_probe import accuracy, fit
+from nearfar.evaluation.linear_probe import accuracy
+from nearfar.evaluation.logistic import Problem
 
 TITLE = "few labels"
 TAKES = "labels"
@@ -64,10 +65,11 @@ def learn(
         ``mean``, ``std``, ``draws`` (the accuracies), ``settings``.
     """
     chosen = draws(train.y, train.classes, count, seed, number, train.groups)
-    found = [accuracy(fit(x[r], train.y[r], train.classes, c), t, test.y) for r in chosen]
+    fitted = [Problem(x[r], train.y[r], train.classes).solve(c) for r in chosen]
+    found = [accuracy(f.weights, t, test.y) for f in fitted]
     settings = {
         "C": c, "draws": number, "seed": seed, "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
-        "features": features,
+        "features": features, "converged": all(f.converged for f in fitted),
     }  # fmt: skip
     if train.groups is not None:
         groups = min(len(np.unique(train.groups[r])) for r in chosen)  # of the draw with fewest

@@ -9,18 +9,18 @@ import torch
 
 from nearfar.data.groups import by_first, whole
 from nearfar.evaluation.features import Features, chosen, right, standardised, wilson
+from nearfar.evaluation.logistic import Problem
 
 TITLE = "linear probe"
 TAKES = "labels"
 FITS = True
 CS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths of the penalty, as scikit-learn's C
 CHOSEN_ON = 0.1  # of the training rows
-ITERATIONS = 200
 CHOICE_ROWS = 10_000  # training rows that the choice of C is made with
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:
-    """Multinomial logistic regression (L-BFGS), C chosen on a tenth of the training rows, then refitted on all.
+    """Multinomial logistic regression, solved until it has converged, C chosen on a tenth of the training rows, then refitted on all.
 
     Returns
     -------
@@ -30,14 +30,14 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     """
     c, there = choose(train, seed)
     x, t = standardised(train.x, test.x)
-    weights = fit(x, train.y, train.classes, c)
-    said = chosen(scores(weights, t).numpy())
+    fitted = Problem(x, train.y, train.classes).solve(c)
+    said = chosen(scores(fitted.weights, t).numpy())
     hits = float(said[np.arange(len(test.y)), test.y].sum())
     confusion = np.zeros((train.classes, train.classes))
     np.add.at(confusion, test.y, said)
     settings = {
         "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "accuracy there": there,
-        "solver": "L-BFGS", "features": "unnormalised, standardised by the training rows", "seed": seed,
+        "solver": "L-BFGS", "converged": fitted.converged, "features": "unnormalised, standardised by the training rows", "seed": seed,
         "train_rows": len(train.y), "test_rows": len(test.y),
     }  # fmt: skip
     return {
@@ -57,9 +57,9 @@ def choose(train: Features, seed: int) -> tuple[float, dict[str, float]]:
     if len(held) == 0 or len(rest) < 2 or len(np.unique(train.y[rest])) < 2:
         return 1.0, {}
     x, h = standardised(train.x[rest], train.x[held])
-    found, weights = {}, None
+    problem, found, weights = Problem(x, train.y[rest], train.classes), {}, None
     for c in CS:
-        weights = fit(x, train.y[rest], train.classes, c, start=weights)
+        weights = problem.solve(c, weights).weights
         found[f"{c:g}"] = accuracy(weights, h, train.y[held])
     best = max(found, key=lambda s: found[s])
     return float(best), found
@@ -72,32 +72,6 @@ def tenth(rows: int, groups: np.ndarray | None) -> np.ndarray:
         return np.arange(rows) < count
     number = by_first(groups)
     return whole(number, np.zeros(rows, np.int64), [count], range(int(number.max()) + 1), each=True)
-
-
-def fit(x: np.ndarray, y: np.ndarray, classes: int, c: float, start: torch.Tensor | None = None) -> torch.Tensor:
-    """Weights (D + 1, classes) that minimise C·Σ cross entropy + ½‖w‖², the last row being the unpenalised bias."""
-    inputs, target = torch.from_numpy(x), torch.from_numpy(np.ascontiguousarray(y))
-    w = torch.zeros(x.shape[1] + 1, classes) if start is None else start.clone()
-    w.requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [w],
-        max_iter=ITERATIONS,
-        history_size=10,
-        line_search_fn="strong_wolfe",
-        tolerance_grad=1e-5,
-        tolerance_change=1e-7,
-    )
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(torch.addmm(w[-1], inputs, w[:-1]), target)
-        loss = loss + w[:-1].square().sum() / (2 * c * len(y))
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimizer.step(closure)
-    return w.detach()
 
 
 def accuracy(weights: torch.Tensor, x: np.ndarray, y: np.ndarray) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.linear_probe import accuracy, choose, fit
+from nearfar.evaluation.linear_probe import accuracy, choose
+from nearfar.evaluation.logistic import Problem
 
 TITLE = "label shares"
 TAKES = "labels"
@@ -37,14 +38,15 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         chosen = [drawn(train.y, share, (seed, round(1000 * share), d)) for d in range(DRAWS)]
         parts = [_part(train, r) for r in chosen]
         c = _chosen(parts[0], seed)
-        accuracies = [_learnt(part, test, c) for part in parts]
+        accuracies, converged = zip(*(_learnt(part, test, c) for part in parts), strict=True)
         settings = {
             "C": c, "C chosen on": f"{CHOICES} random tenths of the first draw", "draws": DRAWS, "seed": seed,
             "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
             "features": "unnormalised, standardised by the labelled rows",
+            "converged": all(converged),
         }  # fmt: skip
         found[f"{share:.0%}".replace("%", " %")] = {
-            "mean": float(np.mean(accuracies)), "std": float(np.std(accuracies, ddof=1)), "draws": accuracies,
+            "mean": float(np.mean(accuracies)), "std": float(np.std(accuracies, ddof=1)), "draws": list(accuracies),
             "settings": settings,
         }  # fmt: skip
     return found
@@ -67,7 +69,8 @@ def _chosen(train: Features, seed: int) -> float:
     return float(max(by_draw[0], key=lambda c: sum(scores[c] for scores in by_draw))) if by_draw else 1.0
 
 
-def _learnt(train: Features, test: Features, c: float) -> float:
-    """Accuracy on the test rows."""
+def _learnt(train: Features, test: Features, c: float) -> tuple[float, bool]:
+    """Accuracy on the test rows, and whether the regression has converged."""
     x, t = standardised(train.x, test.x)
-    return accuracy(fit(x, train.y, train.classes, c), t, test.y)
+    fitted = Problem(x, train.y, train.classes).solve(c)
+    return accuracy(fitted.weights, t, test.y), fitted.converged
