@@ -18,6 +18,7 @@ from nearfar.choosing import KINDS, choose
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation import linear_probe, nearness
 from nearfar.evaluation.features import moments, unit
+from nearfar.evaluation.logistic import UNSOLVED, Problem
 from nearfar.evaluation.out_of_fold import Known
 from nearfar.predictions import Predictions
 from nearfar.search import search
@@ -149,15 +150,16 @@ class Classifier:
         taught = _whole(taught[kept], groups) if taught is not None and taught[kept].any() else None
         choice = choose(x, compact, counts, kind, seed, groups, taught)
         mean, scale = moments(x)
-        weights = None
+        weights, unsolved = None, ()
         if choice.kind == "logistic":
-            weights = linear_probe.fit(_standardised(x, mean, scale), compact, len(present), choice.setting).numpy()
+            fitted = Problem(_standardised(x, mean, scale), compact, len(present)).solve(choice.setting)
+            weights, unsolved = fitted.weights.numpy(), () if fitted.converged else (UNSOLVED,)
         rejection = rejecting.decide(
             x, compact, choice.kind, choice.setting, reject, seed=seed, groups=groups, taught=taught
         )
         notes = (
             _about_rows(counts, names, len(labels) - len(kept)), *_about_taught(taught), *choice.notes,
-            *rejection.notes,
+            *unsolved, *rejection.notes,
         )  # fmt: skip
         return cls(
             tuple(names), choice.kind, float(choice.setting), x, y, tuple(called), weights, mean, scale,

@@ -12,6 +12,7 @@ from nearfar.data.read import read
 from nearfar.errors import DataError, UnknownName
 from nearfar.evaluation import few_labels, floors, geometry, knn, linear_probe
 from nearfar.evaluation.features import Features, paired, standardised, wilson
+from nearfar.evaluation.logistic import Problem
 from nearfar.evaluation.sides import Sides
 from nearfar.registry import PROTOCOLS
 
@@ -50,7 +51,7 @@ def test_linear_probe_equals_scikit_learn():
     train, test = blobs(), blobs(200, seed=1)
     x, t = standardised(train.x, test.x)
     for c in (0.01, 1.0, 100.0):
-        ours = linear_probe.fit(x, train.y, 4, c)
+        ours = Problem(x, train.y, 4).solve(c).weights
         theirs = LogisticRegression(C=c, tol=1e-8, max_iter=2000).fit(x.astype(np.float64), train.y)
         assert linear_probe.accuracy(ours, t, theirs.predict(t)) >= 0.99
 
@@ -62,7 +63,7 @@ def test_linear_probe_equals_scikit_learn():
 
         a = loss(ours[:-1].numpy(), ours[-1].numpy())
         b = loss(theirs.coef_.T, theirs.intercept_)
-        assert a == pytest.approx(b, rel=1e-3)
+        assert a == pytest.approx(b, rel=1e-4)
 
 
 def test_test_labels_decide_nothing():
@@ -191,3 +192,16 @@ def test_classes_that_only_the_test_rows_have(model, digits):
     data = {"train": (images[some], labels[some]), "test": digits["test"]}
     evaluation = api.evaluate(model, data, protocols=["knn"], floors=False)
     assert any("without training rows" in w for w in evaluation.warnings)
+
+
+@pytest.mark.parametrize("side", [16, 32, 33, 40, 48, 63, 64, 65, 100])
+def test_pixels_are_averaged_by_area_down_to_32(side):
+    """Each of the pixels that remain is the mean over its share of the picture, part pixels by their part."""
+    from nearfar.modalities import image
+
+    values = np.random.default_rng(0).integers(0, 256, (2, 3, side, side), np.uint8)
+    found, count = image.raw_features(values, {"size": side, "channels": 3}), min(side, 32)
+    assert found.shape == (2, 3 * count * count)
+    fine = values.repeat(count, 2).repeat(count, 3) / 255  # so fine that areas are whole numbers of pixels
+    expected = fine.reshape(2, 3, count, side, count, side).mean((3, 5)).reshape(2, -1)
+    assert found == pytest.approx(expected, abs=1e-5)

@@ -65,7 +65,7 @@ def figures(model, data, **options):
     return nearfar.evaluate(model, {"test": data, "train": data}, column=("first", "second"), **options)
 
 
-@pytest.mark.parametrize(("no", "yes"), [("nomatch", "match"), ("0", "1"), ("unrelated", "related"), ("false", "true")])
+@pytest.mark.parametrize(("no", "yes"), [("nomatch", "match"), ("0", "1"), ("unrelated", "related"), ("False", "True")])
 def test_average_precision_is_that_of_the_positive_label(model, no, yes):
     data, match = judged(no, yes)
     evaluation = figures(model, data)
@@ -82,6 +82,7 @@ def test_a_label_that_is_not_known_is_asked_for(model):
     with pytest.raises(DataError, match=r"which of the labels 'alpha', 'beta'.*--positive"):
         figures(model, data)
     assert figures(model, data, positive="beta").results[0]["pair_classification"]["average_precision"] == 1
+    assert figures(model, data, positive="BETA").results[0]["pair_classification"]["average_precision"] == 1
     turned = figures(model, data, positive="alpha").results[0]["pair_classification"]
     assert turned["average_precision"] < 0.7
     assert turned["positive"] == "alpha"

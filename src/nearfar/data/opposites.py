@@ -30,7 +30,7 @@ def positive(names: Sequence[str]) -> int | None:
     """Position of the label that says yes among two that are known to be opposites; None where they are not."""
     if len(names) != 2:
         return None
-    first, second = map(_plain, names)
+    first, second = map(plain, names)
     if _denies(first, second):
         return 1
     return 0 if _denies(second, first) else None
@@ -44,11 +44,11 @@ def judges(names: Sequence[str], alike: bool) -> bool:
     yes = positive(names)
     if yes is None:
         return False
-    said = _plain(names[yes])
+    said = plain(names[yes])
     return RELATION.search(said) is not None or (alike and said in BARE)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Lower case, words apart by one space, whole numbers as such."""
     try:
         return f"{float(name):g}"
@@ -60,9 +60,9 @@ def _denies(a: str, b: str) -> bool:
     """Whether `a` says no to what `b` says."""
     if (a, b) in WORDS:
         return True
-    plain = b.removeprefix("is ").removeprefix("a ")
-    said = re.escape(plain)
+    bare = b.removeprefix("is ").removeprefix("a ")
+    said = re.escape(bare)
     forms = [f"(?:is )?{APART}{said}"]
-    forms += [f"{JOINED} ?{said}"] if len(plain) >= LEAST else []
-    forms += [f"in{said}"] if len(plain) >= LONGER else []
+    forms += [f"{JOINED} ?{said}"] if len(bare) >= LEAST else []
+    forms += [f"in{said}"] if len(bare) >= LONGER else []
     return any(re.fullmatch(form, a) for form in forms)

@@ -37,9 +37,10 @@ def position(table: Table, asked: str | None, *, needed: bool) -> int | None:
             raise DataError("these data have no labels.", where=WHERE, hint="Name their column with --label.")
         return None
     if asked is not None:
-        if asked not in names:
+        meant = [n for n in names if n == asked] or [n for n in names if opposites.plain(n) == opposites.plain(asked)]
+        if len(meant) != 1:
             raise UnknownName("label", asked, names, where=WHERE)
-        return names.index(asked)
+        return names.index(meant[0])
     found = opposites.positive(names)
     if needed and found is None:
         some = ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")

@@ -20,7 +20,9 @@ CHOICE_ROWS = 10_000  # training rows that the choice of C is made with
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:
-    """Multinomial logistic regression, solved until it has converged, C chosen on a tenth of the training rows, then refitted on all.
+    """Multinomial logistic regression, solved until it has converged.
+
+    C is chosen on a tenth of the training rows, then the regression is fitted on all.
 
     Returns
     -------
@@ -37,7 +39,8 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     np.add.at(confusion, test.y, said)
     settings = {
         "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "accuracy there": there,
-        "solver": "L-BFGS", "converged": fitted.converged, "features": "unnormalised, standardised by the training rows", "seed": seed,
+        "solver": "L-BFGS", "converged": fitted.converged, "seed": seed,
+        "features": "unnormalised, standardised by the training rows",
         "train_rows": len(train.y), "test_rows": len(test.y),
     }  # fmt: skip
     return {

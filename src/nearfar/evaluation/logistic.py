@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ HISTORY = 20
 KEPT = 2**26  # numbers that are kept in 64 bits; of more rows some at a time are
 WIDE = 2  # times as many features as rows are turned into the space of the rows first
 RIDGE = 1e-10  # keeps the metric positive where there is no penalty
+UNSOLVED = f"The logistic regression has not converged in {ITERATIONS:,} steps; its figures may change with more."
 
 
 class Fit(NamedTuple):
@@ -113,3 +115,12 @@ class Problem:
 
     def _back(self, w: torch.Tensor) -> torch.Tensor:
         return w if self.basis is None else torch.cat((self.basis @ w[:-1], w[-1:]))
+
+
+def unsolved(found: Any) -> list[str]:
+    """What to say where the settings beside some figure say that it has not converged."""
+    if isinstance(found, Mapping):
+        if found.get("converged", True) is False:
+            return [UNSOLVED]
+        found = list(found.values())
+    return [*dict.fromkeys(s for part in found for s in unsolved(part))] if isinstance(found, list) else []

@@ -10,6 +10,7 @@ import numpy as np
 from nearfar.data.groups import by_first
 from nearfar.evaluation import calibration, knn, linear_probe
 from nearfar.evaluation.features import TIE, right, standardised, wilson
+from nearfar.evaluation.logistic import Problem
 
 FOLDS = 5
 ROWS = 10_000  # at most so many are used, drawn by the seed
@@ -100,9 +101,10 @@ def candidates(
         held, rest = fold == f, fold != f
         known, weights = Known(x[rest], y[rest], classes), None
         train, test = standardised(x[rest], x[held]) if cs else (x, x)
+        problem = Problem(train, known.y, classes) if cs else None
         for kind, setting in logits:
             if kind == "logistic":
-                weights = linear_probe.fit(train, known.y, classes, setting, start=weights)
+                weights = problem.solve(setting, weights).weights
                 logits[kind, setting][held] = linear_probe.scores(weights, test).numpy()
             else:
                 logits[kind, setting][held] = known.scores(x[held], setting)

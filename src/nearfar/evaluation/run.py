@@ -15,7 +15,7 @@ from nearfar.data.facts import identifier
 from nearfar.data.groups import of_run
 from nearfar.data.table import Table
 from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import judged, labelled, named, pairs
+from nearfar.evaluation import judged, labelled, logistic, named, pairs
 from nearfar.evaluation import rows as rows_of
 from nearfar.registry import PROTOCOLS
 
@@ -144,6 +144,7 @@ def evaluate(
         about, warnings = about | facts, warnings + said
         results = labelled.evaluate(models, tables, plans, protocols, **how)
     options = {k: v for k, v in options.items() if v is not None}
+    warnings += logistic.unsolved(results)
     return Evaluation(about, results, warnings, table, rows, options=options)
 
 

@@ -19,6 +19,7 @@ MILD = "light"  # views of a column whose rows have another one
 GENERAL = "simclr"  # the recipe that a method's own may stand in for
 PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan
+RAW_SIDE = 32  # of the pixels that are a floor of evaluations, at most
 MIDDLE, SPREAD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
 
 
@@ -192,16 +193,23 @@ def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
 
 def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     """Pixels, averaged down to at most 32 × 32: float32 (N, F)."""
-    side = spec["size"]
-    step = max(1, side // 32)
-    pixels = values[:, :, : side - side % step, : side - side % step]
-    if step > 1:
-        n, c, h, w = pixels.shape
-        pixels = pixels.reshape(n, c, h // step, step, w // step, step).mean((3, 5), dtype=np.float32)
+    pixels = np.asarray(values, np.float32)
+    if max(pixels.shape[2:]) > RAW_SIDE:
+        down, across = (_areas(side) for side in pixels.shape[2:])
+        pixels = down @ pixels @ across.T
     if "dtype" in spec:
         mean, spread = (np.asarray(spec[k], np.float32)[:, None, None] for k in ("mean", "spread"))
-        return ((pixels.astype(np.float32) - mean) / spread).reshape(len(pixels), -1)
-    return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+        return ((pixels - mean) / spread).reshape(len(pixels), -1)
+    return pixels.reshape(len(pixels), -1) / 255
+
+
+def _areas(side: int) -> np.ndarray:
+    """What share each of `side` pixels has in each of at most 32 that lie over them, float32 (min(side, 32), side)."""
+    count = min(side, RAW_SIDE)
+    ends = np.arange(count + 1) * side / count
+    pixel = np.arange(side)
+    shared = np.minimum(ends[1:, None], pixel + 1) - np.maximum(ends[:-1, None], pixel)
+    return (np.maximum(shared, 0) * count / side).astype(np.float32)
 
 
 def thumbnail(values: np.ndarray, geometry: np.ndarray | None, spec: Mapping[str, Any]) -> Image.Image:
