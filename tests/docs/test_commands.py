@@ -14,6 +14,7 @@ import pytest
 import nearfar
 from nearfar import record
 from nearfar.config import SECTIONS, assemble, locate
+from nearfar.embedder import Embedder
 from nearfar.errors import UnknownName
 from nearfar.registry import ALL, ENCODERS, METHODS, POSITIVES, PROTOCOLS, TARGETS, TOKENISERS, VERBS
 from nearfar.transforms.recipe import changed, kind
@@ -25,6 +26,7 @@ HELP = {f"nearfar {name} --help": VERBS.get(name).command.help or "" for name in
 PROSE = {name: re.sub(r"```.*?```", "", text, flags=re.S) for name, text in PAGES.items()}
 SPANS = {name: [s.replace("\n", " ") for s in re.findall(r"`([^`]+)`", text)] for name, text in PROSE.items()}
 OPTIONS = {o for name in VERBS for p in VERBS.get(name).command.params for o in (*p.opts, *p.secondary_opts)}
+FILES = (".py", ".md", ".csv", ".jsonl", ".json", ".txt", ".html", ".parquet")
 TOOLS = {"--help", "--version", "--no-deps"}  # of nearfar itself
 
 
@@ -110,7 +112,8 @@ def test_every_knob_and_option_spoken_of_exists(page):
         for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span):
             assert option in OPTIONS | TOOLS, span
         for knob in re.findall(rf"(?<![\w./])(?:{'|'.join(SECTIONS)})\.[a-z_]+(?:\.[a-z_]+)*(?![\w(/.])", span):
-            if not knob.endswith((".py", ".md", ".csv", ".jsonl", ".json", ".txt", ".html", ".parquet")):
+            of_a_model = knob.startswith("model.") and hasattr(Embedder, knob.removeprefix("model."))
+            if not of_a_model and not knob.endswith(FILES):
                 locate(knob)
         for setting in re.findall(r"--set (\S+=\S+)", span):
             if not re.search("=[A-Z]+$", setting):  # a value that is only spoken of
