@@ -8,6 +8,7 @@ import numpy as np
 
 from nearfar.evaluation import linear_probe, nearness
 from nearfar.evaluation.features import standardised, unit, wilson
+from nearfar.evaluation.logistic import Problem
 from nearfar.evaluation.out_of_fold import ROWS, Known
 
 PARTS = 10  # of the classes; each part is left out in turn, which is each class where there are no more
@@ -58,7 +59,7 @@ def _likeliest(
     if kind == "knn":
         return Known(x, y, classes).scores(queries, setting).argmax(1)
     train, test = standardised(x, queries)
-    return linear_probe.scores(linear_probe.fit(train, y, classes, setting), test).numpy().argmax(1)
+    return linear_probe.scores(Problem(train, y, classes).solve(setting).weights, test).numpy().argmax(1)
 
 
 def mean_share(hits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
