@@ -254,6 +254,24 @@ def test_files_of_a_folder_that_are_no_splits(tmp_path):
         read(tree(tmp_path / "f", ["train/pos/1.txt", "train/neg/2.txt", "test/pos/1.txt"]))
 
 
+def test_what_a_table_names_is_not_left_out(tmp_path):
+    tree(tmp_path, ["store*6"])
+    for split, rows in (("train", range(4)), ("test", range(4, 6))):
+        (tmp_path / f"{split}.csv").write_text("\n".join(["image", *(f"store/{i}.png" for i in rows)]) + "\n")
+    assert looked_at(tmp_path)[0] == {"train": 4, "test": 2}
+
+
+def test_lists_of_splits_beside_pictures_are_told_and_programs_are_not(tmp_path):
+    tree(tmp_path, ["cat*3", "dog*3", "train.txt"])
+    (tmp_path / "test.py").write_text("pass")
+    assert looked_at(tmp_path, r"Left out: train\.txt \(3 rows\)\.") == (6, ("cat", "dog"))
+
+
+def test_one_name_with_a_word_of_a_split_is_noted(tmp_path):
+    table = read(tree(tmp_path, ["january.csv", "train_timetable.csv"]))
+    assert [n for n in table.source["notes"] if n.startswith("No splits: train_timetable.csv, read as one set")]
+
+
 def test_patterns_of_files(tmp_path):
     tree(tmp_path, [f"{s}/{i}.csv" for s in ("train", "test") for i in "ab"] + ["test/c/d.csv"])
     assert looked_at(f"{tmp_path}/{{train,test}}/*.csv")[0] == {"train": 6, "test": 6}
@@ -262,6 +280,15 @@ def test_patterns_of_files(tmp_path):
     assert looked_at(f"{tmp_path}/months/*.csv", r"january\.csv \(3 rows\)")[0] == {"test": 3, "train": 3}
     said = "3 rows that no split is named for .january.csv"
     assert looked_at(f"{tmp_path}/months/{{january,test}}.csv", said)[0] == {"train": 3, "test": 3}
+
+
+def test_a_broken_link_among_what_a_pattern_names(tmp_path):
+    tree(tmp_path, ["cat*12", "dog*3"])
+    (tmp_path / "cat" / "z.png").symlink_to(tmp_path / "nowhere.png")
+    table = read(f"{tmp_path}/cat/*.png")
+    assert len(table) == 12 and [(s.name, s.reason) for s in table.skipped] == [("z.png", "is missing")]
+    with pytest.raises(DataError, match=r"bird/\*\.png: there is no such file"):
+        read(f"{tmp_path}/{{cat,bird}}/*.png")
 
 
 def test_arrays_in_one_file(tmp_path):
@@ -327,7 +354,7 @@ def test_files_say_more_than_a_column(tmp_path):
 def test_rows_without_a_score_are_counted(tmp_path):
     rows = [f"this is text {i},and this one {i},{v}" for i, v in enumerate(["0.5", "", "0.25", "", "1"])]
     (tmp_path / "x.csv").write_text("\n".join(["a,b,score", *rows]) + "\n")
-    with pytest.warns(NearfarWarning, match=r"Scores: 2 of 5 rows have none \(x\.csv:2, x\.csv:4\)"):
+    with pytest.warns(NearfarWarning, match=r"Scores: none in 2 of 5 rows \(x\.csv:2, x\.csv:4\)"):
         table = read(tmp_path / "x.csv", column=("a", "b"), score="score")
     assert np.nan_to_num(table.scores, nan=-1).tolist() == [0.5, -1, 0.25, -1, 1]
 

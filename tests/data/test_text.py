@@ -88,7 +88,7 @@ def test_equal_texts_have_equal_hashes_in_every_column():
 
 
 def test_scores():
-    with pytest.warns(NearfarWarning, match=r"1 of 3 rows have none \(data:2\)"):
+    with pytest.warns(NearfarWarning, match=r"none in 1 of 3 rows \(data:2\)"):
         data = {"a": ["one two"] * 3, "b": ["three four"] * 3, "s": [1.0, None, 3.0]}
         table = read(data, column=["a", "b"], score="s")
     np.testing.assert_array_equal(table.scores, [1, np.nan, 3])

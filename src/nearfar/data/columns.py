@@ -164,7 +164,7 @@ def take_scores(raw: Raw, name: str | None, notes: Findings) -> np.ndarray | Non
     scores = np.where(np.isfinite(found.values), found.values, np.nan)
     if len(none := np.flatnonzero(np.isnan(scores))):
         first = listed([str(raw.names[int(i)]) for i in none])
-        notes.warn(f"Scores: {len(none):,} of {len(scores):,} rows have none ({first}); scored pairs are the others.")
+        notes.warn(f"Scores: none in {len(none):,} of {len(scores):,} rows ({first}); scored pairs are the others.")
     return scores
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from nearfar.data import structure
-from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
+from nearfar.data.raw import IMAGE_ENDINGS, Chain, Raw, joined
 from nearfar.data.structure import Place
 from nearfar.errors import DataError
 from nearfar.names import printable
@@ -161,45 +161,58 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     pictures = all_.ending(IMAGE_ENDINGS)
     others = sorted(set(all_.files) - set(pictures)) if pictures else all_.files
     left = [p for p in others if all_.path(p) not in read]
-    counted = [p for p in left if p[-1].lower().endswith(own) or structure.split_of(_place(p)[-1])]
+    named = {p for p in left if structure.split_of(_place(p)[-1]) and all_.path(p).is_file()}
+    counted = [p for p in left if p[-1].lower().endswith(own) or (p in named and reader(all_.path(p)))]
     items = [f"{printable('/'.join(p))} ({_rows(all_.path(p))})" for p in counted[: structure.SHOWN]]
     items += [f"{len(counted) - len(items):,} more files"] if len(counted) > len(items) else []
-    of_pictures = own == IMAGE_ENDINGS or any(getattr(c, "folder", None) for c in raw.columns.values())
-    if pictures and not of_pictures:
+    if pictures and own != IMAGE_ENDINGS and not any(map(_names_files, raw.columns.values())):
         items.append(f"{len(pictures):,} pictures")
     said = all_.said()
     if items:
-        named = "; only what is named after a split is read" if raw.splits else ""
-        said.append(f"Left out: {', '.join(items)}{named}.")
-    if own != IMAGE_ENDINGS and raw.splits is None:
-        said += _doubts(all_, read)
+        only = "; only what is named after a split is read" if raw.splits else ""
+        said.append(f"Left out: {', '.join(items)}{only}.")
     rest = Counter(Path(p[-1]).suffix.lower() or p[-1] for p in set(left) - set(counted))
     noted = [f"{n:,} {printable(e)}" for e, n in rest.most_common(structure.SHOWN)]
     raw.notes += (f"Files beside, not read: {', '.join(noted)}.",) if noted else ()
     raw.warnings += tuple(said)
+    if own != IMAGE_ENDINGS and raw.splits is None:
+        _say_doubts(raw, [p[-1] for p in all_.files if all_.path(p) in read])
     return raw
 
 
-def _doubts(all_: Listing, read: set[Path]) -> list[str]:
-    """Of files that were read as one set though their names may mean splits."""
-    names = {_place(p)[-1]: p[-1] for p in all_.files if all_.path(p) in read}
-    doubtful = sorted(structure.doubts(names))
-    if not doubtful or len(names) < 2:
-        return []
-    said = structure.listed([printable(names[n]) for n in doubtful])
-    return [f"No splits: {said} are read as one set with what lies beside; to have splits, name files train and test."]
+def _names_files(cells: Any) -> bool:
+    """Whether the cells of a column are paths of pictures."""
+    if isinstance(cells, Chain):
+        return any(map(_names_files, cells.pieces))
+    return getattr(cells, "folder", None) is not None
+
+
+def _say_doubts(raw: Raw, files: list[str]) -> None:
+    """What is said of files that were read as one set though names of theirs may mean splits: the more, the louder."""
+    names = {Path(f).stem: f for f in files}
+    several = structure.doubts(names)
+    if doubtful := sorted(several or structure.doubts(names, several=False)) if len(names) > 1 else []:
+        said = structure.listed([printable(names[n]) for n in doubtful])
+        text = f"No splits: {said}, read as one set with what lies beside; files named train and test would be splits."
+        raw.warnings += (text,) if several else ()
+        raw.notes += () if several else (text,)
+
+
+def reader(path: Path) -> Any:
+    """The first of the readers that recognises a file or folder, plug-ins first; None where none does."""
+    all_, own = {r: READERS.get(r) for r in READERS}, READERS.plugged()
+    ordered = sorted(all_.items(), key=lambda r: getattr(r[1], "RANK", -1 if r[0] in own else 5))
+    return next((r for _, r in ordered if r.recognises(path)), None)
 
 
 def _rows(file: Path) -> str:
     """How many rows a file has, or why that is not known."""
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
+        if not file.is_file():
             return "no plain file"
         if file.stat().st_size > COUNTED:
             return f"{file.stat().st_size / 2**20:,.0f} MiB"
-        for reader in sorted((READERS.get(r) for r in READERS), key=lambda r: getattr(r, "RANK", 5)):
-            if reader.recognises(file):
-                return f"{len(reader.open(file)):,} rows"
+        return f"{len(reader(file).open(file)):,} rows"
     except (DataError, OSError):
         pass
     return "not readable"

@@ -17,7 +17,6 @@ from nearfar.data.objects import open_object
 from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
 from nearfar.data.single import rows_of
 from nearfar.errors import DataError
-from nearfar.registry import READERS
 
 ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
 LONG = 400  # characters of a name that messages show
@@ -132,15 +131,13 @@ def _open_existing(path: Path, text: str) -> Raw:
     try:
         if path.is_dir() and not any(path.iterdir()):
             raise DataError("the folder is empty.", where=text)
-        readers, own = {r: READERS.get(r) for r in READERS}, READERS.plugged()
-        for _, reader in sorted(readers.items(), key=lambda r: getattr(r[1], "RANK", -1 if r[0] in own else 5)):
-            if reader.recognises(path):
-                return reader.open(path)
+        if (reader := folders.reader(path)) is not None:
+            return reader.open(path)
     except PermissionError as e:
         raise DataError("may not be read (permission).", where=str(e.filename or text)) from e
     finally:
         folders.listing.cache_clear()
-    if path.is_file():
+    if path.is_file() or path.suffix.lower() in IMAGE_ENDINGS:
         return Raw({"image": [path]}, [path.name], files=(path,))
     raise DataError(
         "holds nothing that is read: no pictures, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
@@ -154,7 +151,7 @@ def expanded(pattern: str) -> list[Path]:
     Raises
     ------
     DataError
-        A file of a written-out list is missing: a shard that is left out would be left out silently.
+        Nothing is there for one of the names between braces: a shard that is left out would be left out silently.
     """
     if not set("{*?[") & set(pattern):
         return []
@@ -163,12 +160,14 @@ def expanded(pattern: str) -> list[Path]:
     if np.prod([float(len(c)) for c in choices]) > SHARDS:
         raise DataError(f"names more than {SHARDS:,} files.", where=pattern)
     found: list[Path] = []
+    missing: list[str] = []
     for name in map("".join, product(*choices)):
         files = sorted(glob(name)) if set("*?[") & set(name) else [name]
-        missing = [f for f in files if not Path(f).exists()]
-        if missing:
-            raise DataError("there is no such file.", where=missing[0], hint=f"It is one of {pattern}.")
+        gone = [f for f in files if not Path(f).exists() and not Path(f).is_symlink()] or ([] if files else [name])
+        missing += gone[:1]
         found += map(Path, files)
+    if found and missing:
+        raise DataError("there is no such file.", where=missing[0], hint=f"It is one of {pattern}.")
     return found
 
 

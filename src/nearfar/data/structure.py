@@ -239,15 +239,16 @@ def parted(name: str) -> tuple[str | None, str]:
     return SPLITS[found[2].lower()], found[1] or found[3] or "x"
 
 
-def doubts(names: Iterable[str]) -> set[str]:
+def doubts(names: Iterable[str], *, several: bool = True) -> set[str]:
     """Names that were not taken for splits, though they may be meant so.
 
-    Those of a split by itself; and those with the word of one among others, where there are several such splits.
+    Those of a split by itself; and those with the word of one among others, `several`: only where such words are of
+    several splits.
     """
     names = set(names)
     words = {n: found for n in names if (found := {SPLITS[w] for w in _words(n) if w in SPLITS})}
-    several = len(set().union(*words.values())) > 1
-    return {n for n in names if split_of(n)} | (set(words) if several else set())
+    enough = not several or len(set().union(*words.values())) > 1
+    return {n for n in names if split_of(n)} | (set(words) if enough else set())
 
 
 def listed(items: Sequence[str]) -> str:
