@@ -71,7 +71,7 @@ def looked_at(folder, warns=None):
         ("train", "train"), ("TEST", "test"), ("Val", "validation"), ("dev", "validation"), ("valid", "validation"),
         ("validation", "validation"), ("eval", "test"), ("testing", "test"), ("training", "train"),
         ("train-00000-of-00002", "train"), ("train-00000-of-00001-ab563fbae71a5f4a", "train"), ("test.part1", "test"),
-        ("train_1", "train"), ("train (1)", "train"), ("val2017", "validation"), ("test1", "test"), ("TrainSet", "train"),
+        ("tEsT", "test"), ("train_1", "train"), ("train (1)", "train"), ("val2017", "validation"), ("test1", "test"), ("TrainSet", "train"),
         ("train_set", "train"), ("training data", "train"), ("01_test", "test"), ("testset", "test"),
         ("copy of train", "train"), ("train_timetable", None), ("test_of_time", None), ("trainstation", None),
         ("development", None), ("validity", None), ("attest", None), ("contest", None), ("train_test", None),
@@ -121,7 +121,7 @@ SPLIT = ({"train": 5, "test": 3}, ("cat", "dog"))
         (["stray.png"], r"beside the folders \(1\)"),
         (["extra*4"], r"in extra/ \(4\)"),
         (["unlabelled/a*2", "unlabelled/b*1"], r"in unlabelled/ \(3\)"),
-        (["images*4", "stray.png"], r"in images/ \(4\), beside the folders \(1\)"),
+(["images*4", "stray.png"], r"in images/ \(4\), beside the folders \(1\)"),
         (["README.md"], None),
         (["labels.csv"], None),
         (["features.npy"], None),
@@ -163,6 +163,24 @@ def test_folders_that_are_no_class(tmp_path):
     assert looked_at(tree(tmp_path / "twice", ["train/train*3", "test1/test1*2"])) == ({"train": 3, "test": 2}, ())
     kinds = ["train/photos*3", "train/drawings*2", "test/photos*1", "test/drawings*2"]
     assert looked_at(tree(tmp_path / "kinds", kinds)) == ({"train": 5, "test": 3}, ("drawings", "photos"))
+
+
+@pytest.mark.parametrize("beside", ["labels.csv", "features.npy", "archive.tar", "all.npz", "classes.json"])
+def test_class_folders_of_pictures_come_before_other_files(tmp_path, beside):
+    tree(tmp_path, ["cat*3", "dog*2", beside])
+    assert looked_at(tmp_path) == (5, ("cat", "dog"))
+
+
+def test_a_table_of_the_pictures_comes_before_their_folders(tmp_path):
+    tree(tmp_path, ["cat*3", "dog*2"])
+    rows = ["image,label", "cat/0.png,young", "cat/1.png,old", "dog/0.png,young"]
+    (tmp_path / "ages.csv").write_text("\n".join(rows) + "\n")
+    assert looked_at(tmp_path) == (3, ("old", "young"))
+
+
+def test_one_test_folder_deep_inside_is_told(tmp_path):
+    tree(tmp_path, ["cat/a*4", "dog/b*4", "dog/test*1"])
+    assert looked_at(tmp_path, "Classes, not splits: dog/test/") == (9, ("cat/a", "dog/b", "dog/test"))
 
 
 def test_a_wrapping_folder_with_others_beside(tmp_path):

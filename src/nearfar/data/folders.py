@@ -94,11 +94,13 @@ def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
 # --- tables, texts and archives in folders ------------------------------------------------------------------------
 
 
-def chosen(folder: Path, endings: Sequence[str], *, named: bool = False) -> list[tuple[str | None, Place]]:
+def chosen(
+    folder: Path, endings: Sequence[str], *, named: bool = False, over_pictures: bool = False
+) -> list[tuple[str | None, Place]]:
     """The files of a folder that a reader takes, each with its split; none where the folder is not the reader's.
 
     Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures in
-    split folders come first, unless the files are named after splits themselves.
+    split folders, or in folders that may be classes, come first, unless the files are named after splits themselves.
 
     Parameters
     ----------
@@ -106,16 +108,18 @@ def chosen(folder: Path, endings: Sequence[str], *, named: bool = False) -> list
     endings : sequence of str
     named : bool
         Only files in splits are taken.
+    over_pictures : bool
+        Files that are not named after splits come before pictures that have none either.
     """
     all_ = listing(folder)
     files = all_.ending(endings, plain=True)
     if not files:
         return []
     places = [_place(p) for p in files]
-    pictures = [p[:-1] for p in all_.ending(IMAGE_ENDINGS)]
     direct = [i for i, p in enumerate(places) if len(p) == 1]
-    if pictures:
-        if structure.find(pictures, classes=True) and not structure.splits_of(places[i][0] for i in direct):
+    if around := [p[:-1] for p in all_.ending(IMAGE_ENDINGS)]:
+        first = structure.find(around, classes=True) or (any(around) and not over_pictures)
+        if first and not structure.splits_of(places[i][0] for i in direct):
             return []
         files, places = [files[i] for i in direct], [places[i] for i in direct]
     if found := structure.find(places):
@@ -129,7 +133,7 @@ def _place(file: Place) -> Place:
     return (*file[:-1], Path(file[-1]).stem)
 
 
-def opened(folder: Path, endings: Sequence[str], one: Callable[[Path, str], Raw], *, named: bool = False) -> Raw:
+def opened(folder: Path, endings: Sequence[str], one: Callable[[Path, str], Raw], **which: bool) -> Raw:
     """The files that `chosen` takes as one, and what is said of the others.
 
     Parameters
@@ -138,9 +142,10 @@ def opened(folder: Path, endings: Sequence[str], one: Callable[[Path, str], Raw]
     endings : sequence of str
     one : callable
         Opens a file; its second argument is what to call it.
-    named : bool
+    **which
+        Of `chosen`.
     """
-    files = chosen(folder, endings, named=named)
+    files = chosen(folder, endings, **which)
     raw = joined([(split, one(folder.joinpath(*p), "/".join(p))) for split, p in files])
     return with_rest(raw, folder, endings)
 
@@ -165,7 +170,7 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     counted = [p for p in left if p[-1].lower().endswith(own) or (p in named and reader(all_.path(p)))]
     items = [f"{printable('/'.join(p))} ({_rows(all_.path(p))})" for p in counted[: structure.SHOWN]]
     items += [f"{len(counted) - len(items):,} more files"] if len(counted) > len(items) else []
-    if pictures and own != IMAGE_ENDINGS and not any(map(_names_files, raw.columns.values())):
+    if pictures and own != IMAGE_ENDINGS and not any(map(names_files, raw.columns.values())):
         items.append(f"{len(pictures):,} pictures")
     said = all_.said()
     if items:
@@ -180,10 +185,10 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     return raw
 
 
-def _names_files(cells: Any) -> bool:
+def names_files(cells: Any) -> bool:
     """Whether the cells of a column are paths of pictures."""
     if isinstance(cells, Chain):
-        return any(map(_names_files, cells.pieces))
+        return any(map(names_files, cells.pieces))
     return getattr(cells, "folder", None) is not None
 
 

@@ -29,7 +29,9 @@ Place = tuple[str, ...]
 def _words(name: str) -> list[str]:
     """Its words and numbers in lower case, without the hash that ends the names of some shards."""
     name = re.sub(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}$", "", name)
-    return re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    found = re.findall(r"[^\W\d_]+|\d+", name)
+    parts = [[w] if w.lower() in SPLITS else re.split(r"(?<=[a-z])(?=[A-Z])", w) for w in found]
+    return [w.lower() for part in parts for w in part]
 
 
 def split_of(name: str) -> str | None:
@@ -114,7 +116,7 @@ def find(places: Collection[Place], *, classes: bool = False) -> Splits | None:
 
 
 def _level(places: Counter[Place], depth: int, classes: bool) -> Splits | None:
-    """The splits at one depth: several in one folder, or those in folders that hold most of the files."""
+    """The splits at one depth: several in one folder, or one in all folders."""
     inside: dict[Place, dict[str, bool]] = defaultdict(dict)
     for place in places:
         if len(place) > depth:
@@ -122,8 +124,8 @@ def _level(places: Counter[Place], depth: int, classes: bool) -> Splits | None:
             inside[place[:depth]][place[depth]] = deeper or len(place) > depth + 1
     names = {around: found for around, children in inside.items() if (found := _children(children, classes))}
     sure = any(len(set(own.values())) > 1 for own in names.values())
-    most = 2 * sum(n for p, n in places.items() if p[:depth] in names) >= places.total()
-    return Splits(depth, names) if names and (sure or most) else None
+    everywhere = {p[:depth] for p in places if len(p) >= depth} <= set(names)
+    return Splits(depth, names) if names and (sure or everywhere) else None
 
 
 def _children(children: dict[str, bool], classes: bool) -> dict[str, str]:

@@ -22,12 +22,25 @@ def recognises(path: Path) -> bool:
     """A file with one of the endings, or a folder of such files (`nearfar.data.folders.chosen`)."""
     if path.is_file():
         return path.suffix.lower() in ENDINGS
-    return path.is_dir() and bool(folders.chosen(path, ENDINGS))
+    return path.is_dir() and (bool(folders.chosen(path, ENDINGS)) or _names_pictures(path))
 
 
 def open(path: Path) -> Raw:
     """The rows in the order of the files and of their lines."""
-    return _read(path, path.name) if path.is_file() else folders.opened(path, ENDINGS, _read)
+    if path.is_file():
+        return _read(path, path.name)
+    return folders.opened(path, ENDINGS, _read, over_pictures=not folders.chosen(path, ENDINGS))
+
+
+def _names_pictures(folder: Path) -> bool:
+    """Whether the tables of a folder say which of the pictures below it are rows, and what is known of them."""
+    for _, place in folders.chosen(folder, ENDINGS, over_pictures=True):
+        try:
+            if any(map(folders.names_files, _read(folder.joinpath(*place), "").columns.values())):
+                return True
+        except DataError:
+            continue
+    return False
 
 
 def _read(file: Path, name: str) -> Raw:
