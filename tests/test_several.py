@@ -22,7 +22,7 @@ from nearfar.evaluation.floors import untrained
 from nearfar.evaluation.summary import over_seeds
 from nearfar.plan import prepare
 from nearfar.training import Trainer
-from tests.conftest import TINY
+from tests.conftest import TINY, lines_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,7 +80,7 @@ def test_each_seed_is_a_run_of_its_own(three, digits, tmp_path):
 
 
 def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
-    own, given = Trainer.step, TINY | {"checkpoint_every": "3steps"}
+    own, given = Trainer.step, TINY | {"checkpoint_every": "4steps"}
     dying(monkeypatch, seed=1, step=8)
     with pytest.raises(Killed):
         nearfar.train_seeds(digits, seeds=2, out=tmp_path / "a", **given)
@@ -94,6 +94,7 @@ def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
     assert (tmp_path / "a" / "seed0" / "README.md").read_text() == "mine"  # what was finished is not touched
     for n in range(3):
         assert weights(tmp_path / "a" / f"seed{n}") == weights(three / f"seed{n}")
+        assert lines_of(tmp_path / "a" / f"seed{n}") == lines_of(three / f"seed{n}")
     assert not (tmp_path / "a" / ".lock").exists()
 
 

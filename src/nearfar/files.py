@@ -6,6 +6,7 @@ Tensors are read from safetensors only: nothing here ever unpickles.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -91,6 +92,12 @@ def append_line(path: str | Path, line: str) -> None:
             f.write(line + "\n")
     except OSError as e:
         raise storage_error(path, e) from e
+
+
+def sync(path: str | Path) -> None:
+    """Have what was appended to a log on the disk, if it is there."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
+        os.fsync(f.fileno())
 
 
 def finite(value: Any) -> Any:

@@ -30,10 +30,11 @@ class TensorBoard:
                 "TensorBoard is not installed.", where="train.log", hint='Say pip install "nearfar[log]".'
             )
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(run.path / "tensorboard"))
+        purge = step + 1 if step else None  # later points of an earlier sitting come again
+        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=purge)
 
     def write(self, row: dict[str, Any]) -> None:
         """One point on each curve."""
@@ -62,6 +63,6 @@ def check(names: Sequence[str], run: Run | None) -> None:
         raise ConfigError("metrics need a run folder.", where="train.log", hint="Say --out RUN.")
 
 
-def sinks(names: Sequence[str], run: Run | None) -> list[Sink]:
-    """The sinks of those names, open."""
-    return [SINKS[name](run) for name in names]
+def sinks(names: Sequence[str], run: Run | None, step: int) -> list[Sink]:
+    """The sinks of those names, open for the lines after `step`."""
+    return [SINKS[name](run, step) for name in names]

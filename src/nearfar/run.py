@@ -186,7 +186,11 @@ class Run:
     # --- checkpoints ------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        """All tensors and the JSON values of a moment, as one file that is either the old or the new one."""
+        """All tensors and the JSON values of a moment, as one file that is either the old or the new one.
+
+        The lines of metrics before that moment are on the disk first.
+        """
+        files.sync(self.path / "metrics.jsonl")
         self.checkpoint_file.parent.mkdir(exist_ok=True)
         files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(state)})
 

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Position:
     step: int = 0  # steps done
     seconds: float = 0.0  # spent training, over all sittings
     monitor: dict[str, Any] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)  # of the steps since the last line of metrics
+    news: dict[str, float] = field(default_factory=dict)  # of the positives, for the next line
 
 
 class Trainer:
@@ -89,7 +91,8 @@ class Trainer:
         self.average = Average(config.train.average, plan.steps)
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
-        self.news: dict[str, float] = {}  # of the positives, for the next line
+        self.losses: list[torch.Tensor] = []  # of this process's rows, since the last line
+        self.news: dict[str, float] = {}
         metrics.check(config.train.log, run)
         self.sinks: list[metrics.Sink] = []
 
@@ -100,16 +103,26 @@ class Trainer:
     # --- state ------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write a checkpoint (process 0; the others take part in gathering shards)."""
+        """Write a checkpoint (process 0; the others take part in gathering shards).
+
+        Raises
+        ------
+        TrainingError
+            The loss of the last step is not finite: the checkpoint that is there is kept.
+        """
+        if self.losses:
+            self._check_finite(self.losses[-1])
+            self.position.losses = self._since_the_last_line().tolist()
+        else:
+            self.position.losses = []
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
         tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
         tensors |= {f"positives/{k}": v for k, v in self.positives.state().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.state().items()}
         if self.run is not None and self.world.is_main:
-            self.position.monitor = self.monitor.state()
-            state = {"step": self.position.step, "seconds": self.position.seconds, "monitor": self.position.monitor}
-            self.run.save_checkpoint(tensors, state)
+            self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
+            self.run.save_checkpoint(tensors, asdict(self.position))
 
     def whole(self) -> Learner:
         """The learner with whole tensors, also where its parameters are shared out (all processes take part)."""
@@ -147,6 +160,8 @@ class Trainer:
         if found := those_of("positives/"):
             self.positives.restore(found)
         self.position = Position(**state)
+        self.losses = [torch.tensor(x, device=self.device) for x in self.position.losses]
+        self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
         self.monitor.restore(state["monitor"])
         if self.world.is_main:
@@ -219,13 +234,13 @@ class Trainer:
         """
         total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
         ticker = Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
-        losses: list[torch.Tensor] = []
-        self.sinks = metrics.sinks(self.config.train.log, self.run) if self.world.is_main else []
+        log = self.config.train.log if self.world.is_main else ()
+        self.sinks = metrics.sinks(log, self.run, self.position.step)
         self.learner.train()
         ahead = self.viewer.expecting(self.sampler, self.position.step, total)
         shown_by = self.console.progress("training", total, "steps")
         with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
-            progress.advance(self.position.step)
+            progress.advance(self.position.step - len(self.losses))
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
@@ -234,17 +249,17 @@ class Trainer:
                 started = time.perf_counter()
                 loss, embeddings, numbers = self.step(self.sampler.batch(epoch, index, order), epoch, index)
                 self.average.follow(self.learner.branches, self.position.step)
-                losses.append(loss)
+                self.losses.append(loss)
                 counted += 1
                 self.position.seconds += time.perf_counter() - started
                 ends_epoch = index == per_epoch - 1
-                if len(losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
+                if len(self.losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
                     self._check_finite(loss)
-                if len(losses) >= self.config.train.log_every or ends_epoch:
+                if len(self.losses) >= self.config.train.log_every or ends_epoch:
                     speed = counted * len(order[: self.config.train.batch_size]) / (time.perf_counter() - began)
-                    shown = self._log(losses, embeddings, numbers, epoch, ends_epoch, speed)
-                    progress.advance(len(losses), **shown)
-                    losses, began, counted = [], time.perf_counter(), 0
+                    shown = self._log(embeddings, numbers, epoch, ends_epoch, speed)
+                    progress.advance(len(self.losses), **shown)
+                    self.losses, began, counted = [], time.perf_counter(), 0
                 if ticker.wants_save(self.position.step) and self.position.step < total:
                     self.save()
                 if (code := stopped() or ticker.wants_stop()) and self.position.step < total:
@@ -287,19 +302,16 @@ class Trainer:
             exit_code=code, hint=f"Say --resume{where} to go on." if self.run else None,
         )  # fmt: skip
 
+    def _since_the_last_line(self) -> torch.Tensor:
+        """Losses of the global batches since the last line of metrics, (steps,)."""
+        return self.world.all_reduce(torch.stack(self.losses)) / self.world.size
+
     def _log(
-        self,
-        losses: list[torch.Tensor],
-        e: Embeddings,
-        numbers: dict[str, Any],
-        epoch: int,
-        ends_epoch: bool,
-        speed: float,
+        self, e: Embeddings, numbers: dict[str, Any], epoch: int, ends_epoch: bool, speed: float
     ) -> dict[str, Any]:
         """Write a line of metrics; once an epoch with the online kNN. Returns what the progress bar shows."""
-        loss = float(self.world.all_reduce(torch.stack(losses).mean())) / self.world.size
         row = {
-            "step": self.position.step, "epoch": epoch + ends_epoch, "loss": loss,
+            "step": self.position.step, "epoch": epoch + ends_epoch, "loss": float(self._since_the_last_line().mean()),
             **{k: float(v) for k, v in (numbers | self.news).items()},
             "seconds": round(self.position.seconds, 3), "rows_per_second": round(speed, 1),
         }  # fmt: skip

@@ -15,9 +15,12 @@ from nearfar import api, files
 from nearfar.errors import RunError, StorageError, TrainingError
 from nearfar.run import Run
 from nearfar.training import Trainer
-from tests.conftest import TINY
+from tests.conftest import TINY, lines_of
 
-KNOBS = TINY | {"epochs": 10, "batch_size": 32, "method": "moco_v2", "parts": {"memory": {"size": 96}}}
+KNOBS = TINY | {
+    "epochs": 10, "batch_size": 32, "method": "moco_v2", "parts": {"memory": {"size": 96}}, "log_every": 3,
+    "log": ("tensorboard",),
+}  # fmt: skip
 
 
 def train(data, out, resume):
@@ -29,7 +32,10 @@ def stamp(file):
 
 
 def test_kill_minus_nine(digits, tmp_path):
-    """SIGKILL three times at random instants; the weights are byte for byte those of the undisturbed run."""
+    """SIGKILL three times at random instants; weights are byte for byte those of the undisturbed run, lines alike."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     data = {k: tuple(a[:128] for a in v) for k, v in digits.items()}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nearfar.training"])  # torch is imported once, not by every process
@@ -50,6 +56,36 @@ def test_kill_minus_nine(digits, tmp_path):
     train(data, tmp_path / "whole", resume=False)
     a, b = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
     assert a == b
+    lines = lines_of(tmp_path / "whole")
+    assert [line["step"] for line in lines] == sorted([*range(4, 41, 4), *range(3, 41, 4)])
+    assert lines_of(out) == lines
+    points = EventAccumulator(str(out / "tensorboard")).Reload().Scalars("loss")
+    assert [(p.step, p.value) for p in points] == [(x["step"], np.float32(x["loss"])) for x in lines]
+
+
+def test_lines_between_a_line_and_its_checkpoint_are_not_lost(digits, tmp_path, monkeypatch):
+    """Steps since the last line, and what was found for the next one, are part of the checkpoint."""
+    data, step = {"train": tuple(a[:96] for a in digits["train"])}, Trainer.step
+    given = TINY | {"batch_size": 16, "positives": "clusters:4", "positives_options": {"warmup": 0, "every": 3}}
+    given |= {"log_every": 4}
+    api.train(data, out=tmp_path / "whole", **given)
+    for at, every in ((2, 1), (6, 5), (8, 7)):
+        out = tmp_path / f"cut{at}"
+
+        def dies(self, *args, at=at):
+            if self.position.step == at:
+                with open(self.run.path / "metrics.jsonl", "a") as f:
+                    f.write('{"step": ')  # a line that was being written
+                raise KeyboardInterrupt
+            return step(self, *args)
+
+        monkeypatch.setattr(Trainer, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.train(data, out=out, **given | {"checkpoint_every": f"{every}steps"})
+        monkeypatch.setattr(Trainer, "step", step)
+        api.train(data, out=out, resume=True)
+        assert [line["step"] for line in lines_of(out)] == [4, 6, 10, 12]
+        assert lines_of(out) == lines_of(tmp_path / "whole"), at
 
 
 def test_every_write_may_fail(digits, tiny, tmp_path, monkeypatch):
