@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import api, demo, files
+from nearfar import demo, files
 from nearfar.averaging import statistics_anew
 from nearfar.config import Config
 from nearfar.console import QUIET
@@ -35,6 +35,7 @@ from nearfar.embedder import Embedder
 from nearfar.ensemble import Ensemble
 from nearfar.evaluation import floors, knn, linear_probe
 from nearfar.evaluation.features import Features
+from nearfar.job import with_knobs
 from nearfar.plan import prepare
 from nearfar.training import Trainer
 
@@ -62,7 +63,7 @@ class Measure:
 def trained(data: dict[str, Any], seed: int, epochs: int, final_lr: float) -> tuple[dict[str, Embedder], float]:
     """The models of one training, and its seconds."""
     knobs = demo.RECIPE | {"epochs": epochs, "seed": seed, "final_lr": final_lr, "average": SHARE, "threads": 1}
-    plan = prepare(api.with_knobs(Config(), None, knobs), data)
+    plan = prepare(with_knobs(Config(), None, knobs), data)
     trainer, began = Trainer(plan, None, QUIET), time.perf_counter()
     trainer.fit()
     seconds = time.perf_counter() - began

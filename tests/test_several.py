@@ -20,6 +20,7 @@ from nearfar.errors import ConfigError, DataError, RunError, Stopped, UnknownNam
 from nearfar.evaluation.features import unit
 from nearfar.evaluation.floors import untrained
 from nearfar.evaluation.summary import over_seeds
+from nearfar.job import with_knobs
 from nearfar.plan import prepare
 from nearfar.training import Trainer
 from tests.conftest import TINY, lines_of
@@ -382,7 +383,7 @@ def test_the_command_with_seeds(unlike, tmp_path, nearfar_command):
 
 
 def trainer_of(data, **knobs):
-    plan = prepare(api.with_knobs(Config(), None, TINY | knobs), data)
+    plan = prepare(with_knobs(Config(), None, TINY | knobs), data)
     return Trainer(plan, None, QUIET)
 
 

@@ -115,7 +115,7 @@ def test_mean_rank_prefers_what_is_good_to_what_fools_one_measure():
 
 
 def space_of(data, only=(), **knobs):
-    from nearfar.api import with_knobs
+    from nearfar.job import with_knobs
 
     plan = prepare(with_knobs(Config(), data, KNOBS | knobs), data)
     return space.of(plan, plan.config, 120, only)
@@ -257,7 +257,7 @@ def test_too_few_rows():
 
 
 def test_a_paused_training_goes_on_to_the_same_weights(data):
-    from nearfar.api import with_knobs
+    from nearfar.job import with_knobs
 
     plan = prepare(with_knobs(Config(), data, KNOBS | {"epochs": 3}), data)
     whole, paused = Trainer(plan, None, QUIET), Trainer(plan, None, QUIET)

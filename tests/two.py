@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nearfar import api, distributed
 from nearfar.config import Config
+from nearfar.job import Job, with_knobs
 from nearfar.run import Run
 
 
@@ -18,7 +19,7 @@ def work(jobs):
 def trainings(data, folder, **runs):
     """Train with the knobs of each run, into a folder of its name; both processes end with the same weights."""
     jobs = [
-        api._Job(api.with_knobs(Config(), data, knobs | {"processes": 2}), data, str(folder / name), False, False, "")
+        Job(with_knobs(Config(), data, knobs | {"processes": 2}), data, str(folder / name), False, False, "")
         for name, knobs in runs.items()
     ]
     distributed.launch(work, (jobs,), 2)

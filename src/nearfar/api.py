@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar import files
 from nearfar.config import Config
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.errors import ConfigError
+from nearfar.job import Job, recorded, requested
 from nearfar.options import check, checked, names
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from nearfar.evaluation.run import Evaluation
     from nearfar.plan import Plan
     from nearfar.run import Run
+    from nearfar.training import Trainer
     from nearfar.training_rows import TrainingRows
 
 # of reading: what a trained model says itself
@@ -57,9 +57,10 @@ def train(
     out : path, optional
         Run folder. Without one nothing is written.
     resume, overwrite : bool
-        Go on from the folder's checkpoint, or begin anew in it.
+        Go on from the folder's checkpoint, or begin anew in it. `knobs` that come with `resume` take effect, as more
+        ``epochs`` do, or are refused by name.
     config : Config, optional
-        Instead of, or beneath, the knobs.
+        Instead of, or beneath, the knobs; not with `resume`.
     quiet : bool
         Show no text on stderr; warnings come all the same, as `NearfarWarning`.
     console : Console, optional
@@ -82,76 +83,104 @@ def train(
     Stopped
         Stopped from outside, saved.
     """
-    from nearfar import distributed
-    from nearfar.console import of_call
+    from nearfar import distributed, resuming
+    from nearfar.console import SILENT, of_call
     from nearfar.data.objects import settled
     from nearfar.run import Run
 
     console, source = of_call(console, quiet), settled(source)
     distributed.join_if_launched()
-    if resume:
-        if out is None:
-            raise ConfigError("--resume needs to know the run folder.", hint="Say --out RUN.")
-        config = Config.from_dict(Run.open(out).config["config"])
-        for word, value in knobs.items():
-            config = config.set(word, value)
-    else:
-        config = with_knobs(config or Config(), source, knobs)
-    arrays = None if isinstance(source, str | Path) else source
-    job = _Job(config, arrays, None if out is None else str(out), resume, overwrite, command or shlex.join(sys.argv))
-    if config.train.processes > 1 and distributed.world().size == 1:
-        if out is None:
-            raise ConfigError("several processes need a run folder.", hint="Say --out RUN.")
-        distributed.launch(_work, (job, console.quiet), config.train.processes)
-        run = Run.open(out)
-        return Trained(load(out), plan(config, source=arrays), run.path, run.metrics())
+    job = requested(source, out, resume, overwrite, config, command, knobs)
+    if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
+        return finished(job.out, source, job.config, console)
+    if job.config.train.processes > 1 and distributed.world().size == 1:
+        distributed.launch(_work, (job, console.quiet), job.config.train.processes)
+        return finished(job.out, source, job.config, SILENT)
     return _work(job, console)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a process needs to know to train."""
+def rehearse(
+    source: Any = None, *, out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
+    config: Config | None = None, quiet: bool = False, console: Console | None = None, **knobs: Any,
+) -> Plan:  # fmt: skip
+    """Everything that `train` does before its first step: data are read, networks are built, nothing is written.
 
-    config: Config
-    arrays: Any
-    out: str | None
-    resume: bool
-    overwrite: bool
-    command: str
+    Parameters are those of `train`.
+
+    Raises
+    ------
+    UserError
+        The request or the data must change.
+    """
+    from nearfar.console import of_call
+    from nearfar.data.objects import settled
+
+    job = requested(settled(source), out, resume, overwrite, config, None, knobs)
+    return _ready(job, of_call(console, quiet), dry=True)[0]
 
 
-def _work(job: _Job, console: Console | bool) -> Trained:
-    """Train in this process, alone or as one of many."""
-    from nearfar import distributed
-    from nearfar.console import SILENT, Console, clock
-    from nearfar.embedder import Embedder
+def finished(folder: str | Path, source: Any, config: Config, console: Console) -> Trained:
+    """A training that is finished, as it lies there."""
+    from nearfar import resuming
+    from nearfar.console import SILENT
+    from nearfar.run import Run
+
+    run = Run.open(folder)
+    found = plan(config, source=None if isinstance(source, str | Path) else source, console=SILENT)
+    resuming.check_data(run, found, source, console)
+    return Trained(load(folder), found, run.path, run.metrics())
+
+
+def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:
+    """Plan and trainer before the first step; the run folder is taken, unless it is a dry run."""
+    from nearfar import distributed, resuming
     from nearfar.plan import prepare
     from nearfar.run import Run
     from nearfar.training import Trainer
-    from nearfar.training_rows import TrainingRows
 
-    world, run = distributed.world(), None
-    if isinstance(console, bool):
-        console = Console(quiet=console) if world.is_main else SILENT
+    world, run = distributed.world(), None if job.out is None else Run(job.out)
+    plan = prepare(job.config, job.arrays, console=console)
+    for note in plan.notes:
+        console.say(note)
+    if job.resume:
+        resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
+    if run is not None and world.is_main and not dry:
+        run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
+    world.barrier()
     try:
-        plan = prepare(job.config, job.arrays, console=console)
-        for note in plan.notes:
-            console.say(note)
-        if job.out is not None and world.is_main:
-            run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
-        elif job.out is not None:
-            run = Run(job.out)
-        world.barrier()
         trainer = Trainer(plan, run, console)
         for name, column in plan.columns.items():
             room = getattr(trainer.learner.branches[name].encoder, "room", None)  # of what is kept, less may be taken
             if room and room < column.spec["length"] and (said := column.too_long(room)):
                 console.warn(said)
         if job.resume:
-            trainer.load()
-        elif run is not None and world.is_main:
-            run.clear()  # only now: whatever could be wrong with the request has been found out
-            _record(run, plan, job.command)
+            trainer.load(dry=dry)
+            resuming.check_steps(trainer)
+            for sentence in resuming.about(job.changes, trainer):
+                console.say(sentence)
+        if dry:
+            trainer.positives.check()
+        elif run is not None and world.is_main and (job.changes or not job.resume):
+            recorded(run, plan, job, trainer)  # only now: whatever could be wrong has been found out
+    except BaseException:
+        if run is not None:
+            run.release()
+        raise
+    return plan, trainer, run
+
+
+def _work(job: Job, console: Console | bool) -> Trained:
+    """Train in this process, alone or as one of many."""
+    from nearfar import distributed
+    from nearfar.console import SILENT, Console, clock
+    from nearfar.embedder import Embedder
+    from nearfar.training_rows import TrainingRows
+
+    world = distributed.world()
+    if isinstance(console, bool):
+        console = Console(quiet=console) if world.is_main else SILENT
+    plan, trainer, run = _ready(job, console)
+    try:
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
@@ -161,6 +190,7 @@ def _work(job: _Job, console: Console | bool) -> Trained:
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
             _finish(run, model, plan)
+            run.write_config({**run.config, "finished": True})
         return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
     finally:
         if run is not None:
@@ -258,22 +288,6 @@ def _csv(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _record(run: Any, plan: Plan, command: str | None) -> None:
-    """Write ``config.json``: what was asked, decided and found."""
-    table = plan.table
-    run.write_config({
-        "command": command or shlex.join(sys.argv), "folder": str(Path.cwd()),
-        "config": plan.config.as_dict(),
-        "columns": {n: {"modality": c.modality, "spec": dict(c.spec)} for n, c in plan.columns.items()},
-        "data": {
-            "source": dict(table.source), "rows": len(table), "fingerprint": table.fingerprint,
-            "train_rows": len(plan.train), "heldout_rows": len(plan.heldout),
-            "skipped": len(table.skipped), "label_names": list(table.label_names),
-        },
-        "notes": list(plan.notes),
-    })  # fmt: skip
-
-
 @checked
 def load(path: str | Path, device: str = "auto") -> Embedder:
     """The model of a run folder; see `nearfar.loading.load`."""
@@ -325,29 +339,3 @@ def evaluate(
     found = evaluation.evaluate(loaded, data, console=of_call(console, quiet), **options)
     found.summary = summary.over_seeds(loaded, found.results)
     return found
-
-
-def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
-    """The config with the given words set; a word of the method's own record counts as well."""
-    from nearfar import record
-
-    numbers = {f.name for f in fields(record.Method)}
-    for word in ("method", *[w for w in knobs if w != "method"]):
-        if word not in knobs:
-            continue
-        try:
-            config = config.set("model.method" if word == "method" else word, knobs[word])
-        except UnknownName:
-            method = config.model.method
-            if method == "auto" and word in numbers:
-                raise ConfigError(
-                    f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
-                ) from None
-            fixed = method in ("default", "auto")
-            known = (numbers if method == "default" else ()) if fixed else record.as_dict(record.resolve(method))
-            if word not in known:
-                raise
-            config = config.set(f"method.{word}", knobs[word])
-    if isinstance(source, str | Path):
-        config = replace(config, data=replace(config.data, source=str(source)))
-    return config

@@ -60,6 +60,27 @@ def named(text: str, columns: Kinds) -> dict[str, str]:
     return found
 
 
+def check(text: str, options: Mapping[str, Any], where: str = "model.encoder") -> None:
+    """See whether the encoders that are named exist, before the data are read.
+
+    Raises
+    ------
+    UnknownName, ConfigError
+        There is no such encoder, or its library has no such model.
+    """
+    for word in filter(None, (w.strip().rpartition("=")[2] for w in text.split(","))):
+        if word == "auto":
+            continue
+        name, _, variant = word.partition(":")
+        if name not in ENCODERS:
+            raise UnknownName("encoder", name, ENCODERS, where=where)
+        if hasattr(ENCODERS.get(name), "check"):
+            try:
+                ENCODERS.get(name).check(variant or str(options.get("name", "")))
+            except ValueError as e:
+                raise ConfigError(f"the encoder {word!r} cannot be built: {e}.", where=where) from e
+
+
 def tokens(model: ModelConfig, asked: str | None) -> str:
     """The tokeniser of texts that the encoders ask for where the user asks for none."""
     wanted = {}
@@ -133,7 +154,7 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
     options = {**MODALITIES.get(modality).encoder_shape(spec), **({"name": variant} if variant else {}), **options}
     try:
         built = ENCODERS.get(module).build(**options)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
     if not hasattr(built, "out_features"):
         raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)

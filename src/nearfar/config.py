@@ -9,24 +9,34 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
 from nearfar.errors import ConfigError, UnknownName
 
 Auto = Literal["auto"]
+WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+LISTED = "`nearfar config` lists them with what they mean."
+LARGEST = 2**31 - 1  # of whole numbers without another bound
 
 
 def knob(default: Any, help: str, *, flag: bool = False, low: float | None = None, high: float | None = None,
-         choices: tuple[str, ...] = (), unit: str = "") -> Any:  # fmt: skip
-    """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own."""
-    metadata = {"help": help, "flag": flag, "low": low, "high": high, "choices": choices, "unit": unit}
+         above: float | None = None, choices: tuple[str, ...] = (), unit: str = "",
+         resumes: bool = False) -> Any:  # fmt: skip
+    """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own.
+
+    `resumes`: a training that is gone on with may have another value.
+    """
+    metadata = {"help": help, "flag": flag, "low": low, "high": high, "above": above, "choices": choices, "unit": unit,
+                "resumes": resumes}  # fmt: skip
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -54,9 +64,9 @@ class DataConfig:
     length: int | Auto | None = knob("auto", "numbers that a text has at most", low=2, high=65536)
     depth: str = knob("auto", "bits of stored pictures: 8, or full (16 bits, floats)", choices=("auto", "8", "full"))
     stream: bool | Auto = knob("auto", "decode while training, not once; auto: if the cache lacks room", flag=True)
-    workers: int | Auto = knob("auto", "processes that decode while training; 0: threads", low=0, high=64)
-    buffer: int = knob(256, "encoded rows kept in memory while streaming Parquet", unit="MiB", low=1)
-    max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1)
+    workers: int | Auto = knob("auto", "processes that decode while training; 0: threads", low=0, high=64, resumes=True)
+    buffer: int = knob(256, "encoded rows kept in memory while streaming Parquet", unit="MiB", low=1, resumes=True)
+    max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1, resumes=True)
     limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
     ignore_duplicates: str = knob(
         "auto",
@@ -92,44 +102,48 @@ class OptimConfig:
     """How the weights move."""
 
     name: str = knob("adamw", "optimiser", choices=("adamw", "sgd", "lars"))
-    lr: float | Auto = knob("auto", "peak learning rate for the global batch", flag=True, low=0)
-    weight_decay: float | Auto = knob("auto", "not applied to norms and biases", low=0)
+    lr: float | Auto = knob("auto", "peak learning rate for the global batch", flag=True, above=0, resumes=True)
+    weight_decay: float | Auto = knob("auto", "not applied to norms and biases", low=0, resumes=True)
     final_decay: float | Auto | None = knob(
-        "auto", "weight decay at the end, reached by a cosine; none: it stays", low=0
+        "auto", "weight decay at the end, reached by a cosine; none: it stays", low=0, resumes=True
     )
-    momentum: float = knob(0.9, "of sgd and lars", low=0, high=1)
-    warmup: float = knob(0.1, "share of the steps in which the rate rises", low=0, high=1)
-    final_lr: float = knob(0.0, "rate at the end, as a share of the peak", low=0, high=1)
-    clip: float | None = knob(None, "largest norm of the gradient", low=0)
+    momentum: float = knob(0.9, "of sgd and lars", low=0, high=1, resumes=True)
+    warmup: float = knob(0.1, "share of the steps in which the rate rises", low=0, high=1, resumes=True)
+    final_lr: float = knob(0.0, "rate at the end, as a share of the peak", low=0, high=1, resumes=True)
+    clip: float | None = knob(None, "largest norm of the gradient; none or 0: any", low=0, resumes=True)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How training goes."""
 
-    epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0)
+    epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0, resumes=True)
     batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
     balance: str | None = knob(None, "classes in every batch × rows of each, such as 10x25")
     mix: float | None = knob(
         None, "batches of one set each, drawn by their sizes to this power: 1 as they are, 0 all alike", low=0, high=1
     )
-    chunk: int | None = knob(None, "rows held in memory at once; the loss still sees the whole batch", low=1)
-    average: float = knob(0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1)
-    interpolate: float = knob(
-        0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1
+    chunk: int | None = knob(
+        None, "rows held in memory at once; the loss still sees the whole batch", low=1, resumes=True
     )
-    seed: int = knob(0, "of everything that is drawn", flag=True, low=0)
-    device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True)
-    precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True)
-    threads: int | Auto = knob("auto", "of the processor, per process", low=1)
-    processes: int = knob(1, "processes that share the batch", low=1)
-    wrap: str = knob("ddp", "copies of the network, or shards of it", choices=("ddp", "shard"))
-    compile: bool = knob(False, "compile the network with torch.compile")
-    checkpoint_every: str = knob("60s", "such as 60s, 10m, 500steps, never")
-    log_every: int = knob(10, "steps between two lines of metrics", low=1)
-    monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0)
-    stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m")
-    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard", flag=True)
+    average: float = knob(
+        0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1, resumes=True
+    )
+    interpolate: float = knob(
+        0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1, resumes=True
+    )
+    seed: int = knob(0, "of everything that is drawn", flag=True, low=0, high=2**63 - 1)
+    device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True, resumes=True)
+    precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True, resumes=True)
+    threads: int | Auto = knob("auto", "of the processor, per process", low=1, high=1024, resumes=True)
+    processes: int = knob(1, "processes that share the batch", low=1, high=1024, resumes=True)
+    wrap: str = knob("ddp", "copies of the network, or shards of it", choices=("ddp", "shard"), resumes=True)
+    compile: bool = knob(False, "compile the network with torch.compile", resumes=True)
+    checkpoint_every: str = knob("60s", "such as 60s, 10m, 500steps, never", resumes=True)
+    log_every: int = knob(10, "steps between two lines of metrics", low=1, resumes=True)
+    monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0, resumes=True)
+    stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m", resumes=True)
+    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard", flag=True, resumes=True)
 
 
 @dataclass(frozen=True)
@@ -205,10 +219,10 @@ def locate(path: str) -> tuple[str, str]:
         base = ".".join(path.split(".")[:2])
         if base in known and rest.count(".") and known[base].type.startswith("dict"):
             return head, rest
-        raise UnknownName("knob", path, known)
+        raise UnknownName("knob", path, known, see=LISTED)
     homes = [p for p in known if p.endswith(f".{path}")]
     if not homes:
-        raise UnknownName("knob", path, [*known, *(p.split(".")[1] for p in known)])
+        raise UnknownName("knob", path, [p.split(".")[1] for p in known], also=known, see=LISTED)
     return tuple(homes[0].split("."))  # type: ignore[return-value]
 
 
@@ -239,7 +253,7 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
 
 def _as(kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is Literal:
-        return value if value in typing.get_args(kind) else None
+        return value if isinstance(value, str) and value in typing.get_args(kind) else None
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return tuple(v for v in re.split(r"[,\s]+", value) if v)
@@ -251,14 +265,14 @@ def _as(kind: Any, value: Any) -> Any:
         return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
     if kind is str:
         return value if isinstance(value, str) else None
-    if kind in (int, float) and not isinstance(value, bool):
+    if kind in (int, float) and not isinstance(value, bool | bytes):
         try:
+            if kind is int and (isinstance(value, Integral) or (isinstance(value, str) and WHOLE.fullmatch(value))):
+                return int(value)  # a float would round a large one
             number = float(value)
-        except (TypeError, ValueError):
+            return number if kind is float else int(number) if number == int(number) else None
+        except (TypeError, ValueError, OverflowError):
             return None
-        if kind is int:
-            return int(number) if number == int(number) else None
-        return number
     return None
 
 
@@ -267,10 +281,16 @@ def _check_range(f: Field[Any], value: Any, where: str) -> None:
     if m["choices"] and value not in m["choices"]:
         raise UnknownName("choice", value, m["choices"], where=where)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = m["low"], m["high"]
-        if value != value or (low is not None and value < low) or (high is not None and value > high):
-            span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
-            raise ConfigError(f"{value} is out of range; it must be {span}.", where=where)
+        low, high, above = m["low"], m["high"], m["above"]
+        if high is None and isinstance(value, int) and value > LARGEST:
+            high = LARGEST
+        within = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+        if not within or value in (math.inf, -math.inf) or value != value:
+            words = {"above": above, "at least": low, "at most": high}
+            span = " and ".join(f"{word} {bound}" for word, bound in words.items() if bound is not None)
+            finite = isinstance(value, float) and not math.isfinite(value)
+            more = f"{' and ' * bool(span)}finite" if finite and high is None else ""
+            raise ConfigError(f"{value!s:.40} is out of range; it must be {span}{more}.", where=where)
 
 
 def _in_words(kind: Any) -> str:
@@ -301,11 +321,15 @@ def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section, part in values.items():
         if section not in (*SECTIONS, "method"):
             yield section, part  # a bare word, or an error that proposes the nearest knob
-        elif not isinstance(part, Mapping):
-            raise ConfigError(f"expected a table of knobs, got {part!r}.", where=section)
         else:
-            for key, value in part.items():
+            for key, value in _table(part, section).items():
                 yield f"{section}.{key}", value
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"expected a table of knobs, got {value!r}.", where=where)
+    return value
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
@@ -317,13 +341,22 @@ def read_file(path: str | Path) -> dict[str, Any]:
         The file is missing or damaged; the message has the line.
     """
     path = Path(path)
+    form = path.suffix[1:].lower() or "toml"
+    if form not in ("toml", "json"):
+        raise ConfigError(
+            "is neither a .toml nor a .json file.", where=str(path),
+            hint="Write the config in TOML or JSON; YAML and other formats are not read.",
+        )  # fmt: skip
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        values = json.loads(text) if form == "json" else tomllib.loads(text)
     except OSError as e:
         raise ConfigError(f"cannot be read ({e.strerror}).", where=str(path)) from e
-    except ValueError as e:
-        raise ConfigError(f"is not valid {path.suffix[1:].upper() or 'TOML'}: {e}.", where=str(path)) from e
+    except (ValueError, RecursionError) as e:
+        raise ConfigError(f"is not valid {form.upper()}: {e}.", where=str(path)) from e
+    if not isinstance(values, dict):
+        raise ConfigError("holds no table of knobs.", where=str(path), hint='For example {"train": {"epochs": 50}}.')
+    return values
 
 
 def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) -> tuple[Config, dict[str, str]]:
@@ -339,7 +372,7 @@ def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) 
     steps: list[tuple[str, Any, str]] = []
     if file is not None:
         stored = read_file(file)
-        steps += [(p, v, str(file)) for p, v in _flatten(stored.get("config", stored))]
+        steps += [(p, v, str(file)) for p, v in _flatten(_table(stored.get("config", stored), f"{file}: config"))]
     for text in sets:
         path, equals, value = text.partition("=")
         if not equals:
@@ -354,7 +387,7 @@ def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) 
 
 def seconds(text: str, where: str) -> float:
     """``"90s"``, ``"10m"`` or ``"1.5h"`` in seconds."""
-    match = re.fullmatch(r"\s*([\d.]+)\s*(s|m|min|h)\s*", text)
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|m|min|h)\s*", text, re.ASCII)
     if not match:
         raise ConfigError(f"{text!r} is not a time such as 90s, 10m or 1.5h.", where=where)
     return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[match[2]]

@@ -229,6 +229,11 @@ def device(name: str = "auto") -> torch.device:
         raise ConfigError(f"there is no device called {name!r}.", where="train.device", hint="Use cpu or cuda.") from e
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("this machine has no usable GPU.", where="train.device", hint="Use --device cpu.")
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, NotImplementedError, AssertionError) as e:
+        raise ConfigError(f"the device {name!r} cannot be used here.", where="train.device",
+                          hint="Use cpu, or cuda where there is a GPU.") from e  # fmt: skip
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar import checks
 from nearfar.data.table import Column
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.options import checked
@@ -207,6 +208,7 @@ class Embedder:
         normalize : bool
             Unit length.
         batch_size : int
+            Rows that go through the network at once.
 
         Returns
         -------
@@ -220,6 +222,7 @@ class Embedder:
         """
         from nearfar.data.opening import one_text
 
+        checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
         name = column or self.only_column()
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)
@@ -359,6 +362,7 @@ class Embedder:
         if column.modality != modality:
             raise ConfigError(f"the model takes {modality}, the column {column.name!r} holds {column.modality}.")
         module, branch, found = MODALITIES.get(modality), self.branches[name], None
+        batch_size = checks.whole(batch_size, "batch_size", 1)
         device = torch.device(self.device)
         with torch.no_grad(), (console or QUIET).progress("encoding", len(rows), "rows") as progress:
             for start in range(0, len(rows), batch_size):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar import checks
 from nearfar.data.objects import settled
 from nearfar.data.opening import one_text
 from nearfar.data.table import Column, Table
@@ -198,6 +199,7 @@ class Ensemble:
         ndarray of float32, shape (N, D)
             D is the sum of the members' dimensions for ``concat``, theirs for ``average``.
         """
+        checks.whole(batch_size, "batch_size", 1)
         name = column or self.members[0].only_column()
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)

@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
@@ -63,15 +63,30 @@ class ConfigError(UserError):
 
 
 class UnknownName(UserError):
-    """A name that does not exist; proposes the nearest ones."""
+    """A name that does not exist; proposes the nearest ones, or lists all.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> None:
-        known = sorted(map(str, known))
-        near = nearest(name, known)
+    Parameters
+    ----------
+    kind, name : str
+    known : iterable of str
+        What there is.
+    also : iterable of str
+        Other spellings of what there is, which may be proposed and are not listed.
+    where : str, optional
+    see : str
+        A sentence on where to read about them, which is said with the list.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = (), where: str | None = None,
+        see: str = "",
+    ) -> None:  # fmt: skip
+        known = sorted(dict.fromkeys(map(str, known)))
+        near = nearest(name, [*known, *also])
         if near:
             hint = f"Did you mean {' or '.join(repr(n) for n in near)}?"
         else:
-            hint = f"There are: {', '.join(known[:20])}." if known else "There are none."
+            hint = f"There are: {listed(known)}. {see}".strip() if known else "There are none."
         super().__init__(f"there is no {kind} named {name!r}.", where=where, hint=hint)
         self.near = near
 
@@ -108,6 +123,12 @@ class NearfarWarning(UserWarning):
 
 class CollapseWarning(NearfarWarning):
     """The embedding is losing its dimensions."""
+
+
+def listed(names: Sequence[str], most: int = 100) -> str:
+    """Names as a list for a sentence, which says how many are left out where there are more than `most`."""
+    left = len(names) - most
+    return ", ".join(names) if left <= 0 else f"{', '.join(names[:most])} and {left:,} more"
 
 
 def nearest(name: str, known: Iterable[str], count: int = 2) -> list[str]:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nearfar import checks
 from nearfar.console import QUIET
 
 LEAST_ROWS = 4  # fewer have no negatives to speak of
@@ -144,7 +145,7 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         return tags
 
     def _batch(self, rows: int) -> int:
-        return max(2, min(self.batch_size, rows // 2))
+        return max(2, min(checks.whole(self.batch_size, "batch_size", 2), rows // 2))
 
 
 def _labels(y: Any, rows: int) -> Any:

@@ -120,7 +120,10 @@ class Learner(nn.Module):
         self.dim = head.out if head else next(iter(encoders.values())).out_features
         self.predictor = record.predictor.build(self.dim) if record.predictor else None
         if record.predictor and record.predictor.out != self.dim:
-            raise ValueError(f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}")
+            raise ConfigError(
+                f"the predictor gives {record.predictor.out} dimensions, its target has {self.dim}.",
+                where="method.predictor.out", hint=f"Set both to the same: method.predictor.out={self.dim}.",
+            )  # fmt: skip
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
         self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None

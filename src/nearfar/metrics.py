@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,39 +32,44 @@ class TensorBoard:
                 "TensorBoard is not installed.", where="train.log", hint='Say pip install "nearfar[log]".'
             )
 
-    def __init__(self, run: Run, step: int) -> None:
+    def __init__(self, run: Run) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        purge = step + 1 if step else None  # later points of an earlier sitting come again
-        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=purge)
+        folder, lines = run.path / "tensorboard", run.metrics()
+        shutil.rmtree(folder, ignore_errors=True)  # of a training that goes on it may hold points that come again
+        self.writer = SummaryWriter(str(folder))
+        for line in lines:
+            self._add(line, time.time() - lines[-1]["seconds"] + line["seconds"])
+        self.writer.flush()
 
     def write(self, row: dict[str, Any]) -> None:
         """One point on each curve."""
+        self._add(row, None)
+        self.writer.flush()
+
+    def _add(self, row: dict[str, Any], when: float | None) -> None:
         for name, value in row.items():
             if name != "step" and isinstance(value, int | float):
-                self.writer.add_scalar(name, value, row["step"])
-        self.writer.flush()
+                self.writer.add_scalar(name, value, row["step"], walltime=when)
 
 
 SINKS = {"tensorboard": TensorBoard}
 
 
-def check(names: Sequence[str], run: Run | None) -> None:
+def check(names: Sequence[str]) -> None:
     """See whether there are such sinks, before anything is begun.
 
     Raises
     ------
     UnknownName, ConfigError
-        There is none of that name, its library is missing, or there is no run folder to write to.
+        There is none of that name, or its library is missing.
     """
     for name in names:
         if name not in SINKS:
-            raise UnknownName("place for metrics", name, SINKS)
+            raise UnknownName("place for metrics", name, SINKS, where="train.log")
         SINKS[name].check()
-    if names and run is None:
-        raise ConfigError("metrics need a run folder.", where="train.log", hint="Say --out RUN.")
 
 
-def sinks(names: Sequence[str], run: Run | None, step: int) -> list[Sink]:
-    """The sinks of those names, open for the lines after `step`."""
-    return [SINKS[name](run, step) for name in names]
+def sinks(names: Sequence[str], run: Run | None) -> list[Sink]:
+    """The sinks of those names, open, with the lines that the run has."""
+    return [SINKS[name](run) for name in names]

@@ -127,12 +127,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     UserError
         The data or the request must change; the message says how.
     """
+    resolving.check_words(config)
     named = config.model.method not in auto.OPEN
-    if named:  # words that are wrong are told before the data are read
-        record.resolve(config.model.method, config.method)
-    if config.model.positives != "auto":
-        positives.find(config.model.positives)
-    duplicates.parse(config.data.ignore_duplicates)
     d = config.data
     begin = starting.reading(starting.starts(config.model.init_from, d.column), d)
     table = read(

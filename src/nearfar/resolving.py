@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import branches, distributed
+from nearfar import auto, branches, distributed, metrics, positives, record
 from nearfar.data import balance, duplicates, workers
 from nearfar.errors import ConfigError, DataError, UnknownName
 from nearfar.registry import MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
+from nearfar.stopping import Ticker
 
 if TYPE_CHECKING:
     from nearfar.config import Config, ViewsConfig
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
 
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
 MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
+
+
+def check_words(config: Config) -> None:
+    """See whether what is named by a word is there, before the data are read.
+
+    Raises
+    ------
+    UserError
+        A word means nothing here; the nearest is proposed.
+    """
+    t, model = config.train, config.model
+    if model.method not in auto.OPEN:
+        record.resolve(model.method, config.method)
+    if model.positives != "auto":
+        positives.find(model.positives)
+    branches.check(model.encoder, model.encoder_options)
+    duplicates.parse(config.data.ignore_duplicates)
+    if t.balance is not None:
+        balance.parse(t.balance)
+    distributed.device(t.device)
+    metrics.check(t.log)
+    Ticker(t.checkpoint_every, t.stop_after, distributed.world())
 
 
 def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:

@@ -54,8 +54,21 @@ class Run:
         Raises
         ------
         RunError
-            It exists and neither `resume` nor `overwrite` was said; it is in use by another process; there is
-            nothing to resume; it is not a run at all.
+            As `check`; or it is in use by another process.
+        """
+        run = cls.check(path, resume=resume, overwrite=overwrite)
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.lock()
+        return run
+
+    @classmethod
+    def check(cls, path: str | Path, *, resume: bool = False, overwrite: bool = False) -> Run:
+        """The folder, which is not touched.
+
+        Raises
+        ------
+        RunError
+            It exists and neither `resume` nor `overwrite` was said; there is nothing to resume; it is not a run at all.
         """
         run = cls(path)
         if not is_utf8(run.path.absolute()):
@@ -70,9 +83,7 @@ class Run:
                 "the run folder exists.", where=str(path), hint="Say --resume to go on, or --overwrite to begin anew."
             )
         if resume and not run.checkpoint_file.exists():
-            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Leave --resume away.")
-        run.path.mkdir(parents=True, exist_ok=True)
-        run.lock()
+            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
         return run
 
     @classmethod
@@ -121,13 +132,14 @@ class Run:
         for name in ("config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
                      "report.html", "skipped.csv"):  # fmt: skip
             (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoint", "tensorboard", "classifier"):
+        for name in ("checkpoint", "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def forget(self) -> None:
-        """Remove what was measured."""
+        """Remove what was made of the weights: what was measured and what classifies with them."""
         (self.path / "evaluation.json").unlink(missing_ok=True)
-        shutil.rmtree(self.path / "evaluations", ignore_errors=True)
+        for name in ("evaluations", "classifier"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     # --- what is inside ---------------------------------------------------------------------------------------
 
@@ -150,6 +162,11 @@ class Run:
     def checkpoint_file(self) -> Path:
         """``checkpoint/state.safetensors``."""
         return self.path / "checkpoint" / "state.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end, and the model is that of the end."""
+        return self.model_file.exists() and self.config.get("finished", True)
 
     @property
     def config(self) -> dict[str, Any]:

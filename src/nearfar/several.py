@@ -14,15 +14,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar import api, files
+from nearfar import api, checks, files, resuming
 from nearfar.config import Config
 from nearfar.errors import ConfigError, RunError, Stopped
-from nearfar.loading import is_series, load
+from nearfar.job import with_knobs
+from nearfar.loading import is_series
 from nearfar.run import Run
 
 if TYPE_CHECKING:
     from nearfar.api import Trained
     from nearfar.console import Console
+    from nearfar.plan import Plan
 
 SCHEMA = 1
 
@@ -44,8 +46,8 @@ def train_seeds(
     out : path, optional
         Folder of the runs ``seed0``, ``seed1`` … Without one nothing is written.
     resume : bool
-        Keep what is finished in that folder, go on with what was begun, and begin what was not. With `knobs` that
-        were changed what is finished goes on too.
+        Keep what is finished in that folder, go on with what was begun, and begin what was not. With more ``epochs``
+        what is finished goes on too; other `knobs` take effect where something is left to do, or are refused by name.
     overwrite, config, quiet, console, command, **knobs
         As `nearfar.train` takes them; ``stop_after`` is the time of each seed.
 
@@ -68,21 +70,16 @@ def train_seeds(
     console, command, source = of_call(console, quiet), command or shlex.join(sys.argv), settled(source)
     distributed.join_if_launched()
     folder = None if out is None else Path(out)
-    if resume:
-        if folder is None:
-            raise ConfigError("--resume needs to know the folder of the runs.", hint="Say --out FOLDER.")
-        config, numbers = _stored(folder, seeds)
-        for word, value in knobs.items():
-            config = config.set(word, value)
-    else:
-        config = api.with_knobs(config or Config(), source, knobs)
-        numbers = list(range(config.train.seed, config.train.seed + (3 if seeds is None else seeds)))
+    config, numbers, changes = _asked(source, seeds, folder, resume, overwrite, config, knobs)
     if folder is None:
         return [api.train(source, config=config.set("train.seed", n), console=console) for n in numbers]
 
     world = distributed.world()
     whole = Run(folder)
-    found = {n: _found(folder / f"seed{n}", resume) for n in numbers}
+    found = {n: _found(folder / f"seed{n}", resume, config) for n in numbers}
+    if resume and changes and set(found.values()) == {"finished"}:
+        first = Run(folder / f"seed{numbers[0]}")
+        resuming.nothing_left(first, config, changes, console)  # which says what can be done
     world.barrier()  # all have looked before anything is written
     if world.is_main:
         _take(whole, resume or overwrite)
@@ -97,14 +94,14 @@ def train_seeds(
             own = {"out": folder / f"seed{n}", "console": console, "command": command}
             console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (found[n] == 'finished')}.")
             try:
-                if found[n] == "finished" and not knobs:
-                    trained.append(_kept(own["out"], source))
+                if found[n] == "finished":
+                    trained.append(api.finished(own["out"], source, _of(own["out"]), console))
                 elif found[n] == "new":
                     trained.append(
                         api.train(source, config=config.set("train.seed", n), overwrite=resume or overwrite, **own)
                     )
                 else:
-                    trained.append(api.train(source, resume=True, **own, **knobs))
+                    trained.append(api.train(source, resume=True, **own, **resuming.free(config)))
             except Stopped as e:
                 hint = f"Say --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e
@@ -113,30 +110,76 @@ def train_seeds(
         whole.release()
 
 
+def rehearse(
+    source: Any = None, *, seeds: int | None = None, out: str | Path | None = None, resume: bool = False,
+    overwrite: bool = False, config: Config | None = None, console: Console | None = None, **knobs: Any,
+) -> Plan:  # fmt: skip
+    """Everything that `train_seeds` does before its first step, for the first seed; see `nearfar.api.rehearse`."""
+    folder = None if out is None else Path(out)
+    config, numbers, _ = _asked(source, seeds, folder, resume, overwrite, config, knobs)
+    if folder is not None:
+        _check(Run(folder), resume or overwrite)
+    return api.rehearse(source, config=config.set("train.seed", numbers[0]), console=console)
+
+
 # --- its parts ----------------------------------------------------------------------------------------------------
 
 
-def _stored(folder: Path, seeds: int | None) -> tuple[Config, list[int]]:
-    """What was asked for when the folder was begun, and its seeds, with more of them if more are wanted now."""
+def _asked(
+    source: Any, seeds: int | None, folder: Path | None, resume: bool, overwrite: bool, config: Config | None,
+    knobs: dict[str, Any],
+) -> tuple[Config, list[int], resuming.Changes]:  # fmt: skip
+    """The config of all seeds, the seeds, and what is to change of trainings that are gone on with."""
+    seeds = None if seeds is None else checks.whole(seeds, "seeds", 1)
+    if not resume:
+        config = with_knobs(config or Config(), source, knobs)
+        return config, list(range(config.train.seed, config.train.seed + (3 if seeds is None else seeds))), {}
+    if folder is None:
+        raise ConfigError("--resume needs to know the folder of the runs.", hint="Say --out FOLDER.")
+    if overwrite:
+        raise ConfigError("runs are either gone on with or begun anew.", hint="Say --resume or --overwrite.")
+    resuming.refuse_config(config)
+    stored, numbers = _stored(folder, seeds)
+    config, changes = resuming.changed(stored, knobs, folder / f"seed{numbers[0]}")
+    return config if not isinstance(source, str | Path) else config.set("data.source", str(source)), numbers, changes
+
+
+def _stored(folder: Path, seeds: int | None) -> tuple[dict[str, Any], list[int]]:
+    """What the folder says was asked for, and its seeds, with more of them if more are wanted now."""
     if not is_series(folder):
         raise RunError("holds no training from several seeds.", where=str(folder), hint="Leave --resume away.")
     stored = files.read_json(folder / "seeds.json")
     if not isinstance(stored.get("schema"), int) or stored["schema"] > SCHEMA:
         raise RunError("was written by a newer nearfar.", where=str(folder), hint="Upgrade nearfar to read it.")
-    first, count = stored["seeds"][0], max(len(stored["seeds"]), seeds or 0)
-    return Config.from_dict(stored["config"]), list(range(first, first + count))
+    first, have = stored["seeds"][0], len(stored["seeds"])
+    if seeds is not None and seeds < have:
+        raise ConfigError(f"{have} seeds were begun in {folder}, and {seeds} are asked for.", where="--seeds",
+                          hint=f"Say at least {have}, or leave it away.")  # fmt: skip
+    return stored, list(range(first, first + (seeds or have)))
 
 
-def _found(folder: Path, resume: bool) -> str:
-    """What is there of a seed: it is ``finished``, ``begun``, or ``new``."""
+def _found(folder: Path, resume: bool, config: Config) -> str:
+    """What is there of a seed: it is ``finished``, ``begun``, or ``new``; with more epochs than it had it is begun."""
     run = Run(folder)
     if not resume or not run.checkpoint_file.exists():
         return "new"
-    return "finished" if run.model_file.exists() else "begun"
+    wanted, had = config.train.epochs, _of(folder).train.epochs
+    return "finished" if run.finished and (not isinstance(wanted, int) or wanted <= had) else "begun"
+
+
+def _of(folder: Path) -> Config:
+    return Config.from_dict(Run.open(folder).config["config"])
 
 
 def _take(whole: Run, may_exist: bool) -> None:
     """Lock the folder of the runs for this process."""
+    _check(whole, may_exist)
+    whole.path.mkdir(parents=True, exist_ok=True)
+    whole.lock()
+
+
+def _check(whole: Run, may_exist: bool) -> None:
+    """Raise a `RunError` where the folder of the runs is taken by something else."""
     if whole.config_file.exists():
         raise RunError("holds a single run.", where=str(whole.path), hint="Choose another --out.")
     if whole.path.exists() and not whole.path.is_dir():
@@ -148,13 +191,3 @@ def _take(whole: Run, may_exist: bool) -> None:
         if not may_exist:
             raise RunError("the folder of runs exists.", where=str(whole.path),
                            hint="Say --resume to go on, or --overwrite to begin anew.")  # fmt: skip
-    whole.path.mkdir(parents=True, exist_ok=True)
-    whole.lock()
-
-
-def _kept(folder: Path, source: Any) -> Trained:
-    """A training that is finished, as it lies there."""
-    run = Run.open(folder)
-    arrays = None if isinstance(source, str | Path) else source
-    plan = api.plan(Config.from_dict(run.config["config"]), source=arrays)
-    return api.Trained(load(folder), plan, run.path, run.metrics())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -10,7 +11,28 @@ from contextlib import contextmanager
 
 from nearfar import distributed
 from nearfar.config import seconds
-from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ConfigError
+
+
+def saving(every: str) -> tuple[int | None, float | None]:
+    """Steps or seconds between two checkpoints: of ``500steps`` or ``60s`` one is None, of ``never`` both.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these.
+    """
+    where = "train.checkpoint_every"
+    if match := re.fullmatch(r"\s*(\d+)\s*steps?\s*", every, re.ASCII):
+        if int(match[1]) == 0:
+            raise ConfigError("0 steps is out of range; it must be at least 1.", where=where)
+        return int(match[1]), None
+    if every == "never":
+        return None, None
+    try:
+        return None, seconds(every, where)
+    except ConfigError as e:
+        raise ConfigError(f"{every!r} is not like 60s, 10m, 500steps or never.", where=where) from e
 
 
 class Ticker:
@@ -18,9 +40,8 @@ class Ticker:
 
     def __init__(self, every: str, stop_after: str | None, world: distributed.World) -> None:
         self.world = world
-        self.steps = int(every[:-5]) if every.endswith("steps") else None
-        self.every = None if self.steps or every == "never" else seconds(every, "train.checkpoint_every")
-        self.budget = seconds(stop_after, "train.stop_after") if stop_after else None
+        self.steps, self.every = saving(every)
+        self.budget = None if stop_after is None else seconds(stop_after, "train.stop_after")
         self.started = self.saved = time.monotonic()
 
     def _agreed(self, wish: bool) -> bool:

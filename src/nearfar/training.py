@@ -17,14 +17,14 @@ import torch
 from nearfar import allocator, averaging, distributed, health, metrics, optim, starting
 from nearfar.averaging import Average
 from nearfar.embeddings import Embeddings
-from nearfar.errors import CollapseWarning, Stopped, TrainingError
+from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
 from nearfar.learner import Learner
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
 from nearfar.schedule import Schedule, WarmupCosine
 from nearfar.stopping import Ticker, stop_signals
-from nearfar.two_pass import backward
+from nearfar.two_pass import backward, check_chunk
 from nearfar.views import Viewer
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Trainer:
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
         self.learner = make_learner(plan, self.world).to(self.device)
+        check_chunk(self.learner, config.train.chunk)
         if config.train.wrap != "shard":  # shards must be contiguous
             distributed.channels_last(self.learner)
         if config.train.compile:
@@ -93,7 +94,6 @@ class Trainer:
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
         self.losses: list[torch.Tensor] = []  # of this process's rows, since the last line
         self.news: dict[str, float] = {}
-        metrics.check(config.train.log, run)
         self.sinks: list[metrics.Sink] = []
 
     def cast(self) -> AbstractContextManager[Any]:
@@ -112,9 +112,7 @@ class Trainer:
         """
         if self.losses:
             self._check_finite(self.losses[-1])
-            self.position.losses = self._since_the_last_line().tolist()
-        else:
-            self.position.losses = []
+        self.position.losses = self._since_the_last_line().tolist() if self.losses else []
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
         tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
@@ -148,8 +146,8 @@ class Trainer:
         averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
         return learner
 
-    def load(self) -> None:
-        """Go back to the last checkpoint of the run."""
+    def load(self, *, dry: bool = False) -> None:
+        """Go back to the last checkpoint of the run; `dry` leaves its lines of metrics."""
         tensors, state = self.run.load_checkpoint()
 
         def those_of(part: str) -> dict[str, torch.Tensor]:
@@ -164,7 +162,7 @@ class Trainer:
         self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
         self.monitor.restore(state["monitor"])
-        if self.world.is_main:
+        if self.world.is_main and not dry:
             self.run.cut_metrics(self.position.step)
 
     # --- one step ---------------------------------------------------------------------------------------------
@@ -235,7 +233,7 @@ class Trainer:
         total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
         ticker = Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
         log = self.config.train.log if self.world.is_main else ()
-        self.sinks = metrics.sinks(log, self.run, self.position.step)
+        self.sinks = metrics.sinks(log, self.run)
         self.learner.train()
         ahead = self.viewer.expecting(self.sampler, self.position.step, total)
         shown_by = self.console.progress("training", total, "steps")
@@ -359,7 +357,10 @@ def make_learner(plan: Plan, world: distributed.World) -> Learner:
             own = [plan.columns[name].values for name, e in encoders.items() if e is encoder]
             encoder.setup(np.concatenate([np.asarray(values[plan.train]) for values in own]))
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
-    learner = Learner(plan.record, encoders, world, plan.config.model.lock)
+    try:
+        learner = Learner(plan.record, encoders, world, plan.config.model.lock)
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
+        raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
     starting.copy(starting.starts(plan.config.model.init_from, list(plan.columns)), learner)
     return learner
 

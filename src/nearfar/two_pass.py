@@ -12,8 +12,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.embeddings import Embeddings, Maybe, Projections, ViewBatch
+from nearfar.errors import ConfigError
 from nearfar.learner import Learner
 from nearfar.randomness import derive
 
@@ -77,6 +79,22 @@ def backward(
                     gradients.append(leaf.grad[i * chunk : (i + 1) * chunk].to(result.dtype))
         torch.autograd.backward(outputs, gradients)
     return loss.detach(), numbers, embeddings
+
+
+def check_chunk(learner: Learner, chunk: int | None) -> None:
+    """Raise a `ConfigError` where batch norm cannot take its statistics from so few rows."""
+    if chunk is None:
+        return
+    groups = max(1, learner.record.bn_groups // learner.world.size)
+    if chunk % groups:
+        raise ConfigError(
+            f"{chunk} rows cannot be shared by {groups} batch-norm groups.", where="train.chunk",
+            hint=f"Take a multiple of {groups}.",
+        )  # fmt: skip
+    if chunk // groups < 2 and any(isinstance(m, _BatchNorm) for m in learner.modules()):
+        raise ConfigError(
+            "batch norm needs at least two rows.", where="train.chunk", hint=f"Take {2 * groups} or more."
+        )
 
 
 def _chunks(batch: ViewBatch, chunk: int) -> Iterator[tuple]:

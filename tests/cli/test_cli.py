@@ -128,6 +128,66 @@ def test_dry_run_writes_nothing(nearfar, pictures, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--encoder", "timm:resnet51"], "resnet50"),
+        (["--log", "tensorbord"], "'tensorboard'"),
+        (["--init-from", "no/such/run"], "no/such/run"),
+        (["--positives", "teacher:no/such/run"], "no/such/run"),
+        (["--positives", "teacher:timm:resnet51"], "resnet50"),
+        (["--positives", "mined:no/such/run"], "no/such/run"),
+        (["--device", "meta"], "cannot be used"),
+        (["--set", "method.predictor.out=9", "--method", "byol"], "predictor"),
+        (["--set", "model.encoder_options.width=8"], "width"),
+        (["--set", "train.checkpoint_every=often"], "often"),
+        (["--set", "data.limit=3"], "at least 4 rows"),
+        (["--config", "run.yaml"], "YAML"),
+        (["--seeds", "2", "--encoder", "timm:resnet51"], "resnet50"),
+        (["--seeds", "0"], "--seeds"),
+    ],
+)
+def test_a_dry_run_finds_what_is_wrong(nearfar, pictures, tmp_path, options, said):
+    code, _, err = nearfar("train", pictures, "--out", tmp_path / "run", *FAST, *options, "--dry-run")
+    assert code == 2, err
+    assert said in err and "fault of nearfar" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_looks_at_the_folder(nearfar, pictures, trained):
+    before = {p: p.stat().st_mtime_ns for p in trained.rglob("*")}
+    code, _, err = nearfar("train", pictures, "--out", trained, *FAST, "--dry-run")
+    assert code == 2 and "the run folder exists" in err
+    assert nearfar("train", pictures, "--out", trained, *FAST, "--dry-run", "--overwrite")[0] == 0
+    code, _, err = nearfar("train", "--resume", "--out", trained, "--epochs", 2, "--dry-run")
+    assert code == 0 and "train.epochs 1 → 2" in err
+    code, _, err = nearfar("train", pictures, "--out", trained, *FAST, "--seeds", 2, "--dry-run")
+    assert code == 2 and "holds a single run" in err
+    assert {p: p.stat().st_mtime_ns for p in trained.rglob("*")} == before
+
+
+def test_options_of_a_run_that_goes_on(nearfar, pictures, trained):
+    code, _, err = nearfar("train", "--resume", "--out", trained)
+    assert code == 0 and "nothing is left to do" in err
+    code, _, err = nearfar("train", pictures, "--resume", "--out", trained, *FAST)
+    assert code == 0 and "nothing is left to do" in err  # the same options as it was begun with
+    code, _, err = nearfar("train", "--resume", "--out", trained, "--method", "byol", "--set", "train.log_every=3")
+    assert code == 2 and "model.method is simclr" in err and "--init-from" in err
+    code, _, err = nearfar("train", "--resume", "--out", trained, "--set", "train.log_every=3")
+    assert code == 2 and "train.log_every would change nothing" in err
+    code, _, err = nearfar("train", pictures / "red", "--resume", "--out", trained, "--epochs", 3)
+    assert code == 2 and "was trained on 24 rows" in err
+    code, _, err = nearfar("train", "--resume", "--overwrite", "--out", trained)
+    assert code == 2 and "--resume or --overwrite" in err
+    code, _, err = nearfar("train", "--resume")
+    assert code == 2 and "--out RUN" in err
+    code, _, err = nearfar("train", "--resume", "--out", trained, "--epochs", 3, "--set", "optim.lr=0.002")
+    assert code == 0, err
+    assert "train.epochs 1 → 3" in err and "optim.lr" in err
+    config = json.loads((trained / "config.json").read_text())
+    assert (config["config"]["train"]["epochs"], config["config"]["optim"]["lr"]) == (3, 0.002)
+
+
 def test_a_run_that_exists_is_not_touched(nearfar, pictures, trained):
     before = (trained / "model.safetensors").read_bytes()
     code, _, err = nearfar("train", pictures, "--out", trained, *FAST)

@@ -13,6 +13,7 @@ from nearfar.config import Config, knobs
 from nearfar.console import QUIET
 from nearfar.distributed import World
 from nearfar.embeddings import View, ViewBatch
+from nearfar.job import with_knobs
 from nearfar.learner import Learner
 from nearfar.objectives.relation import Relation
 from nearfar.plan import prepare
@@ -197,7 +198,7 @@ def test_one_chunk_trains_as_none(name, precision, digits):
     few = {"train": tuple(a[:64] for a in digits["train"])}
     trained = []
     for chunk in (None, 32):
-        trainer = Trainer(prepare(api.with_knobs(Config(), few, given | {"chunk": chunk}), few), None, QUIET)
+        trainer = Trainer(prepare(with_knobs(Config(), few, given | {"chunk": chunk}), few), None, QUIET)
         trainer.learner.train()
         losses = [float(trainer.step(trainer.sampler.batch(0, i), 0, i)[0]) for i in range(2)]
         trained.append((losses, trainer.learner.state_dict()))

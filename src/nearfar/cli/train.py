@@ -41,7 +41,9 @@ def _options(function: Any) -> Any:
 @click.argument("data", required=False)
 @click.option("--out", type=click.Path(), help="Run folder.  [runs/NAME]")
 @pair_option
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from the checkpoint in --out; other options take effect or are refused."
+)
 @click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
 @click.option("--seeds", type=click.IntRange(1), default=None, help="Train from so many seeds, into OUT/seed0 …  [1]")
 @_options
@@ -72,27 +74,27 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import api, loading, several
+    from nearfar import api, loading, resuming, several
 
     to = console(as_json, quiet, debug)
     if data is None and not resume:
         raise click.UsageError("say what to learn from: a folder, a file, or a name on the hub.")
+    if data is None and out is None:
+        raise click.UsageError("say which run is to go on: --out RUN.")
     given = {k: v for k, v in flags.items() if v not in (None, ())}
     if pair:
         given["column"] = columns_of(pair)
-    config, _ = assemble(file, sets, **given)
-    if data is not None:
-        config = config.set("data.source", str(data))
+    config, origins = assemble(file, sets, **given)
+    out = out or str(Path("runs") / Path(str(data)).stem)
+    said = {path: resuming.at(config, path) for path in origins} if resume else {"config": config}
+    asked = {"out": out, "resume": resume, "overwrite": overwrite, "console": to, **said}
+    together = (seeds or 1) > 1 or (resume and loading.is_series(out))
     if dry_run:
-        plan = api.plan(config, console=to)
-        for note in plan.notes:
-            to.say(note)
+        plan = several.rehearse(data, seeds=seeds, **asked) if together else api.rehearse(data, **asked)
         to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), "notes": list(plan.notes)})
         return
-    out = out or str(Path("runs") / (Path(data).stem if data else "run"))
-    asked = {"out": out, "resume": resume, "overwrite": overwrite, "config": config, "console": to,
-             "command": shlex.join(["nearfar", *sys.argv[1:]])}  # fmt: skip
-    if (seeds or 1) > 1 or (resume and loading.is_series(out)):
+    asked["command"] = shlex.join(["nearfar", *sys.argv[1:]])
+    if together:
         _report_all(to, out, several.train_seeds(data, seeds=seeds, **asked))
         return
     trained = api.train(data, **asked)

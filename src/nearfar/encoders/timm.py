@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +25,26 @@ class TimmEncoder(nn.Module):
         return self.model(x)
 
 
+def check(name: str) -> Any:
+    """The library, which has a model of that name.
+
+    Raises
+    ------
+    ValueError
+        timm is not installed, or has no such model (the nearest is proposed).
+    """
+    try:
+        import timm
+    except ImportError as e:
+        raise ValueError("timm models need the extra: pip install 'nearfar[timm]'") from e
+    if not name:
+        raise ValueError("say which model, for example timm:resnet50")
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise ValueError(f"timm has no model {name!r}; near are {', '.join(near) or 'none'}")
+    return timm
+
+
 def build(*, channels: int, size: int, name: str, pretrained: bool = False, **options: object) -> TimmEncoder:
     """The model called `name`, for images of `channels` and side `size`.
 
@@ -32,13 +53,7 @@ def build(*, channels: int, size: int, name: str, pretrained: bool = False, **op
     ValueError
         timm is not installed, has no such model (the nearest is proposed), or cannot get its weights.
     """
-    try:
-        import timm
-    except ImportError as e:
-        raise ValueError("timm models need the extra: pip install 'nearfar[timm]'") from e
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ValueError(f"timm has no model {name!r}; near are {', '.join(near) or 'none'}")
+    timm = check(name)
     if "img_size" in inspect.signature(timm.model_entrypoint(name)).parameters or "vit" in name:
         options = {"img_size": size, **options}
     try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar import checks
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.registry import POSITIVES
 
@@ -77,6 +78,9 @@ class Positives:
         self.groups, self.note = groups, note
         self.partners: np.ndarray | None = None
         self.negatives: np.ndarray | None = None
+
+    def check(self) -> None:
+        """Raise what the first `refresh` would, as far as that can be told without it."""
 
     def due(self, step: int) -> bool:
         """Whether to `refresh` before `step`: a formula of it, so a resumed run refreshes where the whole one did."""
@@ -146,17 +150,5 @@ def nothing(argument: str, kind: str) -> None:
 
 
 def whole(value: Any, name: str, low: int) -> int:
-    """An argument or option as a whole number of at least `low`.
-
-    Raises
-    ------
-    ConfigError
-        It is none.
-    """
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = low - 1
-    if isinstance(value, bool) or number < low or number != float(value):
-        raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {low}.", where="model.positives")
-    return number
+    """An argument or option as a whole number of at least `low`; see `nearfar.checks.whole`."""
+    return checks.whole(value, name, low, "model.positives")

@@ -73,6 +73,13 @@ class Mined(Positives):
         super().__init__(own(len(context.table)), f"Negatives: {many} mined by {run}, once.")
         self.context, self.run, self.count, self.most = context, run, count, most
 
+    def check(self) -> None:
+        from nearfar.loading import load
+
+        model, columns = load(self.run, self.context.config.train.device), list(self.context.table.columns.values())
+        for side in (0, -1):
+            fitting(model, columns[side])
+
     def due(self, step: int) -> bool:
         return step == 0
 
@@ -141,8 +148,8 @@ def hardest(
     return np.concatenate(found), np.concatenate(similar)
 
 
-def vectors(model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
-    """What the model makes of these cells of a column, float32 (M, D).
+def fitting(model: Embedder, column: Column) -> str:
+    """The model's column that encodes the cells of a column of the data.
 
     Raises
     ------
@@ -152,14 +159,20 @@ def vectors(model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
     from nearfar.registry import MODALITIES
 
     name = column.name if column.name in model.columns else model.only_column()
-    if column.cells is not None:  # its tokeniser may be another one
-        return model.encode([column.cells[int(r)] for r in rows], column=name)
     modality, spec = model.columns[name]
     shape = MODALITIES.get(modality).encoder_shape
-    if modality != column.modality or shape(spec) != shape(column.spec):
+    if column.cells is None and (modality != column.modality or shape(spec) != shape(column.spec)):
         is_for, is_here = (MODALITIES.get(m).describe(s) for m, s in ((modality, spec), (column.modality, column.spec)))
         raise ConfigError(
             f"the run was trained on {is_for}, the column {column.name!r} is {is_here}.", where="model.positives",
             hint="Give both trainings the same --size.",
         )  # fmt: skip
+    return name
+
+
+def vectors(model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
+    """What the model makes of these cells of a column, float32 (M, D); raises as `fitting`."""
+    name = fitting(model, column)
+    if column.cells is not None:  # its tokeniser may be another one
+        return model.encode([column.cells[int(r)] for r in rows], column=name)
     return model.features(column, rows, model.keeps)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearfar.errors import ConfigError, DataError, UnknownName
+from nearfar.errors import ConfigError, DataError
 from nearfar.positives import Context, Encode, Positives, own, whole
 from nearfar.positives.kmeans import kmeans, unit
 from nearfar.randomness import derive
-from nearfar.registry import ENCODERS, MODALITIES
+from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +84,9 @@ class Taught(Positives):
         super().__init__(own(len(context.table)), note)
         self.context, self.name, self.way, self.count = context, name, way, count
 
+    def check(self) -> None:
+        teacher(self.name, self.context)
+
     def due(self, step: int) -> bool:
         return step == 0
 
@@ -128,12 +131,11 @@ def nearest(x: np.ndarray, k: int, block: int = 1024) -> np.ndarray:
 
 def _check(name: str) -> None:
     """Raise now, and not after the data were read into the first step, where there is no such model."""
+    from nearfar import branches
     from nearfar.run import Run
 
-    kind, colon, _ = name.partition(":")
-    if colon and not Path(name).exists():
-        if kind not in ENCODERS:
-            raise UnknownName("encoder", kind, ENCODERS, where="model.positives")
+    if ":" in name and not Path(name).exists():
+        branches.check(name, {}, "model.positives")
     elif not Run.open(name).model_file.exists():
         raise ConfigError(f"the run {name} has no model yet.", where="model.positives")
 

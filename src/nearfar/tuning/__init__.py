@@ -79,8 +79,8 @@ def tune(
     Stopped
         Stopped from outside before anything was measured; later, what was found is kept.
     """
-    from nearfar.api import with_knobs
     from nearfar.console import of_call
+    from nearfar.job import with_knobs
     from nearfar.plan import prepare
     from nearfar.tuning import outcome, space
     from nearfar.tuning.halving import Search, require
