@@ -149,7 +149,7 @@ def shown(labels, classes):
     from nearfar.data.read import read
 
     x = np.random.default_rng(0).normal(size=(len(labels), 6)).astype(np.float32)
-    t = read((x, np.asarray([classes[i] for i in labels])))
+    t = read({"x": x, "label": [classes[i] for i in labels]})
     at = np.arange(len(labels))
     return collect._map(t, t.first, at, x[:, :2], "pca") | {"of": len(labels)}
 
