@@ -28,6 +28,8 @@ from nearfar.tuning import halving, outcome, score, space
 
 pytest.importorskip("optuna")
 
+pytestmark = pytest.mark.filterwarnings("ignore:what is best after")  # trials are to be short here
+
 KNOBS = {
     "batch_size": 32, "encoder_options": {"widths": [4, 8]}, "projector": {"hidden": 8, "out": 8}, "size": 8,
     "recipe": "simclr", "precision": "fp32", "threads": 1, "epochs": 9,
