@@ -68,7 +68,8 @@ def _read(file: Path, mark: str, wrong: list[Any], above: int) -> Any:
 
     def attempt(handler: Any = None, utf8: bool = True, block: int | None = None) -> Any:
         wrong.clear()
-        options = csv.ReadOptions(use_threads=handler is None, skip_rows=above, **({"block_size": block} if block else {}))
+        sized = {"block_size": block} if block else {}
+        options = csv.ReadOptions(use_threads=handler is None, skip_rows=above, **sized)
         parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
         convert = csv.ConvertOptions(
             strings_can_be_null=True, null_values=[""], check_utf8=utf8, column_types=_texts(file, mark, above),
