@@ -136,6 +136,9 @@ def test_tuples_train_a_model_of_pairs():
     for name, own in (("a", 0), ("b", 1)):
         by_name = model.encode(pairs, column=name)
         np.testing.assert_array_equal(by_name, model.encode([p[own] for p in pairs], column=name))
+    with pytest.raises(DataError, match="several columns"):
+        model.encode(pairs)
+    assert model.encode(TEXTS[:3]).shape[0] == model.encode(tuple(TEXTS[:3])).shape[0] == 3
     with pytest.raises(UnknownName, match="c"):
         model.encode(pairs, column="c")
     with pytest.warns(NearfarWarning, match="trained on"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nearfar.config import Config
     from nearfar.console import Console
+    from nearfar.data.table import Table
     from nearfar.learner import Branches, Learner
     from nearfar.run import Run
     from nearfar.zero_shot import ZeroShot
@@ -227,9 +228,9 @@ class Embedder:
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)
         inputs = one_text(inputs, self.columns[name][0])
-        table = self.read(inputs, column=name, several=False, console=console)
-        if len(table.columns) > 1 and name not in table.columns:
-            raise DataError(f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.")
+        by_name = column if len(self.columns) > 1 else None  # data of several columns may have one of that name
+        table = self.read(inputs, column=name, data_column=by_name, several=False, console=console)
+        one_at_a_time(table, inputs)
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
@@ -304,8 +305,7 @@ class Embedder:
             asked = tuple(self.columns)
         if len(asked) < 2:
             own = column or (asked[0] if asked and asked[0] in self.columns else self.only_column())
-            by_name = (own,) if len(self.columns) > 1 else ()  # data of several columns may have one of that name
-            table = self._read_one(inputs, own, asked or by_name, options)
+            table = self._read_one(inputs, own, asked, options)
             if len(self.branches) < 2 or own in table.columns:
                 return table
             return replace(table, columns={own: replace(table.first, name=own)})  # to find its branch by
@@ -387,6 +387,15 @@ class Embedder:
     def keeps(self) -> str:
         """The layer that the method says to keep."""
         return self.config.method.get("keep", "features")
+
+
+def one_at_a_time(table: Table, inputs: Any) -> None:
+    """Raise a `DataError` where rows that were read to be encoded have several columns; a `Table` is taken as it is."""
+    if len(table.columns) > 1 and table is not inputs:
+        raise DataError(
+            f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.",
+            hint="Say which with column=, or bring it alone.",
+        )
 
 
 def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -> None:

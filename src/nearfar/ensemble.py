@@ -14,7 +14,7 @@ from nearfar import checks
 from nearfar.data.objects import settled
 from nearfar.data.opening import one_text
 from nearfar.data.table import Column, Table
-from nearfar.embedder import LAYERS, Embedder
+from nearfar.embedder import LAYERS, Embedder, one_at_a_time
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation.features import unit
 from nearfar.options import checked
@@ -203,7 +203,10 @@ class Ensemble:
         name = column or self.members[0].only_column()
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)
-        table = self.read(one_text(inputs, self.columns[name][0]), column=column, console=console)
+        by_name = column if len(self.columns) > 1 else None
+        inputs = one_text(inputs, self.columns[name][0])
+        table = self.read(inputs, column=column, data_column=by_name, several=False, console=console)
+        one_at_a_time(table, inputs)
         z = self._joined(table.first, np.arange(len(table)), layer, batch_size, console)
         return unit(z) if normalize else z
 

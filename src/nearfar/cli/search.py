@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def command(
     to = console(as_json, quiet, debug)
     model = api.load(run)
     of, side = _sides(model, queries, source, target)
-    if model.columns[of][0] == "text" and (named := [q for q in queries if _names_a_file(q) and not Path(q).exists()]):
+    if model.columns[of][0] == "text" and (named := [q for q in queries if _names_a_file(q) and not os.path.exists(q)]):
         to.warn(f"there is no file {named[0]!r}: the words themselves are looked for.")
     wanted = model.encode(list(queries), column=of, console=to)
     reading = {} if data else model.reading()
@@ -79,7 +80,7 @@ def _sides(model: Any, queries: Sequence[str], source: str | None, target: str |
             raise UnknownName("column", name, model.columns, where=flag)
     texts = [n for n, (modality, _) in model.columns.items() if modality == "text"]
     others = [n for n in model.columns if n not in texts]
-    likely = others if all(Path(q).exists() for q in queries) else texts
+    likely = others if all(map(os.path.exists, queries)) else texts
     source = source or next(n for n in (*likely, *model.columns) if n != target or len(model.columns) == 1)
     return source, target or next((n for n in model.columns if n != source), source)
 
