@@ -11,7 +11,7 @@ import numpy as np
 
 from nearfar import checks
 from nearfar.data.table import Column
-from nearfar.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.errors import ConfigError, RunError, UnknownName
 from nearfar.options import checked
 from nearfar.training_rows import TrainingRows
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from nearfar.config import Config
     from nearfar.console import Console
-    from nearfar.data.table import Table
     from nearfar.learner import Branches, Learner
     from nearfar.run import Run
     from nearfar.zero_shot import ZeroShot
@@ -222,6 +221,7 @@ class Embedder:
             correspond.
         """
         from nearfar.data.opening import one_text
+        from nearfar.data.single import one_at_a_time
 
         checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
         name = column or self.only_column()
@@ -387,15 +387,6 @@ class Embedder:
     def keeps(self) -> str:
         """The layer that the method says to keep."""
         return self.config.method.get("keep", "features")
-
-
-def one_at_a_time(table: Table, inputs: Any) -> None:
-    """Raise a `DataError` where rows that were read to be encoded have several columns; a `Table` is taken as it is."""
-    if len(table.columns) > 1 and table is not inputs:
-        raise DataError(
-            f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.",
-            hint="Say which with column=, or bring it alone.",
-        )
 
 
 def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -> None:

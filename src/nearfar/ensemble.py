@@ -13,8 +13,9 @@ import numpy as np
 from nearfar import checks
 from nearfar.data.objects import settled
 from nearfar.data.opening import one_text
+from nearfar.data.single import one_at_a_time
 from nearfar.data.table import Column, Table
-from nearfar.embedder import LAYERS, Embedder, one_at_a_time
+from nearfar.embedder import LAYERS, Embedder
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation.features import unit
 from nearfar.options import checked

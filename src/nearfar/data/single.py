@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.data.cells import is_a
 from nearfar.errors import DataError
+
+if TYPE_CHECKING:
+    from nearfar.data.table import Table
 
 CHANNELS = (1, 3, 4)  # of an array that is one picture (height, width, channels)
 
@@ -64,3 +67,12 @@ def rows_of(
             hint="Say x[None] for one, x[..., None] for three.",
         )  # fmt: skip
     return array[None]
+
+
+def one_at_a_time(table: Table, inputs: Any) -> None:
+    """Raise a `DataError` where rows that were read to be encoded have several columns; a `Table` is taken as it is."""
+    if len(table.columns) > 1 and table is not inputs:
+        raise DataError(
+            f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.",
+            hint="Say which with column=, or bring it alone.",
+        )
