@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from nearfar import api, cli
+from nearfar import api, cli, rejecting
 from nearfar.choosing import choose
 from nearfar.classifier import Classifier
 from nearfar.classifying import classify
@@ -71,7 +71,7 @@ def test_out_of_fold_accuracy_is_that_of_new_groups(kind):
 def test_the_threshold_keeps_the_share_of_new_groups_that_was_asked_for():
     (x, y, group), (new, truth, _) = planted(120), planted(120, seed=1)
     similarity = nearness.to_class(unit(x), y, unit(new), truth)
-    plain, whole = (nearness.threshold(unit(x), y, 0.1, g) for g in (None, group))
+    plain, whole = (rejecting.decide(x, y, "knn", 20, 0.1, groups=g).threshold for g in (None, group))
     assert (similarity >= whole).mean() == pytest.approx(0.9, abs=3 * np.sqrt(0.09 / 120) + 0.03)
     assert (similarity >= plain).mean() < 0.6
 
