@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nearfar.objectives.similarity import unit
+
 
 def mlp(
     features: int, hidden: int, out: int, *, layers: int = 2, norm: bool = True, norm_last: bool = False
@@ -44,7 +46,7 @@ def mlp(
 def cosines(z: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Cosines (N, K) of embeddings (N, D) with unit vectors (K, D), in the type of these, also under autocast."""
     with torch.autocast(z.device.type, enabled=False):
-        return F.normalize(z.to(directions.dtype), dim=1) @ directions.T
+        return unit(z.to(directions.dtype)) @ directions.T
 
 
 class Directions(nn.Module):

@@ -8,11 +8,13 @@ import torch
 from nearfar.objectives.alignment_uniformity import alignment_uniformity
 from nearfar.objectives.coding_rate import coding_rate
 from nearfar.objectives.matryoshka import matryoshka
+from nearfar.objectives.relation import Relation
 from nearfar.objectives.sigreg import sigreg
 from nearfar.objectives.vicreg import vicreg
 from nearfar.objectives.whitening import whitened, whitening
 from nearfar.objectives.world import ONE
 from tests.objectives.inputs import build, gradients
+from tests.objectives.reference.alignment_uniformity import reference as slow_uniformity
 from tests.objectives.reference.coding_rate import reference as slow_coding_rate
 from tests.objectives.reference.vicreg import reference as slow_vicreg
 from tests.objectives.reference.whitening import reference as slow_whitening
@@ -109,3 +111,19 @@ def test_matryoshka_halves_down_to_eight(d, sizes):
 def test_matryoshka_names_what_is_wrong(wrong, message):
     with pytest.raises(ValueError, match=message):
         matryoshka(**build("views", 6, 6), **wrong)
+
+
+@pytest.mark.parametrize("alpha", [2, 1])
+@pytest.mark.parametrize("pairs", ["within", "all"])
+def test_rows_of_zeros_stay_where_they_are(alpha, pairs):
+    """F.normalize leaves them at 0: at no distance of each other, and at 1 of every unit vector."""
+    zeros = [torch.zeros(5, 3, dtype=torch.float64) for _ in range(2)]
+    loss, numbers = alignment_uniformity(zeros, Relation(torch.arange(5)), alpha=alpha, pairs=pairs)
+    assert [float(loss), float(numbers["alignment"]), float(numbers["uniformity"])] == pytest.approx(
+        [0, 0, 0], abs=1e-12
+    )
+    views = [v.detach() for v in build("views", 7, 4)["views"]]
+    views[0][:3], views[1][2:4] = 0, 0
+    relation = Relation(torch.arange(7) // 2)
+    loss, _ = alignment_uniformity(views, relation, alpha=alpha, pairs=pairs)
+    assert float(loss) == pytest.approx(float(slow_uniformity(views, relation, alpha=alpha, pairs=pairs)), abs=1e-12)

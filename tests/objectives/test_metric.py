@@ -12,6 +12,7 @@ from nearfar.objectives.cosine_embedding import cosine_embedding
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.triplet import triplet, triplet_given
 from tests.objectives.inputs import build
+from tests.objectives.reference.triplet import reference as slow_triplet
 
 
 def labelled(n=9, d=5):
@@ -121,3 +122,30 @@ def test_bad_arguments_are_named():
     ):
         with pytest.raises(ValueError, match=f"^{word}: expected"):
             function(**arguments)
+
+
+def test_the_margin_keeps_its_digits_in_float64():
+    """Its product with whole numbers was one of 32 bits: 0.1 became 0.10000000149."""
+    views = [v.detach() for v in build("views", 8, 3)["views"]]
+    relation = Relation(torch.arange(8) // 2)
+    for margin in (0.1, 3):
+        exact = float(slow_triplet(views, relation, mining="all", margin=margin))
+        loss, _ = triplet(views, relation, mining="all", margin=margin)
+        assert loss.dtype == torch.float64
+        assert float(loss) == pytest.approx(exact, abs=1e-14, rel=1e-14)
+
+
+@pytest.mark.parametrize("mining", ["hard", "semi-hard", "all"])
+def test_with_a_soft_margin_every_triplet_is_active(mining):
+    """Also where log(1 + exp(−1000)) is no more than 0 in the computer."""
+    far = torch.eye(2).repeat_interleave(3, 0) * 1000
+    relation = Relation(torch.arange(6) // 3)
+    loss, numbers = triplet([far], relation, mining=mining, average="active")
+    assert float(loss) == 0
+    assert numbers["active"] == 1
+    mixed, four = torch.cat((far, far[:3] + 1e-3, far[:3] - 1e-3)), Relation(torch.arange(12) // 3)
+    found = [triplet([mixed], four, mining=mining, average=average) for average in ("all", "active")]
+    assert found[1][1]["active"] == 1
+    assert float(found[0][0]) == float(found[1][0]) > 0
+    _, numbers = triplet_given(far[:3], far[:3], far[3:, None], average="active")
+    assert numbers["active"] == 1

@@ -34,7 +34,7 @@ def alignment_uniformity(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
     """Alignment plus weighted uniformity (Wang and Isola 2020, arXiv 2005.10242).
 
-    With unit vectors x::
+    With unit vectors x (a row of zeros stays 0)::
 
         L_align   = mean_i  1/|P(i)| Σ_{p∈P(i)} |x_i − x_p|^α
         L_uniform = log mean_{i≠j} exp(−t·|x_i − x_j|²),     |x − y|² = 2 − 2·cos(x, y)
@@ -84,24 +84,28 @@ def alignment_uniformity(
     moments.count(xs[0], world, INFO.min_rows)
     with torch.autocast(xs[0].device.type, enabled=False):
         together = among(xs, relation, world)
-        if alpha == 2:
+        of_unit_length = bool(together.columns.detach().any(1).all())  # all but a row of zeros, which has no direction
+        if alpha == 2 and of_unit_length:
             near, found = positives(together)
             distance = 2 - 2 * near
         else:
-            near, found = positives(replace(together, similarity="euclidean"))
+            near, found = positives(replace(together, similarity="squared_euclidean" if alpha == 2 else "euclidean"))
             distance = -near
         nobody = "relation.group: expected a row with a positive, every row is alone in its group"
         local, anchors = mean(distance, found > 0, world, nobody)
         sets = [together] if pairs == "all" else [among([x], relation, world) for x in xs]
-        uniformity = torch.stack([_uniformity(s, t, world) for s in sets]).mean()
+        uniformity = torch.stack([_uniformity(s, t, of_unit_length, world) for s in sets]).mean()
         loss = local + weight * uniformity
     with torch.no_grad():
         alignment = world.all_reduce(local) / world.size
     return loss, {"anchors": anchors.detach(), "alignment": alignment.detach(), "uniformity": uniformity.detach()}
 
 
-def _uniformity(pairs: Pairs, t: float, world: World) -> torch.Tensor:
+def _uniformity(pairs: Pairs, t: float, of_unit_length: bool, world: World) -> torch.Tensor:
     """The same on every process: a number per row is all that is gathered."""
-    rows = world.gather(logsumexp(pairs, 2 * t, "others"))
+    if of_unit_length:
+        rows = logsumexp(pairs, 2 * t, "others") - 2 * t
+    else:
+        rows = logsumexp(replace(pairs, similarity="squared_euclidean"), t, "others")
     total = world.all_reduce(reduce_count(pairs, "others").sum())
-    return torch.logsumexp(rows, 0) - total.to(rows.dtype).log() - 2 * t
+    return torch.logsumexp(world.gather(rows), 0) - total.to(rows.dtype).log()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
 from nearfar.objectives import checks, moments
+from nearfar.objectives import similarity as similar
 from nearfar.objectives.info import Objective
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.world import ONE, World
@@ -70,9 +70,9 @@ def coding_rate(
     checks.above("squared_eps", squared_eps)
     n = moments.count(xs[0], world)
     with torch.autocast(xs[0].device.type, enabled=False):
-        zs = [F.normalize(x, dim=1) for x in xs]
+        zs = [similar.unit(x) for x in xs]
         rate = torch.stack([_rate(z, squared_eps, n, world) for z in zs]).mean()
-        centre = F.normalize(sum(zs), dim=1)
+        centre = similar.unit(sum(zs))
         cosine = world.all_reduce(torch.stack([(z * centre).sum() for z in zs]).sum()) / (n * len(zs))
     numbers = {"anchors": torch.tensor(n, device=xs[0].device), "rate": rate.detach(), "invariance": cosine.detach()}
     return -rate - weight * cosine, numbers

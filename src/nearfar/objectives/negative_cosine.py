@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
 from nearfar.objectives import checks
+from nearfar.objectives import similarity as similar
 from nearfar.objectives.info import Objective
 from nearfar.objectives.relation import Relation
 from nearfar.objectives.world import ONE, World, average, mean
@@ -67,6 +67,6 @@ def negative_cosine(
             f"targets: expected {len(p)} of shape {tuple(p[0].shape)}, got {len(t)} of {tuple(t[0].shape)}"
         )
     with torch.autocast(p[0].device.type, enabled=False):
-        cosine = torch.stack([F.cosine_similarity(a, b.detach(), dim=1) for a, b in zip(p, t, strict=True)])
+        cosine = torch.stack([(similar.unit(a) * similar.unit(b.detach())).sum(1) for a, b in zip(p, t, strict=True)])
         loss, count = mean(2 - 2 * cosine, None, world)
     return loss, {"anchors": count, "positive": average(cosine, None, count, world)}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "squared_euclidean")
 CANCELLED = 1e-3  # below this share of |x|² + |y|² the difference of squares has lost three digits or more
+ZERO = 1e-12  # length that counts as none, as in torch.nn.functional.normalize
 FEW = 8  # such pairs per row that are computed one by one
 
 
@@ -19,7 +19,13 @@ def check(name: str) -> str:
 
 def prepared(x: torch.Tensor, similarity: str) -> torch.Tensor:
     """Rows as `of_tile` wants them: of unit length for the cosine."""
-    return F.normalize(x, dim=-1) if similarity == "cosine" else x
+    return unit(x) if similarity == "cosine" else x
+
+
+def unit(x: torch.Tensor) -> torch.Tensor:
+    """Rows of length 1. One that is shorter than `ZERO` has no direction: it becomes 0 and gets no gradient."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return torch.where(length > ZERO, x / length.clamp(min=ZERO), 0.0)
 
 
 def of_tile(x: torch.Tensor, y: torch.Tensor, similarity: str) -> torch.Tensor:

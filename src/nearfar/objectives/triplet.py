@@ -12,7 +12,7 @@ from nearfar.objectives import similarity as similar
 from nearfar.objectives.info import Objective
 from nearfar.objectives.pairs import among, reduce_count
 from nearfar.objectives.relation import Relation
-from nearfar.objectives.triplet_mining import every, hard, loss_of, semi_hard
+from nearfar.objectives.triplet_mining import counted, every, hard, loss_of, semi_hard
 from nearfar.objectives.world import ONE, World
 
 INFO = Objective(
@@ -53,7 +53,7 @@ def triplet(
     margin : float, optional
         At least 0, in units of the distance; None is the soft margin.
     average : {"all", "active"}
-        Mean over all those triplets, or over those whose loss is above 0.
+        Mean over all those triplets, or over those whose loss is above 0, which with a soft margin all are.
     similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
         d is its negative: −cos for the cosine.
     world : World
@@ -140,7 +140,8 @@ def triplet_given(
         excess = similar.of_rows(a[:, None], n, similarity) - similar.of_rows(a, p, similarity)[:, None]
         losses, _ = loss_of(excess, margin)
         triplets = losses.new_full((len(a),), n.shape[1], dtype=torch.long)
-        return _mean(losses.sum(), (losses > 0).sum(), triplets, average, world)
+        active = counted(losses, torch.ones_like(losses, dtype=torch.bool), margin).sum()
+        return _mean(losses.sum(), active, triplets, average, world)
 
 
 def _check(mining: str, margin: float | None, average: str) -> None:

@@ -16,6 +16,11 @@ MOST = 10**9  # triplets that are gone through one by one: some ten seconds on a
 Term = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
+def counted(losses: torch.Tensor, triplets: torch.Tensor, margin: float | None) -> torch.Tensor:
+    """Which triplets have a loss above 0: with a soft margin all, however small theirs is in 32 bits."""
+    return triplets if margin is None else losses > 0
+
+
 def loss_of(excess: torch.Tensor, margin: float | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of d_ap − d_an, element by element, and its derivative."""
     if margin is None:
@@ -31,7 +36,7 @@ def hard(pairs: Pairs, counts: torch.Tensor, margin: float | None) -> tuple[torc
     chosen = hardest(pairs, "positives", nearest=False), hardest(pairs, "negatives", nearest=True)
     s_ap, s_an = (similar.of_rows(pairs.rows, pairs.columns[i.clamp(min=0)], pairs.similarity) for i in chosen)
     losses = torch.where(counts, loss_of(s_an - s_ap, margin)[0], 0.0)
-    return losses.sum(), (losses > 0).sum()
+    return losses.sum(), counted(losses, counts, margin).sum()
 
 
 def semi_hard(pairs: Pairs, margin: float | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,10 +87,11 @@ def _semi_hard(s: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, 
     d = -s.gather(1, mine)
     last = negative.sum(1, keepdim=True) - 1
     farther = torch.minimum(torch.searchsorted(near, d, right=True), last.clamp(min=0))
-    excess = torch.where(there & (last >= 0), d - near.gather(1, farther), -torch.inf)
+    triplets = there & (last >= 0)
+    excess = torch.where(triplets, d - near.gather(1, farther), -torch.inf)
     losses, rise = loss_of(excess, margin)
     slope = torch.zeros_like(s).scatter_add_(1, mine, -rise).scatter_add_(1, column.gather(1, farther), rise)
-    return losses.sum(1), slope, (losses > 0).sum(1)
+    return losses.sum(1), slope, counted(losses, triplets, margin).sum(1)
 
 
 def _all_with_margin(s: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, margin: float) -> Term:
@@ -97,7 +103,7 @@ def _all_with_margin(s: torch.Tensor, positive: torch.Tensor, negative: torch.Te
     c = met[:, -1:] - met[:, :-1]  # of the negative at place j: positives with k > j
     slope = torch.zeros_like(s).scatter_(1, column, c).scatter_add_(1, mine, -k.to(s.dtype))
     # Σ k = Σ c, so any number may be taken from the similarities first: their mean keeps the sums small
-    losses = (slope * (s - s.mean(1, keepdim=True))).sum(1) + margin * k.sum(1)
+    losses = (slope * (s - s.mean(1, keepdim=True))).sum(1) + margin * k.sum(1).to(s.dtype)
     return losses.clamp(min=0), slope, k.sum(1)
 
 
