@@ -95,10 +95,11 @@ def _recognised(
     sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
     found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
     if wanted and found and (rest := [c for c in wanted if c not in found]):
+        held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
         raise DataError(
-            f"the column {rest[0]!r} holds {_held(pool[rest[0]]) if rest[0] in pool else 'single numbers'}, "
-            f"and a column beside others holds {', '.join(MODALITIES)} (lists of numbers).", where="--column",
-        )  # fmt: skip
+            f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}) beside another: "
+            f"{held}.", where="--column",
+        )
     others = [c for c, kind in found.items() if kind != "text"]
     if not wanted and len(others) == 1 < len(found):
         notes.append(
