@@ -85,6 +85,7 @@ def take_labels(
     """Labels, names of the classes and the column they are in, which is taken out; never one that is `wanted`."""
     if name is not None and name not in raw.columns:
         raise UnknownName("column", name, raw.columns, where="--label")
+    guessed = name is None
     if name is None:
         near = [raw.label] if raw.label else [c for c in raw.columns if c.lower() in LABEL_NAMES]
         near = [c for c in near if c not in wanted]
@@ -95,7 +96,12 @@ def take_labels(
             notes.append(f"Label column: {name!r} (change with --label).")
     if name is None or len(raw.columns) == 1:
         return None, (), None
-    return *_encoded(raw.columns.pop(name), raw.classes.get(name), name, notes), name
+    cells = list(raw.columns.pop(name))
+    if guessed and (found := label_sets.first(cells)) is not None:
+        notes.warn(f"The column {name!r} is left out: it holds several labels in a cell, such as {found}, and a row "
+                   "has one class. Name another column with --label.")  # fmt: skip
+        return None, (), None
+    return *_encoded(cells, raw.classes.get(name), name, notes), name
 
 
 def _encoded(

@@ -18,6 +18,11 @@ ITEM = r"(?:'[^']*'|\"[^\"]*\"|-?[\d.]+)"
 PRINTED = re.compile(rf"\[\s*(?:{ITEM}\s+)+{ITEM}\s*\]")  # an array of NumPy, which has no commas
 
 
+def first(cells: Sequence[Any]) -> str | None:
+    """The first cell that holds several labels, in short; None where each holds one or none."""
+    return next((_short(cell) for cell in cells if len(several(cell) or ()) > 1), None)
+
+
 def single(cells: Sequence[Any], column: str) -> list[Any]:
     """The label of each cell: of a list of one, that one; of an empty list none.
 
@@ -26,16 +31,13 @@ def single(cells: Sequence[Any], column: str) -> list[Any]:
     DataError
         A cell holds several labels.
     """
-    found = []
-    for cell in cells:
-        own = several(cell)
-        if own is not None and len(own) > 1:
-            raise DataError(
-                f"the label column {column!r} holds several labels in a cell, such as {_short(cell)}; a row has one.",
-                hint="Bring a column with one class a row, or leave it out with --label ANOTHER.",
-            )
-        found.append(cell if own is None else own[0] if own else None)
-    return found
+    if (found := first(cells)) is not None:
+        raise DataError(
+            f"the column {column!r} holds several labels in a cell, such as {found}; a row has one class.",
+            hint="Bring a column with one class a row.",
+        )
+    lists = [several(cell) for cell in cells]
+    return [cell if own is None else own[0] if own else None for cell, own in zip(cells, lists, strict=True)]
 
 
 def several(cell: Any) -> list[Any] | None:
