@@ -122,6 +122,17 @@ def test_scores_order_the_pairs(tmp_path):
     assert found["sts"]["spearman"] > found["floors"]["untrained_encoder"]["sts"]["spearman"] + 0.2
 
 
+def test_a_loss_that_reads_signs_says_what_it_takes_scores_for():
+    en, _, _ = sentences(80)
+    data = {"a": en, "b": en[::-1]}
+    given = {"column": ("a", "b"), "score": "s", "method": "cosent", "objective": "cosine_embedding", "epochs": 1}
+    with pytest.raises(DataError, match="all of the 80 scores are above 0. Give the pairs that do not belong"):
+        api.train(data | {"s": np.arange(80) % 5 + 1.0}, **given, **QUICK)
+    with pytest.warns(NearfarWarning, match="above 0 as belonging together, and the others as not: 64 of 80 do"):
+        api.train(data | {"s": np.arange(80) % 5 + 0.0}, **given, **QUICK)
+    api.train(data | {"s": np.arange(80) % 2 * 2.0 - 1}, **given, **QUICK)  # two values say just that
+
+
 def test_pictures_and_captions(tmp_path):
     draw = np.random.default_rng(0)
     colour = draw.integers(0, 3, 96)

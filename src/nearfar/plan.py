@@ -16,7 +16,7 @@ from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
 from nearfar.errors import ConfigError, DataError
-from nearfar.registry import METHODS
+from nearfar.registry import METHODS, OBJECTIVES
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +162,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
             raise DataError("all scores of the training rows are equal.", where="--score",
                             hint="For pairs that simply belong together take --method clip.")  # fmt: skip
         notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
+        _check_signs(method, table.scores[rows.train], console or QUIET)
     elif len(table.columns) > 1:
         rows = _belonging(table, rows, console or QUIET)
     kind = method.positives if config.model.positives == "auto" else config.model.positives
@@ -259,6 +260,21 @@ def _check_takes(method: Method, table: Table) -> None:
     if method.takes == "texts" and (several or not text):
         raise ConfigError(f"{method.name} is for one column of text.", where="model.method",
                           hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
+
+
+def _check_signs(method: Method, scores: np.ndarray, console: Console) -> None:
+    """Raise a `DataError`, or warn, where a loss reads only which scores are above 0 and they say more, or nothing."""
+    loss = method.objective
+    if loss is None or OBJECTIVES.get(loss.name).INFO.scores != "sign":
+        return
+    above = f"{loss.name} takes pairs with a score above 0 as belonging together, and the others as not"
+    if (scores > 0).all() or not (scores > 0).any():
+        raise DataError(
+            f"{above}; {'all' if (scores > 0).all() else 'none'} of the {len(scores):,} scores are above 0.",
+            where="--score", hint="Give the pairs that do not belong together 0 or -1, or keep the loss cosent.",
+        )  # fmt: skip
+    if len(np.unique(scores)) > 2:
+        console.warn(f"{above}: {int((scores > 0).sum()):,} of {len(scores):,} do. How high a score is, cosent reads.")
 
 
 def _about_hard(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:

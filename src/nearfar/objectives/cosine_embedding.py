@@ -17,6 +17,7 @@ INFO = Objective(
     paper="as in torch.nn.CosineEmbeddingLoss",
     arxiv="–",
     takes="scored pairs",
+    scores="sign",
     symmetries=("rows", "groups", "sides"),
     data=("pairs with scores",),
     neighbours="contrastive_pairs squares distances; cosent takes scores as an order of pairs instead of as labels.",

@@ -40,6 +40,8 @@ class Objective:
         Fewest rows of a batch (over all processes), or that number from the dimensions; see `least_rows`.
     degenerate : {"finite", "error"} or callable
         What a batch of equal rows gives: a finite loss, a ValueError, or the value from (rows, views).
+    scores : {"order", "sign"}
+        What it reads from the scores of pairs: which is higher, or which are above 0 and so belong together.
     no_learning : callable
         Loss of an embedding that has learnt nothing (all similarities equal), from (rows, views, negatives); None
         where there is no such level.
@@ -55,6 +57,7 @@ class Objective:
     neighbours: str = ""
     min_rows: int | Callable[[int], int] = 1
     degenerate: str | Callable[[int, int], float] = "finite"
+    scores: str = "order"
     no_learning: Callable[[int, int, int], float] | None = None
 
     def least_rows(self, dimensions: int) -> int:
