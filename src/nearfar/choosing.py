@@ -108,16 +108,17 @@ def _about_kind(order: Sequence[Candidate], kind: str, classes: int, ground: _Gr
     first, *others = order
     titles = [TITLES[c.kind].format(c.setting) for c in order]
     if others:
-        why = f"{titles[1]} {others[0].accuracy:.3f}"
+        why = f"{titles[1]} {others[0].accuracy:.3f}" if first.rows else ""
     elif kind != "auto":
         why = "as asked"
     elif classes > MANY:
         why = f"there are more than {MANY} classes"
     else:
-        why = f"{ground.few}, too few to choose by"
+        why = f"{ground.few}, too few to choose by" if ground.rows < ENOUGH else ""
     if first.rows == 0:
+        why = f" ({why})" if why else ""
         left = "so its accuracy is not known" if ground.scored else "so none can be left out to measure it"
-        return f"Classifier: {titles[0]} ({why}); {ground.none}, {left}."
+        return f"Classifier: {titles[0]}{why}; {ground.none}, {left}."
     low, high = first.interval
     figure = f"out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]{ground.scored}"
     return f"Classifier: {titles[0]}, {figure}; {why}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import files, rejecting
+from nearfar import checks, files, rejecting
 from nearfar.choosing import KINDS, choose
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation import linear_probe, nearness
@@ -137,7 +138,7 @@ class Classifier:
         ConfigError, UnknownName
             `reject` is not in [0, 1), there is no such `kind`.
         """
-        check_request(kind, reject)
+        check_request(kind, reject, seed)
         x, labels = np.asarray(x, np.float32), np.asarray(labels, np.int64)
         if x.ndim != 2 or len(x) != len(labels) or labels.max(initial=-1) >= len(names):
             raise ValueError(f"x: {x.shape}, labels: {labels.shape} up to {labels.max(initial=-1)}, {len(names)} names")
@@ -286,12 +287,14 @@ class Classifier:
 # --- checks and sentences -----------------------------------------------------------------------------------------
 
 
-def check_request(kind: str, reject: float) -> None:
+def check_request(kind: str, reject: float, seed: int = 0) -> None:
     """Raise `UnknownName` or `ConfigError` for what `Classifier.fit` would not take."""
     if kind not in KINDS:
         raise UnknownName("kind of classifier", kind, KINDS, where="--kind")
-    if not 0 <= reject < 1:
-        raise ConfigError(f"{reject:g} is not a share from 0 to below 1.", where="--reject")
+    if isinstance(reject, bool) or not isinstance(reject, numbers.Real) or not 0 <= reject < 1:
+        shown = f"{reject:g}" if isinstance(reject, float) else repr(reject)
+        raise ConfigError(f"{shown} is not a share from 0 to below 1.", where="--reject")
+    checks.whole(seed, "seed", 0, "--seed")
 
 
 def check_labels(labels: np.ndarray, names: Sequence[str], kind: str = "auto") -> None:

@@ -14,6 +14,7 @@ from nearfar import files
 from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
 from nearfar.data.facts import about_skipped
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
+from nearfar.data.opposites import plain
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName, UserError
 from nearfar.modalities.text import text_of
 from nearfar.predictions import Predictions
@@ -149,7 +150,7 @@ def classify(
         )
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
-    check_request(kind, reject)
+    check_request(kind, reject, seed)
     model = loading.load(run, device) if isinstance(run, str | Path) else run
     if classes is not None:
         return _written(_by_name(model, classes, templates, new, {"label": label, "column": column}, console), out)
@@ -261,7 +262,8 @@ def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Conso
         made = replace(made, out_of_fold=found, notes=(*made.notes, NOT_KNOWN))
     if table.groups is not None:
         count = len(np.unique(table.groups[rows]))
-        made = replace(made, notes=(*made.notes, f"Rows of one group are left out together: {count:,} groups."))
+        said = f"Rows of one group are left out together: {count:,} group{'s' * (count > 1)}."
+        made = replace(made, notes=(*made.notes, said))
     guess = table.source.get("looks_grouped")
     for text in [*doubts(table, rows), *([guess["hint"]] if guess else [])]:
         console.warn(text)
@@ -325,10 +327,8 @@ def _applied(
     place = {classifier.names[i]: int(i) for i in classifier.present}
     known = np.asarray([place.get(n, -2) for n in table.label_names], np.int64)
     truth = np.where(table.labels >= 0, known[table.labels], -1)
-    if not (truth >= 0).any():
-        warnings.append(
-            f"none of the new rows' labels is one of the classifier's ({', '.join(table.label_names[:3])} …)."
-        )
+    if strangers := int((truth == -2).sum()):
+        warnings.append(_about_strangers(table, known, list(place), strangers, int((truth != -1).sum())))
     if labelled is not None and (repeated := int(np.isin(table.hashes, labelled.hashes[labelled.labels >= 0]).sum())):
         warnings.append(f"{repeated:,} of the {len(table):,} new rows are among the labelled ones, byte for byte.")
     if labelled is not None and (known_groups := among(table, labelled)):
@@ -340,6 +340,17 @@ def _applied(
             "or with what stood beside them: figures on them are too good."
         )
     return replace(found, figures=predictions.figures(truth), warnings=tuple(warnings))
+
+
+def _about_strangers(table: Table, known: np.ndarray, classes: Sequence[str], rows: int, of: int) -> str:
+    """Which labels of new rows are no class of the classifier, and which of them may be one in another spelling."""
+    names = [n for n, k in zip(table.label_names, known, strict=True) if k < 0]
+    some = ", ".join(map(repr, names[:3])) + (" …" if len(names) > 3 else "")
+    said = f"{rows:,} of the {of:,} labelled new rows are of classes that the classifier does not know: {some}."
+    spelt = {plain(c): c for c in classes}
+    if alike := next((n for n in names if plain(n) in spelt), None):
+        said += f" It knows {spelt[plain(alike)]!r}: is {alike!r} another spelling of it?"
+    return said
 
 
 def _read_new(model: Embedder, new: Any, label: str | None, column: str | None, console: Console, **by: Any) -> Table:

@@ -46,7 +46,7 @@ def uniformity(x: torch.Tensor) -> torch.Tensor:
 def mean_cosine(x: torch.Tensor) -> torch.Tensor:
     """Mean cosine of different rows: 1 means one point."""
     z, n = F.normalize(x.float(), dim=1), len(x)
-    return (z.sum(0).square().sum() - n) / (n * (n - 1))
+    return (z.sum(0).square().sum() - z.square().sum()) / (n * (n - 1))
 
 
 class Monitor:

@@ -54,7 +54,8 @@ def decide(
     known = np.sort(known[~np.isnan(known)])
     near = nearness.threshold(known, reject)
     if near is None:
-        why = "--reject is 0" if len(known) else "no class has two rows to say how near is near"
+        several = "" if groups is None or len(np.unique(groups)) == len(y) else " of different groups"
+        why = "--reject is 0" if len(known) else f"no class has two rows{several} to say how near is near"
         return Rejection(None, None, (f"No row is refused: {why}.",))
     notes = [_about(near, reject, len(known), taught, enough)]
     unseen = np.ones(int(y.max()) + 1, bool)

@@ -120,6 +120,8 @@ def _encoded(
         notes.warn(f"Labels: {merged:,} of the spellings in the column {column!r} differ from others by spaces around "
                    "them, or as 1 and 1.0 do; they count as the same class.")  # fmt: skip
     names = sorted({t for t in texts if t is not None}, key=_natural)
+    for doubt in label_sets.doubts(names, column):
+        notes.warn(doubt)
     number = {t: i for i, t in enumerate(names)}
     return np.asarray([-1 if t is None else number[t] for t in texts], np.int64), tuple(names)
 

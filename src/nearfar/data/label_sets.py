@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from nearfar.data.opposites import plain
 from nearfar.errors import DataError
 
 SEVERAL = (list, tuple, set, frozenset, dict, np.ndarray)
 OPENS = ("[", "(", "{")
+LETTER = re.compile(r"[^\W\d_]")
+SIGNS = ("|", ";")  # between labels of one cell
 ITEM = r"(?:'[^']*'|\"[^\"]*\"|-?[\d.]+)"
 PRINTED = re.compile(rf"\[\s*(?:{ITEM}\s+)+{ITEM}\s*\]")  # an array of NumPy, which has no commas
 
@@ -55,6 +59,25 @@ def several(cell: Any) -> list[Any] | None:
             continue
         return list(found) if isinstance(found, SEVERAL) else None
     return None
+
+
+def doubts(names: Sequence[str], column: str) -> list[str]:
+    """What to say of names of classes that may be one class in two spellings, or several classes in one cell."""
+    found: list[str] = []
+    spelt: dict[str, list[str]] = {}
+    for name in names:
+        spelt.setdefault(plain(name) if LETTER.search(name) else name, []).append(name)
+    if twice := [same for same in spelt.values() if len(same) > 1]:
+        some = "; ".join(", ".join(map(repr, same[:3])) for same in twice[:3]) + (" …" if len(twice) > 3 else "")
+        found.append(f"Labels: the column {column!r} has classes whose names are nearly the same ({some}); they count "
+                     "as different ones.")  # fmt: skip
+    for sign in SIGNS:
+        parts = {n: [p.strip() for p in n.split(sign)] for n in names if sign in n}
+        alone = Counter(p for of in (*parts.values(), *([n] for n in names if sign not in n)) for p in of if p)
+        if parts and all(any(alone[p] > 1 for p in of) for of in parts.values()):
+            found.append(f"Labels: {_short(next(iter(parts)))!r} of the column {column!r} looks like several labels in "
+                         f"one cell; each of {len(parts):,} such combinations counts as a class.")  # fmt: skip
+    return found
 
 
 def _short(cell: Any) -> str:

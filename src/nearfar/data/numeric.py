@@ -7,6 +7,7 @@ tables from Python.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -230,7 +231,7 @@ def label_texts(values: Sequence[Any]) -> list[str | None]:
 def _label(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return value.strip() if isinstance(value, str) else str(value)
+    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else str(value)
 
 
 def _canonical(text: str) -> str:

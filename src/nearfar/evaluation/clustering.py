@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.errors import DataError
 from nearfar.evaluation.features import Features, unit
 
 TITLE = "clustering"
@@ -30,10 +31,17 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     dict
         ``mean``, ``std`` and ``draws`` over ten starts (k-means++), ``chance`` (mean over the same clusters of the
         v-measure of shuffled labels, which is not 0) and ``settings``.
+
+    Raises
+    ------
+    DataError
+        All rows are of one class, which any clustering finds.
     """
     from sklearn.metrics import v_measure_score
 
     x, clusters = unit(test.x), len(np.unique(test.y))
+    if clusters < 2:
+        raise DataError(f"clustering takes rows of two classes or more, and the {len(x):,} that are scored are of one.")
     found, chance = [], []
     for start in range(SEEDS):
         own = assign(x, clusters, seed * SEEDS + start)

@@ -28,17 +28,30 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     Returns
     -------
     dict
-        By count: ``mean``, ``std``, ``draws`` (the accuracies), ``settings``. A count that some class has too few
-        rows for is left out.
+        By count: ``mean``, ``std``, ``draws`` (the accuracies), ``settings``. A count that some class with training
+        rows has too few for is left out.
     """
     x, t = standardised(train.x, test.x)
-    smallest = int(np.bincount(train.y, minlength=train.classes).min())
+    smallest = _smallest(train.y)
     about = "unnormalised, standardised by the training rows"
     return {
         str(count): learn(train, test, x, t, count, number=DRAWS, c=C, features=about, seed=seed)
         for count in COUNTS
         if count <= smallest
     }
+
+
+def left_out(labels: np.ndarray) -> str:
+    """What is not measured where these are the classes of the training rows, as a sentence; empty where all is."""
+    smallest = _smallest(labels)
+    counts = [str(count) for count in COUNTS if count > smallest]
+    has = f"{smallest} training row{'s' * (smallest > 1)}"
+    return f"{' and '.join(counts)} labels per class: not measured, a class has only {has}." if counts else ""
+
+
+def _smallest(labels: np.ndarray) -> int:
+    """Rows of the smallest class that has any."""
+    return int(np.unique(labels, return_counts=True)[1].min())
 
 
 def learn(

@@ -64,10 +64,19 @@ def about(table: Table, plans: Plans, asked: Sequence[str]) -> tuple[dict[str, A
     found, said, labels = {}, [], table.labels
     if True in plans:
         train, test = _labelled(plans[True], labels)
-        if len(train) < 2 or len(test) < 1 or len(np.unique(labels[train])) < 2:
+        if len(train) and len(np.unique(labels[train])) == 1:
+            only = table.label_names[labels[train[0]]]
+            raise DataError(
+                f"all {len(train):,} labelled rows to fit on are {only!r}; there must be two classes.",
+                hint="Name the splits with --train-split and --test-split.",
+            )
+        if len(train) < 2 or len(test) < 1:
             raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
         if new := int((~np.isin(labels[test], labels[train])).sum()):
             said.append(f"{new} test rows are of classes without training rows; they count as wrong.")
+        for tell in (getattr(PROTOCOLS.get(name), "left_out", None) for name in asked):
+            if tell is not None and (missing := tell(labels[train])):
+                said.append(missing)
         found = {"labelled_train_rows": len(train), "labelled_test_rows": len(test)}
     if False in plans:
         test = _labelled(plans[False], labels)[1]

@@ -74,8 +74,9 @@ def warnings(
             found.append(said)
     for text in found[before:]:
         console.warn(text)
-    if said := facts.balance(table, rows.train if len(rows.train) else rows.test):
-        counts = np.bincount(table.labels[table.labels >= 0])
+    told = rows.train if len(rows.train) else rows.test
+    if said := facts.balance(table, told):
+        counts = np.bincount(table.labels[told][table.labels[told] >= 0])
         uneven = counts.max() > 3 * counts[counts > 0].min()
         found.append(f"{said} They are uneven: accuracy speaks for the large ones." if uneven else said)
     found += _about_groups(table, rows)

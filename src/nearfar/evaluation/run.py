@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import files
+from nearfar import checks, files
 from nearfar.data import split
 from nearfar.data.facts import identifier
 from nearfar.data.groups import of_run
@@ -66,7 +66,7 @@ class Evaluation:
 
 
 def evaluate(
-    models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] = (), seed: int = 0,
+    models: Sequence[Any], data: Any = None, *, protocols: Sequence[str] | str = (), seed: int = 0,
     floors: bool = True, layer: str | None = None, limit: int | None = None, console: Console | None = None,
     train_split: str | None = None, test_split: str | None = None, templates: Sequence[str] | str = ("{}",),
     positive: str | None = None, **reading: Any,
@@ -78,7 +78,7 @@ def evaluate(
     models : sequence of Embedder
     data : path, array or Table, optional
         By default what the first model was trained on.
-    protocols : sequence of str
+    protocols : str or sequence of str
         Names of modules in ``nearfar.evaluation``; by default kNN, linear probe and few labels of one column, and
         of several what their rows allow (`nearfar.evaluation.pairs.protocols`).
     seed : int
@@ -107,6 +107,9 @@ def evaluate(
     from nearfar.console import QUIET
 
     console = console or QUIET
+    protocols = [protocols] if isinstance(protocols, str) else list(dict.fromkeys(protocols or ()))
+    seed = checks.whole(seed, "seed", 0, "--seed")
+    limit = None if limit is None else checks.whole(limit, "limit", 2, "--limit")
     for name in protocols:
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)

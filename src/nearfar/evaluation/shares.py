@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.linear_probe import accuracy, choose
+from nearfar.evaluation.linear_probe import accuracy, on_tenth
 from nearfar.evaluation.logistic import Problem
 
 TITLE = "label shares"
@@ -33,7 +33,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     """
     found = {}
     for share in SHARES:
-        if share * len(train.y) < 2 * train.classes:
+        if share * len(train.y) < 2 * len(np.unique(train.y)):
             continue
         chosen = [drawn(train.y, share, (seed, round(1000 * share), d)) for d in range(DRAWS)]
         parts = [_part(train, r) for r in chosen]
@@ -45,11 +45,23 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
             "features": "unnormalised, standardised by the labelled rows",
             "converged": all(converged),
         }  # fmt: skip
-        found[f"{share:.0%}".replace("%", " %")] = {
+        found[_name(share)] = {
             "mean": float(np.mean(accuracies)), "std": float(np.std(accuracies, ddof=1)), "draws": list(accuracies),
             "settings": settings,
         }  # fmt: skip
     return found
+
+
+def left_out(labels: np.ndarray) -> str:
+    """What is not measured where these are the classes of the training rows, as a sentence; empty where all is."""
+    classes = len(np.unique(labels))
+    few = [_name(share) for share in SHARES if share * len(labels) < 2 * classes]
+    has = f"{len(labels):,} training rows of {classes:,} classes"
+    return f"{' and '.join(few)} of the labels: not measured, too few of {has}." if few else ""
+
+
+def _name(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def _part(train: Features, rows: np.ndarray) -> Features:
@@ -65,7 +77,8 @@ def drawn(y: np.ndarray, share: float, seed: tuple[int, ...]) -> np.ndarray:
 
 
 def _chosen(train: Features, seed: int) -> float:
-    by_draw = [scores for i in range(CHOICES) if (scores := choose(train, seed + i)[1])]
+    orders = [np.random.default_rng(seed + i).permutation(len(train.y)) for i in range(CHOICES)]
+    by_draw = [scores for order in orders if (scores := on_tenth(train, order))]
     return float(max(by_draw[0], key=lambda c: sum(scores[c] for scores in by_draw))) if by_draw else 1.0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nearfar.evaluation.features import Features, unit
 from nearfar.evaluation.few_labels import learn
 
@@ -13,6 +15,14 @@ FITS = True
 COUNTS = (8, 16)
 DRAWS = 10
 C = 1.0  # scikit-learn's own, which both take
+
+
+def left_out(labels: np.ndarray) -> str:
+    """What is fewer than its name where these are the classes of the training rows, as a sentence; empty if nothing."""
+    smallest = int(np.unique(labels, return_counts=True)[1].min())
+    counts = [str(count) for count in COUNTS if count > smallest]
+    has = f"{smallest} training row{'s' * (smallest > 1)}"
+    return f"{' and '.join(counts)} labels per class: a class has only {has}, and gives all." if counts else ""
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:

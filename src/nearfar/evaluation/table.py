@@ -41,7 +41,7 @@ def render(evaluation: Evaluation) -> str:
     if "raw_input" in first:
         rows.append(("raw input", first["raw_input"]))
     cells = [["", *_heads(rows[0][1])]] + [[name, *_figures(values, rows[0][1])] for name, values in rows]
-    if "majority" in first:
+    if "majority" in first and shown(rows[0][1]):
         cells.append(
             ["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]]
         )
@@ -134,7 +134,8 @@ def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
             of = "of the labels" if "%" in n else f"label{'s' if n != '1' else ''} per class"
             found[f"{n} {of}"] = _number(r["mean"], 3) + spread
     if "clustering" in result:
-        found["v-measure"] = _number(result["clustering"]["mean"], 3)
+        r = result["clustering"]
+        found["v-measure"] = f"{_number(r['mean'], 3)} (chance {_number(r['chance'], 3)})"
     for way, r in result.get("retrieval", {}).items():
         for k, recall in r["recall"].items():
             found[f"R@{k} {way}"] = _accuracy({**r, "accuracy": recall}) if k == "1" else _number(recall, 3)

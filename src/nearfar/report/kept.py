@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -80,6 +81,7 @@ def _plain(value: Any) -> str:
 def _file(entry: Mapping[str, Any]) -> str:
     """The same for the same data measured in the same way."""
     data = entry["data"]
-    same = [data.get("source"), data.get("content", data["fingerprint"]), entry.get("options")]
+    source = data.get("source")
+    same = [source and os.path.normpath(source), data.get("content", data["fingerprint"]), entry.get("options")]
     key = files.sha256(json.dumps(same, sort_keys=True).encode())[:8]
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name(entry)).strip('-.')[:60] or 'data'}-{key}.json"
