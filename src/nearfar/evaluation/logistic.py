@@ -67,7 +67,10 @@ class Problem:
         return found / self.rows
 
     def solve(self, c: float, start: torch.Tensor | None = None) -> Fit:
-        """Its minimum at an inverse strength `c` of the penalty, as scikit-learn's C; begun at the weights `start`."""
+        """Its minimum at an inverse strength `c` of the penalty, as scikit-learn's C; begun at the weights `start`.
+
+        Two classes have two columns of weights here and one in scikit-learn, whose C of the same minimum is 2 `c`.
+        """
         penalty = torch.full((len(self.moments), 1), 1 / (c * self.rows), dtype=torch.float64)
         penalty[-1] = 0
         lower = torch.linalg.cholesky(self.moments / self.classes + torch.diag(penalty[:, 0] + RIDGE))

@@ -32,7 +32,8 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     et al. 2022, arXiv 2210.07316: 8 labels, 10 draws). From `few_labels` it differs in the counts, in 10 draws
     instead of 20, in features of unit length instead of standardised ones, in C = 1 instead of 10, and in that a
     class with too few rows gives all it has. Where it departs from theirs: SetFit trains the encoder on each draw,
-    here it stays as it is; both take the encoder's vectors as they come, which are of unit length for most sentence
+    here it stays as it is; of two classes scikit-learn has one column of weights, whose C is 2 for the same regression;
+    both take the encoder's vectors as they come, which are of unit length for most sentence
     encoders and are made so here.
 
     Returns
