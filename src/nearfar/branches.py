@@ -156,6 +156,9 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
         built = ENCODERS.get(module).build(**options)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
+    if any(not p.numel() for p in built.parameters()):
+        raise ConfigError(f"the encoder {name!r} has a layer of width 0.", where="model.encoder_options",
+                          hint="Widths and numbers of features are at least 1.")  # fmt: skip
     if not hasattr(built, "out_features"):
         raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)
     return built

@@ -16,6 +16,7 @@ import torch
 
 from nearfar import checks, files, rejecting
 from nearfar.choosing import KINDS, choose
+from nearfar.data.facts import measured
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation import linear_probe, nearness
 from nearfar.evaluation.features import moments, unit
@@ -305,6 +306,12 @@ def check_labels(labels: np.ndarray, names: Sequence[str], kind: str = "auto") -
         raise DataError("no row has a label.", hint="Say which column holds them with --label.")
     if classes == 1:
         raise DataError(f"all {rows:,} labelled rows are {names[present[0]]!r}; there must be two classes.")
+    if kind == "auto" and measured([names[c] for c in present]):
+        some = ", ".join(names[c] for c in present[:3])
+        raise DataError(
+            f"{rows:,} rows have {classes:,} different numbers as labels ({some} …), which looks measured.",
+            hint="Bring classes, such as ranges of these numbers, or say --kind knn if each is a class.",
+        )
     if classes > IDS and classes > rows / 2 and kind == "auto":
         some = ", ".join(names[c] for c in present[:3])
         raise DataError(

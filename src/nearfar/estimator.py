@@ -94,6 +94,7 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         from nearfar import api
         from nearfar.record import resolve
 
+        self._columns = _columns(X)
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
         source: Any = X
         if resolve(self.method).positives == "labels":
@@ -131,11 +132,10 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
 
     def _in_order(self, X: Any) -> Any:
         """A table of named columns with those of `fit`, in their order; others are left out, with a warning."""
-        names = list(getattr(self, "feature_names_in_", ()))
-        there = [str(c) for c in getattr(X, "columns", ())]
-        if not names or not set(names) <= set(there) or there == names:
+        names, there = self._columns, _columns(X)
+        if not names or not set(names) <= set(there) or there == names or len(set(there)) < len(there):
             return X
-        if extra := [c for c in there if c not in names]:
+        if extra := [str(c) for c in there if c not in names]:
             QUIET.warn(f"Left out: {', '.join(extra)}; the model was not trained on that.")
         return X[names]
 
@@ -148,6 +148,12 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         return max(2, min(checks.whole(self.batch_size, "batch_size", 2), rows // 2))
 
 
+def _columns(X: Any) -> list[Any]:
+    """Names of the columns of a table, which may be numbers, of which scikit-learn keeps none."""
+    names = list(getattr(X, "columns", ()))
+    return names if all(isinstance(n, str | int) for n in names) else []
+
+
 def _labels(y: Any, rows: int) -> Any:
     """One label a row, in which None or NaN is missing."""
     from nearfar.data.objects import labels_of
@@ -155,6 +161,9 @@ def _labels(y: Any, rows: int) -> Any:
     if y is None:
         raise ValueError("this method learns from labels: requires y to be passed, but the target y is None")
     labels = labels_of(y)
+    numbers = labels[np.isfinite(labels)] if getattr(labels, "dtype", np.dtype(object)).kind == "f" else None
+    if numbers is not None and (numbers != np.round(numbers)).any():
+        raise ValueError("this method learns from classes: Unknown label type: continuous. Bring classes as y.")
     if len(labels) != rows:
         raise ValueError(f"y: expected {rows} labels, got {len(labels)}")
     return labels

@@ -166,6 +166,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     elif len(table.columns) > 1:
         rows = _belonging(table, rows, console or QUIET)
     kind = method.positives if config.model.positives == "auto" else config.model.positives
+    if doubt and kind == "labels":
+        raise DataError(f"{method.name} learns from labels. {doubt[0]}")
     if not doubt:
         notes.append(_about_labels(kind, table, method.name))
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])

@@ -208,3 +208,37 @@ def test_streamed_from_npy(tmp_path):
     rows = np.asarray([3, 1, 20])
     with streamed.first.values.expecting(iter([rows])):
         assert np.array_equal(streamed.first.values[rows], whole.first.values[rows])
+
+
+# --- numbers that would become other pictures ---------------------------------------------------------------------
+
+RAMPS = np.linspace(0, 1, 16)[:, None, None] * np.random.default_rng(0).uniform(0.5, 1, (12, 1, 16, 3))  # fractions
+EIGHT = np.rint(RAMPS * 255).astype(np.uint8)
+
+
+def as_known(pictures, known):
+    return np.asarray(read(pictures, modality="image", spec=read(known).first.spec, max_bad=0.0).first.values, int)
+
+
+@pytest.mark.parametrize("known", [EIGHT, RAMPS, RAMPS * 1.0001])
+@pytest.mark.parametrize("kind", ["fractions", "a little over", "overshoot", "bytes", "floats"])
+def test_fractions_are_the_pictures_that_they_were(known, kind):
+    same = {
+        "fractions": RAMPS, "a little over": RAMPS * 1.001, "overshoot": RAMPS * 1.01 - 0.005, "bytes": EIGHT,
+        "floats": EIGHT.astype(np.float32),
+    }  # fmt: skip
+    assert np.abs(as_known(same[kind], known) - EIGHT.transpose(0, 3, 1, 2)).max() <= 2
+
+
+@pytest.mark.parametrize(("other", "known"), [
+    (RAMPS * 2 - 1, EIGHT), ((RAMPS - 0.4) / 0.2, EIGHT), (EIGHT.astype(np.int16) - 128, EIGHT), (RAMPS * 1000, EIGHT),
+    (EIGHT, RAMPS * 2 - 1), (RAMPS, np.rint(RAMPS * 4095).astype(np.uint16)),
+])  # fmt: skip
+def test_pictures_on_another_scale_are_refused(other, known):
+    with pytest.raises(DataError, match="has numbers from"):
+        as_known(other, known)
+
+
+def test_a_picture_without_pixels_is_a_bad_row():
+    with pytest.raises(DataError, match="no pixels"):
+        read([Image.new("RGB", (0, 0))], modality="image", spec=read(EIGHT).first.spec)

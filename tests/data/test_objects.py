@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import nearfar
 from nearfar.data.read import read
 from nearfar.errors import DataError, NearfarWarning
 
@@ -48,6 +49,16 @@ class Items(torch.utils.data.Dataset):
 
     def __getitem__(self, i):
         return PICTURES[i], i % 2
+
+
+class Endless(torch.utils.data.Dataset):
+    def __getitem__(self, i):
+        return PICTURES[0]
+
+
+class Broken(Items):
+    def __getitem__(self, i):
+        return 1 / 0
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -90,6 +101,7 @@ OF_TEXTS = {
     "dict of generators": lambda: {"text": (t for t in TEXTS)},
     "list of dicts": lambda: [{"text": t} for t in TEXTS],
     "texts, labels": lambda: (TEXTS, CLASSES),
+    "array of one column": lambda: np.array(TEXTS, object)[:, None],
     "namedtuples": lambda: [Named(*row) for row in zip(TEXTS, CLASSES, strict=True)],
     "(text, number)": lambda: list(zip(TEXTS, (0, 1, 1, 0), strict=True)),
     "IterableDataset of torch": Stream,
@@ -201,6 +213,9 @@ OF_ROWS = {
     "masked array": lambda: np.ma.masked_array(ROWS, np.zeros_like(ROWS)),
     "structured array": lambda: np.array(list(map(tuple, ROWS)), [("a", "f8"), ("b", "f8"), ("c", "f8")]),
     "pandas": lambda: pd.DataFrame(ROWS),
+    "rows of pandas": lambda: [row for _, row in pd.DataFrame(ROWS, columns=["a", "b", "c"]).iterrows()],
+    "named tuples": lambda: list(pd.DataFrame(ROWS, columns=["a", "b", "c"]).itertuples(index=False)),
+    "sparse columns of pandas": lambda: pd.DataFrame(ROWS).astype(pd.SparseDtype(float, 0.0)),
     "polars": lambda: pl.DataFrame(ROWS),
     "dict": lambda: {"x": ROWS, "y": [0, 1, 1, 0]},
     "rows, labels": lambda: (ROWS, CLASSES),
@@ -222,6 +237,46 @@ def test_half_precision_and_masked_numbers():
     masked = read(np.ma.masked_array(ROWS, ROWS[1, 2] == ROWS)).first.values
     assert masked[1, 2] == 0  # missing: the mean
     assert read(range(5)).first.values.shape == read(array.array("d", range(5))).first.values.shape == (5, 1)
+
+
+def test_rows_are_found_by_the_names_that_they_have():
+    frame = pd.DataFrame(ROWS, columns=["a", "b", "c"])
+    known, mixed = read(frame), frame[["c", "a", "b"]]
+    again = {"modality": "vector", "spec": known.first.spec}
+    for rows in ([row for _, row in mixed.iterrows()], list(mixed.itertuples(index=False))):
+        np.testing.assert_array_equal(read(rows, **again).first.values, known.first.values)
+    np.testing.assert_array_equal(read(mixed.iloc[2], **again).first.values, known.first.values[2:3])
+    with pytest.raises(DataError, match="no column 'a'"):
+        read([row for _, row in mixed.rename(columns={"a": "z"}).iterrows()], **again)
+    with pytest.warns(NearfarWarning, match="Index"):
+        read(list(mixed.itertuples()), **again)
+
+
+def test_truths_are_rows_of_numbers():
+    truths = ROWS > 0
+    right = truths - truths.mean(0)
+    np.testing.assert_allclose(read(truths).first.values, right / right.std(0), rtol=1e-5)
+
+
+def test_tiny_and_huge_numbers():
+    right = (ROWS - ROWS.mean(0)) / ROWS.std(0)
+    for scale in (1e-200, 1e-20, 1e20, 1e200):
+        np.testing.assert_allclose(read(ROWS * scale).first.values, right, rtol=1e-5)
+    with pytest.raises(DataError, match="one scale"):
+        read(np.array([[1.7e308]] * 3 + [[-1.7e308]] * 3))
+    known = read(ROWS).first.spec
+    with pytest.raises(DataError, match="too far"):
+        read(ROWS * np.array([[1], [1], [1e300], [1]]), modality="vector", spec=known, max_bad=0.0)
+
+
+def test_numbers_that_are_measured_are_no_classes():
+    rows, y = DRAW.normal(size=(60, 3)), DRAW.normal(size=60)
+    with pytest.raises(DataError, match=r"supcon learns from labels.*measured"):
+        nearfar.train((rows, y), method="supcon", quiet=True)
+    with pytest.raises(DataError, match="label '1'"):
+        nearfar.train((rows, [1] * 60), method="supcon", quiet=True)
+    with pytest.raises(DataError, match="one class"):
+        nearfar.train((rows, [1] * 30 + [None] * 30), method="supervised", quiet=True)
 
 
 # --- labels -------------------------------------------------------------------------------------------------------
@@ -340,6 +395,8 @@ REFUSED = {
     "sparse matrix": (lambda: pytest.importorskip("scipy.sparse").csr_matrix(ROWS), "toarray"),
     "sparse tensor": (lambda: torch.tensor(ROWS).to_sparse(), "dense"),
     "DataLoader": (lambda: torch.utils.data.DataLoader(Items()), "loader.dataset"),
+    "data set without a length": (Endless, "without a length"),
+    "data set that fails": (Broken, "ZeroDivisionError"),
     "open file": (lambda: io.StringIO("a b\nc d"), "path"),
     "one picture as an array": (lambda: np.zeros((40, 30, 3), np.uint8), "one picture"),
     "empty list": (list, "no rows"),

@@ -76,7 +76,8 @@ def opened(value: Any, where: str = "data") -> Any:
     if isinstance(value, np.ndarray):
         return _of_array(value, where)
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        raise DataError(f"is of the type {type_of(value)}, expected one value a row.", where=where)
+        raise DataError(f"is of the type {type_of(value)}, expected one value a row.", where=where,
+                        hint="A single row is a list of one: [row].")  # fmt: skip
     return list(value)
 
 
@@ -111,6 +112,8 @@ def _of_array(array: np.ndarray, where: str) -> Any:
         cells = [_cell(v, where) for v in array.ravel()]
         if _numeric([c for c in cells if c is not None]):
             return np.asarray([np.nan if c is None else c for c in cells], np.float64).reshape(array.shape)
+    if kind in "OUST" and array.shape[1:] == (1,):
+        return array[:, 0].tolist()
     held = "texts" if kind in "UST" else "Python objects" if kind == "O" else f"values of the type {array.dtype}"
     raise DataError(f"the array of shape {array.shape} holds {held}, expected numbers.", where=where,
                     hint="Bring a table or a dict, of which each column is of one kind.")  # fmt: skip

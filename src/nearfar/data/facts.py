@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from nearfar.data.table import Skipped, Table
 
 FEW = 100  # labelled rows; below, labels may well be all different
 UNIQUE = 0.9  # values for each labelled row: names of rows, not of classes
+LEVELS = 20  # numbers with fractions; marks and ratings have fewer
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MANY, REPEATED = 1000, 0.2  # classes, and values for each row, that are doubted where nobody named the column
 
 
@@ -75,10 +78,18 @@ def identifier(table: Table, *, asked: bool) -> str | None:
     """
     classes, known = len(table.label_names), 0 if table.labels is None else int((table.labels >= 0).sum())
     unique = known >= FEW and classes > UNIQUE * known
+    where = f"column {table.source['label']!r}" if table.source.get("label") else "column of the labels"
+    if not asked and measured(table.label_names):
+        some = ", ".join(table.label_names[:3])
+        return f"the {where} has {classes:,} different numbers ({some} …) and looks measured"
     if not (unique or (not asked and classes >= MANY and classes > REPEATED * known)):
         return None
-    where = f"column {table.source['label']!r}" if table.source.get("label") else "column of the labels"
     return f"the {where} has {classes:,} different values in {known:,} rows and looks like an identifier"
+
+
+def measured(names: Sequence[str]) -> bool:
+    """Whether labels are many numbers with fractions, as of something measured."""
+    return len(names) > LEVELS and all(map(NUMBER.fullmatch, names)) and any(not float(n).is_integer() for n in names)
 
 
 def about_skipped(skipped: Sequence[Skipped], shown: int = 5) -> str:

@@ -13,7 +13,7 @@ from nearfar.data.cells import BRING, column, is_a, opened, type_of
 from nearfar.data.inputs import NAMED
 from nearfar.data.raw import Raw, joined, of_arrow, repeated
 from nearfar.data.readers.arrays import of_arrays
-from nearfar.data.single import is_cell, is_row, rows_of
+from nearfar.data.single import is_cell, is_row, names_of, rows_of
 from nearfar.data.structure import SPLITS
 from nearfar.errors import DataError
 from nearfar.registry import MODALITIES
@@ -55,7 +55,7 @@ def open_object(source: Any, modality: str | None = None, spec: Mapping[str, Any
         return _of_items(source, modality, spec)
     if isinstance(source, tuple) and len(source) == 2 and not all(is_row(s, modality, spec) for s in source):
         return _labelled(*source, modality, spec)
-    if is_cell(source):
+    if is_cell(source) or (names_of(source) and set(names_of(source)) & set((spec or {}).get("names", ()))):
         return _of_rows([source], modality)
     found = opened(source)
     if isinstance(found, list):
@@ -97,7 +97,10 @@ def _refuse(source: Any) -> None:
 
 def _has_rows(source: Any) -> bool:
     if is_a(source, "torch", "Dataset"):
-        return hasattr(source, "__len__") or isinstance(source, Iterable)
+        if not (hasattr(source, "__len__") or isinstance(source, Iterable)):
+            raise DataError("a Dataset of torch without a length is not read.", where="data",
+                            hint="Give it a method __len__, or bring a list of its items.")  # fmt: skip
+        return True
     lazy = is_a(source, "pyarrow", "Dataset") or is_a(source, "polars", "LazyFrame")
     protocols = any(hasattr(source, p) for p in ("__array__", "__arrow_c_stream__"))
     return lazy or protocols or is_cell(source) or isinstance(source, Iterable)
@@ -157,7 +160,7 @@ def _of_pandas(frame: Any) -> Raw:
         raise repeated(names, "data")
     try:
         return _of_table(pa.Table.from_pandas(frame, preserve_index=False))
-    except pa.ArrowException:
+    except (pa.ArrowException, TypeError):  # of sparse columns
         return _of_columns({n: frame[c] for n, c in zip(names, frame.columns, strict=True)}, None)
 
 
@@ -250,9 +253,13 @@ def _are_sides(cells: list[Any]) -> bool:
 def _of_rows(rows: list[Any], modality: str | None, spec: Mapping[str, Any] | None = None) -> Raw:
     """A list of cells, of tuples or of dicts."""
     there = [r for r in rows if r is not None]
+    if there and all(map(names_of, there)):
+        rows = [None if r is None else dict(r.items()) for r in rows]
+        there = [r for r in rows if r is not None]
     if there and all(isinstance(r, dict) and not _is_picture(r) for r in there):
         return _of_dicts(rows, modality)
-    if there and all(isinstance(r, tuple) for r in there) and not all(map(_all_numbers, there)):
+    named = any(hasattr(r, "_fields") for r in there)
+    if there and all(isinstance(r, tuple) for r in there) and (named or not all(map(_all_numbers, there))):
         return _of_tuples(rows, modality)
     cells = column(rows, paths=_paths(modality))
     if isinstance(cells, np.ndarray):
@@ -348,7 +355,11 @@ def _of_items(source: Any, modality: str | None, spec: Mapping[str, Any] | None)
         raw = Raw({"image": cells, "label": labels}, [str(c) for c in cells], label="label")
         raw.classes = {"label": list(source.classes)}
         return raw
-    items = [source[i] for i in range(len(source))] if hasattr(source, "__len__") else list(source)
+    try:
+        items = [source[i] for i in range(len(source))] if hasattr(source, "__len__") else list(source)
+    except Exception as e:  # whatever the code of a user raises
+        raise DataError(f"an item of the {type_of(source)} cannot be read: {type(e).__name__}: {e}.",
+                        where="data") from e  # fmt: skip
     raw = _of_rows(items, modality)
     home = getattr(source, "dataset", source)  # of a Subset
     names = getattr(home, "classes", None)

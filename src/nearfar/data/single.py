@@ -23,6 +23,12 @@ def is_cell(value: Any) -> bool:
     return isinstance(value, str | bytes | bytearray | memoryview | io.BytesIO | Path) or is_a(value, "PIL", "Image")
 
 
+def names_of(value: Any) -> list[str]:
+    """The names of the values of a row of a table of pandas, which is a Series; none where these are no texts."""
+    names = list(value.index) if is_a(value, "pandas", "Series") else []
+    return names if all(isinstance(n, str) for n in names) else []
+
+
 def is_row(value: Any, modality: str | None, spec: Mapping[str, Any] | None) -> bool:
     """Whether an element of a tuple is a row by itself, and not a column."""
     if is_cell(value) or not isinstance(value, Iterable):

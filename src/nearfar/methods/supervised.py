@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nearfar.errors import DataError
 from nearfar.parts import Facts
 from nearfar.record import Method
 
@@ -22,6 +23,8 @@ class Classifier:
 
     def suited(self, facts: Facts) -> Classifier:
         """With the classes of the data."""
+        if facts.classes == 1:
+            raise DataError("all labelled rows are of one class; there must be two.")
         return self if self.classes is not None else replace(self, classes=facts.classes)
 
     def build(self, dim: int) -> nn.Module:

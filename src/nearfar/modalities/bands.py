@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 BRIGHT_16 = 32767  # 16-bit pictures with a larger value use their range, and scaling it to 8 bits leaves the picture
+BEYOND = 1.25  # of the largest value: what resampling may give
 MOST = 64  # channels; an array with more along its shortest outer axis is no picture
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # of Pillow
 
@@ -72,6 +73,11 @@ class Look:
         return self.dtype not in (np.uint8, np.bool_)
 
 
+def are_shares(values: np.ndarray) -> bool:
+    """Whether a picture holds fractions up to 1, so that 1 is its white."""
+    return bool(values.max() <= BEYOND and (values != np.round(values)).any())
+
+
 def form(looks: Sequence[Look], depth: str) -> dict[str, Any]:
     """How pictures like these are to be stored.
 
@@ -99,7 +105,7 @@ def form(looks: Sequence[Look], depth: str) -> dict[str, Any]:
         if whole and low >= 0 and (high <= 255 or BRIGHT_16 < high <= 65535 or depth == "8"):
             return {"top": 255 if high <= 255 else 65535}
         if not whole and low >= 0 and (high <= 255 or depth == "8"):
-            return {} if high <= 1 else {"top": 255 if high <= 255 else high}
+            return {} if high <= 1 else {"top": 255 if BEYOND < high <= 255 else high}
     fits = whole and low >= 0 and high <= 65535
     return {"channels": channels, "dtype": "uint16" if fits else "float32"}
 
@@ -119,6 +125,13 @@ def stored(array: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     side, dtype = spec["size"], np.dtype(spec["dtype"])
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadCell("has numbers that are not finite")
+    if "high" in spec and dtype != np.uint8:
+        low, high = min(spec["low"]), max(spec["high"])
+        if array.mean() > 2 * high - low or (dtype == np.uint16 and are_shares(array)):
+            raise BadCell(
+                f"has numbers from {array.min():.3g} to {array.max():.3g}, and the model was trained on {low:.3g} to "
+                f"{high:.3g}"
+            )
     if dtype == np.uint8 and array.dtype != np.uint8:
         array = np.clip(array * (255 if array.dtype == bool else 1), 0, 255)
     if array.shape[:2] != (side, side):

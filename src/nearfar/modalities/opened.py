@@ -54,6 +54,8 @@ def _read(cell: Any, draft: int | None) -> Image.Image | np.ndarray:
     from PIL import Image, ImageOps
 
     image = cell if isinstance(cell, Image.Image) else Image.open(_stream(cell), formats=FORMATS)
+    if 0 in image.size:
+        raise BadCell("has no pixels")
     if image.size[0] * image.size[1] > MAX_PIXELS:
         raise BadCell(f"declares {image.size[0]} × {image.size[1]} pixels, which is too many")
     if image is not cell and image.format == "PNG":
@@ -133,6 +135,7 @@ def _as_bytes(array: np.ndarray, top: float | None = None) -> np.ndarray:
     """uint8 (H, W) or (H, W, 3) of an array (H, W, C); `top` becomes 255.
 
     Without `top` 16 bits are divided, and floats are in [0, 1] or up to 255.
+    What resampling leaves a little below or above is cut.
     """
     if array.shape[2] not in (1, 3):
         raise BadCell(f"has {array.shape[2]} channels, expected one or three")
@@ -144,9 +147,13 @@ def _as_bytes(array: np.ndarray, top: float | None = None) -> np.ndarray:
     values = array.astype(np.float64)
     if not np.isfinite(values).all():
         raise BadCell("has numbers that are not finite")
-    if top is None:
-        most = values.max(initial=0)
+    least, most = values.min(initial=0), values.max(initial=0)
+    if top is None and bands.are_shares(values):
+        top = 1
+    elif top is None:
         top = (1 if most <= 1 else 255) if array.dtype.kind == "f" else (255 if most <= 255 else 65535)
+    if least < (1 - bands.BEYOND) * np.clip(most, 1, top) or (most > bands.BEYOND * top and top in (1, 255, 65535)):
+        raise BadCell(f"has numbers from {least:.3g} to {most:.3g}, expected 0 to 1, 0 to 255 or 0 to 65535")
     return np.clip(values * (255 / top) + 0.5, 0, 255).astype(np.uint8)
 
 

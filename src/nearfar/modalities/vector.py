@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "vector"
+FAR = 1e15  # standard deviations from the mean; the squares of more are no longer finite in float32
 MILD = "none"  # views of a column whose rows have another one
 
 
@@ -29,7 +30,7 @@ def recognise(cells: Sequence[Any]) -> float:
 
 def _is_row(cell: Any) -> bool:
     if isinstance(cell, np.ndarray):
-        return cell.ndim == 1 and np.issubdtype(cell.dtype, np.number)
+        return cell.ndim == 1 and cell.dtype.kind in "biuf"
     return isinstance(cell, list) and bool(cell) and all(v is None or isinstance(v, int | float) for v in cell)
 
 
@@ -40,12 +41,18 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     if rows.shape[1] == 0 or not there.any():
         raise DataError("there are no numbers to learn from.")
     count = np.maximum(1, there.sum(0))
-    mean = np.where(there, rows, 0).sum(0) / count
-    spread = np.sqrt(np.where(there, np.square(rows - mean), 0).sum(0) / count)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(there, rows, 0).sum(0) / count
+        away = np.where(there, rows - mean, 0)
+        largest = np.abs(away).max(0, initial=0)  # whose square may be too large for a float, or too small
+        spread = largest * np.sqrt(np.square(away / np.where(largest > 0, largest, 1)).sum(0) / count)
+    if not np.isfinite(spread).all():
+        most = np.abs(rows[there]).max()
+        raise DataError(f"numbers as large as {most:.3g} cannot be brought to one scale.", hint="Divide them first.")
     return {
         "features": int(rows.shape[1]),
         "mean": mean.tolist(),
-        "spread": np.where(spread > 1e-12 * np.maximum(1, np.abs(mean)), spread, 1.0).tolist(),
+        "spread": np.where(spread > 1e-12 * np.abs(mean), spread, 1.0).tolist(),
     }
 
 
@@ -70,19 +77,25 @@ def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
         raise BadCell(f"has shape {row.shape}, expected {spec['features']} numbers")
     if not np.isfinite(row).any():
         raise BadCell("holds no number")
-    return _standard(row, spec), None
+    standard = _standard(row, spec)
+    if (far := np.abs(standard) > FAR).any():
+        raise BadCell(f"holds {row[far][0]:.3g}, too far from what the model was trained on")
+    return standard, None
 
 
 def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray | None:
     """Rows (N, F), standardised; what is missing or not finite becomes the mean, 0. None where a row holds nothing."""
     if values.ndim != 2 or values.shape[1] != spec["features"]:
         raise DataError(f"the rows have shape {values.shape[1:]}, expected {spec['features']} numbers.")
-    return _standard(values, spec) if np.isfinite(values).any(1).all() else None
+    standard = _standard(values, spec)
+    return standard if np.isfinite(values).any(1).all() and not (np.abs(standard) > FAR).any() else None
 
 
 def _standard(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    standard = (values.astype(np.float64) - spec["mean"]) / spec["spread"]
-    return np.nan_to_num(standard, posinf=0.0, neginf=0.0).astype(np.float32)
+    values = values.astype(np.float64)
+    with np.errstate(over="ignore"):
+        standard = np.where(np.isfinite(values), (values - spec["mean"]) / spec["spread"], 0.0)
+    return np.clip(standard, -2 * FAR, 2 * FAR).astype(np.float32)
 
 
 def views(

@@ -28,5 +28,11 @@ def build(context: Context, argument: str) -> Positives:
         )
     classes = max(len(context.table.label_names), int(labels.max()) + 1)
     groups = np.where(labels >= 0, labels, classes + own(len(labels)))
+    if len(context.rows) > 1 and (groups[context.rows] == groups[context.rows[0]]).all():
+        raise DataError(
+            f"all {len(context.rows):,} rows to train on have the label "
+            f"{context.table.label_names[labels[context.rows[0]]]!r}, so labels tell nothing apart.",
+            hint="Bring rows of other classes, or use a method without labels, such as simclr.",
+        )
     without = int((labels[context.rows] < 0).sum())
     return Positives(groups, f"Positives: {without:,} rows have no label; they belong to nobody." if without else "")

@@ -41,5 +41,7 @@ def of_datasets(loaded, name: str, files: tuple[Path, ...] = ()) -> Raw:  # noqa
             table = part.flatten_indices().data.table
         raw = of_arrow(table, f"{name}/{split}" if split else name, Path(), files)
         raw.classes = {k: list(f.names) for k, f in part.features.items() if hasattr(f, "names") and f.names}
+        if (part.format or {}).get("type") == "custom":
+            raw.warnings += ("The transform that the data set is given by with_transform is not applied.",)
         parts.append((splits[split], raw))
     return joined(parts)
