@@ -322,6 +322,7 @@ class Embedder:
         from nearfar.data.read import read
 
         modality, spec = self.columns[own]
+        options |= {"usual": None if asked else own}
         try:
             return read(inputs, modality=modality, spec=spec, column=asked or None, **options)
         except UnknownName as e:
@@ -354,13 +355,13 @@ class Embedder:
 
         from nearfar import distributed
         from nearfar.console import QUIET
+        from nearfar.data import forms
         from nearfar.registry import MODALITIES
 
         if layer not in LAYERS:
             raise UnknownName("layer", layer, LAYERS)
         modality, spec = self.columns[name]
-        if column.modality != modality:
-            raise ConfigError(f"the model takes {modality}, the column {column.name!r} holds {column.modality}.")
+        column, rows = forms.for_model(column, rows, modality, spec)
         module, branch, found = MODALITIES.get(modality), self.branches[name], None
         batch_size = checks.whole(batch_size, "batch_size", 1)
         device = torch.device(self.device)

@@ -111,3 +111,33 @@ def test_what_has_not_changed_is_not_decoded_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr("nearfar.data.decode._form", fail)
     assert np.array_equal(read(file).first.values, before.first.values)
+
+
+def test_structs_of_which_some_hold_the_content_and_others_a_path(tmp_path):
+    files = [tmp_path / f"{i}.png" for i in range(6)]
+    for i, file in enumerate(files):
+        Image.new("RGB", (20, 20), (40 * i, 0, 0)).save(file)
+    cells = [{"bytes": f.read_bytes() if i == 0 else None, "path": str(f)} for i, f in enumerate(files)]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "t.parquet")
+    before = np.asarray(read(tmp_path / "t.parquet").first.values[:])
+    Image.new("RGB", (20, 20), (0, 200, 0)).save(files[3])
+    after = np.asarray(read(tmp_path / "t.parquet").first.values[:])
+    assert [bool((a == b).all()) for a, b in zip(after, before, strict=True)] == [True, True, True, False, True, True]
+
+
+def test_files_after_many_rows_without_one(tmp_path):
+    for i in range(20):
+        Image.new("RGB", (20, 20), (10 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    pq.write_table(pa.table({"image": [None] * 40 + [f"{i}.png" for i in range(20)]}), tmp_path / "t.parquet")
+    before = np.asarray(read(tmp_path / "t.parquet", max_bad=0.9).first.values[:])
+    Image.new("RGB", (20, 20), (0, 200, 0)).save(tmp_path / "3.png")
+    assert not np.array_equal(np.asarray(read(tmp_path / "t.parquet", max_bad=0.9).first.values[:])[3], before[3])
+
+
+def test_a_damaged_manifest_is_none(tmp_path):
+    (tmp_path / "t.csv").write_text("text\n" + "\n".join(f"the sentence number {i} of a few" for i in range(20)))
+    read(tmp_path / "t.csv")
+    for text in ("[]", "{}", "nonsense", '{"arrays": 3}'):
+        for manifest in cache.root().glob("*/manifest.json"):
+            manifest.write_text(text)
+        assert len(read(tmp_path / "t.csv")) == 20

@@ -363,7 +363,7 @@ def test_scores_beside_pairs():
     rows = list(zip(TEXTS, GERMAN, (0.5, 1.0, None, 0.25), strict=True))
     with pytest.warns(NearfarWarning, match="Left out: c"):
         read(rows)
-    with pytest.warns(NearfarWarning, match="1 of 4 rows have none"):
+    with pytest.warns(NearfarWarning, match="none in 1 of 4 rows"):
         table = read(rows, score="c")
     assert list(table.columns) == ["a", "b"]
     np.testing.assert_array_equal(table.scores, [0.5, 1.0, np.nan, 0.25])
@@ -407,7 +407,6 @@ REFUSED = {
     "unequal columns": (lambda: {"a": [1, 2], "b": ["x y"]}, "different lengths"),
     "unequal tuples": (lambda: [("a", "b"), ("c",)], "one length"),
     "too few labels": (lambda: (ROWS, [0, 1]), "4 rows and 2 labels"),
-    "labels as columns": (lambda: (ROWS, np.eye(4)), "several labels"),
     "labels as pictures": (lambda: (ROWS, np.zeros((4, 5, 5))), "shape"),
     "labels as one text": (lambda: (TEXTS, "good"), "type str"),
     "pictures as labels": (lambda: (PICTURES, PICTURES), "one a row"),
@@ -423,6 +422,13 @@ def test_all_else_is_refused_in_words(what):
     make, said = REFUSED[what]
     with pytest.raises(DataError, match=said):
         read(make())
+
+
+def test_labels_as_columns_are_left_out_unless_they_are_named():
+    with pytest.warns(NearfarWarning, match="'y' is left out: it holds several labels in a cell"):
+        assert read((ROWS, np.eye(4))).labels is None
+    with pytest.raises(DataError, match="several labels"):
+        read((ROWS, np.eye(4)), label="y")
 
 
 def test_no_name_at_all():

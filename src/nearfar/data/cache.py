@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
@@ -114,9 +114,10 @@ def load(entry: Entry, *, trusted: bool = False) -> tuple[dict[str, np.ndarray],
             manifest.unlink()
             return None
         arrays = {f: np.load(folder / f"{f}.npy", mmap_mode="r", allow_pickle=False) for f in values["arrays"]}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):  # damaged
         return None
-    os.utime(manifest)  # least recently used goes first
+    with suppress(OSError):  # a cache that may only be read
+        os.utime(manifest)  # least recently used goes first
     return arrays, values
 
 

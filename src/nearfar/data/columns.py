@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from nearfar.data import label_sets
 from nearfar.data.lazy import blocks
 from nearfar.data.numeric import Numeric, label_texts, numeric
-from nearfar.data.raw import Raw
+from nearfar.data.raw import Raw, named
 from nearfar.data.structure import SPLITS, listed, of_mapping
 from nearfar.errors import DataError, UnknownName
 from nearfar.names import printable
@@ -80,7 +81,7 @@ def _splits_in(cells: Sequence[Any], *, asked: bool) -> list[str | None] | None:
 
 
 def take_labels(
-    raw: Raw, name: str | None, notes: Findings, wanted: Sequence[str] = ()
+    raw: Raw, name: str | None, notes: Findings, wanted: Sequence[str | None] = ()
 ) -> tuple[np.ndarray | None, tuple[str, ...], str | None]:
     """Labels, names of the classes and the column they are in, which is taken out; never one that is `wanted`."""
     if name is not None and name not in raw.columns:
@@ -113,8 +114,9 @@ def _encoded(
         notes.warn(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
         values = [None if isinstance(v, bytes) else v for v in values]
     if classes is not None:
-        labels = np.asarray([-1 if v is None or int(v) < 0 else int(v) for v in values], np.int64)
-        return labels, tuple(classes)
+        number = {name: i for i, name in enumerate(classes)}
+        labels = [-1 if name is None else number[name] for name in named(values, classes, column)]
+        return np.asarray(labels, np.int64), tuple(classes)
     texts = label_texts(values)
     if (merged := len({v for v in values if v is not None}) - len({t for t in texts if t is not None})) > 0:
         notes.warn(f"Labels: {merged:,} of the spellings in the column {column!r} differ from others by spaces around "
@@ -143,15 +145,18 @@ def _as_text(cell: Any) -> Any:
 
 def _empty(value: Any) -> bool:
     return (
-        value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and value != value)
+        value is None
+        or (isinstance(value, str) and not value.strip())
+        or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
     )
 
 
 def _natural(text: str) -> tuple[int, float, str]:
     try:
-        return (0, float(text), text)
+        number = float(text)
     except ValueError:
-        return (1, 0.0, text)
+        number = math.inf
+    return (0, number, text) if math.isfinite(number) else (1, 0.0, text)
 
 
 def take_scores(raw: Raw, name: str | None, notes: Findings) -> np.ndarray | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.data import cache
-from nearfar.data.raw import Raw
+from nearfar.data.columns import Picked
+from nearfar.data.raw import Cells, Chain, Raw
 from nearfar.data.stream import Streamed, Streaming
 from nearfar.data.workers import Batch, Decoder, Form, content_hashes
 from nearfar.errors import DataError, StorageError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from nearfar.console import Console
 
 UTF8 = "Save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`."
-SHOWN = 32  # cells that tell whether a column names files
 CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so many rows, and no more than so much
 
 
@@ -57,8 +57,8 @@ def decoded(
         return Decoded(values, shape, _hashes(values), {})
     entry = None
     if raw.files or raw.key:
-        settings = {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw)}
-        sources = list(dict.fromkeys([*raw.files, *_named(cells)]))
+        settings = {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw), "missing": raw.missing}
+        sources = list(dict.fromkeys([*raw.files, *(_named(cells) if raw.files else ())]))
         entry = cache.entry(sources, settings | ({"key": raw.key} if raw.key else {}))
         if streaming.wanted is not True and (stored := cache.load(entry)) is not None:
             return _of_cache(stored)
@@ -176,20 +176,14 @@ def _there(arrays: Mapping[str, Any], name: str) -> np.ndarray | None:
 
 
 def _named(cells: Any) -> list[Path]:
-    """The files that cells name, whose content the container does not hold."""
-    first = next((c for i in range(min(len(cells), SHOWN)) if (c := _cell(cells, i)) is not None), None)
-    if not (isinstance(first, Path) or (isinstance(first, dict) and not first.get("bytes"))):
-        return []
-    found = (_cell(cells, i) for i in range(len(cells)))
-    return [c if isinstance(c, Path) else Path(c["path"]) for c in found
-            if isinstance(c, Path) or (isinstance(c, dict) and c.get("path"))]  # fmt: skip
-
-
-def _cell(cells: Any, i: int) -> Any:
-    try:
-        return cells[i]
-    except BadCell:
-        return None
+    """The files that cells name, whose content the container may not hold."""
+    if isinstance(cells, Chain):
+        return [f for piece in cells.pieces for f in _named(piece)]
+    if isinstance(cells, Picked):
+        return _named(cells.cells)
+    if isinstance(cells, Cells):
+        return cells.files()
+    return [c for c in cells if isinstance(c, Path)] if isinstance(cells, list) else []
 
 
 def _rows_key(raw: Raw) -> str:

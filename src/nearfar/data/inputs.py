@@ -41,8 +41,9 @@ class Inputs:
 
 
 def choose(
-    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: Findings, trained: Mapping[str, Any] | None = None
-) -> Inputs:
+    raw: Raw, wanted: tuple[str, ...], modality: str | None, notes: Findings, trained: Mapping[str, Any] | None = None,
+    usual: str | None = None,
+) -> Inputs:  # fmt: skip
     """The column to embed with its modality, or the columns of single numbers together as one.
 
     Parameters
@@ -55,6 +56,8 @@ def choose(
     notes : Findings
     trained : mapping, optional
         Spec of the model that the rows are for: its columns of numbers are found by their names.
+    usual : str, optional
+        What its column was called: taken where the data have it and nothing else is named.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def choose(
     for name in wanted:
         if name not in raw.columns:
             raise UnknownName("column", name, raw.columns, where="--column")
+    if not wanted and modality != VECTOR and usual in raw.columns and _modality(raw.columns[usual], modality, NAMED):
+        wanted = (usual,)
     names = (trained or {}).get("names", ())
     if any(n in raw.columns and getattr(raw.columns[n], "ndim", 1) < 2 for n in names):
         return _matched(raw, wanted, names, (trained or {}).get("beside", ()), notes)
@@ -94,6 +99,8 @@ def _recognised(
     least = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
     sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
     found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
+    if modality is None and not wanted:  # "1 234" is no text of two words
+        found = {c: k for c, k in found.items() if k != "text" or not isinstance(numeric(pool[c]), Numeric)}
     if wanted and found and (rest := [c for c in wanted if c not in found]):
         held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
         raise DataError(

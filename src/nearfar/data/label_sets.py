@@ -46,6 +46,8 @@ def single(cells: Sequence[Any], column: str) -> list[Any]:
 
 def several(cell: Any) -> list[Any] | None:
     """The labels in a cell that is a list of some, or its text (``['a', 'b']``, ``["a"]``); None for one label."""
+    if isinstance(cell, dict):  # an object is no label: what it holds are several
+        return [*cell, *cell.values()]
     if isinstance(cell, SEVERAL):
         return np.asarray(cell).reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
     if not isinstance(cell, str) or not cell.strip().startswith(OPENS):
@@ -57,7 +59,7 @@ def several(cell: Any) -> list[Any] | None:
             found = read(cell.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        return list(found) if isinstance(found, SEVERAL) else None
+        return several(found) if isinstance(found, SEVERAL) else None
     return None
 
 

@@ -108,6 +108,15 @@ class LazyColumn:
             raise rows
         return rows[int(index - self.starts[page])]
 
+    def part(self, field: str) -> pa.ChunkedArray | None:
+        """Structs of one field of the cells alone, read whole; None where they have none of that name."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.open_file()) as file:
+            path = f"{self.name}.{field}"
+            there = any(file.schema.column(i).path == path for i in range(len(file.schema)))
+            return file.read(columns=[path], use_threads=False).column(0) if there else None
+
     def blocks(self) -> np.ndarray:
         """Number of the page of every row, int32 (N,)."""
         return np.repeat(np.arange(len(self.groups), dtype=np.int32), np.diff(self.starts))

@@ -11,12 +11,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.data.lazy import LazyColumn
-from nearfar.data.raw import Cells, Chain
+from nearfar.data.raw import Cells, Chain, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +31,12 @@ PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 COMMA = r"^[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*),[0-9]+([eE][+-]?[0-9]+)?$"  # 0,5 and 1.234,5
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")  # may be 1,234 as well as 1.234
 ENGLISH = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
+SPACES = "[ \u00a0\u2009\u202f'\u2019]"
+SPACED = rf"^[+-]?[0-9]{{1,3}}({SPACES}[0-9]{{3}})+([.,][0-9]+)?$"
 ROW_NUMBERS = re.compile(r"(unnamed: ?\d+|index|level_\d+|__index_level_\d+__|)", re.IGNORECASE)
 IDS = re.compile(r"(.*[ _-])?(id|ids|uuid|guid|rowid|row|rownum|row_number|nr|no|key)|#", re.IGNORECASE)
+
+CAMEL = re.compile(r".*[a-z](ID|Id|IDs|Ids|Nr|No|Key)")
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def _texts(cells: Any) -> pa.ChunkedArray | None:
             return None
         if pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
             return column.cast(pa.string())
-        return column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else None
+        return column if is_text(column.type) else None
     if isinstance(cells, Chain):
         parts = [_texts(p.tolist() if isinstance(p, np.ndarray) and p.ndim == 1 else p) for p in cells.pieces]
         if any(p is None for p in parts):
@@ -98,11 +103,14 @@ def _texts(cells: Any) -> pa.ChunkedArray | None:
         if not _is_plain(cell := cells[i]):
             return None
         found.append(_spelt(cell))
-    return pa.chunked_array([found], pa.string())
+    try:
+        return pa.chunked_array([found], pa.string())
+    except UnicodeEncodeError:  # half a character
+        return None
 
 
 def _is_plain(cell: Any) -> bool:
-    return cell is None or isinstance(cell, str | int | float | bool | np.number)
+    return cell is None or isinstance(cell, str | int | float | bool | np.number | Decimal)
 
 
 def _spelt(cell: Any) -> str | None:
@@ -117,7 +125,10 @@ def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
 
     texts = pc.replace_substring(pc.utf8_trim_whitespace(texts), "\u2212", "-")  # the typographic minus
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
-    some = texts.slice(0, LOOKED_AT)
+    texts = pc.if_else(  # 1 234.5, also with other spaces, and 1'234.5
+        pc.match_substring_regex(texts, SPACED), pc.replace_substring_regex(texts, SPACES, ""), texts
+    )
+    some = texts if len(texts) <= LOOKED_AT else texts.take(np.linspace(0, len(texts) - 1, LOOKED_AT).astype(int))
     if texts.null_count == len(texts) or (some.null_count < len(some) and not _likely(some)):
         return None
     lower = pc.utf8_lower(texts)
@@ -131,7 +142,7 @@ def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
     point, between = form
     plain = pc.replace_substring(spelt, between, "") if between else spelt
     values = _floats(pc.replace_substring(plain, point, "."))
-    whole = pc.all(pc.match_substring_regex(spelt.drop_null(), r"^[+-]?[0-9]+$")).as_py()
+    whole = pc.all(pc.match_substring_regex(spelt.drop_null(), r"^[+-]?[0-9]+(\.0*)?$")).as_py()
     marks = Counter(texts.filter(marked).to_pylist())
     distinct = bool(whole) and pc.count_distinct(spelt).as_py() == len(spelt) - spelt.null_count > 1
     return Numeric(values, marks, point == ",", distinct)
@@ -182,23 +193,36 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def without(cells: Any, words: Sequence[str]) -> Any:
-    """The cells, of which those that are one of `words` are missing; arrays of more than one dimension stay."""
+    """The cells, of which those that are one of `words` are missing; arrays of more than one dimension stay.
+
+    A word that spells a number means that number however it is spelt: ``-999`` and ``-999.0``.
+    """
+    numbers = [float(w) for w in words if re.fullmatch(PLAIN, w)]
+    if isinstance(cells, Chain):
+        return Chain([without(p, words) for p in cells.pieces])
     if isinstance(cells, np.ndarray):
-        numbers = [float(w) for w in words if re.fullmatch(PLAIN, w)]
         if cells.ndim != 1 or cells.dtype.kind not in "iuf" or not np.isin(cells, numbers).any():
             return cells
         return np.where(np.isin(cells, numbers), np.nan, cells.astype(np.float64))
-    if isinstance(cells, Cells):
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if isinstance(cells.column, LazyColumn) or not pa.types.is_string(cells.column.type):
-            return cells
-        missing = pc.is_in(pc.utf8_trim_whitespace(cells.column), pa.array(words, pa.string()))
-        return Cells(pc.if_else(missing, None, cells.column), cells.folder, cells.text)
+    if isinstance(cells, Cells) and cells.text:
+        cells = list(cells)  # of text that is in part no UTF-8
     if isinstance(cells, list):
-        return [None if isinstance(c, str) and c.strip() in words else c for c in cells]
-    return cells
+        return [None if _is_one_of(c, words, numbers) else c for c in cells]
+    if not isinstance(cells, Cells) or (texts := _texts(cells)) is None:
+        return cells
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.utf8_trim_whitespace(texts)
+    plain = pc.if_else(pc.match_substring_regex(texts, PLAIN), texts, None).cast(pa.float64())
+    missing = pc.or_(pc.is_in(texts, pa.array(words, texts.type)), pc.is_in(plain, pa.array(numbers, pa.float64())))
+    return Cells(pc.if_else(missing, None, cells.column), cells.folder)
+
+
+def _is_one_of(cell: Any, words: Sequence[str], numbers: Sequence[float]) -> bool:
+    if isinstance(cell, str):
+        return cell.strip() in words or (re.fullmatch(PLAIN, cell.strip()) is not None and float(cell) in numbers)
+    return isinstance(cell, int | float | np.number | Decimal) and not isinstance(cell, bool) and cell in numbers
 
 
 def names_of_rows(name: str, position: int, found: Numeric) -> bool:
@@ -207,7 +231,7 @@ def names_of_rows(name: str, position: int, found: Numeric) -> bool:
         return False
     if ROW_NUMBERS.fullmatch(name.strip()):
         return bool(name.strip()) or position == 0
-    return IDS.fullmatch(name.strip()) is not None
+    return any(pattern.fullmatch(name.strip()) for pattern in (IDS, CAMEL))
 
 
 def label_texts(values: Sequence[Any]) -> list[str | None]:
@@ -218,19 +242,20 @@ def label_texts(values: Sequence[Any]) -> list[str | None]:
     """
     texts = [None if v is None else _label(v) for v in values]
     distinct = {t for t in texts if t is not None}
-    if distinct and all(isinstance(v, str) for v in values if v is not None):
-        if {t.lower() for t in distinct} <= {"true", "false"}:
-            return [t and t.capitalize() for t in texts]
-        number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-        if all(number.fullmatch(t) for t in distinct):
-            spelt = {t: _canonical(t) for t in distinct}
-            return [None if t is None else spelt[t] for t in texts]
+    if {t.lower() for t in distinct} <= {"true", "false"}:
+        return [t and t.capitalize() for t in texts]
+    number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+    if all(number.fullmatch(t) for t in distinct):
+        spelt = {t: _canonical(t) for t in distinct}
+        return [None if t is None else spelt[t] for t in texts]
     return texts
 
 
 def _label(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
     return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else str(value)
 
 

@@ -160,7 +160,7 @@ def _of_pandas(frame: Any) -> Raw:
         raise repeated(names, "data")
     try:
         return _of_table(pa.Table.from_pandas(frame, preserve_index=False))
-    except (pa.ArrowException, TypeError):  # of sparse columns
+    except (pa.ArrowException, OverflowError, TypeError):  # long numbers, sparse columns
         return _of_columns({n: frame[c] for n, c in zip(names, frame.columns, strict=True)}, None)
 
 

@@ -47,6 +47,8 @@ class Raw:
         Columns that only number or name the rows, such as the index of a `pandas` table; embedded only when named.
     sides : tuple of str
         Columns that are the sides of a row, where the container says so.
+    missing : tuple of str
+        Cells that count as empty ones; the cache is keyed by these too.
     """
 
     columns: dict[str, Any]
@@ -61,6 +63,7 @@ class Raw:
     bad: dict[int, str] = field(default_factory=dict)
     index: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, list):
@@ -99,6 +102,19 @@ class Cells(Sequence):
         """Page of every row where the column stays on disk."""
         return self.column.blocks() if hasattr(self.column, "blocks") else None
 
+    def files(self) -> list[Path]:
+        """Files that the cells name; those whose content a cell holds itself may be among them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.column
+        if self.folder is None:
+            column = column.part("path") if hasattr(column, "part") else column
+            if column is None or not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
+                return []
+            column = pc.struct_field(column, "path")
+        return [self._cell(t) if self.folder else Path(t) for t in column.to_pylist() if t]
+
     def _cell(self, value: Any) -> Any:
         if self.folder is not None and isinstance(value, str):
             path = Path(value)
@@ -120,22 +136,44 @@ def of_arrow(
     table: pa.Table, name: str, folder: Path, files: tuple[Path, ...], *, bytes_are_text: bool = False
 ) -> Raw:  # fmt: skip
     """A `Raw` from an Arrow table that came from the file called `name` in `folder`."""
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {}
-    for key in table.column_names:
-        column = table.column(key)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        kind = column.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            columns[key] = _numbers(column) if _exact(column) else Cells(column)
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            columns[key] = Cells(column, folder if _are_paths(column) else None)
-        else:
-            columns[key] = Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
+    columns = {c: cells_of(table.column(c), folder, bytes_are_text=bytes_are_text) for c in table.column_names}
     names = [f"{name}:{i + 1}" for i in range(table.num_rows)]
     return Raw(columns, names, classes=_class_names(table.schema), files=files, index=_index(table.schema))
+
+
+def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = False) -> Any:
+    """The cells of an Arrow column: an array of numbers where these are exact in it, else `Cells`."""
+    import pyarrow as pa
+
+    column = _plain(column)
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _numbers(column) if _exact(column) else Cells(column)
+    if is_text(kind):
+        return Cells(column, folder if _are_paths(column) else None)
+    return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is one of the two of strings that are left by `cells_of`."""
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values, however they were stored: as categories, runs or views."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        return _plain(pa.chunked_array([pc.run_end_decode(c) for c in column.chunks], kind.value_type))
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
+    return column
 
 
 def _index(schema: pa.Schema) -> tuple[str, ...]:
@@ -164,7 +202,9 @@ def repeated(names: list[str], where: str) -> DataError:
     from nearfar.errors import DataError
 
     name = next(n for n in names if names.count(n) > 1)
-    return DataError(f"has two columns of the same name, {name!r}.", where=where, hint="Rename one of them.")
+    digits = name.strip().lstrip("+-").replace(".", "", 1).isdigit()
+    hint = "Put a line with the names of the columns above the first." if digits else "Rename one of them."
+    return DataError(f"has two columns of the same name, {name!r}.", where=where, hint=hint)
 
 
 def _exact(column: pa.ChunkedArray) -> bool:
@@ -181,9 +221,8 @@ def _exact(column: pa.ChunkedArray) -> bool:
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     import pyarrow as pa
 
-    if column.null_count == 0 and pa.types.is_integer(column.type):
-        return column.to_numpy()
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    whole = column.null_count > 0 and pa.types.is_integer(column.type)
+    return (column.cast(pa.float64()) if whole else column).to_numpy(zero_copy_only=False)
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
@@ -216,6 +255,11 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
                 f"the files have different columns: {', '.join(kinds)}, and {', '.join(part.columns)}.",
                 where=part.names[0] if len(part) else None,
             )
+    classes = {k: c for _, p in reversed(parts) for k, c in p.classes.items()}
+    for k in [k for k, c in classes.items() if any(p.classes.get(k, c) != c for _, p in parts)]:
+        for _, p in parts:  # the same number means another class in each
+            p.columns[k] = named(p.columns[k], p.classes.get(k, classes[k]), k)
+        del classes[k]
     columns = {k: concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds}
     splits: list[str] | None = None
     if any(s or p.splits for s, p in parts):
@@ -230,8 +274,36 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
         warnings += (f"Splits: {rows:,} rows that no split is named for ({where} …) count as the split train.",)
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
     bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
-    found = Raw(columns, names, splits, first.label, first.classes, files, key, notes, warnings, bad)
+    found = Raw(columns, names, splits, first.label, classes, files, key, notes, warnings, bad)
     return replace(found, index=first.index, sides=first.sides)
+
+
+def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str | None]:
+    """Names of the classes that cells number, or are; None for empty cells and negative numbers.
+
+    Raises
+    ------
+    DataError
+        A cell is neither the number nor the name of a class.
+    """
+    from nearfar.errors import DataError
+
+    found: list[str | None] = []
+    for cell in cells:
+        if isinstance(cell, str) and cell.strip() in classes:
+            found.append(cell.strip())
+            continue
+        try:
+            number = -1 if cell is None or cell != cell else int(cell)
+        except (TypeError, ValueError):
+            number = len(classes)
+        if number >= len(classes):
+            raise DataError(
+                f"the column {column!r} holds {str(cell)!r}, which is none of its {len(classes):,} classes.",
+                hint=f"These are 0 to {len(classes) - 1:,}, or their names.",
+            )
+        found.append(None if number < 0 else classes[number])
+    return found
 
 
 def concatenated(pieces: list[Any]) -> Any:

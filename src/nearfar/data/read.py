@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar import checks
 from nearfar.console import QUIET
 from nearfar.data import groups, looks_grouped, spread
 from nearfar.data.columns import (
@@ -48,7 +49,7 @@ def read(
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     missing: Sequence[str] = (), workers: int | None = None, buffer: int = BUFFER, several: bool = True,
-    console: Console | None = None,
+    usual: str | None = None, console: Console | None = None,
 ) -> Table:  # fmt: skip
     """Read and decode data.
 
@@ -95,6 +96,8 @@ def read(
         MiB of encoded rows kept in memory where they are read by pages.
     several : bool
         A cell may hold a list of texts, each of which becomes a row; if not, that is an error.
+    usual : str, optional
+        What the column is called in the data that a model was trained on: the one to embed where there are several.
     console : Console, optional
 
     Returns
@@ -108,6 +111,8 @@ def read(
     StorageError
         The cache has no room for the decoded data, and they are not to be streamed.
     """
+    missing = (missing,) if isinstance(missing, str) else missing
+    limit = None if limit is None else checks.whole(limit, "limit", 1)
     raw = _opened(source, stream is True, {"modality": modality, "spec": spec}, missing, max_bad)
     if raw.key and stream is True:
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
@@ -120,7 +125,8 @@ def read(
     wanted = wanted or sides
     trained = spec if modality == VECTOR else None
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
-    labels, label_names, label = take_labels(raw, label, notes, (*wanted, *negative, *(trained or {}).get("names", ())))
+    kept = (*wanted, *negative, usual, *(trained or {}).get("names", ()))
+    labels, label_names, label = take_labels(raw, label, notes, kept)
     said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together)
     guess = None if together is not None else looks_grouped.hint(raw, labels, splits, (*wanted, *negative))
     notes.extend([guess[0]] if guess else [])
@@ -131,7 +137,7 @@ def read(
         raise DataError(f"the column {twice[0]!r} is named twice.", where="--column")
     beside = choose(raw, tuple(negative), modality, Findings()).columns if negative else {}
     rest = replace(raw, columns={n: c for n, c in raw.columns.items() if n not in beside})
-    inputs = choose(rest, wanted, modality, notes, trained)
+    inputs = choose(rest, wanted, modality, notes, trained, usual)
     if sides and (left := [c for c in rest.columns if c not in sides]):
         notes.warn(f"Left out: {', '.join(left)}, beside {' and '.join(sides)}.")
     columns, texts = _spread({**inputs.columns, **beside}, several, notes)
@@ -172,7 +178,8 @@ def _opened(
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
     _tolerated(raw, raw.bad, max_bad)
-    return replace(raw, columns={n: without(c, missing) for n, c in raw.columns.items()}) if missing else raw
+    columns = {n: without(c, missing) for n, c in raw.columns.items()} if missing else raw.columns
+    return replace(raw, columns=columns, missing=tuple(missing))
 
 
 def _spread(

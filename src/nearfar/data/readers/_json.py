@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nearfar.data.raw import Raw, of_arrow
+from nearfar.data.raw import Raw, cells_of, of_arrow
 from nearfar.data.readers import _encoding
 from nearfar.errors import DataError
 
@@ -34,11 +32,26 @@ def opened(file: Path) -> Raw:
     _encoding.check(head, file)
     try:
         table = arrow.read_json(_encoding.arrow_source(file))
-        if all(_encoding.is_text(c) for c in table.columns if pa.types.is_string(c.type)):
+        if dates := [(f.name, pa.string()) for f in table.schema if pa.types.is_timestamp(f.type)]:  # as in a CSV
+            texts = arrow.ParseOptions(explicit_schema=pa.schema(dates))
+            table = arrow.read_json(_encoding.arrow_source(file), parse_options=texts)
+        if all(map(_as_written, table.columns)):
             return of_arrow(table, file.name, file.parent, (file,))
     except (pa.ArrowInvalid, UnicodeDecodeError):
         pass  # mixed types, a line that is no JSON, a list around all, a row of more than a mebibyte
     return _of_rows(list(_rows(file.read_bytes().removeprefix(BOM), file)), file)
+
+
+def _as_written(column: Any) -> bool:
+    """Whether Arrow gives what stands there: it checks no UTF-8, rounds long numbers, and makes dates in lists."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        return _encoding.is_text(column)
+    if pa.types.is_floating(column.type):
+        return (pc.max(pc.abs(column)).as_py() or 0) < 2**53
+    return "timestamp" not in str(column.type)
 
 
 def _rows(content: bytes, file: Path) -> Iterator[dict[str, Any] | str]:
@@ -80,14 +93,16 @@ def _of_rows(rows: list[dict[str, Any] | str], file: Path) -> Raw:
         why = f"row 1 {rows[0]}" if rows else "it is empty"
         raise DataError(f"holds no rows: {why}.", where=str(file), hint=EXAMPLE)
     names = dict.fromkeys(k for r in good for k in r)
-    columns = {n: _column([r.get(n) if isinstance(r, dict) else None for r in rows]) for n in names}
+    columns = {n: _column([r.get(n) if isinstance(r, dict) else None for r in rows], file.parent) for n in names}
     bad = {i: r for i, r in enumerate(rows) if isinstance(r, str)}
     return Raw(columns, [f"{file.name}:{i + 1}" for i in range(len(rows))], files=(file,), bad=bad)
 
 
-def _column(cells: list[Any]) -> Any:
-    """Numbers as an array, as Arrow's reader gives them."""
-    kinds = {type(c) for c in cells if c is not None}
-    if kinds and kinds <= {int, float}:
-        return np.asarray([np.nan if c is None else c for c in cells], np.float64)
-    return cells
+def _column(cells: list[Any], folder: Path) -> Any:
+    """As Arrow's reader gives them, where they are of one kind."""
+    import pyarrow as pa
+
+    try:
+        return cells_of(pa.chunked_array([pa.array(cells)]), folder)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return cells

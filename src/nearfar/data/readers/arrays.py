@@ -8,7 +8,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -125,10 +124,4 @@ def of_arrays(
 
 def _small_ones_read(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Memory-mapped labels and rows of numbers are read; pictures stay where they are."""
-    read = {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}
-    return {k: a.astype(np.float64) if _is_short(a) else a for k, a in read.items()}
-
-
-def _is_short(column: Any) -> bool:
-    """Whether numbers of one column have fewer digits than Python's own, so that NaN and 1.0 are not told as such."""
-    return isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype in (np.float16, np.float32)
+    return {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}
