@@ -89,7 +89,7 @@ def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
             "train_rows": len(plan.train), "heldout_rows": len(plan.heldout),
             "skipped": len(table.skipped), "label_names": list(table.label_names),
         },
-        "notes": list(plan.notes),
+        "notes": [*plan.warnings, *plan.notes],
     })  # fmt: skip
 
 

@@ -77,6 +77,11 @@ class Plan:
         return self.train[self.table.labels[self.train] >= 0]
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was left out of the data or may surprise; said when they were read."""
+        return tuple(self.table.source.get("warnings", ()))
+
+    @property
     def scores(self) -> np.ndarray | None:
         """How alike the two sides of each row are, float32 (N_table,), where the method learns from that."""
         return self.table.scores.astype(np.float32) if self.record.takes == "scored pairs" else None

@@ -287,6 +287,18 @@ def test_rows_without_a_split_are_said(tmp_path):
     assert {s: len(r) for s, r in table.splits.items()} == {"train": 10, "test": 5}
 
 
+def test_what_was_left_out_stands_in_the_run_and_in_the_json(tmp_path, capsys):
+    from nearfar.cli import run
+
+    frame().assign(id=range(60), colour="red").to_csv(tmp_path / "a.csv", index=False)
+    knobs = [f"--set=model.encoder_options={json.dumps(KNOBS['encoder_options'])}", "--set=train.threads=1"]
+    assert run(["train", str(tmp_path / "a.csv"), "--out", str(tmp_path / "r"), "--epochs=1", "--json", *knobs]) == 0
+    printed = capsys.readouterr()
+    (said,) = json.loads(printed.out)["warnings"]
+    assert "'id' (numbers the rows)" in said and "'colour' (single words)" in said
+    assert f"warning: {said}" in printed.err and said in json.loads((tmp_path / "r/config.json").read_text())["notes"]
+
+
 # --- hashes -------------------------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ def command(
     together = (seeds or 1) > 1 or (resume and loading.is_series(out))
     if dry_run:
         plan = several.rehearse(data, seeds=seeds, **asked) if together else api.rehearse(data, **asked)
-        to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), "notes": list(plan.notes)})
+        to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), **_said(plan)})
         return
     asked["command"] = shlex.join(["nearfar", *sys.argv[1:]])
     if together:
@@ -103,7 +103,7 @@ def command(
     to.say(f"Next: nearfar eval {shlex.quote(str(trained.path))}" + ("" if labelled else " --on LABELLED_DATA"))
     last = trained.metrics[-1] if trained.metrics else {}
     to.result(
-        {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, "notes": list(trained.plan.notes)}
+        {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, **_said(trained.plan)}
     )
 
 
@@ -115,4 +115,8 @@ def _report_all(to: Any, out: str, trained: list[Any]) -> None:
         {"seed": t.plan.config.train.seed, "run": str(t.path), "metrics": t.metrics[-1] if t.metrics else {}}
         for t in trained
     ]
-    to.result({"schema": 1, "verb": "train", "run": out, "runs": runs, "notes": list(trained[0].plan.notes)})
+    to.result({"schema": 1, "verb": "train", "run": out, "runs": runs, **_said(trained[0].plan)})
+
+
+def _said(plan: Any) -> dict[str, list[str]]:
+    return {"notes": list(plan.notes), "warnings": list(plan.warnings)}
