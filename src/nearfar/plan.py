@@ -135,7 +135,11 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     resolving.check_words(config)
     named = config.model.method not in auto.OPEN
     d = config.data
-    begin = starting.reading(starting.starts(config.model.init_from, d.column), d)
+    first = starting.starts(config.model.init_from, d.column)
+    if not d.missing:  # as the run read its cells that is gone on with
+        d = replace(d, missing=next((s.config.data.missing for s in first.values()), ()))
+        config = replace(config, data=d)
+    begin = starting.reading(first, d)
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,

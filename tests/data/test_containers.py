@@ -85,13 +85,18 @@ def test_long_numbers_stay_exact(tmp_path, kind, start):
     assert classes(brought(frame, tmp_path, kind)) == [str(n) for n in labels]
 
 
+def test_whole_numbers_that_arrow_does_not_have():
+    frame = pl.DataFrame({"text": TEXTS, "label": [i // 2 for i in range(20)]})
+    assert classes(frame.with_columns(pl.col("label").cast(pl.Int128))) == [str(i // 2) for i in range(20)]
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_dates_written_as_texts_stay_as_they_are_written(tmp_path, kind):
     labels = [f"2020-01-0{1 + i % 3}" for i in range(20)]
     assert classes(brought(pd.DataFrame({"text": TEXTS, "label": labels}), tmp_path, kind)) == labels
 
 
-def test_numbers_as_labels_are_spelt_alike():
+def test_numbers_as_labels_are_spelt_alike(tmp_path):
     expected = [str(i % 3) for i in range(20)]
     assert classes(pa.table({"text": TEXTS, "label": pa.array([Decimal(f"{i % 3}.00") for i in range(20)])})) == expected
     assert classes({"text": TEXTS, "label": [("0.0", 1, 2.0)[i % 3] for i in range(20)]}) == expected
@@ -100,6 +105,9 @@ def test_numbers_as_labels_are_spelt_alike():
     with pytest.warns(NearfarWarning, match="2 of the spellings in the column 'label' differ from others"):
         mixed = classes({"text": TEXTS, "label": [(True, "true", "FALSE", False)[i % 4] for i in range(20)]})
     assert mixed == ["True", "True", "False", "False"] * 5
+    for name, labels in (("train", [True, False] * 10), ("test", [1, 0] * 10)):
+        pq.write_table(pa.table({"text": [f"{t} {name}" for t in TEXTS], "label": labels}), tmp_path / f"{name}.parquet")
+    assert classes(tmp_path) == ["True", "False"] * 20
 
 
 def test_the_order_of_classes_depends_on_no_order_of_rows():
@@ -196,3 +204,13 @@ def test_options_that_cannot_be(tmp_path):
     assert read(file, missing="NA").label_names == ("N",)
     with pytest.raises(DataError, match="two columns of the same name, '0.5'. Put a line with the names"):
         read(table_of(tmp_path, "0.5,1,0.5", lambda i: f"{i / 3},{i % 3},{i}"))
+
+
+def test_words_for_missing_cells_are_those_of_the_run_that_is_gone_on_with(tmp_path):
+    frame = pd.DataFrame({"a": [-999.0 if i % 4 == 0 else i / 2 for i in range(40)], "b": [i % 3 for i in range(40)]})
+    small = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "holdout": 0.0, "lr": 1e-9,
+             "encoder_options": {"width": 8, "layers": 1, "out": 4}, "projector": {"hidden": 8, "out": 4}}  # fmt: skip
+    first = nearfar.train(frame, out=tmp_path / "first", missing=["-999"], **small).model
+    second = nearfar.train(frame, init_from=str(tmp_path / "first"), **small)
+    assert second.plan.config.data.missing == ("-999",)
+    assert np.allclose(second.model.encode(frame), first.encode(frame), atol=1e-5)

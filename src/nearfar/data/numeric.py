@@ -242,8 +242,9 @@ def label_texts(values: Sequence[Any]) -> list[str | None]:
     """
     texts = [None if v is None else _label(v) for v in values]
     distinct = {t for t in texts if t is not None}
-    if {t.lower() for t in distinct} <= {"true", "false"}:
-        return [t and t.capitalize() for t in texts]
+    truths, lower = {"true": "True", "false": "False"}, {t.lower() for t in distinct}
+    if lower <= set(truths) | {"1", "0"} and lower & set(truths):  # 1 beside True is True
+        return [t and (truths | {"1": "True", "0": "False"})[t.lower()] for t in texts]
     number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
     if all(number.fullmatch(t) for t in distinct):
         spelt = {t: _canonical(t) for t in distinct}

@@ -128,7 +128,7 @@ def _of_library(source: Any) -> Raw | None:
     if is_a(source, "polars", "LazyFrame"):
         source = source.collect()
     if is_a(source, "polars", "DataFrame"):
-        if any(t == "Object" for t in map(str, source.dtypes)):
+        if {"Object", "Int128", "UInt128"} & set(map(str, source.dtypes)):  # which Arrow does not have
             return _of_columns({c: source[c] for c in source.columns}, None)
         source = source.to_arrow()
     if is_a(source, "pyarrow", "RecordBatch", "RecordBatchReader"):
