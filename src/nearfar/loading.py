@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +54,11 @@ def folders(path: str | Path) -> list[Path]:
 
 
 def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:
-    """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``."""
-    found = []
+    """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``.
+
+    Runs of one name in different folders are called by their paths.
+    """
+    found, given = [], {}
     for run in runs:
         if not isinstance(run, str | Path):
             found.append(run)
@@ -63,5 +67,10 @@ def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[
             model = load(folder, device)
             if folder != Path(run):
                 model.name = f"{Path(run).resolve().name}/{model.name}"
+            given[len(found)] = str(folder)
             found.append(model)
+    names = Counter(model.name for model in found)
+    for i, path in given.items():
+        if names[found[i].name] > 1:
+            found[i].name = path
     return found

@@ -1,5 +1,7 @@
 """Few rows, classes that only one side has, options that cannot be: the right figure, or a sentence."""
 
+import shutil
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -185,3 +187,56 @@ def test_one_accented_label_in_two_encodings_is_one_class(tmp_path):
     with pytest.warns(NearfarWarning, match="1 of the spellings"):
         table = read(written(tmp_path / "rows.csv", np.arange(60) % 3, names=("caf\u00e9", "cafe\u0301", "dog")))
     assert table.label_names == ("café", "dog")
+
+
+def test_every_figure_stands_in_the_line_over_seeds(tmp_path):
+    runs = [tmp_path / f"run{seed}" for seed in range(2)]
+    for seed, out in enumerate(runs):
+        api.train(written(tmp_path / "rows.csv", np.arange(60) % 3), out=out, seed=seed, **QUICK)
+    data = written(tmp_path / "new.csv", np.arange(60) % 3, seed=4)
+    found = api.evaluate(runs, data, floors=False, protocols=["knn", "clustering"], quiet=True)
+    knn = found.summary[0]["figures"]["knn"]["accuracy"]
+    assert knn["mean"] == pytest.approx(np.mean([r["knn"]["accuracy"] for r in found.results]))
+    assert f"{knn['mean']:.3f} ± {knn['sd']:.3f}" in found.table()
+    assert "–" not in found.table()
+
+
+def test_runs_of_one_name_are_called_by_their_paths(run, tmp_path):
+    other = tmp_path / "elsewhere" / run.name
+    shutil.copytree(run, other)
+    data = written(tmp_path / "new.csv", np.arange(60) % 3, seed=4)
+    found = api.evaluate([run, other], data, floors=False, protocols="knn", quiet=True)
+    assert [r["run"] for r in found.results] == [str(run), str(other)]
+    assert api.evaluate([run], data, floors=False, protocols="knn", quiet=True).results[0]["run"] == run.name
+
+
+def test_labels_that_the_two_splits_spell_differently_are_no_accuracy_of_zero(run, tmp_path):
+    data = written(tmp_path / "a.csv", np.arange(40) % 4, ["train", "train", "test", "test"] * 10)
+    with pytest.raises(
+        DataError, match="no row that is scored is of a class that there are rows to fit on: 'eel', 'fox'"
+    ):
+        api.evaluate(run, data, quiet=True)
+
+
+def test_classes_that_are_never_scored_are_counted(run, tmp_path):
+    y = np.concatenate([np.zeros(30, int), np.ones(30, int), [2, 2, 3, 3]])
+    found = api.evaluate(run, written(tmp_path / "tail.csv", y), floors=False, protocols="knn", quiet=True)
+    assert "2 of 4 classes have no row that is scored." in found.warnings
+    few = written(tmp_path / "few.csv", np.repeat([0, 1, 2, 3], 2))
+    with pytest.raises(
+        DataError, match="8 rows of 4 classes are too few to measure anything on: 20% of each is no whole"
+    ):
+        api.evaluate(run, few, quiet=True)
+
+
+def test_test_rows_that_have_another_label_among_the_training_rows_are_counted(run, tmp_path):
+    data = written(tmp_path / "a.csv", np.arange(40) % 2, ["train"] * 40)
+    lines = data.read_text().splitlines()
+    again = [line.replace(",train", ",test") for line in lines[1:31]]
+    again[:7] = [x.replace("cat", "?").replace("dog", "cat").replace("?", "dog") for x in again[:7]]
+    data.write_text("\n".join([*lines, *again]) + "\n")
+    said = api.evaluate(run, data, floors=False, protocols="knn", quiet=True).warnings
+    assert (
+        "30 of 30 test rows are also among the training rows, byte for byte; 7 of these have another label there."
+        in said
+    )

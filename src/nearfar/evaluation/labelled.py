@@ -72,8 +72,17 @@ def about(table: Table, plans: Plans, asked: Sequence[str]) -> tuple[dict[str, A
             )
         if len(train) < 2 or len(test) < 1:
             raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
-        if new := int((~np.isin(labels[test], labels[train])).sum()):
+        if (new := int((~np.isin(labels[test], labels[train])).sum())) == len(test):
+            names = [", ".join(repr(table.label_names[c]) for c in np.unique(labels[r])[:3]) for r in (test, train)]
+            raise DataError(
+                f"no row that is scored is of a class that there are rows to fit on: {names[0]} and {names[1]}.",
+                hint="Spell the labels alike in all splits.",
+            )
+        if new:
             said.append(f"{new} test rows are of classes without training rows; they count as wrong.")
+        if untold := len(np.setdiff1d(labels[train], labels[test])):
+            of = len(np.union1d(labels[train], labels[test]))
+            said.append(f"{untold:,} of {of:,} classes have no row that is scored.")
         for tell in (getattr(PROTOCOLS.get(name), "left_out", None) for name in asked):
             if tell is not None and (missing := tell(labels[train])):
                 said.append(missing)

@@ -62,7 +62,8 @@ def warnings(
     table, found = tables[0], []
     repeated = split.duplicates(table, rows.train, rows.test)
     if len(repeated):
-        found.append(f"{len(repeated)} of {len(rows.test)} test rows are also among the training rows, byte for byte.")
+        found.append(f"{len(repeated)} of {len(rows.test)} test rows are also among the training rows, byte for byte"
+                     f"{_contrary(table, rows.train, repeated)}.")  # fmt: skip
     if cut := shared(table, rows.train, rows.test):
         found.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
     before, new = len(found), np.setdiff1d(rows.test, repeated)
@@ -84,8 +85,21 @@ def warnings(
         first = table.skipped[0]
         found.append(f"{len(table.skipped)} rows could not be read ({first.name} {first.reason} …).")
     if len(rows.test) < split.LEAST:
-        found.append(f"Only {len(rows.test)} rows are scored, so the figures say little.")
+        few = f"{len(rows.test)} row{'s are' if len(rows.test) > 1 else ' is'}"
+        found.append(f"Only {few} scored, so the figures say little.")
     return found
+
+
+def _contrary(table: Table, train: np.ndarray, repeated: np.ndarray) -> str:
+    """How many of the test rows that are among the training rows have no label there that is theirs."""
+    if table.labels is None:
+        return ""
+    train, repeated = (r[table.labels[r] >= 0] for r in (train, repeated))
+    known = set(zip(table.hashes[train].tolist(), table.labels[train].tolist(), strict=True))
+    content = set(table.hashes[train].tolist())
+    own = zip(table.hashes[repeated].tolist(), table.labels[repeated].tolist(), strict=True)
+    other = sum(row[0] in content and row not in known for row in own)
+    return f"; {other:,} of these have another label there" if other else ""
 
 
 def _about_groups(table: Table, rows: split.EvaluationPlan) -> list[str]:

@@ -84,9 +84,14 @@ def _heads(result: dict[str, Any]) -> list[str]:
 
 
 def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
-    own = shown(result)
+    own = {_title(head): figure for head, figure in shown(result).items()}
     rank = result.get("geometry", {}).get("effective_rank")
-    return [*(own.get(head, "–") for head in shown(like)), _number(rank, 1) if rank is not None else "–"]
+    return [*(own.get(_title(head), "–") for head in shown(like)), _number(rank, 1) if rank is not None else "–"]
+
+
+def _title(head: str) -> str:
+    """A head without what is said of its settings, which figures over seeds have none of, or as means."""
+    return head.partition(" (")[0]
 
 
 def shown(result: Mapping[str, Any]) -> dict[str, str]:
