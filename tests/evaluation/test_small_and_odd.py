@@ -240,3 +240,13 @@ def test_test_rows_that_have_another_label_among_the_training_rows_are_counted(r
         "30 of 30 test rows are also among the training rows, byte for byte; 7 of these have another label there."
         in said
     )
+
+
+def test_one_file_by_two_paths_is_kept_once(run, tmp_path):
+    home = tmp_path / run.name
+    shutil.copytree(run, home)
+    written(tmp_path / "new.csv", np.arange(60) % 3, seed=4)
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "new.csv", tmp_path / "folder" / ".." / "new.csv"):
+        assert cli.run(["eval", str(home), "--on", str(path), "--no-floors", "--protocol", "knn"]) == 0
+    assert len(list((home / "evaluations").iterdir())) == 1

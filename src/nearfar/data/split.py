@@ -201,11 +201,11 @@ def _stratified(
             hint="Bring a test split of other groups, or name another --group.",
         )
     if not chosen.any():
-        each = f" of {len(target):,} classes" if len(target) > 1 else ""
+        each, some = (f" of {len(target):,} classes", "each") if len(target) > 1 else ("", "these")
         raise DataError(
-            f"{len(rows):,} rows{each} are too few to measure anything on: {share:.0%} of {'each is' if each else 'them is'} "
-            "no whole row.", hint="Name a test split, or bring more rows.",
-        )  # fmt: skip
+            f"{len(rows):,} rows{each} are too few to measure anything on: {share:.0%} of {some} is no whole row.",
+            hint="Name a test split, or bring more rows.",
+        )
     groups = ", by whole groups" if by_groups else ""
     return chosen, f"stratified {1 - share:.0%}/{share:.0%}{groups}, seed {seed}"
 

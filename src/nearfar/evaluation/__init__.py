@@ -13,10 +13,12 @@ A protocol's file says what it ``TAKES`` and how it is to ``measure`` that:
 ================  ============================================  ==================================================
 
 A file without ``TAKES`` takes labels. ``FITS`` says whether something is fitted on `train`, for which rows have to be
-held back; what fits nothing is scored on all rows that no model was trained on, or on the test split. By default it is
-true of what takes labels. The printed table and the report show, under its ``TITLE``, which of the figures that it
-gives is its ``HEADLINE`` ("accuracy" where it does not say), with ``interval`` beside it, two numbers; of what is given
-in dicts by column or direction, one for each. Where no figure has that name, all of them are shown.
+held back; what fits nothing is scored on all rows that no model was trained on, or on the test split. By default it
+is true of what takes labels. ``left_out(labels) -> str``, where there is one, is a sentence about figures that these
+training rows have too few for, or an empty text. The printed table and the report show, under its ``TITLE``, which of
+the figures that it gives is its ``HEADLINE`` ("accuracy" where it does not say), with ``interval`` beside it, two
+numbers; of what is given in dicts by column or direction, one for each. Where no figure has that name, all of them
+are shown.
 
 Probes and galleries are fitted on `train`, thresholds chosen on development pairs; test rows are scored once and never
 chosen on; every setting stands beside its figure.

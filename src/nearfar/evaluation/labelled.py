@@ -64,28 +64,7 @@ def about(table: Table, plans: Plans, asked: Sequence[str]) -> tuple[dict[str, A
     found, said, labels = {}, [], table.labels
     if True in plans:
         train, test = _labelled(plans[True], labels)
-        if len(train) and len(np.unique(labels[train])) == 1:
-            only = table.label_names[labels[train[0]]]
-            raise DataError(
-                f"all {len(train):,} labelled rows to fit on are {only!r}; there must be two classes.",
-                hint="Name the splits with --train-split and --test-split.",
-            )
-        if len(train) < 2 or len(test) < 1:
-            raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
-        if (new := int((~np.isin(labels[test], labels[train])).sum())) == len(test):
-            names = [", ".join(repr(table.label_names[c]) for c in np.unique(labels[r])[:3]) for r in (test, train)]
-            raise DataError(
-                f"no row that is scored is of a class that there are rows to fit on: {names[0]} and {names[1]}.",
-                hint="Spell the labels alike in all splits.",
-            )
-        if new:
-            said.append(f"{new} test rows are of classes without training rows; they count as wrong.")
-        if untold := len(np.setdiff1d(labels[train], labels[test])):
-            of = len(np.union1d(labels[train], labels[test]))
-            said.append(f"{untold:,} of {of:,} classes have no row that is scored.")
-        for tell in (getattr(PROTOCOLS.get(name), "left_out", None) for name in asked):
-            if tell is not None and (missing := tell(labels[train])):
-                said.append(missing)
+        said = _about_fitted(table, train, test, asked)
         found = {"labelled_train_rows": len(train), "labelled_test_rows": len(test)}
     if False in plans:
         test = _labelled(plans[False], labels)[1]
@@ -96,6 +75,34 @@ def about(table: Table, plans: Plans, asked: Sequence[str]) -> tuple[dict[str, A
             names = [p for p in asked if not pairs.fits(p)]
             found["not_fitted"] = {"protocols": names, "test_rows": len(test), "split": plans[False].notes[0]}
     return found, said
+
+
+def _about_fitted(table: Table, train: np.ndarray, test: np.ndarray, asked: Sequence[str]) -> list[str]:
+    """What is to be said of rows to fit on and to score; raises `DataError` where these two do not make a figure."""
+    labels, said = table.labels, []
+    if len(train) and len(np.unique(labels[train])) == 1:
+        only = table.label_names[labels[train[0]]]
+        raise DataError(
+            f"all {len(train):,} labelled rows to fit on are {only!r}; there must be two classes.",
+            hint="Name the splits with --train-split and --test-split.",
+        )
+    if len(train) < 2 or len(test) < 1:
+        raise DataError(f"{len(train)} labelled rows to fit on and {len(test)} to score are too few.")
+    if (new := int((~np.isin(labels[test], labels[train])).sum())) == len(test):
+        names = [", ".join(repr(table.label_names[c]) for c in np.unique(labels[r])[:3]) for r in (test, train)]
+        raise DataError(
+            f"no row that is scored is of a class that there are rows to fit on: {names[0]} and {names[1]}.",
+            hint="Spell the labels alike in all splits.",
+        )
+    if new:
+        said.append(f"{new} test rows are of classes without training rows; they count as wrong.")
+    if untold := len(np.setdiff1d(labels[train], labels[test])):
+        of = len(np.union1d(labels[train], labels[test]))
+        said.append(f"{untold:,} of {of:,} classes have no row that is scored.")
+    for tell in (getattr(PROTOCOLS.get(name), "left_out", None) for name in asked):
+        if tell is not None and (missing := tell(labels[train])):
+            said.append(missing)
+    return said
 
 
 def evaluate(
