@@ -88,7 +88,8 @@ Rows without a label are left out. The classifier works on the model's vectors, 
   are 20. `"taught"` in the JSON counts them. Rows that were trained on without labels count as new ones: on the digits
   below that made no difference.
 - **Measured.** If the new rows have labels too, these are only compared with: accuracy, share not refused, accuracy of
-  those, and expected calibration error. Rows of classes that the classifier does not know are counted by themselves.
+  those, and expected calibration error. Rows of classes that the classifier does not know are counted by themselves, and said
+  with their names and what they may be another spelling of.
 - **Written.** A line a row: its name, its text where it is one, and what was said of it. The classifier is kept last of all,
   so that a mistake in NEW or `--out` leaves an earlier one as it was.
 

@@ -200,7 +200,7 @@ def test_pairs_labelled_0_make_no_right_answer():
     assert (found["settings"]["queries"], found["settings"]["gallery"]) == (30, 40)
     best = cosines.argmax(1)
     assert bitext.measure(sides)["left_to_right"]["accuracy"] == pytest.approx((best == np.arange(40))[asked].mean())
-    with pytest.raises(DataError, match="labelled 1"):
+    with pytest.raises(DataError, match="no pair that is scored has the label .1."):
         retrieval.measure(related(label=np.zeros(40, int)))
 
 

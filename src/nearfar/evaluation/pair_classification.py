@@ -67,7 +67,9 @@ def _judged(sides: Sides, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and labels of the pairs that have one."""
     known = np.zeros(len(sides.left), bool) if sides.label is None else sides.label >= 0
     if len(np.unique(sides.label[known] if known.any() else ())) < 2:
-        raise DataError(f"the {what} need labels of both kinds: 1 for those that belong together, and 0.")
+        raise DataError(
+            f"the {what} need labels of both kinds: {sides.positive!r} for those that belong together, and another."
+        )
     return sides.cosines()[known], sides.label[known]
 
 

@@ -109,7 +109,7 @@ def both(
     right, r = _distinct(sides.right, sides.right_id)
     together = np.ones(len(l), bool) if sides.label is None else sides.label == 1
     if not together.any():
-        raise DataError("no pair is labelled 1, so no answer would be right.")
+        raise DataError(f"no pair that is scored has the label {sides.positive!r}, so no answer would be right.")
     l, r = l[together], r[together]
     a, b = sides.names
     return {
