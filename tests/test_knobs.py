@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api
+from nearfar import api, record
 from nearfar.config import Config, assemble, knobs, read_file
 from nearfar.errors import ConfigError, UnknownName, UserError, listed
 from nearfar.stopping import saving
@@ -90,7 +90,7 @@ def test_names_are_told_before_the_data_are_read():
         "log=tensorbord": "'tensorboard'", "encoder=timm:resnet51": "resnet50", "encoder=timm": "say which model",
         "encoder=resnet81": "'resnet18'", "device=cuda:99": "GPU|cannot be used|no device", "device=gpu": "no device",
         "device=meta": "cannot be used", "positives=teacher:timm:no_such_model": None, "balance=10": "train.balance",
-        "method=simclear": "'simclr'",
+        "method=simclear": "'simclr'", "method.views=byoll": "'byol'",
     }.items():  # fmt: skip
         word, _, value = knob.partition("=")
         if said is not None:
@@ -150,3 +150,18 @@ def test_lists_of_names_are_whole_or_say_that_they_are_not():
     assert listed(names).endswith("n099 and 30 more")
     assert str(UnknownName("class", "qqqq", names)).endswith("n099 and 30 more.")
     assert str(UnknownName("class", "qqqq", names[:30])).endswith("n028, n029.")
+
+
+@pytest.mark.parametrize(("method", "knob", "value"), [
+    ("simclr", "temperature", -0.1), ("simclr", "temperature", 0), ("simclr", "temperature", {"end": 0.0}),
+    ("simclr", "lr", -1), ("simclr", "lr", None), ("simclr", "lr", math.nan), ("simclr", "weight_decay", -1.0),
+    ("simclr", "weight_decay", None), ("simclr", "count", 0), ("simclr", "count", 1), ("byol", "count", 1),
+    ("simclr", "count", None), ("swav", "local", 9), ("simclr", "bn", "x"), ("simclr", "keep", "x"),
+    ("simclr", "bn_groups", 0), ("simclr", "predictor", "x"), ("simclr", "projector", 5), ("simclr", "parts", None),
+    ("simclr", "positives", None), ("simclr", "objective", 3), ("simclr", "objective", None),
+    ("simclr", "projector", {"layers": 0}), ("byol", "predictor", {"hidden": 0}), ("byol", "twin", {"momentum": 1.5}),
+    ("byol", "twin", 3),
+])  # fmt: skip
+def test_numbers_of_methods_that_cannot_be_are_sentences(method, knob, value):
+    with pytest.raises((ConfigError, UnknownName), match=rf"^method\.{knob}"):
+        record.resolve(method, {knob: value})

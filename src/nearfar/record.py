@@ -7,6 +7,7 @@ many-process tests cover all methods by walking the registry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
@@ -95,6 +96,8 @@ class Loss:
         """
         from nearfar.registry import OBJECTIVES
 
+        if not isinstance(changes, str | Mapping):
+            raise ConfigError(f"expected the name of an objective, got {changes!r}.", where=where)
         given = {"name": changes} if isinstance(changes, str) else dict(changes)
         name, parameters = given.pop("name", self.name), given.pop("parameters", {})
         kept = self.parameters if name == self.name else {}
@@ -261,6 +264,9 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
 
 
 CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "hard_negatives", "trains", "own_views")
+RANGES = {"count": (1, True), "local": (0, True), "bn_groups": (1, True), "temperature": (0, False), "lr": (0, False),
+          "weight_decay": (0, True)}  # fmt: skip
+WORDS = {"bn": ("together", "per view"), "keep": ("features", "projection")}
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
@@ -296,12 +302,37 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
     """
     fixed = (*CITATION[1:], *(() if isinstance(getattr(record, "objective", None), Loss) else ("objective",)))
     known = [f.name for f in fields(record) if f.name not in fixed]
+    required = {f.name for f in fields(record) if "None" not in str(f.type)}
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
             raise UnknownName("value", key, known, where=where)
+        if value is None and key in required:
+            raise ConfigError("none is no value of it.", where=f"{where}.{key}")
         new[key] = _changed(getattr(record, key), value, key, f"{where}.{key}")
     return replace(record, **new)
+
+
+def check(record: Method) -> None:
+    """Raise a `ConfigError` or `UnknownName` for a number out of its range, or a word that means nothing."""
+    for name, (low, included) in RANGES.items():
+        value = getattr(record, name)
+        ends = (value.start, value.end) if isinstance(value, Schedule) else (value,)
+        if value is not None and not all(math.isfinite(v) and (v > low or (included and v == low)) for v in ends):
+            word = "at least" if included else "above"
+            raise ConfigError(f"{value} is out of range; it must be {word} {low} and finite.", where=f"method.{name}")
+    for name in ("projector", "predictor"):
+        for key in ("hidden", "layers"):
+            number = getattr(getattr(record, name), key, None)
+            if number is not None and number < 1:
+                raise ConfigError("it must be at least 1.", where=f"method.{name}.{key}")
+    if record.twin and not (0 <= record.twin.momentum <= 1 and 0 <= record.twin.final <= 1):
+        raise ConfigError("its momentum goes from 0 to 1.", where="method.twin")
+    if record.local > record.count:
+        raise ConfigError(f"{record.local} of {record.count} views cannot be small.", where="method.local")
+    for name, words in WORDS.items():
+        if getattr(record, name) not in words:
+            raise UnknownName("choice", getattr(record, name), words, where=f"method.{name}")
 
 
 def _changed(old: Any, value: Any, key: str, where: str) -> Any:
@@ -313,6 +344,8 @@ def _changed(old: Any, value: Any, key: str, where: str) -> Any:
         return _number(old, value, where)
     if isinstance(value, Mapping) and (is_dataclass(old) or key in _PART_FIELDS):
         return override(old or _PART_FIELDS[key](), value, where)
+    if key in _PART_FIELDS and value is not None:
+        raise ConfigError(f"expected numbers by name, or none, got {value!r}.", where=where)
     if isinstance(old, Mapping) and isinstance(value, Mapping):
         for name in value:
             if name not in old:
@@ -358,4 +391,8 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
         raise ConfigError("its 'RECORD' is no Method.", where=module.__file__)
     if module.RECORD.name != name:
         raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
-    return override(module.RECORD, dict(changes or {}))
+    found = override(module.RECORD, dict(changes or {}))
+    check(found)
+    if found.count < 2 <= module.RECORD.count and found.takes in ("rows", "texts") and found.positives != "labels":
+        raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")
+    return found

@@ -36,6 +36,11 @@ def check_words(config: Config) -> None:
     t, model = config.train, config.model
     if model.method not in auto.OPEN:
         record.resolve(model.method, config.method)
+    from nearfar.transforms.recipes import RECIPES
+
+    views = config.method.get("views")
+    if views is not None and views not in RECIPES:
+        raise UnknownName("recipe", str(views), RECIPES, where="method.views")
     if model.positives != "auto":
         positives.find(model.positives)
     branches.check(model.encoder, model.encoder_options)
