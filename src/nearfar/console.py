@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from nearfar.errors import NearfarWarning
 from nearfar.names import printable
 
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
@@ -73,8 +74,8 @@ class Console:
         if not self.quiet:
             self._write(text)
 
-    def warn(self, text: str) -> None:
-        """A line that is worth reading even with --quiet."""
+    def warn(self, text: str, category: type[Warning] = NearfarWarning) -> None:
+        """A line that is worth reading even with --quiet; from Python a warning of `category`."""
         self._write(f"warning: {text}")
 
     def _write(self, text: str) -> None:
@@ -124,13 +125,11 @@ class Console:
 class _Python(Console):
     """For calls from Python: warnings come as Python's own, of `NearfarWarning`."""
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, category: type[Warning] = NearfarWarning) -> None:
         """A Python warning that points at the caller's line."""
         import warnings
 
-        from nearfar.errors import NearfarWarning
-
-        warnings.warn(text, NearfarWarning, stacklevel=_outside(os.path.dirname(__file__)))
+        warnings.warn(text, category, stacklevel=_outside(os.path.dirname(__file__)))
 
 
 def _outside(folder: str) -> int:
@@ -144,7 +143,7 @@ def _outside(folder: str) -> int:
 class _Silent(Console):
     """Says nothing at all: for processes and trials beside one that speaks."""
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, category: type[Warning] = NearfarWarning) -> None:
         """Nothing."""
 
 

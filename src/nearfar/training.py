@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -320,8 +319,7 @@ class Trainer:
         if ends_epoch:
             row |= self._watch()
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
-            self.console.warn(sentence)
-            warnings.warn(sentence, CollapseWarning, stacklevel=2)
+            self.console.warn(sentence, CollapseWarning)
         self.metrics.append(row)
         if self.run is not None and self.world.is_main:
             self.run.append_metrics(row)
