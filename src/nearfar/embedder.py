@@ -322,7 +322,7 @@ class Embedder:
         from nearfar.data.read import read
 
         modality, spec = self.columns[own]
-        options |= {"usual": None if asked else own}
+        options = {"usual": own} | options
         try:
             return read(inputs, modality=modality, spec=spec, column=asked or None, **options)
         except UnknownName as e:

@@ -159,7 +159,7 @@ class Ensemble:
             own = _matching(member, name)
             key = _spec(member.columns[own][1])
             if key not in known:
-                again = member.read(inputs, column=own, **options)
+                again = member.read(inputs, column=own, usual=table.first.name, **options)
                 if list(again.names) != list(table.names):
                     raise DataError(
                         f"{member.name} reads {len(again):,} rows of these data and {self.members[0].name} "

@@ -80,6 +80,9 @@ def choose(
     if found:
         if names:
             notes.warn(f"The rows have no names of columns; they are taken in the model's order: {_listed(names)}.")
+        if not wanted and modality != VECTOR and usual in raw.columns and usual not in found:
+            notes.warn(f"The column {usual!r}, as in the training, holds {_held(raw.columns[usual])}; "
+                       f"{' and '.join(found)} is read in its place.")  # fmt: skip
         return Inputs({c: (kind, pool[c]) for c, kind in found.items()})
     numbers = _numbers(pool) if modality in (None, VECTOR) else {}
     if names:
@@ -248,6 +251,8 @@ def _held(cells: Any) -> str:
         return EMPTY
     if isinstance(some[0], str):
         return WORDS if any(c.strip() for c in some if isinstance(c, str)) else EMPTY
+    if isinstance(some[0], int | float | np.number):
+        return "single numbers"
     if hasattr(some[0], "isoformat"):
         return "dates or times"
     return {list: "lists", dict: "objects", bytes: "bytes"}.get(type(some[0]), type(some[0]).__name__)
