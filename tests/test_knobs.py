@@ -165,3 +165,10 @@ def test_lists_of_names_are_whole_or_say_that_they_are_not():
 def test_numbers_of_methods_that_cannot_be_are_sentences(method, knob, value):
     with pytest.raises((ConfigError, UnknownName), match=rf"^method\.{knob}"):
         record.resolve(method, {knob: value})
+
+
+@pytest.mark.parametrize("given", [{"layers": -1}, {"layers": True}, {"width": "x"}, {"width": None}, {"out": []}])
+def test_numbers_of_encoders_that_cannot_be_are_sentences(given):
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ConfigError, match=f"encoder_options.{next(iter(given))}"):
+        nearfar.train(rows, encoder="mlp", encoder_options=given, quiet=True)

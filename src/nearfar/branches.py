@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,7 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
     """One encoder, its weights drawn from torch's global generator."""
     module, _, variant = name.partition(":")
     options = {**MODALITIES.get(modality).encoder_shape(spec), **({"name": variant} if variant else {}), **options}
+    _check_numbers(ENCODERS.get(module).build, options)
     try:
         built = ENCODERS.get(module).build(**options)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
@@ -162,6 +164,17 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
     if not hasattr(built, "out_features"):
         raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)
     return built
+
+
+def _check_numbers(build: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` for what is given in place of a number, or a whole number below 0."""
+    for key, parameter in inspect.signature(build).parameters.items():
+        value, usual = options.get(key), parameter.default
+        if key not in options or isinstance(usual, bool) or not isinstance(usual, int | float):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(usual, int) and value < 0):
+            raise ConfigError(f"{value!r} is no number that it can have; {usual} is usual.",
+                              where=f"model.encoder_options.{key}")  # fmt: skip
 
 
 def fresh(config: Config, columns: Kinds) -> Branches:
