@@ -283,7 +283,8 @@ def test_predictions_of_texts_hold_the_texts(command, tmp_path):
     words = {"a": ["red rose", "red cherry, ripe", "a red car"], "b": ["blue sea", "the blue sky", 'blue "jay"']}
     labelled = [(t, label) for label, texts in words.items() for t in texts]
     rows = [f"{t} {i}" for i in range(8) for t, _ in labelled]
-    api.train(rows, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0, length=200)
+    api.train(rows, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0, length=200,
+              encoder_options={"dim": 16})  # fmt: skip
     texts, kinds = zip(*labelled, strict=True)
     table(tmp_path / "labelled.csv", range(6), text=texts, label=kinds)
     new = ['say "red", then go', "two\nlines of blue", "日本語 です"]

@@ -292,7 +292,9 @@ def test_nothing_to_read(tmp_path):
 
 
 def test_hub_names_without_a_network(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets, hub = pytest.importorskip("datasets"), pytest.importorskip("huggingface_hub")
+    for settings in (datasets.config, hub.constants):  # what HF_HUB_OFFLINE=1 sets in a new process
+        monkeypatch.setattr(settings, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"nearfar\[hub\]|cannot be read from the hub"):
         read("someone/some_pictures")
 
