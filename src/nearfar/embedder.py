@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar import checks
-from nearfar.data.table import Column
+from nearfar.data.table import Column, Table
+from nearfar.encoding import to_encode
 from nearfar.errors import ConfigError, RunError, UnknownName
 from nearfar.options import checked
 from nearfar.training_rows import TrainingRows
@@ -220,17 +221,7 @@ class Embedder:
             A row cannot be read, or holds several texts; nothing is skipped or spread here, so that rows and vectors
             correspond.
         """
-        from nearfar.data.opening import one_text
-        from nearfar.data.single import one_at_a_time
-
-        checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
-        name = column or self.only_column()
-        if name not in self.columns:
-            raise UnknownName("column", name, self.columns)
-        inputs = one_text(inputs, self.columns[name][0])
-        by_name = column if len(self.columns) > 1 else None  # data of several columns may have one of that name
-        table = self.read(inputs, column=name, data_column=by_name, several=False, console=console)
-        one_at_a_time(table, inputs)
+        table, name = to_encode(self, inputs, column, batch_size, console)
         rows = np.arange(len(table))
         return self._encode(table.first, rows, name, layer or self.keeps, batch_size, normalize, console)
 
@@ -283,7 +274,6 @@ class Embedder:
         """
         from nearfar.console import QUIET
         from nearfar.data.objects import settled
-        from nearfar.data.table import Table
 
         if isinstance(inputs, Table):
             return inputs

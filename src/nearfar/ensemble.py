@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import checks
 from nearfar.data.objects import settled
-from nearfar.data.opening import one_text
-from nearfar.data.single import one_at_a_time
 from nearfar.data.table import Column, Table
 from nearfar.embedder import LAYERS, Embedder
+from nearfar.encoding import to_encode
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.evaluation.features import unit
 from nearfar.options import checked
@@ -115,6 +113,10 @@ class Ensemble:
 
         return torch.nn.ModuleList([m.branches for m in self.members])
 
+    def only_column(self) -> str:
+        """Of the first member; see `Embedder.only_column`."""
+        return self.members[0].only_column()
+
     def source(self) -> str:
         """What the first member was trained on; see `Embedder.source`."""
         return self.members[0].source()
@@ -151,7 +153,7 @@ class Ensemble:
         if isinstance(inputs, Table):
             return inputs
         inputs = settled(inputs)
-        name = column or self.members[0].only_column()
+        name = column or self.only_column()
         table = self.members[0].read(inputs, column=name, **options)
         known = {_spec(self.columns[name][1]): table.first}
         others = []
@@ -200,14 +202,7 @@ class Ensemble:
         ndarray of float32, shape (N, D)
             D is the sum of the members' dimensions for ``concat``, theirs for ``average``.
         """
-        checks.whole(batch_size, "batch_size", 1)
-        name = column or self.members[0].only_column()
-        if name not in self.columns:
-            raise UnknownName("column", name, self.columns)
-        by_name = column if len(self.columns) > 1 else None
-        inputs = one_text(inputs, self.columns[name][0])
-        table = self.read(inputs, column=column, data_column=by_name, several=False, console=console)
-        one_at_a_time(table, inputs)
+        table, _ = to_encode(self, inputs, column, batch_size, console)
         z = self._joined(table.first, np.arange(len(table)), layer, batch_size, console)
         return unit(z) if normalize else z
 

@@ -18,9 +18,8 @@ TELLING = {"beside", "cut", "names"}  # what a spec says of its data without cha
 def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether cells decoded by one spec are what the other makes of them."""
     named = a.get("names"), b.get("names")
-    return (None in named or named[0] == named[1]) and all(
-        a.get(k) == b.get(k) for k in {*a, *b} - TELLING
-    )  # fmt: skip
+    alike = all(a.get(k) == b.get(k) for k in {*a, *b} - TELLING)
+    return alike and (None in named or named[0] == named[1])
 
 
 def for_model(column: Column, rows: np.ndarray, modality: str, spec: Mapping[str, Any]) -> tuple[Column, np.ndarray]:

@@ -1,0 +1,38 @@
+"""What `encode` is given, the same for a model and for an ensemble."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nearfar import checks
+from nearfar.errors import UnknownName
+
+if TYPE_CHECKING:
+    from nearfar.console import Console
+    from nearfar.data.table import Table
+
+
+def to_encode(
+    model: Any, inputs: Any, column: str | None, batch_size: int, console: Console | None
+) -> tuple[Table, str]:
+    """The inputs as a table of one column, and the model's name of that column.
+
+    Raises
+    ------
+    ConfigError, UnknownName
+        `batch_size` is no whole number of at least 1; the model has no such column, or several and none was named.
+    DataError
+        The inputs cannot be read, or have several columns.
+    """
+    from nearfar.data.opening import one_text
+    from nearfar.data.single import one_at_a_time
+
+    checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
+    name = column or model.only_column()
+    if name not in model.columns:
+        raise UnknownName("column", name, model.columns)
+    inputs = one_text(inputs, model.columns[name][0])
+    by_name = column if len(model.columns) > 1 else None  # data of several columns may have one of that name
+    table = model.read(inputs, column=name, data_column=by_name, several=False, console=console)
+    one_at_a_time(table, inputs)
+    return table, name
