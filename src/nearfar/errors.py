@@ -21,6 +21,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from nearfar.names import printable
+
+REASON = 200  # characters of what a library says
+
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -123,6 +127,13 @@ class NearfarWarning(UserWarning):
 
 class CollapseWarning(NearfarWarning):
     """The embedding is losing its dimensions."""
+
+
+def reason(e: BaseException) -> str:
+    """What an exception of a library says, in a line."""
+    said = getattr(e, "strerror", None) or next(iter(str(e).splitlines()), "") or type(e).__name__
+    said = printable(said).rstrip(".")
+    return said if len(said) <= REASON else f"{said[:REASON]}…"
 
 
 def listed(names: Sequence[str], most: int = 100) -> str:

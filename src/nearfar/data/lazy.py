@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.data.raw import Cells, Raw, of_arrow, repeated
+from nearfar.errors import DataError, reason
 from nearfar.modalities import BadCell
 from nearfar.names import printable
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PAGE = 4 * 2**20  # bytes of a page; a row group that is smaller is one page
 KEPT = 8 * 2**20  # bytes of pages kept while data are read once, in their order
 OPEN = 8  # files that are open at once
+CHECKED = {"page_checksum_verification": True}  # of the files that have checksums
 BUFFER = 2**20  # bytes that pyarrow reads ahead of what it decodes
 
 
@@ -112,7 +114,7 @@ class LazyColumn:
         """Structs of one field of the cells alone, read whole; None where they have none of that name."""
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self.open_file()) as file:
+        with parquet.ParquetFile(self.open_file(), **CHECKED) as file:
             path = f"{self.name}.{field}"
             there = any(file.schema.column(i).path == path for i in range(len(file.schema)))
             return file.read(columns=[path], use_threads=False).column(0) if there else None
@@ -134,9 +136,9 @@ class LazyColumn:
                 MEMORY.put((self, page), rows, rows.nbytes)
             except pa.ArrowMemoryError:
                 raise
-            except (pa.ArrowException, OSError) as e:
+            except Exception as e:  # a damaged file may raise anything
                 self.close()
-                rows = BadCell(f"lies in a damaged part of the file ({str(e).splitlines()[0] if str(e) else e!r})")
+                rows = BadCell(f"lies in a damaged part of the file ({reason(e)})")
                 MEMORY.put((self, page), rows, 0)
         return rows
 
@@ -148,7 +150,8 @@ class LazyColumn:
         at, pages = self._cursor
         for _ in range(at, page):
             next(pages)
-        rows = next(pages)
+        if len(rows := next(pages)) != self.starts[page + 1] - self.starts[page]:
+            raise ValueError("fewer rows than its head declares")
         ends_group = page + 1 == len(self.groups) or self.groups[page + 1] != group
         self._cursor = None if ends_group else (page + 1, pages)
         if not ends_group:
@@ -161,7 +164,7 @@ class LazyColumn:
         from pyarrow import parquet
 
         # Without pre-buffering and with a buffer of its own, a row group is streamed, not read at once.
-        file = parquet.ParquetFile(self.open_file(), buffer_size=BUFFER, pre_buffer=False)
+        file = parquet.ParquetFile(self.open_file(), buffer_size=BUFFER, pre_buffer=False, **CHECKED)
         parts, rows = [], 0
         for batch in file.iter_batches(size, row_groups=[group], columns=[self.name], use_threads=False):
             parts.append(batch.column(0))
@@ -186,16 +189,19 @@ def open_parquet(open_file: Callable[[], Any], name: str, folder: Path, files: t
     """
     from pyarrow import parquet
 
-    with parquet.ParquetFile(open_file()) as file:
+    with parquet.ParquetFile(open_file(), **CHECKED) as file:
         schema, metadata = file.schema_arrow, file.metadata
         if len(set(schema.names)) < len(schema.names):
             raise repeated(schema.names, str(files[0] if files else name))
         heavy = [f.name for f in schema if _is_heavy(f.type)]
         light = [n for n in schema.names if n not in heavy]
         small = of_arrow(file.read(columns=light, use_threads=False), name, folder, files)
+    small.columns = {
+        n: small.columns[n] if n in light else Cells(LazyColumn(open_file, n, metadata)) for n in schema.names
+    }
     small.names = Numbered(name, metadata.num_rows)
-    columns = {n: small.columns[n] if n in light else Cells(LazyColumn(open_file, n, metadata)) for n in schema.names}
-    small.columns = columns
+    if any(len(c) != len(small) for c in small.columns.values()):
+        raise DataError("is damaged: its columns have different lengths.", where=str(files[0] if files else name))
     return small
 
 

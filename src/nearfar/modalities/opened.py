@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.errors import reason
 from nearfar.modalities import BadCell, bands, signatures
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000  # a picture that declares more is a bomb, or no picture to learn from
 SAMPLES_PER_PIXEL = 277  # TIFF tag
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, struct.error)
 
 
 def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
@@ -46,8 +45,10 @@ def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
         raise BadCell("is missing") from e
     except IsADirectoryError as e:
         raise BadCell("is a folder, or no path at all") from e
-    except DAMAGE as e:
-        raise BadCell(f"is damaged ({e})") from e
+    except BadCell:
+        raise
+    except Exception as e:  # Pillow raises anything about damaged bytes
+        raise BadCell(f"is damaged ({reason(e)})") from e
 
 
 def _read(cell: Any, draft: int | None) -> Image.Image | np.ndarray:

@@ -15,6 +15,7 @@ OTHERS = ";\t|"  # what separates cells where the first line has no comma
 HEAD = 2**16  # bytes looked at
 SAYS = re.compile(rb"(?:\xef\xbb\xbf)?sep=(.)\r?\n")  # the line that spreadsheets put above
 BLOCK = 2**31 - 1  # bytes that one row may have
+BYTES = "latin1"  # reads every byte as a character, and writes it as the same byte
 WORDS = 3  # a name of a column has hardly more
 UNCLOSED = "Close it, or write a quotation mark inside a cell twice, in quotation marks."
 
@@ -33,7 +34,9 @@ def table(file: Path) -> tuple[Any, dict[int, str], list[str]]:
     mark, notes = _separator(head, file)
     wrong: list[Any] = []
     above = SAYS.match(head) is not None
-    read = _read(file, mark, wrong, int(above))
+    as_it_is = _encoding.is_utf8(file)
+    read = _read(file, mark, wrong, int(above), "utf8" if as_it_is else BYTES)
+    read = read if as_it_is else _of_bytes(read)
     read, bad = _with_gaps(read, [(row.number - 2 - above, _reason(row, file)) for row in wrong])
     if not bad:
         _check_last(read, file)
@@ -57,7 +60,7 @@ def _separator(head: bytes, file: Path) -> tuple[str, list[str]]:
     return likely, [f"Cells of {file.name} are separated by {shown}: its first line has no comma."]
 
 
-def _read(file: Path, mark: str, wrong: list[Any], above: int) -> Any:
+def _read(file: Path, mark: str, wrong: list[Any], above: int, encoding: str) -> Any:
     """The rows that have as many cells as the first line; the others go to `wrong`."""
     import pyarrow as pa
     from pyarrow import csv
@@ -66,27 +69,24 @@ def _read(file: Path, mark: str, wrong: list[Any], above: int) -> Any:
         wrong.append(row)
         return "skip"
 
-    def attempt(handler: Any = None, utf8: bool = True, block: int | None = None) -> Any:
+    def attempt(handler: Any = None, block: int | None = None) -> Any:
         wrong.clear()
         sized = {"block_size": block} if block else {}
-        options = csv.ReadOptions(use_threads=handler is None, skip_rows=above, **sized)
+        options = csv.ReadOptions(use_threads=handler is None, skip_rows=above, encoding=encoding, **sized)
         parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=handler)
-        convert = csv.ConvertOptions(
-            strings_can_be_null=True, null_values=[""], check_utf8=utf8, column_types=_texts(file, mark, above),
-        )  # fmt: skip
+        texts = _texts(file, mark, above, encoding)
+        convert = csv.ConvertOptions(strings_can_be_null=True, null_values=[""], column_types=texts)
         source = _encoding.arrow_source(file)
         return csv.read_csv(source, read_options=options, parse_options=parse, convert_options=convert)
 
     given: dict[str, Any] = {}
     while True:
         try:
-            found = attempt(**given)
-            return found if given.get("utf8", True) else _as_bytes(found)
+            return attempt(**given)
         except pa.ArrowInvalid as e:
             said = str(e)
             more = (
                 {"handler": note} if "Expected" in said and "columns" in said
-                else {"utf8": False} if "UTF8" in said
                 else {"block": min(BLOCK, file.stat().st_size + 1)} if "straddl" in said
                 else {}
             )  # fmt: skip
@@ -95,29 +95,29 @@ def _read(file: Path, mark: str, wrong: list[Any], above: int) -> Any:
             given |= more
 
 
-def _texts(file: Path, mark: str, above: int) -> dict[str, Any]:
+def _texts(file: Path, mark: str, above: int, encoding: str) -> dict[str, Any]:
     """Every column as text: a guess at what cells mean would read ``007`` as 7 and the class NA as missing."""
     import pyarrow as pa
     from pyarrow import csv
 
     parse = csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-    options = {
-        "read_options": csv.ReadOptions(skip_rows=above), "parse_options": parse,
-        "convert_options": csv.ConvertOptions(check_utf8=False),
-    }  # fmt: skip
-    with csv.open_csv(_encoding.arrow_source(file), **options) as reader:
+    options = csv.ReadOptions(skip_rows=above, encoding=encoding)
+    with csv.open_csv(_encoding.arrow_source(file), read_options=options, parse_options=parse) as reader:
         return dict.fromkeys(reader.schema.names, pa.string())
 
 
-def _as_bytes(table: Any) -> Any:
-    """With text that is no UTF-8 as bytes, so that its cells can be told; a column that is text throughout stays."""
+def _of_bytes(table: Any) -> Any:
+    """Of a table whose bytes were read as characters: text that is no UTF-8 as bytes, so that its cells can be told."""
     import pyarrow as pa
 
-    for i, name in enumerate(table.column_names):
-        column = table.column(i)
-        if pa.types.is_string(column.type) and not _encoding.is_text(column):
-            table = table.set_column(i, name, column.cast(pa.binary()))
-    return table
+    columns = []
+    for column in table.columns:
+        cells = [None if c is None else c.encode(BYTES) for c in column.to_pylist()]
+        try:
+            columns.append(pa.array(cells, pa.binary()).cast(pa.string()))
+        except pa.ArrowInvalid:
+            columns.append(pa.array(cells, pa.binary()))
+    return pa.table(columns, [n.encode(BYTES).decode("utf-8-sig") for n in table.column_names])
 
 
 def _reason(row: Any, file: Path) -> str:

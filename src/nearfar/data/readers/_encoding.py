@@ -6,11 +6,12 @@ import codecs
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nearfar import names
 from nearfar.errors import DataError
-from nearfar.names import is_utf8
 
 MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 HINT = "Save it as UTF-8, for example with `iconv -f {0} -t utf-8`."
+PART = 2**22  # bytes read at once
 ZEROS = 0.1  # share of zero bytes from which on it is no text
 
 
@@ -24,7 +25,20 @@ def check(head: bytes, file: Path) -> None:
 
 def arrow_source(file: Path) -> str | BinaryIO:
     """A file as Arrow opens it: it takes paths in UTF-8 only."""
-    return str(file) if is_utf8(file) else file.open("rb")
+    return str(file) if names.is_utf8(file) else file.open("rb")
+
+
+def is_utf8(file: Path) -> bool:
+    """Whether a whole file is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with file.open("rb") as f:
+            while part := f.read(PART):
+                decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def reason(error: UnicodeDecodeError) -> str:

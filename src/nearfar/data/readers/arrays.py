@@ -5,18 +5,28 @@ An ``.npz`` is read whole; an ``.npy`` stays on disk, memory-mapped.
 
 from __future__ import annotations
 
+import math
+import os
+import sys
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from nearfar.data import folders, structure
 from nearfar.data.lazy import Numbered
+from nearfar.data.cells import opened
 from nearfar.data.raw import Raw, joined
+from nearfar.data.readers._damage import damage
 from nearfar.errors import DataError
 
 LIMIT = 16 * 2**30  # bytes that the arrays may declare
+PART = 2**24  # bytes read at once
+VERSIONS = ((1, 0), (2, 0), (3, 0))  # of npy; the last two differ by the alphabet of names of fields
+PLAIN = "Save plain arrays, as numpy.save and numpy.savez write them."
 ENDINGS = (".npz", ".npy")
 LABELS = ("y", "label", "labels", "target")
 
@@ -41,7 +51,19 @@ def open(path: Path) -> Raw:
 
 def _opened(path: Path, name: str) -> Raw:
     arrays = {"x": _mapped(path)} if path.suffix.lower() == ".npy" else _arrays(path)
-    return of_arrays(arrays, name, (path,))
+    return of_arrays(_plain(arrays, path), name, (path,))
+
+
+def _plain(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
+    """Fields of records as arrays of their own; dates and texts as cells, as from Python."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        fields = {n: array[n] for n in array.dtype.names} if array.dtype.names else {name: array}
+        if twice := next((n for n in fields if n in found), None):
+            raise DataError(f"holds two arrays named {twice!r}.", where=str(path))
+        plain = {n: a if a.dtype.kind in "biuf" and a.ndim else opened(a, f"{path}: {n}") for n, a in fields.items()}
+        found |= plain
+    return found
 
 
 def _together(path: Path) -> Raw:
@@ -56,39 +78,64 @@ def _together(path: Path) -> Raw:
             continue
         splits, files = {f.stem: s for s, f in own if s}, tuple(f for _, f in own)
         splits = splits if len(set(splits.values())) > 1 else {}
-        raw = of_arrays({f.stem: _mapped(f) for f in files}, "/".join(place) or path.name, files, splits)
+        arrays = _plain({f.stem: _mapped(f) for f in files}, path)
+        raw = of_arrays(arrays, "/".join(place) or path.name, files, splits)
         parts.append((None if raw.splits else own[0][0], raw))
     return joined(parts)
 
 
 def _mapped(path: Path) -> np.ndarray:
     """The array of an ``.npy``, memory-mapped."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError) as e:
-        raise DataError(f"is no readable npy file ({e}).", where=str(path)) from e
-    except ValueError as e:
-        raise DataError(
-            "holds Python objects, which could run code, or is damaged.", where=str(path),
-            hint="Save plain arrays only.",
-        ) from e  # fmt: skip
+    with damage(path, "npy", PLAIN), path.open("rb") as f:
+        shape, order, dtype = _header(f, path.stat().st_size)
+        if not math.prod(shape):
+            return np.empty(shape, dtype)
+        return np.memmap(f, dtype, "r", f.tell(), shape, order)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as z:
-            declared = sum(i.file_size for i in z.infolist())
-        if declared > LIMIT:
-            raise DataError(f"says that it holds {declared >> 30} GiB, more than is opened.", where=str(path))
-        with np.load(path, allow_pickle=False) as f:
-            return {k: f[k] for k in f.files}
-    except (OSError, zipfile.BadZipFile) as e:
-        raise DataError(f"is no readable npz file ({e}).", where=str(path)) from e
-    except ValueError as e:
-        raise DataError(
-            "holds Python objects, which could run code, or is damaged.", where=str(path),
-            hint="Save plain arrays only.",
-        ) from e  # fmt: skip
+    with damage(path, "npz", PLAIN), zipfile.ZipFile(path) as z:
+        members = {m.filename.removesuffix(".npy"): m for m in z.infolist()}
+        if not members or len(members) < len(z.infolist()):
+            raise DataError("holds two arrays of one name." if members else "holds no arrays.", where=str(path))
+        declared = sum(m.file_size for m in members.values())
+        if declared > min(LIMIT, room := _room()):
+            raise DataError(f"says that it holds {declared / 2**30:,.1f} GiB, and {min(LIMIT, room) / 2**30:,.1f} GiB "
+                            "are opened at most.", where=str(path), hint="Save each array as npy.")  # fmt: skip
+        return {name: _member(z, m) for name, m in members.items()}
+
+
+def _room() -> int:
+    """Bytes of memory that are free."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _member(z: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with damage(Path(f"{z.filename}: {member.filename}"), "npy", PLAIN), z.open(member) as f:
+        shape, order, dtype = _header(f, member.file_size)
+        content = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
+        for at in range(0, len(content), PART):  # to the end, where the checksum is looked at
+            content[at : at + PART] = np.frombuffer(f.read(PART), np.uint8)
+        return content.view(dtype).reshape(shape, order=order)
+
+
+def _header(f: IO[bytes], size: int) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """Shape, order and type of the array that follows; raises a `ValueError` unless just that follows."""
+    version = np.lib.format.read_magic(f)
+    if version not in VERSIONS:
+        raise ValueError(f"its version {version[0]}.{version[1]} is unknown")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that Python 2 wrote it
+        shape, fortran, dtype = read(f)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which could run code")
+    if any(type(n) is not int or not 0 <= n <= sys.maxsize for n in shape):
+        raise ValueError(f"its shape is {shape}")
+    declared, there = math.prod(shape) * dtype.itemsize, size - f.tell()
+    if declared != there:
+        raise ValueError(f"its head declares {declared:,} bytes of the shape {shape}, and {there:,} follow")
+    return shape, "F" if fortran else "C", dtype
 
 
 def of_arrays(

@@ -11,6 +11,7 @@ from nearfar.data import folders
 from nearfar.data.lazy import Numbered, open_parquet
 from nearfar.data.raw import Raw, of_arrow, repeated
 from nearfar.data.readers import _csv, _encoding, _json
+from nearfar.data.readers._damage import damage
 from nearfar.errors import DataError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -50,27 +51,16 @@ def _read(file: Path, name: str) -> Raw:
 
 
 def _cells(file: Path) -> Raw:
-    import pyarrow as pa
-
-    ending, bad, notes = file.suffix.lower(), {}, []
-    try:
+    ending = file.suffix.lower()
+    with damage(file, ending[1:]):
         if ending == ".parquet":
             return open_parquet(lambda: _encoding.arrow_source(file), file.name, file.parent, (file,))
         if ending not in (".csv", ".tsv"):
             return _json.opened(file)
         table, bad, notes = _csv.table(file)
-        names = table.column_names
-    except (pa.ArrowException, UnicodeDecodeError) as e:
-        hint = _encoding.HINT.format("latin1") if isinstance(e, UnicodeDecodeError) else None
-        raise DataError(f"cannot be read as {ending[1:]} ({_first_line(e)}).", where=str(file), hint=hint) from e
-    except OSError as e:
-        raise DataError(f"cannot be read ({e.strerror or _first_line(e)}).", where=str(file)) from e
+    names = table.column_names
     if len(set(names)) < len(names):
         raise repeated(names, str(file))
     raw = of_arrow(table, file.name, file.parent, (file,), bytes_are_text=True)
     raw.bad, raw.notes = bad, tuple(notes)
     return raw
-
-
-def _first_line(e: Exception) -> str:
-    return str(e).splitlines()[0] if str(e) else type(e).__name__

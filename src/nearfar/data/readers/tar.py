@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from nearfar.data import folders, structure
 from nearfar.data.raw import IMAGE_ENDINGS, Raw
-from nearfar.errors import DataError
+from nearfar.errors import DataError, reason
 from nearfar.modalities import BadCell
 
 RANK = 3  # readers are asked in this order
@@ -74,6 +74,8 @@ def _index(path: Path) -> tuple[dict[str, dict[str, Any]], Counter[str], str | N
         with tarfile.open(path, "r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # it would keep them all
+                if member.size < 0:
+                    raise ValueError("a member has a negative size")
                 folder, _, file = member.name.rpartition("/")
                 key, _, ending = file.partition(".")
                 ending = ending.lower()
@@ -85,10 +87,12 @@ def _index(path: Path) -> tuple[dict[str, dict[str, Any]], Counter[str], str | N
                 row = rows.setdefault(f"{folder}/{key}".lstrip("/"), {})
                 row["picture" if ending in PICTURES else ending] = _place(member, size, ending)
             end = _end(path, tar.offset, size)
-    except (tarfile.TarError, OSError, ValueError) as e:
+    except PermissionError:
+        raise
+    except Exception as e:  # whatever a damaged head makes of it
         if not rows:
-            raise DataError(f"cannot be read as tar ({e}).", where=str(path)) from e
-        end = f"is cut short or damaged ({e}); what comes after is lost"
+            raise DataError(f"cannot be read as tar ({reason(e)}).", where=str(path)) from e
+        end = f"is cut short or damaged ({reason(e)}); what comes after is lost"
     if not rows:
         raise DataError("holds no pictures.", where=str(path))
     return rows, others, end
