@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -103,7 +104,7 @@ def _of_array(array: np.ndarray, where: str) -> Any:
     if array.ndim == 0:
         raise DataError(f"is a single value ({array.dtype}), expected one value a row.", where=where)
     if kind in "biuf":
-        return array
+        return narrowed(array)
     if kind in "mM":
         return array.astype(f"{kind}8[us]").tolist()  # finer ones would become numbers
     if kind in "OUST" and array.ndim == 1:
@@ -135,8 +136,16 @@ def _of_list(values: list[Any], where: str, paths: bool | None) -> Any:
             array = np.asarray(cells)
         except ValueError:  # of several shapes
             return cells
-        return array if array.dtype.kind in "biuf" else cells
+        return narrowed(array) if array.dtype.kind in "biuf" else cells
     return cells
+
+
+def narrowed(array: np.ndarray) -> np.ndarray:
+    """Numbers of no more than 64 bits, infinite where they are too large for that."""
+    if array.dtype.itemsize <= 8:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
 
 
 def _numeric(cells: list[Any]) -> bool:
@@ -149,7 +158,12 @@ def _numbers(cells: list[Any], there: list[Any]) -> Any:
         max(map(abs, there)) > np.iinfo(np.int64).max or (len(there) < len(cells) and max(map(abs, there)) > EXACT)
     ):
         return cells
-    return np.asarray(cells if len(there) == len(cells) else [np.nan if c is None else c for c in cells])
+    filled = cells if len(there) == len(cells) else [np.nan if c is None else c for c in cells]
+    try:
+        found = np.asarray(filled)
+    except OverflowError:
+        found = np.asarray(filled, object)
+    return narrowed(found) if found.dtype != object else np.asarray([_float(c) for c in filled])
 
 
 def _cell(value: Any, where: str) -> Any:
@@ -168,7 +182,7 @@ def _cell(value: Any, where: str) -> Any:
     if isinstance(value, os.PathLike):
         return Path(value)
     if isinstance(value, Decimal | Real):
-        return float(value)
+        return _float(value)
     if isinstance(value, tuple):
         return list(value)
     if is_a(value, "PIL", "Image") or isinstance(value, str | bytes | dict | list):
@@ -178,6 +192,16 @@ def _cell(value: Any, where: str) -> Any:
     if is_a(value, "torch", "Tensor") or hasattr(value, "__array__"):
         return _inner(_of_tensor(value, where) if is_a(value, "torch", "Tensor") else _numpy(value, where), where)
     return value
+
+
+def _float(value: Decimal | Real) -> float:
+    """Infinite where it is too large for a float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    except ValueError:  # a signalling NaN
+        return math.nan
 
 
 def _inner(array: np.ndarray, where: str) -> Any:

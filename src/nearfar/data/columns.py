@@ -15,6 +15,7 @@ from nearfar.data.numeric import Numeric, label_texts, numeric
 from nearfar.data.raw import Raw, named
 from nearfar.data.structure import SPLITS, listed, of_mapping
 from nearfar.errors import DataError, UnknownName
+from nearfar.modalities import BadCell
 from nearfar.names import printable
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
@@ -75,7 +76,7 @@ def take_splits(raw: Raw, name: str | None, notes: Findings) -> dict[str, np.nda
 
 def _splits_in(cells: Sequence[Any], *, asked: bool) -> list[str | None] | None:
     """The split of each cell; None for a column that nobody asked for and that names none."""
-    own = label_texts(_filled(cells))
+    own = label_texts([None if isinstance(v, BadCell) else v for v in _filled(cells)])
     meant = of_mapping({v for v in own if v is not None})
     return [None if v is None else meant[v] or v for v in own] if asked or any(meant.values()) else None
 
@@ -110,9 +111,12 @@ def _encoded(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
     values = label_sets.single([_as_text(v) for v in _filled(cells)], column)
-    if unread := sum(isinstance(v, bytes) for v in values):
-        notes.warn(f"Labels: {unread:,} of the column {column!r} are no UTF-8; these rows count as unlabelled.")
-        values = [None if isinstance(v, bytes) else v for v in values]
+    if unread := sum(isinstance(v, bytes | BadCell) for v in values):
+        notes.warn(f"Labels: {unread:,} of the column {column!r} are no UTF-8, or cannot be read; these rows count as "
+                   "unlabelled.")  # fmt: skip
+    if infinite := sum(isinstance(v, float | np.floating) and math.isinf(v) for v in values):
+        notes.warn(f"Labels: {infinite:,} of the column {column!r} are infinite; these rows count as unlabelled.")
+    values = [None if isinstance(v, bytes | BadCell) or v in (math.inf, -math.inf) else v for v in values]
     if classes is not None:
         number = {name: i for i, name in enumerate(classes)}
         labels = [-1 if name is None else number[name] for name in named(values, classes, column)]

@@ -197,7 +197,8 @@ def _missing(names: Sequence[str], there: Sequence[str]) -> DataError:
 
 
 def _stacked(kept: Mapping[str, Numeric]) -> np.ndarray:
-    return np.stack([f.values for f in kept.values()], 1)
+    values = np.stack([f.values for f in kept.values()], 1)
+    return np.where(np.isinf(values), np.nan, values)
 
 
 def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
@@ -210,6 +211,9 @@ def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
             notes.warn(f"Missing: {marks} in the column {name!r} count as missing numbers, which become its mean.")
         if infinite := int(np.isinf(f.values).sum()):
             notes.warn(f"Missing: {infinite:,} infinite numbers of the column {name!r} count as missing ones.")
+        if f.rounded:
+            notes.warn(f"Rounded: {f.rounded:,} whole numbers of the column {name!r} are beyond 2⁵³, where neighbours "
+                       "are not told apart.")  # fmt: skip
     if bad := {c: int(np.isnan(f.values).sum()) for c, f in kept.items() if np.isnan(f.values).any()}:
         notes.append(f"Missing numbers, which become the mean: {_listed([f'{c} ({n:,})' for c, n in bad.items()])}.")
 

@@ -49,7 +49,8 @@ def several(cell: Any) -> list[Any] | None:
     if isinstance(cell, dict):  # an object is no label: what it holds are several
         return [*cell, *cell.values()]
     if isinstance(cell, SEVERAL):
-        return np.asarray(cell).reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
+        found = np.asarray(cell).reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
+        return several(found[0]) if len(found) == 1 and isinstance(found[0], SEVERAL) else found
     if not isinstance(cell, str) or not cell.strip().startswith(OPENS):
         return None
     if PRINTED.fullmatch(cell.strip()):

@@ -113,7 +113,7 @@ def _values(cells: object) -> list[str | None]:
         return []
     try:
         found = [None if c is None or c == "" or c != c else c for c in cells]  # type: ignore[attr-defined]
-    except BadCell:
+    except BadCell:  # of archives
         return []
     return [None if c is None else str(c) for c in found] if all(_is_word(c) for c in found) else []
 

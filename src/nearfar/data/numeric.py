@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.data.cells import EXACT
 from nearfar.data.lazy import LazyColumn
 from nearfar.data.raw import Cells, Chain, is_text
+from nearfar.modalities import BadCell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +30,7 @@ MARKS = frozenset({"?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "non
 LIKELY = 0.5  # share of the cells that are numbers, from which on a column is meant to hold numbers
 LOOKED_AT = 1000  # cells that are looked at before all are
 PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+DIGITS = r"^[+-]?[0-9]{16,}$"  # that may be beyond EXACT
 COMMA = r"^[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*),[0-9]+([eE][+-]?[0-9]+)?$"  # 0,5 and 1.234,5
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")  # may be 1,234 as well as 1.234
 ENGLISH = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
@@ -53,12 +56,15 @@ class Numeric:
         A comma was read as the decimal point.
     distinct : bool
         They are whole numbers of which none comes twice, as the numbers of rows are.
+    rounded : int
+        How many are whole numbers that a float does not hold exactly.
     """
 
     values: np.ndarray
     marks: Mapping[str, int] = field(default_factory=dict)
     commas: bool = False
     distinct: bool = False
+    rounded: int = 0
 
 
 def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:
@@ -75,7 +81,8 @@ def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:
             return None
         values = cells.astype(np.float64)
         whole = cells.dtype.kind in "iu" or (np.isfinite(values).all() and (values == np.round(values)).all())
-        return Numeric(values, distinct=bool(whole) and len(np.unique(cells)) == len(cells) > 1)
+        large = int((np.abs(values) > EXACT).sum()) if cells.dtype.kind in "iu" else 0
+        return Numeric(values, distinct=bool(whole) and len(np.unique(cells)) == len(cells) > 1, rounded=large)
     texts = _texts(cells)
     return None if texts is None else _of_texts(texts, commas)
 
@@ -98,9 +105,13 @@ def _texts(cells: Any) -> pa.ChunkedArray | None:
         return pa.chunked_array([c.cast(pa.string()) for p in parts for c in p.chunks], pa.string())
     if not isinstance(cells, Sequence) or isinstance(cells, str | bytes):
         return None
-    found = []
+    found: list[str | None] = []
     for i in range(len(cells)):
-        if not _is_plain(cell := cells[i]):
+        try:
+            cell = cells[i]
+        except BadCell:
+            return None
+        if not _is_plain(cell) and not any(found):
             return None
         found.append(_spelt(cell))
     try:
@@ -116,7 +127,7 @@ def _is_plain(cell: Any) -> bool:
 def _spelt(cell: Any) -> str | None:
     if cell is None or (isinstance(cell, float | np.floating) and not np.isfinite(cell)):
         return None
-    return cell if isinstance(cell, str) else str(cell)
+    return cell if isinstance(cell, str) else str(cell) if _is_plain(cell) else f"({type(cell).__name__})"
 
 
 def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
@@ -145,7 +156,9 @@ def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
     whole = pc.all(pc.match_substring_regex(spelt.drop_null(), r"^[+-]?[0-9]+(\.0*)?$")).as_py()
     marks = Counter(texts.filter(marked).to_pylist())
     distinct = bool(whole) and pc.count_distinct(spelt).as_py() == len(spelt) - spelt.null_count > 1
-    return Numeric(values, marks, point == ",", distinct)
+    digits = pc.sum(pc.match_substring_regex(spelt, DIGITS)).as_py() or 0
+    large = int((np.isfinite(values) & (np.abs(values) > EXACT)).sum()) if digits else 0
+    return Numeric(values, marks, point == ",", distinct, min(digits, large))
 
 
 def _likely(texts: pa.ChunkedArray) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.errors import reason
+from nearfar.modalities import BadCell
 from nearfar.names import printable
 
 if TYPE_CHECKING:
@@ -92,11 +94,20 @@ class Cells(Sequence):
         return len(self.column)
 
     def __getitem__(self, index: int) -> Any:
-        return self._cell(self.column[int(index)].as_py())
+        """The cell; raises `BadCell` where Python cannot hold it, or its part of the file is damaged."""
+        scalar = self.column[int(index)]
+        try:
+            return self._cell(scalar.as_py())
+        except (ValueError, OverflowError) as e:  # a date far away, text that is no UTF-8
+            raise BadCell(f"cannot be read ({reason(e)})") from e
 
     def __iter__(self) -> Iterator[Any]:
-        for value in self.column:
-            yield self._cell(value.as_py())
+        """The cells, and the `BadCell` in place of one that raises it."""
+        for i in range(len(self)):
+            try:
+                yield self[i]
+            except BadCell as e:
+                yield e
 
     def blocks(self) -> np.ndarray | None:
         """Page of every row where the column stays on disk."""
@@ -149,9 +160,22 @@ def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = Fa
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _numbers(column) if _exact(column) else Cells(column)
+    if is_text(kind) and not valid(column):
+        column, kind, bytes_are_text = column.cast(pa.binary()), pa.binary(), True
     if is_text(kind):
         return Cells(column, folder if _are_paths(column) else None)
     return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
+
+
+def valid(column: Any) -> bool:
+    """Whether strings of an Arrow column are UTF-8 throughout, which its readers of JSON and Parquet do not check."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def is_text(kind: pa.DataType) -> bool:

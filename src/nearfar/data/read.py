@@ -140,6 +140,9 @@ def read(
     inputs = choose(rest, wanted, modality, notes, trained, usual)
     if sides and (left := [c for c in rest.columns if c not in sides]):
         notes.warn(f"Left out: {', '.join(left)}, beside {' and '.join(sides)}.")
+    for name, (kind, cells) in inputs.columns.items():
+        for doubt in getattr(MODALITIES.get(kind), "doubts", lambda *_: ())(name, cells):
+            notes.warn(doubt)
     columns, texts = _spread({**inputs.columns, **beside}, several, notes)
     if texts is not None:
         splits, said = spread.splits_of(splits, texts), said.of(texts.owner)

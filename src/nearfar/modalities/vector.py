@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "vector"
+NUMBERS = Real | Decimal | np.bool_
+EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 FAR = 1e15  # standard deviations from the mean; the squares of more are no longer finite in float32
 MILD = "none"  # views of a column whose rows have another one
 
@@ -29,9 +34,63 @@ def recognise(cells: Sequence[Any]) -> float:
 
 
 def _is_row(cell: Any) -> bool:
-    if isinstance(cell, np.ndarray):
-        return cell.ndim == 1 and cell.dtype.kind in "biuf"
-    return isinstance(cell, list) and bool(cell) and all(v is None or isinstance(v, int | float) for v in cell)
+    try:
+        return len(_numbers(cell)) > 0
+    except BadCell:
+        return False
+
+
+def _numbers(cell: Any) -> np.ndarray:
+    """The numbers in a cell, float64 (F,), NaN where one is missing; raises `BadCell` where it holds something else."""
+    if cell is None:
+        raise BadCell("is empty")
+    if not isinstance(cell, list | np.ndarray):
+        raise BadCell(f"is {type(cell).__name__}, no row of numbers")
+    try:
+        row = np.asarray(cell)
+    except (ValueError, OverflowError):  # lists of several lengths in it
+        row = np.empty((0, 0))
+    if row.ndim != 1:
+        raise BadCell("holds lists, expected numbers")
+    if row.dtype.kind == "O":
+        row = np.asarray([_number(v) for v in row])
+    elif row.dtype.kind not in "biuf":
+        raise BadCell(f"holds {_odd(cell)!r:.40}, which is no number")
+    with np.errstate(over="ignore"):
+        return row.astype(np.float64)
+
+
+def _number(value: Any) -> float:
+    """A number of any size as a float, infinite where it is too large for one; NaN where it is missing."""
+    if value is None or type(value).__name__ == "NAType":
+        return np.nan
+    if not isinstance(value, NUMBERS):
+        raise BadCell(f"holds {value!r:.40}, which is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return np.copysign(np.inf, 1 if value > 0 else -1)
+    except ValueError:  # a signalling NaN
+        return np.nan
+
+
+def _odd(cell: Any) -> Any:
+    """The first that is no number."""
+    return next((v for v in cell if not isinstance(v, NUMBERS | None)), cell[0])
+
+
+def doubts(name: str, cells: Sequence[Any]) -> list[str]:
+    """What to say of numbers that are not read as they stand there."""
+    if isinstance(cells, np.ndarray):
+        infinite = int(np.isinf(cells).sum())
+        large = int((np.abs(cells.astype(np.float64)) > EXACT).sum()) if cells.dtype.kind in "iu" else 0
+    else:
+        infinite, large = sum(int(np.isinf(r).sum()) for r in _rows(cells)), 0
+    return [
+        *([f"Missing: {infinite:,} infinite numbers of {name!r} count as missing ones."] if infinite else []),
+        *([f"Rounded: {large:,} whole numbers of {name!r} are beyond 2⁵³, where neighbours are not told apart."]
+          if large else []),
+    ]  # fmt: skip
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,22 +116,23 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stacked(cells: Sequence[Any]) -> np.ndarray:
-    lengths = Counter(len(c) for c in cells if isinstance(c, list | np.ndarray) and _is_row(c))
-    if not lengths:
+    rows = [r for r in _rows(cells) if len(r)]
+    if not rows:
         return np.empty((0, 0))
-    usual = lengths.most_common(1)[0][0]
-    alike = [c for c in cells if isinstance(c, list | np.ndarray) and len(c) == usual]
-    try:
-        return np.asarray(alike, dtype=np.float64)
-    except (TypeError, ValueError):  # a list of something else among them; to look into each takes long
-        return np.asarray([c for c in alike if _is_row(c)], dtype=np.float64)
+    usual = Counter(map(len, rows)).most_common(1)[0][0]
+    return np.stack([r for r in rows if len(r) == usual])
+
+
+def _rows(cells: Sequence[Any]) -> Iterator[np.ndarray]:
+    """The rows of cells that hold one."""
+    for i in range(len(cells)):
+        with suppress(BadCell):
+            yield _numbers(cells[i])
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
     """One row, standardised, float32 (F,)."""
-    if cell is None:
-        raise BadCell("is empty")
-    row = np.asarray(cell, dtype=np.float64)
+    row = _numbers(cell)
     if row.shape != (spec["features"],):
         raise BadCell(f"has shape {row.shape}, expected {spec['features']} numbers")
     if not np.isfinite(row).any():

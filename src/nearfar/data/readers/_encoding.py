@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from nearfar import names
 from nearfar.errors import DataError
@@ -44,14 +44,3 @@ def is_utf8(file: Path) -> bool:
 def reason(error: UnicodeDecodeError) -> str:
     """Why a cell is no text."""
     return f"is no UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"
-
-
-def is_text(column: Any) -> bool:
-    """Whether a pyarrow column of strings is UTF-8 throughout, which Arrow's JSON reader does not check."""
-    import pyarrow as pa
-
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True

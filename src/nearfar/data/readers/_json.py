@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nearfar.data.raw import Raw, cells_of, of_arrow
+from nearfar.data.raw import Raw, cells_of, of_arrow, valid
 from nearfar.data.readers import _encoding
 from nearfar.errors import DataError
 
@@ -48,7 +48,7 @@ def _as_written(column: Any) -> bool:
     import pyarrow.compute as pc
 
     if pa.types.is_string(column.type):
-        return _encoding.is_text(column)
+        return valid(column)
     if pa.types.is_floating(column.type):
         return (pc.max(pc.abs(column)).as_py() or 0) < 2**53
     return "timestamp" not in str(column.type)

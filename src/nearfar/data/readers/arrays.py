@@ -17,8 +17,8 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from nearfar.data import folders, structure
-from nearfar.data.lazy import Numbered
 from nearfar.data.cells import opened
+from nearfar.data.lazy import Numbered
 from nearfar.data.raw import Raw, joined
 from nearfar.data.readers._damage import damage
 from nearfar.errors import DataError
@@ -61,7 +61,7 @@ def _plain(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
         fields = {n: array[n] for n in array.dtype.names} if array.dtype.names else {name: array}
         if twice := next((n for n in fields if n in found), None):
             raise DataError(f"holds two arrays named {twice!r}.", where=str(path))
-        plain = {n: a if a.dtype.kind in "biuf" and a.ndim else opened(a, f"{path}: {n}") for n, a in fields.items()}
+        plain = {n: a if a.dtype.kind in "biuf" and a.ndim and a.dtype.itemsize <= 8 else opened(a, f"{path}: {n}") for n, a in fields.items()}
         found |= plain
     return found
 
