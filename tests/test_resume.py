@@ -104,6 +104,7 @@ def test_a_finished_run_stays_as_it_is(few, run, capsys):
 def test_more_epochs_make_a_new_schedule(few, run, tmp_path, monkeypatch, capsys):
     (run / "evaluation.json").write_text("{}")
     (run / "classifier" / "of the old weights").mkdir(parents=True)
+    (run / "classifier" / "of the old weights" / "classifier.json").write_text("{}")
     before = (run / "model.safetensors").read_bytes()
     copy = shutil.copytree(run, tmp_path / "cut")
     longer = api.train(few, out=run, resume=True, epochs=4, log_every=1, console=nearfar.console.Console())

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from nearfar.plan import Plan
     from nearfar.run import Run
     from nearfar.training import Trainer
-    from nearfar.training_rows import TrainingRows
 
 # of reading: what a trained model says itself
 FROM_THE_MODEL = ("source", "modality", "spec", "known", "several", "negative", "size", "depth", "tokens", "length")
@@ -95,7 +94,9 @@ def train(
         return finished(job.out, source, job.config, console)
     if job.config.train.processes > 1 and distributed.world().size == 1:
         distributed.launch(_work, (job, console.quiet), job.config.train.processes)
-        return finished(job.out, source, job.config, SILENT)
+        run = Run(job.out)
+        run.settle()  # what it may be a part of, of which the other processes do not know
+        return finished(run.path, source, job.config, SILENT)
     return _work(job, console)
 
 
@@ -142,8 +143,8 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
     plan = prepare(job.config, job.arrays, console=console)
     for note in plan.notes:
         console.say(note)
-    if job.resume:
-        resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
+    if run is not None:
+        _check(run, plan, job, console)
     if run is not None and world.is_main and not dry:
         run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
     world.barrier()
@@ -169,6 +170,17 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
     return plan, trainer, run
 
 
+def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
+    """Raise where the folder goes with other data, or holds what this training needs."""
+    from nearfar import resuming
+
+    if job.resume:
+        resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
+    elif run.path.resolve() in [path.resolve() for path in _earlier(plan)]:
+        raise ConfigError("is a run that this training begins with or is taught by.", where=str(run.path),
+                          hint="Choose another --out.")  # fmt: skip
+
+
 def _work(job: Job, console: Console | bool) -> Trained:
     """Train in this process, alone or as one of many."""
     from nearfar import distributed
@@ -181,11 +193,12 @@ def _work(job: Job, console: Console | bool) -> Trained:
         console = Console(quiet=console) if world.is_main else SILENT
     plan, trainer, run = _ready(job, console)
     try:
+        earlier = [TrainingRows.load(path) for path in _earlier(plan)]
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
             console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
-        known = TrainingRows.of(plan.table, plan.train, plan.taught).after(_earlier(plan))
+        known = TrainingRows.of(plan.table, plan.train, plan.taught).after(earlier)
         place |= {"fingerprint": plan.table.fingerprint, "training_rows": known}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
@@ -197,18 +210,15 @@ def _work(job: Job, console: Console | bool) -> Trained:
             run.release()
 
 
-def _earlier(plan: Plan) -> list[TrainingRows | None]:
-    """What the runs were trained on that this training begins with, or is taught by."""
+def _earlier(plan: Plan) -> list[Path]:
+    """The runs that this training begins with, or is taught by."""
     from nearfar import starting
     from nearfar.positives import teacher
-    from nearfar.training_rows import TrainingRows
 
     model = plan.config.model
     runs = [start.run.path for start in starting.starts(model.init_from, list(plan.columns)).values()]
     kind, _, argument = model.positives.partition(":")
-    if kind == "teacher":
-        runs.append(Path(teacher.parse(argument)[0]))
-    return [TrainingRows.load(path) for path in runs]
+    return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
 
 
 def plan(config: Config, *, source: Any = None, console: Console | None = None) -> Plan:
@@ -222,11 +232,9 @@ def _finish(run: Run, model: Embedder, plan: Plan) -> None:
     """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
     from nearfar.report import card, collect, kept
 
-    before = files.sha256(run.model_file) if run.model_file.exists() else None
     model.save(run.model_file)
     model.training_rows.save(run.path)
-    if before != files.sha256(run.model_file):
-        run.forget()
+    run.forget()
     if plan.table.skipped:
         lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
         files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")

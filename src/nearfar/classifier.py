@@ -23,6 +23,7 @@ from nearfar.evaluation.features import moments, unit
 from nearfar.evaluation.logistic import UNSOLVED, Problem
 from nearfar.evaluation.out_of_fold import Known
 from nearfar.predictions import Predictions
+from nearfar.replacing import replaced
 from nearfar.search import search
 
 SCHEMA = 1
@@ -230,10 +231,10 @@ class Classifier:
         arrays = {"x": self.x, "y": self.y, "rows": called, "mean": self.mean, "scale": self.scale}
         if self.weights is not None:
             arrays["weights"] = self.weights
-        Path(folder).mkdir(parents=True, exist_ok=True)
         tensors = {k: torch.from_numpy(v.copy()) for k, v in arrays.items()}
-        files.save_tensors(Path(folder) / WEIGHTS, tensors, {"classifier": _mark(files.finite(stored))})
-        files.write_json(Path(folder) / DESCRIPTION, stored)
+        with replaced(folder, lambda old: (old / DESCRIPTION, old / WEIGHTS)) as made:
+            files.save_tensors(made / WEIGHTS, tensors, {"classifier": _mark(files.finite(stored))})
+            files.write_json(made / DESCRIPTION, stored)
 
     @classmethod
     def load(cls, folder: str | Path) -> Classifier:
@@ -353,5 +354,5 @@ def _standardised(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndar
 
 
 def _mark(stored: Any) -> str:
-    """A hash of the description, kept beside the weights: the two are written one after the other."""
+    """A hash of the description, kept beside the weights: the two belong together."""
     return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import files
 from nearfar.classifier import DESCRIPTION, Classifier, check_labels, check_request
 from nearfar.data.facts import about_skipped
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
 from nearfar.data.opposites import plain
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName, UserError
+from nearfar.leftovers import is_left
 from nearfar.modalities.text import text_of
 from nearfar.predictions import Predictions
+from nearfar.run import Run
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -249,7 +250,7 @@ def _made(model: Embedder, table: Table, reading: dict[str, Any], console: Conso
     x = model.features(table.first, rows, console=console)
     about = {
         "nearfar": __version__, "labelled": table.source.get("source"), "fingerprint": table.fingerprint,
-        "model": _weights_of(model), "seed": options["seed"], **reading,
+        "model": Run(model.path).weights if model.path else None, "seed": options["seed"], **reading,
     }  # fmt: skip
     names = [table.names[int(i)] for i in rows]
     taught = _taught(model, table.first)
@@ -287,23 +288,16 @@ def _taught(model: Embedder, column: Column) -> np.ndarray | None:
     return np.zeros(len(column), bool)
 
 
-def _weights_of(model: Embedder) -> str | None:
-    """Hash of the weights that vectors are made with."""
-    from nearfar.run import Run
-
-    return files.sha256(Run(model.path).model_file) if model.path else None
-
-
 def _kept(model: Embedder, name: str) -> tuple[Classifier, Path]:
     """The run's classifier of that name, if it was made with the weights that the run has now."""
     if model.path is None:
         raise ConfigError("a model that lies in no run folder keeps no classifiers.")
     home = Path(model.path) / FOLDER
-    there = sorted(p.parent.name for p in home.glob(f"*/{DESCRIPTION}"))
+    there = sorted(p.parent.name for p in home.glob(f"*/{DESCRIPTION}") if not is_left(p.parent.name))
     if name not in there:
         raise UnknownName("classifier", name, there, where=str(home))
     kept = Classifier.load(home / name)
-    if kept.about.get("model") != _weights_of(model):
+    if kept.about.get("model") != Run(model.path).weights:
         raise RunError(
             "was made with other weights of this run.", where=str(home / name), hint="Make it anew from labelled rows."
         )

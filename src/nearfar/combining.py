@@ -105,9 +105,8 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
     if out.resolve() in [home.resolve() for home in homes]:
         raise RunError("is one of the members.", where=str(out), hint="Choose another --out.")
     stored = [Run.open(home).config for home in homes]
-    run = Run.create(out, overwrite=overwrite)
+    run = Run.create(out, overwrite=overwrite, beside=True)
     try:
-        run.clear()
         members = [
             {"name": m.name, "config": s["config"], "columns": s["columns"]}
             for m, s in zip(made.members, stored, strict=True)
@@ -121,7 +120,8 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
         made.save(run.model_file)
         if made.training_rows is not None:
             made.training_rows.save(run.path)
-        made.name, made.path = run.name, run.path
         card.write(run.path / "README.md", name=run.name, config=run.config)
+        run.settle()
+        made.name, made.path = run.name, run.path
     finally:
         run.release()

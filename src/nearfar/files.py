@@ -13,57 +13,81 @@ import json
 import math
 import os
 import shutil
-import tempfile
-from collections.abc import Callable
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
+from nearfar import leftovers
 from nearfar.errors import RunError, StorageError
 
 if TYPE_CHECKING:
     import torch
 
+HANDLES = ("/dev/std", "/dev/fd/", "/proc/")  # names of what the process has open, which is written into
 JSON_LIMIT = 64 * 2**20  # bytes; a config or a report is far smaller
 
 
-def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], None]) -> None:
+def write_atomic(path: str | Path, content: bytes) -> None:
     """Write a file so that its name always means a whole one: temporary file beside it, fsync, rename.
+
+    A link is followed, and a device or pipe written into. The file has the permissions of the one that it replaces,
+    or those that the process gives to new files.
 
     Raises
     ------
     StorageError
         The disk is full or the place cannot be written; what was there before is still there.
     """
-    path = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
-            temporary = Path(f.name)
-            f.write(content) if isinstance(content, bytes) else content(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-        _sync_folder(path.parent)
+        try:
+            there = os.stat(path)
+        except FileNotFoundError:
+            there = None
+        if there is None or (stat.S_ISREG(there.st_mode) and not os.path.abspath(path).startswith(HANDLES)):
+            _replace(Path(os.path.realpath(path)), content, there)
+        else:
+            with open(path, "wb") as f:
+                f.write(content)
     except OSError as e:
         raise storage_error(path, e) from e
-    finally:
-        if temporary is not None:
+
+
+def _replace(path: Path, content: bytes, there: os.stat_result | None) -> None:
+    leftovers.sweep(path)
+    temporary = leftovers.beside(path)
+    try:
+        with open(temporary, "xb") as f:
+            held = leftovers.hold(temporary)
+            try:
+                f.write(content)
+                f.flush()
+                if there is not None:
+                    _as_before(f.fileno(), there)
+                os.fsync(f.fileno())
+                os.replace(temporary, path)
+            finally:
+                if held is not None:
+                    os.close(held)
+    except BaseException:
+        with contextlib.suppress(OSError):  # also where the rest of a full disk's errors come from
             temporary.unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):  # the file is there; a power cut may still take it back
+        sync(path.parent)
+
+
+def _as_before(handle: int, there: os.stat_result) -> None:
+    """Give a file the permissions and the owner of the one that it replaces."""
+    if hasattr(os, "fchown") and (there.st_uid, there.st_gid) != (os.fstat(handle).st_uid, os.fstat(handle).st_gid):
+        with contextlib.suppress(PermissionError):
+            os.fchown(handle, there.st_uid, there.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(handle, stat.S_IMODE(there.st_mode))
 
 
 def write_text(path: str | Path, text: str) -> None:
     r"""Write text as `write_atomic` does, in UTF-8; bytes of a path that are none as ``\udc…``."""
     write_atomic(path, text.encode("utf-8", "backslashreplace"))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)  # the rename itself must survive a power cut
-    finally:
-        os.close(handle)
 
 
 def storage_error(path: str | Path, e: OSError) -> StorageError:
@@ -95,9 +119,13 @@ def append_line(path: str | Path, line: str) -> None:
 
 
 def sync(path: str | Path) -> None:
-    """Have what was appended to a log on the disk, if it is there."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as f:
-        os.fsync(f.fileno())
+    """Have on the disk what was appended to a file or renamed in a folder, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def finite(value: Any) -> Any:

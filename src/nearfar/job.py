@@ -78,8 +78,6 @@ def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
     if job.resume:
         step = {"step": trainer.position.step, "command": job.command, "changed": job.changes}
         before |= {"resumed": [*before.get("resumed", ()), step]}
-    else:
-        run.clear()
     run.write_config({
         "command": job.command, "folder": str(Path.cwd()), **before, "finished": False,
         "config": plan.config.as_dict(), "asked": asked.as_dict(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nearfar import files
 from nearfar.errors import RunError
+from nearfar.leftovers import is_left
 from nearfar.run import Run
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def folders(path: str | Path) -> list[Path]:
         return [path]
     if is_series(path):
         return [path / f"seed{n}" for n in files.read_json(path / "seeds.json")["seeds"]]
-    return sorted(p.parent for p in path.glob("*/config.json")) or [path]
+    return sorted(p.parent for p in path.glob("*/config.json") if not is_left(p.parent.name)) or [path]
 
 
 def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,17 +32,26 @@ class TensorBoard:
             )
 
     def __init__(self, run: Run) -> None:
+        self.run = run
+        self._begin()
+
+    def _begin(self) -> None:
+        """Write all lines that the run has, and no others."""
         from torch.utils.tensorboard import SummaryWriter
 
-        folder, lines = run.path / "tensorboard", run.metrics()
-        shutil.rmtree(folder, ignore_errors=True)  # of a training that goes on it may hold points that come again
-        self.writer = SummaryWriter(str(folder))
+        self.folder, lines = self.run.path / "tensorboard", self.run.metrics()
+        for earlier in self.folder.glob("events.out.tfevents.*"):
+            earlier.unlink()  # of a training that goes on it may hold points that come again
+        self.writer = SummaryWriter(str(self.folder))
         for line in lines:
             self._add(line, time.time() - lines[-1]["seconds"] + line["seconds"])
         self.writer.flush()
 
     def write(self, row: dict[str, Any]) -> None:
         """One point on each curve."""
+        if self.folder != self.run.path / "tensorboard":  # the run was swapped to its place, with this row among others
+            self._begin()
+            return
         self._add(row, None)
         self.writer.flush()
 

@@ -11,19 +11,23 @@
       evaluation.json      the latest of them
       README.md            model card
       report.html
+      skipped.csv          rows that could not be read, and why
       checkpoint/          state.safetensors: everything needed to go on, bit for bit
       classifier/NAME/     classifier.json, weights.safetensors: what `nearfar classify` made
+
+Other files in it are its user's: they are never removed, also where the run is overwritten.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar import files
+from nearfar import files, leftovers, replacing
 from nearfar.errors import RunError
 from nearfar.names import is_utf8
 
@@ -31,6 +35,13 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1
+EXPORTED = "nearfar-export.json"  # what an export holds, which is no run whatever else is there
+MEASURED = ("evaluation.json", "evaluations/*.json")
+CLASSIFIERS = ("classifier/*/classifier.json", "classifier/*/weights.safetensors")
+WRITTEN = (
+    *MEASURED, *CLASSIFIERS, "config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
+    "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
+)  # fmt: skip
 
 
 class Run:
@@ -42,14 +53,25 @@ class Run:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self._path = Path(path)
         self._lock: Any = None
+        self._new: replacing.Replacement | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies now: until it is settled, a new run lies beside the one that it replaces."""
+        return replacing.now(self._path)
 
     # --- opening ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | Path, *, resume: bool = False, overwrite: bool = False) -> Run:
+    def create(
+        cls, path: str | Path, *, resume: bool = False, overwrite: bool = False, beside: bool = False
+    ) -> Run:
         """The folder, locked for this process.
+
+        Instead of a run that is there, and always if `beside` is said, its `path` is that of a folder beside it, which
+        is swapped to its place by `settle` or the first checkpoint: until then the other one stays.
 
         Raises
         ------
@@ -57,8 +79,7 @@ class Run:
             As `check`; or it is in use by another process.
         """
         run = cls.check(path, resume=resume, overwrite=overwrite)
-        run.path.mkdir(parents=True, exist_ok=True)
-        run.lock()
+        run.take(written if beside or (run.is_there and not resume) else None)
         return run
 
     @classmethod
@@ -68,22 +89,27 @@ class Run:
         Raises
         ------
         RunError
-            It exists and neither `resume` nor `overwrite` was said; there is nothing to resume; it is not a run at all.
+            It exists and neither `resume` nor `overwrite` was said; there is nothing to resume; it is not a run at
+            all, or cannot be replaced as a whole.
         """
         run = cls(path)
         if not is_utf8(run.path.absolute()):
             raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint="Choose another --out.")
         if run.path.exists() and not run.path.is_dir():
             raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
-        occupied = run.path.is_dir() and any(p.name != ".lock" for p in run.path.iterdir())
-        if occupied and not run.config_file.exists():
+        leftovers.sweep(Path(os.path.realpath(path)))
+        names = [p.name for p in run.path.iterdir()] if run.path.is_dir() else []
+        occupied = any(name != ".lock" and not leftovers.is_left(name) for name in names)
+        if occupied and not run.is_there:
             raise RunError("is not empty and not a run.", where=str(path), hint="Choose another --out.")
+        begun = run.checkpoint_file.exists()
         if occupied and not (resume or overwrite):
-            raise RunError(
-                "the run folder exists.", where=str(path), hint="Say --resume to go on, or --overwrite to begin anew."
-            )
-        if resume and not run.checkpoint_file.exists():
+            how = "Say --resume to go on, or --overwrite to begin anew." if begun else "Say --overwrite to begin anew."
+            raise RunError("the run folder exists.", where=str(path), hint=how)
+        if resume and not begun:
             raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
+        if occupied and overwrite:
+            replacing.check(path)
         return run
 
     @classmethod
@@ -96,6 +122,8 @@ class Run:
             No run is there, or it was written by a newer version of nearfar.
         """
         run = cls(path)
+        if not run.path.exists():
+            leftovers.sweep(Path(os.path.realpath(path)))
         if not run.config_file.exists():
             raise RunError("is not a run folder: it has no config.json.", where=str(path))
         schema = run.config.get("schema")
@@ -105,6 +133,28 @@ class Run:
                 where=str(path), hint="Upgrade nearfar to read it.",
             )  # fmt: skip
         return run
+
+    def take(self, instead_of: Callable[[Path], Iterable[Path]] | None = None) -> None:
+        """Lock the folder for this process, and have a new one beside it if what is there is to be replaced.
+
+        Parameters
+        ----------
+        instead_of : callable, optional
+            See `replacing.Replacement`.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise files.storage_error(self.path, e) from e
+        self.lock()
+        try:
+            leftovers.sweep_within(self.path)
+            if instead_of is not None:
+                self._new = replacing.Replacement(self.path, instead_of)
+                self._path = self._new.place
+        except BaseException:
+            self.release()
+            raise
 
     def lock(self) -> None:
         """Keep other processes from writing here until this one ends."""
@@ -118,7 +168,10 @@ class Run:
         self._lock = lock
 
     def release(self) -> None:
-        """Let others write here again."""
+        """Let others write here again; what was not settled is given up."""
+        if self._new is not None:
+            self._path = self._new.path
+            self._new.discard()
         if self._lock is not None:
             self._lock.release()
             (self.path / ".lock").unlink(missing_ok=True)
@@ -126,27 +179,37 @@ class Run:
             with contextlib.suppress(OSError):
                 self.path.rmdir()  # only where nothing came to be written
 
-    def clear(self) -> None:
-        """Remove what an earlier training left; other files stay."""
-        self.forget()
-        for name in ("config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
-                     "report.html", "skipped.csv"):  # fmt: skip
-            (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoint", "tensorboard"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+    def settle(self) -> None:
+        """Swap what was written beside an earlier run to its place."""
+        replacing.settle(self.path)
 
     def forget(self) -> None:
-        """Remove what was made of the weights: what was measured and what classifies with them."""
-        (self.path / "evaluation.json").unlink(missing_ok=True)
-        for name in ("evaluations", "classifier"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        """Remove what was made of other weights than those of the run: measurements, and what classifies with them."""
+        weights = self.weights
+        others = [f for pattern in MEASURED for f in self.path.glob(pattern) if _said(f, "weights") != weights]
+        for file in self.path.glob(CLASSIFIERS[0]):
+            if _said(file, "about", "model") != weights:
+                others += [f for f in file.parent.iterdir() if any(f.match(pattern) for pattern in CLASSIFIERS)]
+        try:
+            for file in others:
+                file.unlink()
+        except OSError as e:
+            raise files.storage_error(self.path, e) from e
+        for folder in (*{file.parent for file in others}, self.path / "classifier"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing else is in it
 
     # --- what is inside ---------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.path.resolve().name
+        return replacing.final(self.path.resolve()).name
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a run is there: its ``config.json`` is one that nearfar wrote."""
+        return not (self.path / EXPORTED).exists() and _said(self.config_file, "nearfar") is not None
 
     @property
     def config_file(self) -> Path:
@@ -162,6 +225,11 @@ class Run:
     def checkpoint_file(self) -> Path:
         """``checkpoint/state.safetensors``."""
         return self.path / "checkpoint" / "state.safetensors"
+
+    @property
+    def weights(self) -> str:
+        """Hash of ``model.safetensors``."""
+        return files.sha256(self.model_file)
 
     @property
     def finished(self) -> bool:
@@ -210,8 +278,26 @@ class Run:
         files.sync(self.path / "metrics.jsonl")
         self.checkpoint_file.parent.mkdir(exist_ok=True)
         files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(state)})
+        self.settle()
 
     def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """What `save_checkpoint` wrote."""
         tensors, metadata = files.load_tensors(self.checkpoint_file)
         return tensors, json.loads(metadata["state"])
+
+
+def written(folder: Path) -> Iterator[Path]:
+    """The files of a run that nearfar wrote."""
+    for pattern in WRITTEN:
+        yield from folder.glob(pattern)
+
+
+def _said(file: Path, *keys: str) -> Any:
+    """What a JSON file says under these keys; None where it does not, or is damaged."""
+    try:
+        value = files.read_json(file)
+        for key in keys:
+            value = value[key]
+    except (RunError, LookupError, TypeError):
+        return None
+    return value

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar import api, checks, files, resuming
+from nearfar import api, checks, files, replacing, resuming
 from nearfar.config import Config
 from nearfar.errors import ConfigError, RunError, Stopped
 from nearfar.job import with_knobs
+from nearfar.leftovers import is_left
 from nearfar.loading import is_series
-from nearfar.run import Run
+from nearfar.run import Run, written
 
 if TYPE_CHECKING:
     from nearfar.api import Trained
@@ -75,38 +77,39 @@ def train_seeds(
         return [api.train(source, config=config.set("train.seed", n), console=console) for n in numbers]
 
     world = distributed.world()
-    whole = Run(folder)
     found = {n: _found(folder / f"seed{n}", resume, config) for n in numbers}
     if resume and changes and set(found.values()) == {"finished"}:
         first = Run(folder / f"seed{numbers[0]}")
         resuming.nothing_left(first, config, changes, console)  # which says what can be done
     world.barrier()  # all have looked before anything is written
-    if world.is_main:
-        _take(whole, resume or overwrite)
+    whole = _taken(folder, resume, overwrite) if world.is_main else Run(folder)
     try:
         if world.is_main:
-            files.write_json(folder / "seeds.json", {
+            files.write_json(whole.path / "seeds.json", {
                 "schema": SCHEMA, "seeds": numbers, "command": command, "config": config.as_dict(),
             })  # fmt: skip
         world.barrier()
         trained = []
         for i, n in enumerate(numbers, 1):
-            own = {"out": folder / f"seed{n}", "console": console, "command": command}
+            own = {"out": whole.path / f"seed{n}", "console": console, "command": command}
             console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (found[n] == 'finished')}.")
             try:
                 if found[n] == "finished":
                     trained.append(api.finished(own["out"], source, _of(own["out"]), console))
                 elif found[n] == "new":
-                    trained.append(
-                        api.train(source, config=config.set("train.seed", n), overwrite=resume or overwrite, **own)
-                    )
+                    trained.append(api.train(source, config=config.set("train.seed", n), overwrite=resume, **own))
                 else:
                     trained.append(api.train(source, resume=True, **own, **resuming.free(config)))
             except Stopped as e:
                 hint = f"Say --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e
+            finally:
+                if Run(whole.path / f"seed{n}").checkpoint_file.exists():
+                    whole.settle()
         return trained
     finally:
+        if world.is_main and not resume and not any(whole.path.glob("seed*/config.json")):
+            (whole.path / "seeds.json").unlink(missing_ok=True)  # not even the first could begin
         whole.release()
 
 
@@ -171,11 +174,20 @@ def _of(folder: Path) -> Config:
     return Config.from_dict(Run.open(folder).config["config"])
 
 
-def _take(whole: Run, may_exist: bool) -> None:
-    """Lock the folder of the runs for this process."""
-    _check(whole, may_exist)
-    whole.path.mkdir(parents=True, exist_ok=True)
-    whole.lock()
+def _taken(folder: Path, resume: bool, overwrite: bool) -> Run:
+    """The folder of the runs, locked for this process; instead of one that is there, a new one beside it."""
+    whole = Run(folder)
+    _check(whole, resume or overwrite)
+    whole.take(_written if overwrite and is_series(folder) else None)
+    return whole
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    """The files that nearfar wrote."""
+    yield folder / "seeds.json"
+    for file in folder.glob("seed*/config.json"):
+        if Run(file.parent).is_there:
+            yield from written(file.parent)
 
 
 def _check(whole: Run, may_exist: bool) -> None:
@@ -184,10 +196,11 @@ def _check(whole: Run, may_exist: bool) -> None:
         raise RunError("holds a single run.", where=str(whole.path), hint="Choose another --out.")
     if whole.path.exists() and not whole.path.is_dir():
         raise RunError("is a file, not a folder.", where=str(whole.path), hint="Choose another --out.")
-    if whole.path.is_dir() and any(p.name != ".lock" for p in whole.path.iterdir()):
+    if whole.path.is_dir() and any(p.name != ".lock" and not is_left(p.name) for p in whole.path.iterdir()):
         if not is_series(whole.path):
             raise RunError("is not empty and not a training from several seeds.", where=str(whole.path),
                            hint="Choose another --out.")  # fmt: skip
         if not may_exist:
             raise RunError("the folder of runs exists.", where=str(whole.path),
                            hint="Say --resume to go on, or --overwrite to begin anew.")  # fmt: skip
+        replacing.check(whole.path)

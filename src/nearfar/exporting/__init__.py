@@ -7,17 +7,16 @@ give the vectors of ``model.encode``: of unit length, and of the layer that the 
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nearfar import files
 from nearfar.errors import ConfigError, RunError, UnknownName
-from nearfar.files import storage_error
+from nearfar.replacing import replaced
+from nearfar.run import EXPORTED, Run
 
 if TYPE_CHECKING:
     from nearfar.embedder import Embedder
@@ -92,29 +91,35 @@ def in_full(model: Embedder) -> Embedder:
 def folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A new folder to write into, which takes its place at `out` once all of it is written.
 
+    What it holds is written down in it, so that only that is removed when it is overwritten.
+
     Raises
     ------
     RunError
-        Something is there already and is not to be overwritten, or is a run.
+        Something is there already and is not to be overwritten, or is no export.
     StorageError
         It cannot be written.
     """
     out = Path(out)
-    if (out / "config.json").exists() and (out / "metrics.jsonl").exists():
-        raise RunError("is a run folder.", where=str(out), hint="Choose another --out.")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
-        raise RunError("exists.", where=str(out), hint="Choose another --out, or say --overwrite.")
-    made = None
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=out.absolute().parent, prefix=f".{out.name}."))
+    if out.exists() and not out.is_dir():
+        raise RunError("is a file, not a folder.", where=str(out), hint="Choose another --out.")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / EXPORTED).exists():
+            what = "is a run folder" if Run(out).is_there else "is not empty and no export of nearfar"
+            raise RunError(f"{what}.", where=str(out), hint="Choose another --out.")
+        if not overwrite:
+            raise RunError("exists.", where=str(out), hint="Choose another --out, or say --overwrite.")
+    with replaced(out, _written) as made:
         yield made
-        os.chmod(made, 0o755)
-        if out.is_dir():
-            shutil.rmtree(out)
-        os.replace(made, out)
-    except OSError as e:
-        raise storage_error(out, e) from e
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
+        names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if not p.is_dir())
+        files.write_json(made / EXPORTED, {"schema": 1, "files": names})
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    """The files that the export in a folder consists of."""
+    found = files.read_json(folder / EXPORTED)
+    names = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise RunError("is damaged: it does not say which files are the export's.", where=str(folder / EXPORTED))
+    yield folder / EXPORTED
+    yield from (folder / name for name in names)

@@ -36,7 +36,7 @@ def add(run: Run, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | No
     for name, entry in before.items():
         if not (folder / name).exists():  # of a version that kept the latest only
             files.write_json(folder / name, entry)
-    entry = {**found, "date": datetime.now(UTC).isoformat()}
+    entry = {**found, "date": datetime.now(UTC).isoformat(), "weights": run.weights}
     files.write_json(folder / _file(entry), entry)
     files.write_json(run.path / LATEST, entry)
     return f"{FOLDER}/{_file(entry)}", before.get(_file(entry))
