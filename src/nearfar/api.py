@@ -202,7 +202,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
         place |= {"fingerprint": plan.table.fingerprint, "training_rows": known}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
-            _finish(run, model, plan)
+            _finish(run, model, plan, console)
             run.write_config({**run.config, "finished": True})
         return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
     finally:
@@ -228,7 +228,7 @@ def plan(config: Config, *, source: Any = None, console: Console | None = None) 
     return prepare(config, source, console=console)
 
 
-def _finish(run: Run, model: Embedder, plan: Plan) -> None:
+def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
     from nearfar.report import card, collect, kept
 
@@ -240,7 +240,7 @@ def _finish(run: Run, model: Embedder, plan: Plan) -> None:
         files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
-    measured = kept.every(run)
+    measured = kept.every(run, console)
     card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured)
     _report(run, shown, plan.table, measured)
 
@@ -257,6 +257,7 @@ def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", conso
     ConfigError
         The model lies in no run folder, or the measurement is of other models.
     """
+    from nearfar.console import QUIET, SILENT
     from nearfar.report import card, collect, kept
     from nearfar.run import Run
 
@@ -267,8 +268,8 @@ def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", conso
         names = ", ".join(str(r["run"]) for r in evaluation.results)
         raise ConfigError(f"the measurement is of {names}, so it is not told which is that of {model.name}.")
     run, table, rows = Run.open(model.path), evaluation.table_of_rows, evaluation.rows
-    file, before = kept.add(run, evaluation.as_dict() | {"results": own, "summary": []})
-    measured = kept.every(run)
+    file, before = kept.add(run, evaluation.as_dict() | {"results": own, "summary": []}, console or QUIET)
+    measured = kept.every(run, SILENT)
     if console is not None and before is not None:
         console.say(f"This replaces the measurement of {kept.name(before)} of {kept.day(before)} ({file}).")
     elif console is not None and len(measured) > 1:

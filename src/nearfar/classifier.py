@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -24,12 +24,41 @@ from nearfar.evaluation.logistic import UNSOLVED, Problem
 from nearfar.evaluation.out_of_fold import Known
 from nearfar.predictions import Predictions
 from nearfar.replacing import replaced
+from nearfar.schema import above, fits, long, within
 from nearfar.search import search
 
 SCHEMA = 1
 IDS = 50  # values of a label that may all be different
 QUERIES = 1024  # rows whose nearest neighbour is looked for at once
 DESCRIPTION, WEIGHTS = "classifier.json", "weights.safetensors"
+
+Share = Annotated[float, within(0, 1)]
+
+
+class Description(TypedDict):
+    """``classifier.json``; what the fields mean is said at `Classifier`."""
+
+    schema: int
+    kind: Literal["logistic", "knn"]
+    setting: Annotated[float, above(0)]
+    names: Annotated[list[str], long(2)]
+    temperature: Annotated[float, above(0)]
+    calibrated: bool
+    threshold: float | None
+    reject: Share
+    out_of_fold: dict[str, Any] | None
+    rejection: NotRequired[dict[str, Any] | None]
+    notes: list[str]
+    about: About
+
+
+class About(TypedDict):
+    """Of what a classifier was made."""
+
+    model: NotRequired[str | None]
+    label: NotRequired[str | None]
+    column: NotRequired[str | None]
+    group: NotRequired[str | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,17 +276,19 @@ class Classifier:
         """
         file = Path(folder) / DESCRIPTION
         stored = files.read_json(file)
-        if not isinstance(stored, dict) or not isinstance(stored.get("schema"), int) or stored["schema"] > SCHEMA:
-            raise RunError("is no classifier, or one of a newer nearfar.", where=str(file))
+        files.check_schema(stored, SCHEMA, str(file))
+        fits(stored, Description, str(file))
         tensors, metadata = files.load_tensors(Path(folder) / WEIGHTS)
         if metadata.get("classifier") != _mark(stored):
             raise RunError(f"does not belong to the {WEIGHTS} beside it.", where=str(file), hint="Make it anew.")
         try:
             a = {k: v.numpy() for k, v in tensors.items()}
+            called = files.json_of(a["rows"].tobytes(), str(file))
+            fits(called, list[str], str(file), "rows")
             made = cls(
                 tuple(stored["names"]), stored["kind"], float(stored["setting"]), a["x"], a["y"],
-                tuple(json.loads(a["rows"].tobytes())), a.get("weights"), a["mean"], a["scale"],
-                float(stored["temperature"]), bool(stored["calibrated"]), stored["threshold"], stored["reject"],
+                tuple(called), a.get("weights"), a["mean"], a["scale"],
+                float(stored["temperature"]), stored["calibrated"], stored["threshold"], stored["reject"],
                 stored["out_of_fold"], stored.get("rejection"), tuple(stored["notes"]), stored["about"],
             )  # fmt: skip
             made._check()
@@ -277,10 +308,7 @@ class Classifier:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
         fits = (
             n > 1 and len(present) > 1 and present[0] >= 0 and present[-1] < len(self.names) and len(self.rows) == n
-            and self.kind in KINDS[1:] and isinstance(self.about, dict)
-            and all(v > 0 and np.isfinite(v) for v in (self.setting, self.temperature))
-            and (self.threshold is None or isinstance(self.threshold, float))
-            and all(isinstance(t, str) for t in (*self.names, *self.rows, *self.notes))
+            and (self.kind == "logistic" or 1 <= self.setting == int(self.setting))
         )  # fmt: skip
         if not fits:
             raise ValueError("its parts do not fit each other")

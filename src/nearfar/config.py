@@ -20,7 +20,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
-from nearfar.errors import ConfigError, UnknownName
+from nearfar import files
+from nearfar.errors import ConfigError, RunError, UnknownName
 
 Auto = Literal["auto"]
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")
@@ -348,10 +349,10 @@ def read_file(path: str | Path) -> dict[str, Any]:
             hint="Write the config in TOML or JSON; YAML and other formats are not read.",
         )  # fmt: skip
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if form == "json" else tomllib.loads(text)
-    except OSError as e:
-        raise ConfigError(f"cannot be read ({e.strerror}).", where=str(path)) from e
+        content = files.read_bytes(path)
+        values = files.json_of(content, str(path)) if form == "json" else tomllib.loads(content.decode("utf-8"))
+    except RunError as e:
+        raise ConfigError(e.message, where=e.where) from e
     except (ValueError, RecursionError) as e:
         raise ConfigError(f"is not valid {form.upper()}: {e}.", where=str(path)) from e
     if not isinstance(values, dict):

@@ -76,7 +76,7 @@ class Embedder:
         RunError
             It is damaged, or its weights do not fit its configuration.
         """
-        from nearfar import distributed, files
+        from nearfar import distributed, files, stored
         from nearfar.config import Config
 
         config = Config.from_dict(run.config["config"])
@@ -84,7 +84,8 @@ class Embedder:
         if source and Path(source).exists():  # what was typed may be right in another folder only
             config = replace(config, data=replace(config.data, source=source))
         columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
-        weights, _ = files.load_tensors(run.model_file)
+        weights, about = files.load_tensors(run.model_file)
+        stored.check_made(about.get("made", {}), stored.decides(config, columns), str(run.config_file))
         place = {
             "name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", ""),
             "training_rows": TrainingRows.load(run.path),
@@ -177,9 +178,9 @@ class Embedder:
 
     def save(self, file: Path) -> None:
         """Write the weights and the numbers learnt beside them, and nothing else, as safetensors."""
-        from nearfar import files
+        from nearfar import files, stored
 
-        files.save_tensors(file, self.tensors(), {})
+        files.save_tensors(file, self.tensors(), {"made": stored.decides(self.config, self.columns)})
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that was learnt, by name: what `filled` takes."""

@@ -285,12 +285,12 @@ class Ensemble:
         """Write all members' weights, and the maps, as one safetensors file."""
         import torch
 
-        from nearfar import files
+        from nearfar import files, stored
 
         tensors = {f"members/{i}/{k}": v for i, m in enumerate(self.members) for k, v in m.tensors().items()}
         for layer, maps in self.maps.items():
             tensors |= {f"maps/{layer}/{i}": torch.from_numpy(m) for i, m in enumerate(maps, 1)}
-        files.save_tensors(file, tensors, {})
+        files.save_tensors(file, tensors, {"made": stored.decide_together(self.how, self.members)})
 
     @classmethod
     def load(cls, run: Run, device: str = "auto") -> Ensemble:
@@ -301,27 +301,30 @@ class Ensemble:
         RunError
             It is damaged, or its weights do not fit its configuration.
         """
-        from nearfar import distributed, files
+        from nearfar import distributed, files, stored
         from nearfar.config import Config
 
-        stored = run.config["ensemble"]
-        weights, _ = files.load_tensors(run.model_file)
+        together = run.config["ensemble"]
+        weights, about = files.load_tensors(run.model_file)
         # of all members together, which is what is asked of an ensemble
         place = {"fingerprint": run.config["data"]["fingerprint"], "training_rows": TrainingRows.load(run.path)}
         members = []
-        for i, m in enumerate(stored["members"]):
+        for i, m in enumerate(together["members"]):
             own = {k.removeprefix(f"members/{i}/"): v for k, v in weights.items() if k.startswith(f"members/{i}/")}
             columns = {n: (c["modality"], c["spec"]) for n, c in m["columns"].items()}
             config = Config.from_dict(m["config"])
             members.append(Embedder.filled(config, columns, own, str(run.model_file), name=m["name"], **place))
+        now = stored.decide_together(together["how"], members)
+        stored.check_made(about.get("made", {}), now, str(run.config_file))
         maps = {}
         for layer in (KEPT, *LAYERS):
             found = [weights.get(f"maps/{layer}/{i}") for i in range(1, len(members))]
             if all(m is not None for m in found):
                 maps[layer] = [m.numpy() for m in found]
-        if stored["how"] == "average" and KEPT not in maps:
+        if together["how"] == "average" and KEPT not in maps:
             raise RunError("the maps that align the members are missing.", where=str(run.model_file))
-        return cls(members, stored["how"], maps=maps, name=run.name, path=run.path).to(str(distributed.device(device)))
+        made = cls(members, together["how"], maps=maps, name=run.name, path=run.path)
+        return made.to(str(distributed.device(device)))
 
 
 def _check_columns(members: Sequence[Embedder]) -> None:

@@ -15,10 +15,11 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from nearfar import leftovers
 from nearfar.errors import RunError, StorageError
+from nearfar.schema import fits, within
 
 if TYPE_CHECKING:
     import torch
@@ -146,23 +147,69 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """What a JSON file says.
+def read_json(path: str | Path, hint: Any = Any) -> Any:
+    """What a JSON file says, which fits a type hint; see `nearfar.schema`.
 
     Raises
     ------
     RunError
-        It is missing, too large or damaged.
+        It is missing, too large or damaged, or does not fit.
     """
-    path = Path(path)
+    value = json_of(read_bytes(path), str(path))
+    fits(value, hint, str(path))
+    return value
+
+
+def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
+    """The content of a small file, which is no device or pipe that would be waited for.
+
+    Raises
+    ------
+    RunError
+        It is missing, or no file, or larger than `limit`.
+    """
     try:
-        if path.stat().st_size > JSON_LIMIT:
-            raise RunError(f"is larger than {JSON_LIMIT >> 20} MiB, which no such file is.", where=str(path))
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise RunError(f"cannot be read ({e.strerror}).", where=str(path)) from e
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise RunError("is no file.", where=str(path))
+        with open(path, "rb") as f:
+            content = f.read(limit + 1)
+    except (OSError, ValueError) as e:
+        raise RunError(f"cannot be read ({getattr(e, 'strerror', None) or e}).", where=str(path)) from e
+    if len(content) > limit:
+        raise RunError(f"is larger than {limit >> 20} MiB, which no such file is.", where=str(path))
+    return content
+
+
+def json_of(content: bytes | str, where: str) -> Any:
+    """What JSON says, in UTF-8, no key of which is there twice; raises `RunError` where it is damaged."""
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as e:
+        raise RunError("is damaged: it is nested too deep.", where=where) from e
+    except UnicodeDecodeError as e:
+        raise RunError(f"is damaged: byte {e.start:,} is no UTF-8.", where=where) from e
     except ValueError as e:
-        raise RunError(f"is damaged: {e}.", where=str(path)) from e
+        raise RunError(f"is damaged: {e}.", where=where) from e
+
+
+def check_schema(values: Any, known: int, where: str) -> None:
+    """Raise `RunError` where the number of a file's form is not one that this version knows."""
+    fits(values, dict[str, Any], where)
+    schema = values.get("schema")
+    if isinstance(schema, int) and schema > known:
+        raise RunError(f"was written by a newer nearfar ({values.get('nearfar', 'unknown version')!s:.40}).",
+                       where=where, hint="Upgrade nearfar to read it.")  # fmt: skip
+    fits(schema, Annotated[int, within(1, known)], where, "schema")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [k for k, _ in pairs]
+        twice = next(k for k in found if keys.count(k) > 1)
+        raise ValueError(f"the key {twice[:40]!r} is there twice")
+    return found
 
 
 def sha256(content: bytes | Path) -> str:
@@ -173,16 +220,17 @@ def sha256(content: bytes | Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors as safetensors, with a checksum among the metadata."""
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    described = json.dumps({**metadata, "checksum": _checksum(tensors)}, sort_keys=True)
+    own = {"checksum": _checksum(tensors), "metadata": _hash_of(metadata)}
+    described = json.dumps({**metadata, **own}, sort_keys=True)
     write_atomic(path, save(tensors, {"nearfar": described}))  # one key: several come out in any order
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and metadata of a safetensors file; nothing else is opened, whatever its name.
 
     Raises
@@ -194,7 +242,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
 
     try:
         with safe_open(str(path), framework="pt") as f:
-            metadata = json.loads((f.metadata() or {}).get("nearfar", "{}"))
+            metadata = json_of((f.metadata() or {}).get("nearfar", "{}"), str(path))
+            fits(metadata, dict[str, Any], str(path), "its metadata")
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as e:
         raise RunError("is missing.", where=str(path)) from e
@@ -203,9 +252,14 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, s
             f"is damaged or no safetensors file ({e}).", where=str(path),
             hint="nearfar reads no pickled weights: they can run code.",
         ) from e  # fmt: skip
-    if metadata.get("checksum") != _checksum(tensors):
+    checksum, about = metadata.pop("checksum", None), metadata.pop("metadata", None)  # the latter of late versions
+    if checksum != _checksum(tensors) or about not in (None, _hash_of(metadata)):
         raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
     return tensors, metadata
+
+
+def _hash_of(metadata: dict[str, Any]) -> str:
+    return sha256(json.dumps(metadata, sort_keys=True).encode())[:32]
 
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> str:

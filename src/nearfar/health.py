@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import torch
 import torch.nn.functional as F
 
 from nearfar.record import Method
 from nearfar.registry import METHODS, OBJECTIVES
+from nearfar.schema import within
 
 SAMPLE = 512  # rows that the figures are computed from
 ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
@@ -49,6 +50,13 @@ def mean_cosine(x: torch.Tensor) -> torch.Tensor:
     return (z.sum(0).square().sum() - z.square().sum()) / (n * (n - 1))
 
 
+class Told(TypedDict):
+    """What of a monitor has to survive a stop."""
+
+    told: NotRequired[list[str]]
+    moved: NotRequired[Annotated[int, within(0)]]
+
+
 class Monitor:
     """Watches the embeddings of a training and says, once each, what goes wrong.
 
@@ -65,11 +73,11 @@ class Monitor:
         self.told: set[str] = set()
         self.moved = 0  # last step at which the loss was not at its no-learning level
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Told:
         """What has to survive a stop."""
         return {"told": sorted(self.told), "moved": self.moved}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Told) -> None:
         """The inverse of `state`."""
         self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
 

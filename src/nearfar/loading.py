@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearfar import files
 from nearfar.errors import RunError
 from nearfar.leftovers import is_left
 from nearfar.run import Run
+from nearfar.stored import stored_seeds
 
 if TYPE_CHECKING:
     from nearfar.embedder import Embedder
@@ -50,7 +50,7 @@ def folders(path: str | Path) -> list[Path]:
     if (path / "config.json").exists() or not path.is_dir():
         return [path]
     if is_series(path):
-        return [path / f"seed{n}" for n in files.read_json(path / "seeds.json")["seeds"]]
+        return [path / f"seed{n}" for n in stored_seeds(path)["seeds"]]
     return sorted(p.parent for p in path.glob("*/config.json") if not is_left(p.parent.name)) or [path]
 
 

@@ -25,11 +25,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from nearfar import files, leftovers, replacing
 from nearfar.errors import RunError
 from nearfar.names import is_utf8
+from nearfar.schema import By, fits, within
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,15 @@ WRITTEN = (
     *MEASURED, *CLASSIFIERS, "config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
     "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
 )  # fmt: skip
+METRICS_LIMIT = 2**30  # bytes
+
+
+class _Line(TypedDict):
+    step: Annotated[int, within(0)]
+    epoch: Annotated[int, within(0)]
+
+
+Line = Annotated[dict[str, float | None], By(lambda _: _Line)]  # of metrics.jsonl; None for what is not finite
 
 
 class Run:
@@ -56,6 +66,7 @@ class Run:
         self._path = Path(path)
         self._lock: Any = None
         self._new: replacing.Replacement | None = None
+        self._config: dict[str, Any] | None = None  # once it was read
 
     @property
     def path(self) -> Path:
@@ -126,12 +137,7 @@ class Run:
             leftovers.sweep(Path(os.path.realpath(path)))
         if not run.config_file.exists():
             raise RunError("is not a run folder: it has no config.json.", where=str(path))
-        schema = run.config.get("schema")
-        if not isinstance(schema, int) or schema > SCHEMA:
-            raise RunError(
-                f"was written by a newer nearfar ({run.config.get('nearfar', 'unknown version')}).",
-                where=str(path), hint="Upgrade nearfar to read it.",
-            )  # fmt: skip
+        run.config  # noqa: B018 - which is looked at when it is read first
         return run
 
     def take(self, instead_of: Callable[[Path], Iterable[Path]] | None = None) -> None:
@@ -238,13 +244,26 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What ``config.json`` says."""
-        return files.read_json(self.config_file)
+        """What ``config.json`` says, which fits `nearfar.stored`.
+
+        Raises
+        ------
+        RunError
+            It does not, or was written by a newer version of nearfar.
+        """
+        from nearfar import stored
+
+        if self._config is None:
+            where, values = str(self.path), files.read_json(self.config_file, dict[str, Any])
+            files.check_schema(values, SCHEMA, where)
+            self._config = stored.settled(values, str(self.config_file))
+        return dict(self._config)
 
     def write_config(self, values: dict[str, Any]) -> None:
         """Write ``config.json``."""
         from nearfar import __version__
 
+        self._config = None
         files.write_json(self.config_file, {"schema": SCHEMA, "nearfar": __version__, **values})
 
     # --- metrics ----------------------------------------------------------------------------------------------
@@ -254,13 +273,24 @@ class Run:
         files.append_line(self.path / "metrics.jsonl", json.dumps(files.finite(row)))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``; a last line that a kill cut short is left out."""
+        """The lines of ``metrics.jsonl``; a last one that a kill cut short is left out.
+
+        Raises
+        ------
+        RunError
+            Another one is damaged.
+        """
         file, rows = self.path / "metrics.jsonl", []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        lines = files.read_bytes(file, METRICS_LIMIT).splitlines() if os.path.lexists(file) else []
+        for number, line in enumerate(lines, 1):
             try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
+                row = files.json_of(line, f"{file}, line {number}")
+                fits(row, Line, f"{file}, line {number}")
+            except RunError:
+                if number == len(lines):
+                    break
+                raise
+            rows.append(row)
         return rows
 
     def cut_metrics(self, step: int) -> None:
@@ -277,13 +307,13 @@ class Run:
         """
         files.sync(self.path / "metrics.jsonl")
         self.checkpoint_file.parent.mkdir(exist_ok=True)
-        files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(state)})
+        files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(files.finite(state))})
         self.settle()
 
     def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """What `save_checkpoint` wrote."""
         tensors, metadata = files.load_tensors(self.checkpoint_file)
-        return tensors, json.loads(metadata["state"])
+        return tensors, files.json_of(metadata.get("state", "null"), str(self.checkpoint_file))
 
 
 def written(folder: Path) -> Iterator[Path]:

@@ -22,13 +22,12 @@ from nearfar.job import with_knobs
 from nearfar.leftovers import is_left
 from nearfar.loading import is_series
 from nearfar.run import Run, written
+from nearfar.stored import SEEDS_SCHEMA, stored_seeds
 
 if TYPE_CHECKING:
     from nearfar.api import Trained
     from nearfar.console import Console
     from nearfar.plan import Plan
-
-SCHEMA = 1
 
 
 def train_seeds(
@@ -86,7 +85,7 @@ def train_seeds(
     try:
         if world.is_main:
             files.write_json(whole.path / "seeds.json", {
-                "schema": SCHEMA, "seeds": numbers, "command": command, "config": config.as_dict(),
+                "schema": SEEDS_SCHEMA, "seeds": numbers, "command": command, "config": config.as_dict(),
             })  # fmt: skip
         world.barrier()
         trained = []
@@ -151,9 +150,7 @@ def _stored(folder: Path, seeds: int | None) -> tuple[dict[str, Any], list[int]]
     """What the folder says was asked for, and its seeds, with more of them if more are wanted now."""
     if not is_series(folder):
         raise RunError("holds no training from several seeds.", where=str(folder), hint="Leave --resume away.")
-    stored = files.read_json(folder / "seeds.json")
-    if not isinstance(stored.get("schema"), int) or stored["schema"] > SCHEMA:
-        raise RunError("was written by a newer nearfar.", where=str(folder), hint="Upgrade nearfar to read it.")
+    stored = stored_seeds(folder)
     first, have = stored["seeds"][0], len(stored["seeds"])
     if seeds is not None and seeds < have:
         raise ConfigError(f"{have} seeds were begun in {folder}, and {seeds} are asked for.", where="--seeds",

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
-from nearfar import allocator, averaging, distributed, health, metrics, optim, starting
+from nearfar import allocator, averaging, distributed, health, metrics, optim, starting, stored
 from nearfar.averaging import Average
 from nearfar.embeddings import Embeddings
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
@@ -22,6 +22,7 @@ from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
 from nearfar.schedule import Schedule, WarmupCosine
+from nearfar.schema import fits, within
 from nearfar.stopping import Ticker, stop_signals
 from nearfar.two_pass import backward, check_chunk
 from nearfar.views import Viewer
@@ -38,11 +39,11 @@ ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a q
 class Position:
     """Where a training is: enough, with the tensors, to go on bit for bit."""
 
-    step: int = 0  # steps done
-    seconds: float = 0.0  # spent training, over all sittings
-    monitor: dict[str, Any] = field(default_factory=dict)
-    losses: list[float] = field(default_factory=list)  # of the steps since the last line of metrics
-    news: dict[str, float] = field(default_factory=dict)  # of the positives, for the next line
+    step: Annotated[int, within(0)] = 0  # steps done
+    seconds: Annotated[float, within(0)] = 0.0  # spent training, over all sittings
+    monitor: health.Told = field(default_factory=dict)
+    losses: list[float | None] = field(default_factory=list)  # of the steps since the last line of metrics
+    news: dict[str, float | None] = field(default_factory=dict)  # of the positives, for the next line
 
 
 class Trainer:
@@ -119,7 +120,7 @@ class Trainer:
         tensors |= {f"average/{k}": v for k, v in self.average.state().items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
-            self.run.save_checkpoint(tensors, asdict(self.position))
+            self.run.save_checkpoint(tensors, asdict(self.position) | {"made": stored.fixed(self.config)})
 
     def whole(self) -> Learner:
         """The learner with whole tensors, also where its parameters are shared out (all processes take part)."""
@@ -148,6 +149,9 @@ class Trainer:
     def load(self, *, dry: bool = False) -> None:
         """Go back to the last checkpoint of the run; `dry` leaves its lines of metrics."""
         tensors, state = self.run.load_checkpoint()
+        made = state.pop("made", {})
+        stored.check_made(made, stored.fixed(self.config), str(self.run.config_file))
+        fits(state, Position, str(self.run.checkpoint_file), "state")
 
         def those_of(part: str) -> dict[str, torch.Tensor]:
             return {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
@@ -157,10 +161,10 @@ class Trainer:
         if found := those_of("positives/"):
             self.positives.restore(found)
         self.position = Position(**state)
-        self.losses = [torch.tensor(x, device=self.device) for x in self.position.losses]
+        self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]
         self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
-        self.monitor.restore(state["monitor"])
+        self.monitor.restore(self.position.monitor)
         if self.world.is_main and not dry:
             self.run.cut_metrics(self.position.step)
 

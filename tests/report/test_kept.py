@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nearfar import api, cli, files
-from nearfar.errors import ConfigError
+from nearfar.errors import ConfigError, NearfarWarning
 from nearfar.report import collect, kept
 from nearfar.report.write import write
 from nearfar.run import Run
@@ -111,7 +111,8 @@ def test_what_an_earlier_version_kept_stays_readable(run):
     assert [e["results"] for e in kept.every(Run.open(run))][1] == old["results"]
     assert len(measured(run)) == 2
     (run / "evaluations" / "damaged.json").write_text('{"data"')
-    assert len(kept.every(Run.open(run))) == 2
+    with pytest.warns(NearfarWarning, match="damaged.json: is damaged"):
+        assert len(kept.every(Run.open(run))) == 2
 
 
 def test_a_measurement_of_several_goes_to_its_own_run(run, tmp_path):

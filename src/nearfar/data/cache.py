@@ -17,16 +17,29 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from nearfar import files
+from nearfar.errors import RunError
 
 FORMAT = 2
 TICK = 2.0  # seconds: the coarsest clock of a file system in use
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
 HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
+
+
+def _by_row(bad: dict[str, str]) -> str | None:
+    return None if all(k.isascii() and k.isdigit() for k in bad) else "of rows by their numbers"
+
+
+class Manifest(TypedDict):
+    """What is known of an entry."""
+
+    arrays: list[str]
+    bad: NotRequired[Annotated[dict[str, str], _by_row]]
+    just_written: dict[str, str]
 
 
 def root() -> Path:
@@ -109,12 +122,12 @@ def load(entry: Entry, *, trusted: bool = False) -> tuple[dict[str, np.ndarray],
     if not manifest.exists():
         return None
     try:
-        values = json.loads(manifest.read_text())
-        if not trusted and any(_content(path) != content for path, content in values.get("just_written", {}).items()):
+        values = files.read_json(manifest, Manifest)
+        if not trusted and any(_content(path) != content for path, content in values["just_written"].items()):
             manifest.unlink()
             return None
         arrays = {f: np.load(folder / f"{f}.npy", mmap_mode="r", allow_pickle=False) for f in values["arrays"]}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):  # damaged
+    except (RunError, OSError, ValueError):  # damaged
         return None
     with suppress(OSError):  # a cache that may only be read
         os.utime(manifest)  # least recently used goes first

@@ -160,12 +160,14 @@ def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _accuracy(r: dict[str, Any]) -> str:
-    spread = f" [{r['interval'][0]:.3f}, {r['interval'][1]:.3f}]" if "interval" in r else ""
+    spread = f" [{_number(r['interval'][0], 3)}, {_number(r['interval'][1], 3)}]" if "interval" in r else ""
     return f"{_number(r['accuracy'], 3)}{spread}"
 
 
 def _number(value: Any, digits: int) -> str:
-    """A number; over seeds the mean and the standard deviation between them."""
+    """A number; over seeds the mean and the standard deviation between them. One that is not finite is none in JSON."""
+    if value is None:
+        return "–"
     if isinstance(value, dict):
         return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
     return f"{value:.{digits}f}"

@@ -26,6 +26,18 @@ BRIGHT_16 = 32767  # 16-bit pictures with a larger value use their range, and sc
 BEYOND = 1.25  # of the largest value: what resampling may give
 MOST = 64  # channels; an array with more along its shortest outer axis is no picture
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # of Pillow
+MEASURED = ("low", "high", "mean", "spread")
+
+
+def together(spec: Mapping[str, Any]) -> str | None:
+    """How a spec has to be that says only a part of the above."""
+    there = [k for k in ("dtype", *MEASURED) if k in spec]
+    if there and len(there) <= len(MEASURED):
+        return f"with all of dtype, {', '.join(MEASURED)}, or none of them"
+    if not there and spec["channels"] not in (1, 3):
+        return "with 1 or 3 channels, or with a dtype"
+    fits = not there or all(a < b for a, b in zip(spec["low"], spec["high"], strict=True))
+    return None if fits else "in which high is above low"
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:

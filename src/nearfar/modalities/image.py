@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
 from nearfar.modalities import BadCell, bands, opened
+from nearfar.schema import CLOSED, above, as_many, within
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,20 @@ PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan
 RAW_SIDE = 32  # of the pixels that are a floor of evaluations, at most
 MIDDLE, SPREAD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
+
+
+class _Spec(TypedDict):
+    size: Annotated[int, within(1, 16384)]
+    channels: Annotated[int, within(1, bands.MOST)]
+    top: NotRequired[Annotated[float, above(0)]]
+    dtype: NotRequired[Literal["uint8", "uint16", "float32"]]
+    low: NotRequired[list[float]]
+    high: NotRequired[list[float]]
+    mean: NotRequired[list[float]]
+    spread: NotRequired[list[Annotated[float, above(0)]]]
+
+
+Spec = Annotated[_Spec, CLOSED, as_many("channels", *bands.MEASURED), bands.together]
 
 
 def recognise(cells: Sequence[Any]) -> float:

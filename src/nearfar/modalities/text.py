@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from nearfar import tokenisers
 from nearfar.modalities import BadCell
+from nearfar.schema import CLOSED, By, within
 from nearfar.tokenisers import hashed
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ COVERED = 0.99  # of the rows fit whole
 RAW = 2048  # dimensions of the raw input as numbers
 _HALF = re.compile("[\ud800-\udfff]")
 UNSPACED = re.compile(f"[{hashed.UNSPACED}]")
+
+
+class _Spec(TypedDict):
+    tokeniser: Annotated[dict[str, Any], By(tokenisers.spec_of)]
+    length: Annotated[int, within(1, 2**20)]
+    cut: NotRequired[Any]  # of an earlier version
+
+
+Spec = Annotated[_Spec, CLOSED]
 
 
 def recognise(cells: Sequence[Any]) -> float:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from nearfar.errors import DataError
 from nearfar.modalities import BadCell
+from nearfar.schema import CLOSED, above, as_many, within
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,17 @@ NUMBERS = Real | Decimal | np.bool_
 EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 FAR = 1e15  # standard deviations from the mean; the squares of more are no longer finite in float32
 MILD = "none"  # views of a column whose rows have another one
+
+
+class _Spec(TypedDict):
+    features: Annotated[int, within(1, 2**31 - 1)]
+    mean: list[float]
+    spread: list[Annotated[float, above(0)]]
+    names: NotRequired[list[str]]
+    beside: NotRequired[list[str]]
+
+
+Spec = Annotated[_Spec, CLOSED, as_many("features", "mean", "spread", "names")]
 
 
 def recognise(cells: Sequence[Any]) -> float:

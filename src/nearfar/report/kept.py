@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar import files
+from nearfar.console import QUIET, Console
 from nearfar.errors import RunError
+from nearfar.report.shape import Entry
 
 if TYPE_CHECKING:
     from nearfar.run import Run
@@ -20,7 +22,7 @@ FOLDER, LATEST = "evaluations", "evaluation.json"
 FROM_PYTHON = "data from Python"
 
 
-def add(run: Run, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
+def add(run: Run, found: Mapping[str, Any], console: Console = QUIET) -> tuple[str, Mapping[str, Any] | None]:
     """Keep the JSON form of a measurement as the latest one.
 
     Returns
@@ -31,7 +33,7 @@ def add(run: Run, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | No
         The measurement of the same data in the same way that it replaces.
     """
     folder = run.path / FOLDER
-    before = {_file(e): e for e in every(run)}
+    before = {_file(e): e for e in every(run, console)}
     folder.mkdir(exist_ok=True)
     for name, entry in before.items():
         if not (folder / name).exists():  # of a version that kept the latest only
@@ -42,17 +44,17 @@ def add(run: Run, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | No
     return f"{FOLDER}/{_file(entry)}", before.get(_file(entry))
 
 
-def every(run: Run) -> list[dict[str, Any]]:
-    """All that are kept, the latest first; files that are damaged are passed over."""
+def every(run: Run, console: Console = QUIET) -> list[dict[str, Any]]:
+    """All that are kept, the latest first; files that are damaged are left out, with a warning."""
     found: dict[str, dict[str, Any]] = {}
-    for file in [run.path / LATEST, *sorted((run.path / FOLDER).glob("*.json"))]:
+    for file in [*run.path.glob(LATEST), *sorted((run.path / FOLDER).glob("*.json"))]:
         try:
-            entry = files.read_json(file) if file.exists() else None
-            if entry is not None:
-                entry.setdefault("date", datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
-                found[_file(entry)] = entry
-        except (RunError, KeyError, TypeError, AttributeError):
+            entry = files.read_json(file, Entry)
+        except RunError as e:
+            console.warn(f"A kept measurement is left out: {e}")
             continue
+        entry.setdefault("date", datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
+        found[_file(entry)] = entry
     return sorted(found.values(), key=lambda e: e["date"], reverse=True)
 
 

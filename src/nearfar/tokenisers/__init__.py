@@ -19,14 +19,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.registry import TOKENISERS
+from nearfar.schema import within
 
 CHARACTERS = 32  # for each token that is kept, so many of a text are looked at
+Vocabulary = Annotated[int, within(1, 2**31 - 2)]
+
+
+class AnySpec(TypedDict):
+    """What is known of a tokeniser whose file has no ``Spec``."""
+
+    kind: str
+    vocabulary: Vocabulary
+
 
 def find(text: str) -> tuple[ModuleType, str]:
     """The module and the argument of ``kind:argument``.
@@ -46,6 +56,14 @@ def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
     """What `tokenise` needs of ``kind:argument``, learnt from texts: JSON values, with the kind beside them."""
     module, argument = find(text)
     return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+
+
+def spec_of(spec: dict[str, Any]) -> Any:
+    """What a spec has to fit: the ``Spec`` of its kind, or what all have."""
+    kind = spec.get("kind")
+    if kind not in TOKENISERS:
+        raise UnknownName("tokeniser", kind, TOKENISERS)
+    return getattr(TOKENISERS.get(kind), "Spec", AnySpec)
 
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:

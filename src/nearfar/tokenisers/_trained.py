@@ -6,17 +6,42 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 
 from nearfar.errors import ConfigError
-from nearfar.tokenisers import CHARACTERS
+from nearfar.schema import CLOSED
+from nearfar.tokenisers import CHARACTERS, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 EXTRA = "pip install 'nearfar[text]'"
+
+
+class _Spec(TypedDict):
+    kind: str
+    vocabulary: Vocabulary
+    tokenizer: dict[str, Any]
+
+
+def _opens(spec: dict[str, Any]) -> str | None:
+    try:
+        vocabulary = _tokenizer(spec).get_vocab()
+    except ConfigError:
+        raise
+    except BaseException as e:  # a panic of the library is no Exception
+        if isinstance(e, KeyboardInterrupt | SystemExit):
+            raise
+        return f"in which tokenizer is what the library tokenizers wrote ({str(e)[:80]})"
+    if len(vocabulary) != spec["vocabulary"]:
+        return f"whose vocabulary is {len(vocabulary):,}, as its tokenizer has it"
+    far = spec["kind"] != "transformers" and max(vocabulary.values()) >= len(vocabulary)  # of those, models have room
+    return "whose tokenizer numbers its tokens from 0 on" if far else None
+
+
+Spec = Annotated[_Spec, CLOSED, _opens]
 
 
 def library() -> Any:

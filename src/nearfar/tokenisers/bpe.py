@@ -12,6 +12,8 @@ from nearfar.tokenisers import _trained, whole
 SUMMARY = "byte-level byte-pair encoding learnt from the texts, as bpe:8000 (needs the extra `text`)"
 SIZE = 8000
 
+Spec = _trained.Spec
+
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """Learn `argument` tokens from texts (Sennrich et al. 2016, arXiv 1508.07909; bytes: Radford et al. 2019).

@@ -6,13 +6,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 from zlib import crc32
 
 import numpy as np
 
 from nearfar.errors import ConfigError
-from nearfar.tokenisers import CHARACTERS, whole
+from nearfar.schema import CLOSED, within
+from nearfar.tokenisers import CHARACTERS, Vocabulary, whole
 
 SUMMARY = "words and the character 2- to 4-grams inside them, hashed to 65,536 numbers; nothing to learn"
 BUCKETS, SHORT, LONG = 2**16, 2, 4
@@ -23,6 +24,20 @@ BYTES = 4  # of an id
 # Runs of letters and digits, or one other sign; scripts that put no spaces between words are cut into characters.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:'[^\W\d_]+)?|[^\w\s]|_")
+
+
+class _Spec(TypedDict):
+    kind: Literal["hashed"]
+    vocabulary: Vocabulary
+    shortest: Annotated[int, within(1, 9)]
+    longest: Annotated[int, within(1, 9)]
+
+
+def _in_order(spec: dict[str, Any]) -> str | None:
+    return None if spec["shortest"] <= spec["longest"] else "in which longest is at least shortest"
+
+
+Spec = Annotated[_Spec, CLOSED, _in_order]
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from nearfar.tokenisers import _trained
 
 SUMMARY = "the tokeniser of a pretrained model, as transformers:NAME (needs the extra `transformers`)"
 
+Spec = _trained.Spec
+
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """The tokeniser of the model `argument`, a folder or a name on the hub; nothing is learnt from the texts.

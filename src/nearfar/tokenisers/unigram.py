@@ -12,6 +12,8 @@ from nearfar.tokenisers import _trained, whole
 SUMMARY = "sub-words of a unigram model learnt from the texts, as unigram:8000 (needs the extra `text`)"
 SIZE = 8000
 
+Spec = _trained.Spec
+
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """Learn at most `argument` tokens from texts (Kudo 2018, arXiv 1804.10959), in lower case.

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 from zlib import crc32
 
 import numpy as np
 
-from nearfar.tokenisers import CHARACTERS, hashed, whole
+from nearfar.schema import CLOSED
+from nearfar.tokenisers import CHARACTERS, Vocabulary, hashed, whole
 
 SUMMARY = "words and pairs of neighbouring words, hashed to 65,536 numbers; nothing to learn"
+
+
+class _Spec(TypedDict):
+    kind: Literal["word_pairs"]
+    vocabulary: Vocabulary
+
+
+Spec = Annotated[_Spec, CLOSED]
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
