@@ -20,6 +20,7 @@ SEEDS_SCHEMA = 1
 Count = Annotated[int, within(0)]
 Values = dict[str, Any]
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
+NO_DATA = {"fingerprint": "", "train_rows": 0}
 TELLING = ("beside", "cut")  # what a spec says of its data without changing what is made of them
 
 
@@ -90,7 +91,7 @@ class Stored(TypedDict):
     schema: Count
     config: Values
     columns: Annotated[dict[str, Column], long(1)]
-    data: Data
+    data: NotRequired[Data]  # none in what is exported
     nearfar: NotRequired[str]
     command: NotRequired[str]
     folder: NotRequired[str]
@@ -129,7 +130,7 @@ def settled(values: Values, where: str) -> Values:
         It does not fit, or leaves open what a training decides.
     """
     fits(values, Stored, where)
-    done = values | {"config": _settled(values, where, "")}
+    done = {"data": dict(NO_DATA), **values, "config": _settled(values, where, "")}
     if "asked" in values:
         knobs_of(values["asked"], where, "asked")
     if "ensemble" in values:
