@@ -10,8 +10,8 @@ import numpy as np
 
 from nearfar import auto, branches, distributed, negatives, positives, record, resolving, starting
 from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.data import balance, duplicates, facts, mixing, opposites, split
+from nearfar.console import QUIET, SILENT
+from nearfar.data import balance, duplicates, facts, groups, mixing, opposites, split
 from nearfar.data.read import read
 from nearfar.data.sampler import Sampler
 from nearfar.data.table import Column, Table
@@ -164,6 +164,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     method = record.resolve(config.model.method, config.method)
     _check_takes(method, table)
     _check_different(table, rows.train)
+    for doubt in groups.doubts(table, np.concatenate([rows.train, rows.heldout])):
+        (console or QUIET).warn(doubt)
     if method.takes == "scored pairs":
         known = np.isfinite(table.scores)
         rows = replace(rows, train=rows.train[known[rows.train]])
@@ -187,7 +189,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     starting.check_interpolate(config, table.kinds)
     decided += starting.about(begin, config.model)
     method = method.suited(_facts(config, table, rows.train))
-    found, ignore, about = _relations(kind, config, table, rows.train)
+    found, ignore, about = _relations(kind, config, table, rows.train, console or QUIET)
     about += _about_hard(method, table, found, ignore)
     if method.takes == "pairs":
         about += duplicates.about_negatives(table, rows.train, ignore)
@@ -343,7 +345,7 @@ def narrowed(
 
 
 def _relations(
-    kind: str, config: Config, table: Table, train: np.ndarray
+    kind: str, config: Config, table: Table, train: np.ndarray, console: Console = SILENT
 ) -> tuple[Positives, np.ndarray | None, list[str]]:
     """Who belongs together, who is no negative of whom, and what to say of both."""
     t = config.train
@@ -353,6 +355,8 @@ def _relations(
     if ignore is None and (found.mines or table.negatives):
         ignore = positives.own(len(table))
     said = [found.note, about_ignored]
+    if found.doubt:
+        console.warn(found.doubt)
     if t.mix is not None and t.balance is not None:
         raise ConfigError("batches are either of one set each or of balanced classes.", where="train.mix")
     if t.mix is not None:

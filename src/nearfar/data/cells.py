@@ -199,7 +199,7 @@ def _float(value: Decimal | Real) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     except ValueError:  # a signalling NaN
         return math.nan
 

@@ -89,7 +89,7 @@ def take_labels(
         raise UnknownName("column", name, raw.columns, where="--label")
     guessed = name is None
     if name is None:
-        near = [raw.label] if raw.label else [c for c in raw.columns if c.lower() in LABEL_NAMES]
+        near = [raw.label] if raw.label in raw.columns else [c for c in raw.columns if c.lower() in LABEL_NAMES]
         near = [c for c in near if c not in wanted]
         if len(near) > 1:
             raise DataError(f"the columns {' and '.join(near)} may both be labels.", hint="Say which with --label.")

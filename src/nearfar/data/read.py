@@ -140,9 +140,7 @@ def read(
     inputs = choose(rest, wanted, modality, notes, trained, usual)
     if sides and (left := [c for c in rest.columns if c not in sides]):
         notes.warn(f"Left out: {', '.join(left)}, beside {' and '.join(sides)}.")
-    for name, (kind, cells) in inputs.columns.items():
-        for doubt in getattr(MODALITIES.get(kind), "doubts", lambda *_: ())(name, cells):
-            notes.warn(doubt)
+    _say_doubts(inputs.columns, notes)
     columns, texts = _spread({**inputs.columns, **beside}, several, notes)
     if texts is not None:
         splits, said = spread.splits_of(splits, texts), said.of(texts.owner)
@@ -183,6 +181,14 @@ def _opened(
     _tolerated(raw, raw.bad, max_bad)
     columns = {n: without(c, missing) for n, c in raw.columns.items()} if missing else raw.columns
     return replace(raw, columns=columns, missing=tuple(missing))
+
+
+def _say_doubts(columns: Mapping[str, tuple[str, Any]], notes: Findings) -> None:
+    """What a modality reads in another way than it stands there."""
+    for name, (kind, cells) in columns.items():
+        if hasattr(module := MODALITIES.get(kind), "doubts"):
+            for doubt in module.doubts(name, cells):
+                notes.warn(doubt)
 
 
 def _spread(

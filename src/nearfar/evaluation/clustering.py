@@ -35,13 +35,15 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     Raises
     ------
     DataError
-        All rows are of one class, which any clustering finds.
+        All rows are of one class, or each of its own, which any clustering finds.
     """
     from sklearn.metrics import v_measure_score
 
     x, clusters = unit(test.x), len(np.unique(test.y))
     if clusters < 2:
         raise DataError(f"clustering takes rows of two classes or more, and the {len(x):,} that are scored are of one.")
+    if clusters == len(x):
+        raise DataError(f"each of the {len(x):,} rows that are scored is its own class, which any clustering finds.")
     found, chance = [], []
     for start in range(SEEDS):
         own = assign(x, clusters, seed * SEEDS + start)

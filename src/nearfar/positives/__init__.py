@@ -61,6 +61,8 @@ class Positives:
         Rows of equal group are positives of each other; not negative.
     note : str
         What to say about them before training.
+    doubt : str
+        What may surprise about them, which is a warning.
 
     Attributes
     ----------
@@ -74,8 +76,8 @@ class Positives:
     changes = False  # whether `groups`, `partners` or `negatives` are found while training
     mines = False  # whether `negatives` are among them
 
-    def __init__(self, groups: np.ndarray, note: str = "") -> None:
-        self.groups, self.note = groups, note
+    def __init__(self, groups: np.ndarray, note: str = "", doubt: str = "") -> None:
+        self.groups, self.note, self.doubt = groups, note, doubt
         self.partners: np.ndarray | None = None
         self.negatives: np.ndarray | None = None
 

@@ -15,7 +15,7 @@ def build(context: Context, argument: str) -> Positives:
     Raises
     ------
     DataError
-        No row that is trained on has a label.
+        No row that is trained on has a label, all have the same one, or no two have.
     """
     nothing(argument, "labels")
     labels = context.labels
@@ -34,5 +34,14 @@ def build(context: Context, argument: str) -> Positives:
             f"{context.table.label_names[labels[context.rows[0]]]!r}, so labels tell nothing apart.",
             hint="Bring rows of other classes, or use a method without labels, such as simclr.",
         )
+    rows, counts = len(context.rows), np.unique(groups[context.rows], return_counts=True)[1]
+    alone = int((counts == 1).sum())
+    if alone == rows > 1:
+        raise DataError(
+            f"no two of the {rows:,} rows to train on have the same label, so labels bring none together.",
+            hint="Name a column whose values repeat with --label, or use a method without labels, such as simclr.",
+        )
+    doubt = f"Positives: {alone:,} of {rows:,} rows to train on share their label with no other; they are positives of "
     without = int((labels[context.rows] < 0).sum())
-    return Positives(groups, f"Positives: {without:,} rows have no label; they belong to nobody." if without else "")
+    note = f"Positives: {without:,} rows have no label; they belong to nobody." if without else ""
+    return Positives(groups, note, f"{doubt}their own views only." if alone > rows / 2 else "")

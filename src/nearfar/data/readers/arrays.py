@@ -61,8 +61,9 @@ def _plain(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
         fields = {n: array[n] for n in array.dtype.names} if array.dtype.names else {name: array}
         if twice := next((n for n in fields if n in found), None):
             raise DataError(f"holds two arrays named {twice!r}.", where=str(path))
-        plain = {n: a if a.dtype.kind in "biuf" and a.ndim and a.dtype.itemsize <= 8 else opened(a, f"{path}: {n}") for n, a in fields.items()}
-        found |= plain
+        for n, a in fields.items():
+            plain = a.dtype.kind in "biuf" and a.dtype.itemsize <= 8 and a.ndim
+            found[n] = a if plain else opened(a, f"{path}: {n}")
     return found
 
 
