@@ -18,7 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from nearfar.errors import ConfigError, NearfarError, TrainingError
+from nearfar import environment
+from nearfar.errors import ConfigError, NearfarError, TrainingError, reason
 from nearfar.objectives.world import World as OneProcess
 
 # --- the other processes ----------------------------------------------------------------------------------------
@@ -137,12 +138,32 @@ def world() -> World:
 # --- starting processes -----------------------------------------------------------------------------------------
 
 
+ANNOUNCED = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what stands beside WORLD_SIZE
+
+
 def join_if_launched() -> None:
-    """Join the process group that ``torchrun`` announced in the environment, if there is one."""
-    if "WORLD_SIZE" in os.environ and int(os.environ["WORLD_SIZE"]) > 1 and not dist.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    """Join the process group that ``torchrun`` announced in the environment, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        What the environment says of it cannot be, or the others cannot be reached.
+    """
+    size = environment.whole("WORLD_SIZE", 1, 1)
+    if size == 1 or dist.is_initialized():
+        return
+    if lacking := [v for v in ANNOUNCED if not os.environ.get(v)]:
+        hint = "torchrun sets these, and --processes needs none."
+        raise ConfigError(f"there is no {lacking[0]} beside it.", where=environment.said("WORLD_SIZE"), hint=hint)
+    environment.whole("RANK", 0, 0, size - 1)
+    environment.whole("MASTER_PORT", 0, 1, 65535)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(environment.whole("LOCAL_RANK", 0, 0, torch.cuda.device_count() - 1))
+    try:
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    except (ValueError, RuntimeError) as e:
+        where = " ".join(map(environment.said, ANNOUNCED))
+        raise ConfigError(f"the processes cannot be joined ({reason(e)}).", where=where) from e
 
 
 def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) -> None:

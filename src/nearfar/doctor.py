@@ -21,7 +21,7 @@ def examine() -> dict[str, Any]:
 
     on = distributed.device()
     name = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.processor() or platform.machine()
-    kept = sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if cache.root().exists() else 0
+    kept = sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if os.path.isdir(cache.root()) else 0
     return {
         "nearfar": __version__, "python": platform.python_version(), "system": platform.platform(),
         "torch": torch.__version__, "torchvision": _version("torchvision"), "device": f"{on} ({name})",

@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nearfar import leftovers
+from nearfar import environment, leftovers
 from nearfar.errors import RunError, StorageError
 from nearfar.schema import fits, within
 
@@ -105,7 +105,7 @@ def storage_error(path: str | Path, e: OSError) -> StorageError:
 def free_bytes(path: str | Path) -> int:
     """Free space of the file system that `path` is, or will be, on."""
     path = Path(path).absolute()
-    while not path.exists():
+    while not os.path.exists(path):
         path = path.parent
     return shutil.disk_usage(path).free
 
@@ -273,7 +273,16 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def cache_home() -> Path:
-    """``$NEARFAR_HOME``, by default the user's cache folder."""
-    if home := os.environ.get("NEARFAR_HOME"):
-        return Path(home).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nearfar"
+    """``$NEARFAR_HOME``, by default the user's cache folder.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, and none can be made.
+    """
+    if (home := environment.folder("NEARFAR_HOME")) is not None:
+        return home
+    cache = environment.folder("XDG_CACHE_HOME")
+    if cache is None or not cache.is_absolute():  # as its specification says
+        cache = Path(os.path.expanduser("~/.cache"))
+    return cache / "nearfar"

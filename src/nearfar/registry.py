@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
+from nearfar import environment
 from nearfar.errors import ConfigError, NearfarError, UnknownName
 
 ROOT = "NEARFAR_PLUGINS"
@@ -159,12 +160,9 @@ def line_of_plugin(e: BaseException) -> str | None:
 
 def _root() -> Path | None:
     """The folder of the plug-ins, if one is named."""
-    if not (named := os.environ.get(ROOT)):
-        return None
-    root = Path(named).expanduser().absolute()
-    if not root.is_dir():
-        raise ConfigError("there is no such folder.", where=f"{ROOT}={named}")
-    return root
+    if (root := environment.folder(ROOT)) is not None and not os.path.isdir(root):
+        raise ConfigError("there is no such folder.", where=environment.said(ROOT))
+    return None if root is None else root.absolute()
 
 
 def _files(folder: Path) -> list[Path]:

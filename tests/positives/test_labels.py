@@ -17,7 +17,7 @@ WAYS = ({"method": "supcon"}, {"method": "supervised"}, {"method": "simclr", "po
 @pytest.mark.parametrize(
     ("labels", "said"),
     (
-        (["a"] * ROWS, "all 40 rows to train on have the label 'a'"),
+        (["a"] * ROWS, "all 40 rows to train on have the label 'a'|all labelled rows are of one class"),
         ([f"word{i}" for i in range(ROWS)], "no two of the 40 rows to train on have the same label"),
         (list(range(ROWS)), "no two of the 40 rows to train on have the same label"),
         ([None] * ROWS, "the data have none"),
@@ -40,11 +40,15 @@ def test_most_rows_have_no_partner():
 
 def test_infinite_labels_are_none():
     with pytest.warns(NearfarWarning, match="10 of the column 'y' are infinite; these rows count as unlabelled"):
-        plan = api.rehearse((X, np.where(np.arange(ROWS) % 4 == 0, np.inf, np.arange(ROWS) % 2)), method="supcon", **SMALL)
+        plan = api.rehearse(
+            (X, np.where(np.arange(ROWS) % 4 == 0, np.inf, np.arange(ROWS) % 2)), method="supcon", **SMALL
+        )
     assert plan.table.label_names == ("0", "1") and (plan.table.labels < 0).sum() == 10
 
 
-@pytest.mark.parametrize(("groups", "said"), (("one", "All 40 rows are of one group"), ("own", "No two of the 40 rows")))
+@pytest.mark.parametrize(
+    ("groups", "said"), (("one", "All 40 rows are of one group"), ("own", "No two of the 40 rows"))
+)
 def test_groups_that_change_nothing(groups, said):
     frame = pd.DataFrame(X, columns=list("abcd")).assign(g=["g1" if groups == "one" else f"g{i}" for i in range(ROWS)])
     with pytest.warns(NearfarWarning, match=said):

@@ -93,6 +93,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command; errors are sentences, exit statuses are those of `nearfar.errors`."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not have every character
     sys.exit(run(sys.argv[1:]))
 
 

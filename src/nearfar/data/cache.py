@@ -7,6 +7,7 @@ begins anew.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,12 +22,15 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
-from nearfar import files
-from nearfar.errors import RunError
+from nearfar import environment, files
+from nearfar.errors import ConfigError, RunError, reason
+from nearfar.names import printable
 
 FORMAT = 2
 TICK = 2.0  # seconds: the coarsest clock of a file system in use
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
+HOME = "NEARFAR_HOME names another."
+SHOWN = 200  # characters of a path that messages show
 HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
 
 
@@ -119,7 +123,7 @@ def load(entry: Entry, *, trusted: bool = False) -> tuple[dict[str, np.ndarray],
     """Arrays (memory-mapped) and manifest of a whole entry, or None; `trusted`: it was written just now."""
     folder = root() / entry.name
     manifest = folder / "manifest.json"
-    if not manifest.exists():
+    if not os.path.exists(manifest):
         return None
     try:
         values = files.read_json(manifest, Manifest)
@@ -139,7 +143,7 @@ def writing(entry: Entry, nbytes: int):  # noqa: ANN201 - an iterator of a path
     """A locked, empty folder for the entry; other processes wait."""
     from filelock import FileLock
 
-    root().mkdir(parents=True, exist_ok=True)
+    _make_root()
     with FileLock(root() / f"{entry.name}.lock"):
         make_room(nbytes)
         folder = root() / entry.name
@@ -147,6 +151,21 @@ def writing(entry: Entry, nbytes: int):  # noqa: ANN201 - an iterator of a path
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         yield folder
+
+
+def _make_root() -> None:
+    """Make the folder of all entries; raises a `ConfigError` where it cannot be one, or may not be written."""
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        if os.access(root(), os.W_OK):
+            return
+        why = "permission denied"
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise files.storage_error(root(), e) from e
+        why = reason(e)
+    where = printable(str(root()))[:SHOWN]
+    raise ConfigError(f"the folder for decoded data cannot be written ({why}).", where=where, hint=HOME)
 
 
 def finish(entry: Entry, arrays: Iterable[str], values: Mapping[str, Any]) -> None:
@@ -162,7 +181,7 @@ def free() -> int:
 
 def limit() -> int:
     """Bytes that all entries may take together."""
-    return int(float(os.environ.get("NEARFAR_CACHE_LIMIT", LIMIT)))
+    return int(environment.number("NEARFAR_CACHE_LIMIT", LIMIT, 0))
 
 
 def lacks(nbytes: int) -> str | None:
