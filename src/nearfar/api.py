@@ -134,7 +134,7 @@ def finished(folder: str | Path, source: Any, config: Config, console: Console) 
 
 def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:
     """Plan and trainer before the first step; the run folder is taken, unless it is a dry run."""
-    from nearfar import distributed, resuming
+    from nearfar import distributed, rehearsal, resuming
     from nearfar.plan import prepare
     from nearfar.run import Run
     from nearfar.training import Trainer
@@ -154,6 +154,7 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
             room = getattr(trainer.learner.branches[name].encoder, "room", None)  # of what is kept, less may be taken
             if room and room < column.spec["length"] and (said := column.too_long(room)):
                 console.warn(said)
+        rehearsal.rehearse(trainer, job.config)
         if job.resume:
             trainer.load(dry=dry)
             resuming.check_steps(trainer)

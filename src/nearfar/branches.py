@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nearfar import record
+from nearfar import record, room, values
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.learner import Branches
 from nearfar.randomness import derive
@@ -103,8 +102,9 @@ def tokens(model: ModelConfig, asked: str | None) -> str:
 def options_of(model: ModelConfig, column: str, columns: Kinds) -> dict[str, Any]:
     """Further arguments of a column's encoder: its own where `encoder_options` has them by column, else all."""
     options = model.encoder_options
-    by_column = len(columns) > 1 and any(c in options for c in columns)
-    return dict(options.get(column, {})) if by_column else dict(options)
+    if len(columns) > 1 and any(c in options for c in columns):
+        options = values.of_kind(dict, options.get(column, {}), f"model.encoder_options.{column}")
+    return dict(options)
 
 
 def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
@@ -152,10 +152,15 @@ def encoders(model: ModelConfig, columns: Kinds, seed: int) -> dict[str, torch.n
 def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str, Any]) -> torch.nn.Module:
     """One encoder, its weights drawn from torch's global generator."""
     module, _, variant = name.partition(":")
-    options = {**MODALITIES.get(modality).encoder_shape(spec), **({"name": variant} if variant else {}), **options}
-    _check_numbers(ENCODERS.get(module).build, options)
+    build, shape = ENCODERS.get(module).build, MODALITIES.get(modality).encoder_shape(spec)
+    given = {**shape, **({"name": variant} if variant else {}), **options}
+    if taken := [k for k in shape if given[k] != shape[k]]:
+        raise ConfigError(f"is {shape[taken[0]]!r}, as the data are.", where=f"model.encoder_options.{taken[0]}")
+    given = values.options(build, given, "model.encoder_options")
+    if "pretrained" not in values.settable(build):  # those are as large as their files
+        room.check(lambda: build(**given), f"the encoder {name!r}", "model.encoder_options")
     try:
-        built = ENCODERS.get(module).build(**options)
+        built = build(**given)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
     if any(not p.numel() for p in built.parameters()):
@@ -164,17 +169,6 @@ def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str,
     if not hasattr(built, "out_features"):
         raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)
     return built
-
-
-def _check_numbers(build: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise a `ConfigError` for what is given in place of a number, or a whole number below 0."""
-    for key, parameter in inspect.signature(build).parameters.items():
-        value, usual = options.get(key), parameter.default
-        if key not in options or isinstance(usual, bool) or not isinstance(usual, int | float):
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(usual, int) and value < 0):
-            raise ConfigError(f"{value!r} is no number that it can have; {usual} is usual.",
-                              where=f"model.encoder_options.{key}")  # fmt: skip
 
 
 def fresh(config: Config, columns: Kinds) -> Branches:

@@ -9,38 +9,20 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import tomllib
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
 from nearfar import files
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.values import convert, knob, plain
 
 Auto = Literal["auto"]
-WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 LISTED = "`nearfar config` lists them with what they mean."
-LARGEST = 2**31 - 1  # of whole numbers without another bound
-
-
-def knob(default: Any, help: str, *, flag: bool = False, low: float | None = None, high: float | None = None,
-         above: float | None = None, choices: tuple[str, ...] = (), unit: str = "",
-         resumes: bool = False) -> Any:  # fmt: skip
-    """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own.
-
-    `resumes`: a training that is gone on with may have another value.
-    """
-    metadata = {"help": help, "flag": flag, "low": low, "high": high, "above": above, "choices": choices, "unit": unit,
-                "resumes": resumes}  # fmt: skip
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -179,16 +161,17 @@ class Config:
     def set(self, path: str, value: Any) -> Config:
         """A copy with one value changed; `path` is ``section.key``, or a key that only one section has."""
         section, key = locate(path)
+        where = f"{section}.{key}"
         if section == "method":
-            return replace(self, method=_nested(self.method, key.split("."), _literal(value)))
+            return replace(self, method=_nested(self.method, key.split("."), plain(_literal(value), where), "method"))
         part = getattr(self, section)
-        if "." in key:  # inside a dict-valued knob
-            head, *rest = key.split(".")
-            return replace(
-                self, **{section: replace(part, **{head: _nested(getattr(part, head), rest, _literal(value))})}
-            )
-        knob_field, hint = next((f, hint) for name, f, hint in knobs() if (name, f.name) == (section, key))
-        return replace(self, **{section: replace(part, **{key: convert(knob_field, hint, value, f"{section}.{key}")})})
+        head, *rest = key.split(".")
+        knob_field, hint = next((f, hint) for name, f, hint in knobs() if (name, f.name) == (section, head))
+        if isinstance(getattr(part, head), dict):
+            value = plain(_literal(value), where)
+        if rest:
+            value = _nested(getattr(part, head), rest, value, f"{section}.{head}")
+        return replace(self, **{section: replace(part, **{head: convert(knob_field, hint, value, where)})})
 
 
 SECTIONS = ("data", "model", "views", "optim", "train")
@@ -227,95 +210,25 @@ def locate(path: str) -> tuple[str, str]:
     return tuple(homes[0].split("."))  # type: ignore[return-value]
 
 
-def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
-    """`value` (text or a JSON value) as the knob's type, inside its range.
-
-    Raises
-    ------
-    ConfigError
-        It is neither; the message says what is expected.
-    """
-    options = (
-        typing.get_args(hint)
-        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-        else (hint,)
-    )
-    said_none = value is None or (isinstance(value, str) and value.lower() == "none")
-    if said_none and type(None) in options:
-        return None
-    for option in options:
-        result = _as(option, value)
-        if result is not None:
-            _check_range(f, result, where)
-            return result
-    wanted = " or ".join(filter(None, (_in_words(o) for o in options)))
-    raise ConfigError(f"{value!r} is not {wanted}.", where=where, hint=f"It is: {f.metadata['help']}.")
-
-
-def _as(kind: Any, value: Any) -> Any:
-    if typing.get_origin(kind) is Literal:
-        return value if isinstance(value, str) and value in typing.get_args(kind) else None
-    if typing.get_origin(kind) is tuple:
-        if isinstance(value, str):
-            return tuple(v for v in re.split(r"[,\s]+", value) if v)
-        return tuple(map(str, value)) if isinstance(value, list | tuple) else None
-    if typing.get_origin(kind) is dict:
-        value = _literal(value)
-        return dict(value) if isinstance(value, Mapping) else None
-    if kind is bool:
-        return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
-    if kind is str:
-        return value if isinstance(value, str) else None
-    if kind in (int, float) and not isinstance(value, bool | bytes):
-        try:
-            if kind is int and (isinstance(value, Integral) or (isinstance(value, str) and WHOLE.fullmatch(value))):
-                return int(value)  # a float would round a large one
-            number = float(value)
-            return number if kind is float else int(number) if number == int(number) else None
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return None
-
-
-def _check_range(f: Field[Any], value: Any, where: str) -> None:
-    m = f.metadata
-    if m["choices"] and value not in m["choices"]:
-        raise UnknownName("choice", value, m["choices"], where=where)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high, above = m["low"], m["high"], m["above"]
-        if high is None and isinstance(value, int) and value > LARGEST:
-            high = LARGEST
-        within = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
-        if not within or value in (math.inf, -math.inf) or value != value:
-            words = {"above": above, "at least": low, "at most": high}
-            span = " and ".join(f"{word} {bound}" for word, bound in words.items() if bound is not None)
-            finite = isinstance(value, float) and not math.isfinite(value)
-            more = f"{' and ' * bool(span)}finite" if finite and high is None else ""
-            raise ConfigError(f"{value!s:.40} is out of range; it must be {span}{more}.", where=where)
-
-
-def _in_words(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return " or ".join(repr(a) for a in typing.get_args(kind))
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
-    return names.get(kind, "a list of words" if typing.get_origin(kind) is tuple else "a table")
-
-
 def _literal(value: Any) -> Any:
     """Text from a command line as the JSON value that it spells, or itself."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None if value.lower() == "none" else value
 
 
-def _nested(values: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:
+def _nested(values: Mapping[str, Any], keys: list[str], value: Any, where: str) -> dict[str, Any]:
     head, *rest = keys
-    inner = values.get(head) or {}
+    if not rest:
+        return {**values, head: value}
+    inner, where = values.get(head) or {}, f"{where}.{head}"
     inner = {"name": inner} if isinstance(inner, str) else inner  # objective=triplet, then objective.margin=0.3
-    return {**values, head: _nested(inner, rest, value) if rest else value}
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"is {inner!r}, which has no {rest[0]!r}.", where=where)
+    return {**values, head: _nested(inner, rest, value, where)}
 
 
 def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,7 @@
-"""What people see: everything goes to stderr; stdout is for the one JSON object."""
+"""What people see: everything goes to stderr; stdout is for the one JSON object.
+
+Text for people is escaped here and in `nearfar.errors`, so that nothing that was read is obeyed by a terminal.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nearfar.errors import NearfarWarning
-from nearfar.names import printable
+from nearfar.names import brief, visible
 
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 
@@ -76,10 +79,10 @@ class Console:
 
     def warn(self, text: str, category: type[Warning] = NearfarWarning) -> None:
         """A line that is worth reading even with --quiet; from Python a warning of `category`."""
-        self._write(f"warning: {text}")
+        self._write(f"warning: {visible(brief(text))}")
 
     def _write(self, text: str) -> None:
-        text = printable(text, keep="\n\t")
+        text = visible(text, keep="\n\t")
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -129,7 +132,7 @@ class _Python(Console):
         """A Python warning that points at the caller's line."""
         import warnings
 
-        warnings.warn(text, category, stacklevel=_outside(os.path.dirname(__file__)))
+        warnings.warn(visible(brief(text)), category, stacklevel=_outside(os.path.dirname(__file__)))
 
 
 def _outside(folder: str) -> int:

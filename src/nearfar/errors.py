@@ -21,10 +21,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from nearfar.names import printable
+from nearfar.names import SENTENCE, beginning, brief, visible
 
+LONGEST, LONGEST_HINT = 300, 2500  # characters of where something is wrong, and of what to do
 REASON = 200  # characters of what a library says
-
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -39,13 +39,20 @@ class NearfarError(Exception):
         File, row or column.
     hint : str, optional
         What to do next.
+
+    Notes
+    -----
+    What these quote, from wherever it comes, is shown by its beginning where it is long, and without characters that
+    a terminal would obey.
     """
 
     exit_code = EXIT_FAILURE
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.where, self.hint = message, where, hint
+        self.message = visible(brief(str(message)))
+        self.where = visible(beginning(str(where), most=LONGEST)) if where else None
+        self.hint = visible(brief(hint, LONGEST_HINT), keep="\n") if hint else None
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
@@ -132,18 +139,29 @@ class CollapseWarning(NearfarWarning):
 def reason(e: BaseException) -> str:
     """What an exception of a library says, in a line."""
     said = getattr(e, "strerror", None) or next(iter(str(e).splitlines()), "") or type(e).__name__
-    said = printable(said).rstrip(".")
+    said = visible(said).rstrip(".")
     return said if len(said) <= REASON else f"{said[:REASON]}…"
 
 
 def listed(names: Sequence[str], most: int = 100) -> str:
-    """Names as a list for a sentence, which says how many are left out where there are more than `most`."""
-    left = len(names) - most
-    return ", ".join(names) if left <= 0 else f"{', '.join(names[:most])} and {left:,} more"
+    """Names as a list for a sentence, cut after `most` or where they are long; it says how many are left out."""
+    shown, room = [], LONGEST_HINT - SENTENCE
+    for name in names[:most]:
+        shown.append(beginning(visible(name)))
+        room -= len(shown[-1]) + 2
+        if room < 0:
+            break
+    left = len(names) - len(shown)
+    return ", ".join(shown) if left <= 0 else f"{', '.join(shown)} and {left:,} more"
+
+
+NEAR = 500  # characters above which a name is near no other: comparing takes their product
 
 
 def nearest(name: str, known: Iterable[str], count: int = 2) -> list[str]:
     """The known names closest in spelling to `name`, best first (perhaps none)."""
-    by_lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.55)
+    by_lower, name = {k.lower(): k for k in known}, str(name).lower()
+    if len(name) > NEAR:
+        return []
+    close = difflib.get_close_matches(name, [k for k in by_lower if len(k) <= NEAR], n=count, cutoff=0.55)
     return [by_lower[c] for c in close]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from nearfar import room
 from nearfar.embeddings import Compared, Embeddings, Maybe, Projections, View, ViewBatch
 from nearfar.errors import ConfigError
 from nearfar.learnt import LearntNumber
@@ -249,6 +250,26 @@ class Learner(nn.Module):
             return by_group[0]
         joined = [tuple(torch.cat(o) for o in zip(*view, strict=True)) for view in zip(*by_group, strict=True)]
         return joined if order is None else [tuple(o[order.argsort()] for o in view) for view in joined]
+
+
+def check_room(record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
+    """Raise a `ConfigError` where a learner of these, with what training keeps of it, does not fit into memory."""
+    different = set(encoders.values())
+
+    def heads() -> Learner:
+        stubs = {encoder: _Stub(encoder.out_features) for encoder in different}
+        return Learner(record, {column: stubs[encoder] for column, encoder in encoders.items()}, world)
+
+    taken = sum(p.numel() for encoder in different for p in encoder.parameters())
+    room.check(heads, f"{record.name} with these numbers", "method", taken, room.COPIES)
+
+
+class _Stub(nn.Module):
+    """An encoder without weights."""
+
+    def __init__(self, out_features: int) -> None:
+        super().__init__()
+        self.out_features = out_features
 
 
 def _exchange(rows: int, groups: int) -> torch.Tensor:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from nearfar.schedule import Schedule
+from nearfar.values import knob
 
 if TYPE_CHECKING:
     import torch
+
+WIDEST = 2**20  # dimensions of a layer
 
 
 class Head(Protocol):
@@ -23,9 +26,9 @@ class Head(Protocol):
 class Mlp:
     """Projector or predictor: `layers` linear layers with batch norm and ReLU between them."""
 
-    hidden: int = 512
-    out: int = 128
-    layers: int = 2
+    hidden: int = knob(512, low=1, high=WIDEST)
+    out: int = knob(128, low=0, high=WIDEST)
+    layers: int = knob(2, low=1, high=100)
     norm: bool = True
     norm_last: bool = False
 
@@ -40,8 +43,8 @@ class Mlp:
 class Twin:
     """A second network that follows the first: w' ← m·w' + (1 − m)·w, m rising from `momentum` to `final`."""
 
-    momentum: float = 0.99
-    final: float = 1.0
+    momentum: float = knob(0.99, low=0, high=1)
+    final: float = knob(1.0, low=0, high=1)
 
     @property
     def schedule(self) -> Schedule:
@@ -67,8 +70,8 @@ class Meeting:
     One encoder for all columns gives one space already. `out` is 0 then, and None before that is known.
     """
 
-    out: int | None = None
-    usual: int = 256
+    out: int | None = knob(None, low=0, high=WIDEST)
+    usual: int = knob(256, low=1, high=WIDEST)
 
     def suited(self, facts: Facts) -> Meeting:
         """With the dimensions that so many encoders call for."""
@@ -96,8 +99,8 @@ class Part(Protocol):
 class Memory:
     """A first-in-first-out queue of the last `size` embeddings, with their groups: the twin's, or the online ones."""
 
-    size: int = 4096
-    side: str = "target"
+    size: int = knob(4096, low=1, high=2**24)
+    side: str = knob("target", choices=("target", "online"))
 
     def build(self, dim: int) -> torch.nn.Module:
         """The queue, empty of groups that anything could be positive with."""
@@ -110,7 +113,7 @@ class Memory:
 class Prototypes:
     """`size` directions that are learnt; calling the part with embeddings (N, D) gives their cosines (N, size)."""
 
-    size: int = 512
+    size: int = knob(512, low=1, high=WIDEST)
 
     def build(self, dim: int) -> torch.nn.Module:
         """The directions."""

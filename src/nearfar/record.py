@@ -7,15 +7,15 @@ many-process tests cover all methods by walking the registry.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.parts import Facts, Head, Mlp, Part, Twin
 from nearfar.schedule import Number, Schedule, at
+from nearfar.values import alternatives, check_range, convert, declared, knob, of_kind, options, settable
 
 if TYPE_CHECKING:
     import torch
@@ -99,9 +99,12 @@ class Loss:
         if not isinstance(changes, str | Mapping):
             raise ConfigError(f"expected the name of an objective, got {changes!r}.", where=where)
         given = {"name": changes} if isinstance(changes, str) else dict(changes)
-        name, parameters = given.pop("name", self.name), given.pop("parameters", {})
+        name = of_kind(str, given.pop("name", self.name), f"{where}.name")
+        parameters = of_kind(dict, given.pop("parameters", {}), f"{where}.parameters")
         kept = self.parameters if name == self.name else {}
         new = Loss(name, {**kept, **parameters, **given})
+        if name not in OBJECTIVES:
+            raise UnknownName("objective", name, OBJECTIVES, where=where)
         mine, theirs = (OBJECTIVES.get(n).INFO.takes for n in (self.name, name))
         if mine != theirs:
             fitting = [o for o in OBJECTIVES if OBJECTIVES.get(o).INFO.takes == mine]
@@ -109,10 +112,11 @@ class Loss:
                 f"the objective {name!r} takes {theirs}, the method gives {mine}.", where=where,
                 hint=f"These fit: {', '.join(fitting)}.",
             )  # fmt: skip
+        known = [key for key in new.accepts if key in settable(new.function)]
         for key in new.parameters:
-            if key not in new.accepts:
-                raise UnknownName(f"parameter of {name}", key, new.accepts, where=where)
-        return new
+            if key not in known:
+                raise UnknownName(f"parameter of {name}", key, known, where=where)
+        return replace(new, parameters=options(new.function, new.parameters, where, high=MOST))
 
 
 @dataclass(frozen=True)
@@ -183,25 +187,25 @@ class Method:
     positives: str = "views"
     views: str | None = None
     own_views: bool = False
-    count: int = 2
-    local: int = 0
+    count: int = knob(2, low=1, high=256)
+    local: int = knob(0, low=0, high=256)
     projector: Head | None = field(default_factory=Mlp)
     predictor: Mlp | None = None
     twin: Twin | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     symmetric: bool = True
-    bn: str = "together"
-    bn_groups: int = 1
+    bn: str = knob("together", choices=("together", "per view"))
+    bn_groups: int = knob(1, low=1, high=65536)
     shuffle: bool = False
-    temperature: Number | None = None
+    temperature: Number | None = knob(None, above=0)
     options: Mapping[str, Number] = field(default_factory=dict)
-    nested: tuple[int, ...] = ()
+    nested: tuple[int, ...] = knob((), low=1)
     wants: tuple[str, ...] = ()
     hard_negatives: bool = False
     trains: bool = True
-    keep: str = "features"
-    lr: float = 1e-3
-    weight_decay: Number = 1e-4
+    keep: str = knob("features", choices=("features", "projection"))
+    lr: float = knob(1e-3, above=0)
+    weight_decay: Number = knob(1e-4, low=0)
 
     def loss(self, *inputs: Any, e: Embeddings) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The objective of these inputs; it gets the method's temperature and the step as seed if it takes them."""
@@ -263,10 +267,8 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
+MOST = 10_000  # a whole number that an objective is given: some go over so many rounds
 CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "hard_negatives", "trains", "own_views")
-RANGES = {"count": (1, True), "local": (0, True), "bn_groups": (1, True), "temperature": (0, False), "lr": (0, False),
-          "weight_decay": (0, True)}  # fmt: skip
-WORDS = {"bn": ("together", "per view"), "keep": ("features", "projection")}
 _PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
@@ -300,86 +302,66 @@ def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> 
     ConfigError
         A value is not of the field's kind.
     """
+    own = declared(type(record))
     fixed = (*CITATION[1:], *(() if isinstance(getattr(record, "objective", None), Loss) else ("objective",)))
-    known = [f.name for f in fields(record) if f.name not in fixed]
-    required = {f.name for f in fields(record) if "None" not in str(f.type)}
+    known = [name for name in own if name not in fixed]
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
             raise UnknownName("value", key, known, where=where)
-        if value is None and key in required:
-            raise ConfigError("none is no value of it.", where=f"{where}.{key}")
-        new[key] = _changed(getattr(record, key), value, key, f"{where}.{key}")
+        new[key] = _changed(*own[key], getattr(record, key), value, f"{where}.{key}")
     return replace(record, **new)
 
 
 def check(record: Method) -> None:
-    """Raise a `ConfigError` or `UnknownName` for a number out of its range, or a word that means nothing."""
-    for name, (low, included) in RANGES.items():
-        value = getattr(record, name)
-        ends = (value.start, value.end) if isinstance(value, Schedule) else (value,)
-        if value is not None and not all(math.isfinite(v) and (v > low or (included and v == low)) for v in ends):
-            word = "at least" if included else "above"
-            raise ConfigError(f"{value} is out of range; it must be {word} {low} and finite.", where=f"method.{name}")
-    for name in ("projector", "predictor"):
-        for key in ("hidden", "layers"):
-            number = getattr(getattr(record, name), key, None)
-            if number is not None and number < 1:
-                raise ConfigError("it must be at least 1.", where=f"method.{name}.{key}")
-    if record.twin and not (0 <= record.twin.momentum <= 1 and 0 <= record.twin.final <= 1):
-        raise ConfigError("its momentum goes from 0 to 1.", where="method.twin")
+    """Raise a `ConfigError` for numbers of a record that do not fit each other."""
     if record.local > record.count:
-        raise ConfigError(f"{record.local} of {record.count} views cannot be small.", where="method.local")
-    for name, words in WORDS.items():
-        if getattr(record, name) not in words:
-            raise UnknownName("choice", getattr(record, name), words, where=f"method.{name}")
+        raise ConfigError(f"{record.local} of {record.count} views (count) cannot be small.", where="method.local")
 
 
-def _changed(old: Any, value: Any, key: str, where: str) -> Any:
+def _changed(f: Field[Any], hint: Any, old: Any, value: Any, where: str) -> Any:
+    kinds = alternatives(hint)
     if isinstance(old, Loss):
         return old.instead(value, where)
-    if isinstance(old, tuple):
-        return _numbers(value, where)
-    if isinstance(old, float | Schedule) or (old is None and key == "temperature"):
-        return _number(old, value, where)
-    if isinstance(value, Mapping) and (is_dataclass(old) or key in _PART_FIELDS):
-        return override(old or _PART_FIELDS[key](), value, where)
-    if key in _PART_FIELDS and value is not None:
-        raise ConfigError(f"expected numbers by name, or none, got {value!r}.", where=where)
-    if isinstance(old, Mapping) and isinstance(value, Mapping):
-        for name in value:
-            if name not in old:
-                raise UnknownName("value", name, old, where=where)
-        kept = {name: part for name, part in old.items() if value.get(name, part) is not None}
-        return {n: _changed(part, value[n], n, f"{where}.{n}") if n in value else part for n, part in kept.items()}
-    if old is None or value is None:
-        return value
-    if isinstance(old, bool) != isinstance(value, bool):
-        raise ConfigError(f"{value!r} is not true or false.", where=where)
-    if not isinstance(value, type(old)):
-        raise ConfigError(f"expected {type(old).__name__}, got {value!r}.", where=where)
-    return value
+    if Schedule in kinds or isinstance(old, Schedule):
+        return _number(f, hint, old, value, where)
+    if is_dataclass(old) or f.name in _PART_FIELDS:
+        if value is None and type(None) in kinds:
+            return None
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"expected numbers by name, or none, got {value!r}.", where=where)
+        return override(old or _PART_FIELDS[f.name](), value, where)
+    if isinstance(old, Mapping):
+        return _by_name(old, value, where)
+    return convert(f, type(old) if hint is None else hint, value, where)
 
 
-def _numbers(value: Any, where: str) -> tuple[int, ...]:
-    """Whole numbers above 0: a list of them, one, or text such as ``64,128``."""
-    given = str(value).split(",") if isinstance(value, str | int) else value
-    try:
-        found = tuple(int(str(v).strip()) for v in given)
-    except (TypeError, ValueError):
-        found = (0,)
-    if any(v < 1 for v in found):
-        raise ConfigError(f"expected whole numbers such as 64,128, got {value!r}.", where=where)
-    return found
+def _by_name(old: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
+    """Numbers or parts by name, some of them changed; None takes a part out."""
+    for name in of_kind(dict, value, where):
+        if name not in old:
+            raise UnknownName("value", name, old, where=where)
+    new = dict(old)
+    for name, change in value.items():
+        place = f"{where}.{name}"
+        if not is_dataclass(old[name]) or isinstance(old[name], Schedule):
+            new[name] = _number(None, Number, old[name], change, place)
+        elif change is None:
+            del new[name]
+        else:
+            new[name] = override(old[name], of_kind(dict, change, place), place)
+    return new
 
 
-def _number(old: Number | None, value: Any, where: str) -> Number | None:
+def _number(f: Field[Any] | None, hint: Any, old: Number | None, value: Any, where: str) -> Number | None:
     """A number, or a schedule as a mapping of what differs from `old`."""
     if isinstance(value, Mapping):
-        return override(old if isinstance(old, Schedule) else Schedule(old or 0.0, old or 0.0), value, where)
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise ConfigError(f"expected a number or a schedule, got {value!r}.", where=where)
-    return None if value is None else float(value)
+        found = override(old if isinstance(old, Schedule) else Schedule(old or 0.0, old or 0.0), value, where)
+    else:
+        found = of_kind(Union[tuple(k for k in alternatives(hint) if k is not Schedule)], value, where)  # noqa: UP007
+    for end in (found.start, found.end) if isinstance(found, Schedule) else (found,):
+        check_range(f.metadata if f else {}, end, where)
+    return found
 
 
 def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
@@ -391,7 +373,10 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
         raise ConfigError("its 'RECORD' is no Method.", where=module.__file__)
     if module.RECORD.name != name:
         raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
-    found = override(module.RECORD, dict(changes or {}))
+    found = override(module.RECORD, changes or {})
+    if found.name != name:
+        raise ConfigError(f"is the name of the method, {name!r}, and no number of it.", where="method.name",
+                          hint="Another method is chosen by --method.")  # fmt: skip
     check(found)
     if found.count < 2 <= module.RECORD.count and found.takes in ("rows", "texts") and found.positives != "labels":
         raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from nearfar.values import knob
+
 
 @dataclass(frozen=True)
 class WarmupCosine:
@@ -39,8 +41,8 @@ class Schedule:
 
     start: float
     end: float
-    shape: str = "cosine"
-    until: float = 1.0
+    shape: str = knob("cosine", choices=("cosine", "linear"))
+    until: float = knob(1.0, low=0, high=1)
 
     def at(self, progress: float) -> float:
         """Its value once a share `progress` of all steps is done."""

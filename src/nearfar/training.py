@@ -17,7 +17,7 @@ from nearfar import allocator, averaging, distributed, health, metrics, optim, s
 from nearfar.averaging import Average
 from nearfar.embeddings import Embeddings
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
-from nearfar.learner import Learner
+from nearfar.learner import Learner, check_room
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive, generator
@@ -111,7 +111,7 @@ class Trainer:
             The loss of the last step is not finite: the checkpoint that is there is kept.
         """
         if self.losses:
-            self._check_finite(self.losses[-1])
+            self.check_finite(self.losses[-1])
         self.position.losses = self._since_the_last_line().tolist() if self.losses else []
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
@@ -192,7 +192,7 @@ class Trainer:
                     loss, numbers, embeddings = self.model(batch)
                 loss.backward()
         except NotFinite as e:
-            raise self._not_finite() from e
+            raise self.not_finite() from e
         if self.config.optim.clip:
             optim.clip(self.parameters, self.config.optim.clip)
         self.optimizer.step()
@@ -255,7 +255,7 @@ class Trainer:
                 self.position.seconds += time.perf_counter() - started
                 ends_epoch = index == per_epoch - 1
                 if len(self.losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
-                    self._check_finite(loss)
+                    self.check_finite(loss)
                 if len(self.losses) >= self.config.train.log_every or ends_epoch:
                     speed = counted * len(order[: self.config.train.batch_size]) / (time.perf_counter() - began)
                     shown = self._log(embeddings, numbers, epoch, ends_epoch, speed)
@@ -284,11 +284,13 @@ class Trainer:
             found.restore({name: self.world.from_main(x) for name, x in sorted(found.state().items())})
         return True
 
-    def _check_finite(self, loss: torch.Tensor) -> None:
+    def check_finite(self, loss: torch.Tensor) -> None:
+        """Raise a `TrainingError` where a loss, or that of another process, is not finite."""
         if not math.isfinite(float(self.world.all_reduce(loss))):
-            raise self._not_finite()
+            raise self.not_finite()
 
-    def _not_finite(self) -> TrainingError:
+    def not_finite(self) -> TrainingError:
+        """What is raised then."""
         kept = "The last good checkpoint is kept." if self.run and self.run.checkpoint_file.exists() else ""
         return TrainingError(
             f"the loss is not finite at step {self.position.step}.",
@@ -358,6 +360,7 @@ def make_learner(plan: Plan, world: distributed.World) -> Learner:
         if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come; before a twin is copied
             own = [plan.columns[name].values for name, e in encoders.items() if e is encoder]
             encoder.setup(np.concatenate([np.asarray(values[plan.train]) for values in own]))
+    check_room(plan.record, encoders, world)
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
     try:
         learner = Learner(plan.record, encoders, world, plan.config.model.lock)

@@ -48,7 +48,7 @@ def backward(
     if learner.predictor is not None:
         before |= {f"\0{name}": b.clone() for name, b in learner.predictor.named_buffers()}
     parts = []
-    for i, views in enumerate(_chunks(batch, chunk)):
+    for i, views in enumerate(chunks(batch, chunk)):
         torch.manual_seed(derive(seed, i))
         with torch.no_grad(), cast():
             parts.append(learner.project(views))
@@ -58,7 +58,7 @@ def backward(
         for name, buffer in learner.predictor.named_buffers():
             buffer.copy_(before[f"\0{name}"])
 
-    whole = _joined(parts)
+    whole = joined(parts)
     online = tuple(_leaf(z) for z in whole.online)
     predicted = online if learner.predictor is None else tuple(_leaf(z) for z in whole.predicted)
     embeddings = learner.embeddings(replace(whole, online=online, predicted=predicted), batch)
@@ -67,7 +67,7 @@ def backward(
     loss.backward()
 
     sides = (online,) if learner.predictor is None else (online, predicted)
-    for i, views in enumerate(_chunks(batch, chunk)):
+    for i, views in enumerate(chunks(batch, chunk)):
         torch.manual_seed(derive(seed, i))
         with cast():
             again = learner.project(views, targets=False)
@@ -97,12 +97,15 @@ def check_chunk(learner: Learner, chunk: int | None) -> None:
         )
 
 
-def _chunks(batch: ViewBatch, chunk: int) -> Iterator[tuple]:
+def chunks(batch: ViewBatch, chunk: int) -> Iterator[tuple]:
+    """The views of so many rows, one piece after the other."""
     for start in range(0, len(batch), chunk):
         yield batch.rows(start, start + chunk)
 
 
-def _joined(parts: list[Projections]) -> Projections:
+def joined(parts: list[Projections]) -> Projections:
+    """The projections of all pieces."""
+
     def join(side: str) -> tuple[Maybe, ...]:
         by_view = zip(*(getattr(p, side) for p in parts), strict=True)
         return tuple(None if pieces[0] is None else torch.cat(pieces) for pieces in by_view)

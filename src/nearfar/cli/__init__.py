@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -21,12 +22,20 @@ from nearfar.errors import (
     NearfarError,
     NearfarWarning,
     StorageError,
+    UserError,
 )
-from nearfar.names import printable
+from nearfar.names import visible
 from nearfar.registry import VERBS
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
+
+
+# What another path would not have: the request must change, not the disk.
+OF_THE_PATH = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST,
+    errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.ENOTEMPTY, errno.EROFS, errno.EXDEV, errno.ETXTBSY, errno.EBUSY,
+}  # fmt: skip
 
 
 class Verbs(click.Group):
@@ -105,6 +114,8 @@ def run(args: list[str]) -> int:
     warnings.simplefilter("ignore", NearfarWarning)  # the console has said it
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
+        if any("\0" in a for a in args):
+            raise UserError("an argument holds a character NUL, which nothing can be called by.")
         return cli.main(args, prog_name="nearfar", standalone_mode=False) or 0
     except click.exceptions.Abort:
         return _fail(args, NearfarError("stopped."), EXIT_INTERRUPTED)
@@ -120,7 +131,8 @@ def run(args: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except OSError as e:
-        return _fail(args, StorageError(f"{e.strerror or e}.", where=e.filename), EXIT_FAILURE)
+        kind = UserError if e.errno in OF_THE_PATH else StorageError
+        return _fail(args, kind(f"{e.strerror or e}.", where=_path(e.filename)), kind.exit_code)
     except Exception as e:
         plugin = registry.line_of_plugin(e)
         kind, whose = (ConfigError, "the plug-in") if plugin else (NearfarError, "nearfar")
@@ -138,6 +150,10 @@ def _terminated(*_: object) -> None:
     raise _Terminated
 
 
+def _path(name: Any) -> str | None:
+    return os.fsdecode(name) if isinstance(name, str | bytes) else None
+
+
 def _sentence(e: click.ClickException) -> str:
     where = f" See `{e.ctx.command_path} --help`." if isinstance(e, click.UsageError) and e.ctx else ""
     text = e.format_message()
@@ -148,8 +164,8 @@ def _fail(args: list[str], e: NearfarError, code: int, kind: str | None = None) 
     if "--debug" in args and sys.exc_info()[0] is not None:
         import traceback
 
-        traceback.print_exc()
-    sys.stderr.write(f"nearfar: {printable(str(e), keep=chr(10))}\n")
+        sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
+    sys.stderr.write(f"nearfar: {visible(str(e), keep=chr(10))}\n")
     if "--json" in args:
         error = e.as_dict() | ({"kind": kind} if kind else {})
         sys.stdout.write(json.dumps({"schema": 1, "error": error}) + "\n")

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Mlp
+from nearfar.parts import WIDEST, Mlp
 from nearfar.record import Figure, Method, Paper
+from nearfar.values import knob
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,10 +23,10 @@ class Context:
     Rows nearer than `ahead` overlap what the context has seen and are not told. One column is CPC of a sequence.
     """
 
-    rows: int = 3
-    columns: int = 3
-    hidden: int = 256
-    ahead: int = 2
+    rows: int = knob(3, low=2, high=64)
+    columns: int = knob(3, low=1, high=64)
+    hidden: int = knob(256, low=1, high=WIDEST)
+    ahead: int = knob(2, low=1, high=63)
 
     def build(self, dim: int) -> nn.Module:
         """The network for embeddings of `dim` dimensions."""

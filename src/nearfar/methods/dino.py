@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Twin
+from nearfar.parts import WIDEST, Twin
 from nearfar.record import Figure, Method, Paper
 from nearfar.schedule import Schedule
+from nearfar.values import knob
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class Head:
     """Two layers to a bottleneck, then cosines with `out` directions, which the twin has its own slow copy of."""
 
-    hidden: int = 1024
-    bottleneck: int = 256
-    out: int = 1024
+    hidden: int = knob(1024, low=1, high=WIDEST)
+    bottleneck: int = knob(256, low=1, high=WIDEST)
+    out: int = knob(1024, low=2, high=WIDEST)
 
     @property
     def prototypes(self) -> int:
@@ -41,7 +42,7 @@ class Head:
 class Centre:
     """The running mean of the twin's scores."""
 
-    momentum: float = 0.9
+    momentum: float = knob(0.9, low=0, high=1)
 
     def build(self, dim: int) -> nn.Module:
         """The mean, 0 at first."""

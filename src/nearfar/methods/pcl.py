@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nearfar.methods import moco_v2
 from nearfar.parts import Facts
 from nearfar.record import Figure, Method, Paper
+from nearfar.values import knob
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,11 +23,11 @@ class Clusters:
     None is filled in from the data: a hundred rows a cluster (at least 2 clusters), rows and steps of an epoch.
     """
 
-    size: int | None = None
-    levels: int = 3
-    rows: int | None = None
-    every: int | None = None
-    concentration: float = 10.0
+    size: int | None = knob(None, low=2, high=2**20)
+    levels: int = knob(3, low=1, high=10)
+    rows: int | None = knob(None, low=1)
+    every: int | None = knob(None, low=1)
+    concentration: float = knob(10.0, above=0)
 
     def suited(self, facts: Facts) -> Clusters:
         """With the numbers of the data."""

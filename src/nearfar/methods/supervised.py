@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nearfar.errors import DataError
 from nearfar.parts import Facts
 from nearfar.record import Method
+from nearfar.values import knob
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Classifier:
     """A linear layer to so many classes; None: as many as the data have."""
 
-    classes: int | None = None
+    classes: int | None = knob(None, low=2, high=2**20)
 
     def suited(self, facts: Facts) -> Classifier:
         """With the classes of the data."""
