@@ -76,7 +76,7 @@ def test_sizes_side_by_side(nested):
     ("knobs", "why"),
     [
         ({"nested": "64"}, "has 32 dimensions"),
-        ({"nested": "0"}, "whole numbers such as 64,128"),
+        ({"nested": "0"}, "it must be at least 1"),
         ({"nested": "a,b"}, "whole numbers such as 64,128"),
         ({"nested": [4, 40]}, "has 32 dimensions"),
     ],

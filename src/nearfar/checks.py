@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from nearfar.errors import ConfigError
+from nearfar.values import LARGEST, NOTHING, number
 
 
-def whole(value: Any, name: str, low: int, where: str | None = None) -> int:
-    """An argument or option as a whole number of at least `low`.
+def whole(value: Any, name: str, low: int, where: str | None = None, high: int = LARGEST) -> int:
+    """An argument or option as a whole number of at least `low`, and no more than `high`.
 
     Raises
     ------
     ConfigError
         It is none.
     """
-    try:
-        number = int(value)
-        fits = number >= low and number == float(value)
-    except (TypeError, ValueError, OverflowError):
-        fits = False
-    if isinstance(value, bool) or not fits:
+    found = number(int, value)
+    if found is NOTHING or found < low:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {low}.", where=where)
-    return number
+    if found > high:
+        raise ConfigError(f"{name} is {value!r:.40}; it must be at most {high}.", where=where)
+    return found

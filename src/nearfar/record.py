@@ -199,7 +199,7 @@ class Method:
     shuffle: bool = False
     temperature: Number | None = knob(None, above=0)
     options: Mapping[str, Number] = field(default_factory=dict)
-    nested: tuple[int, ...] = knob((), low=1)
+    nested: tuple[int, ...] = knob((), "whole numbers such as 64,128", low=1)
     wants: tuple[str, ...] = ()
     hard_negatives: bool = False
     trains: bool = True

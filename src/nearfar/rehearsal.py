@@ -49,6 +49,8 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
         for piece in chunks(batch, trainer.config.train.chunk or len(batch)):
             with trainer.cast():
                 parts.append(scratch.project(piece))
+    if not trainer.plan.record.trains:
+        return
     embeddings = scratch.embeddings(joined(parts), batch)
     try:
         with _told(f"{name} cannot compare so", "method", asked.method), trainer.cast():

@@ -56,8 +56,8 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
     """
     about = f.metadata.get("help")
     result = of_kind(hint, value, where, f"It is: {about}." if about else None)
-    for number in result if isinstance(result, tuple) else (result,):
-        check_range(f.metadata, number, where)
+    for one in result if isinstance(result, tuple) else (result,):
+        check_range(f.metadata, one, where)
     return result
 
 
@@ -100,7 +100,7 @@ def _as(kind: Any, value: Any) -> Any:
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
         return value if isinstance(value, str) and "\0" not in value else NOTHING
     if kind in (int, float):
-        return _number(kind, value)
+        return number(kind, value)
     return NOTHING
 
 
@@ -118,14 +118,16 @@ def _sequence(kind: Any, value: Any) -> Any:
     return NOTHING if NOTHING in found else found
 
 
-def _number(kind: type, value: Any) -> Any:
+def number(kind: type, value: Any) -> Any:
+    """A number, or text in digits, as an int or a float; `NOTHING` where it is none."""
+    value = scalar(value)
     if isinstance(value, bool | bytes) or (isinstance(value, str) and (not value.isascii() or "_" in value)):
         return NOTHING
     try:
         if kind is int and (isinstance(value, Integral) or (isinstance(value, str) and WHOLE.fullmatch(value))):
             return int(value)  # a float would round a large one
-        number = float(value)
-        return number if kind is float else int(number) if number == int(number) else NOTHING
+        found = float(value)
+        return found if kind is float else int(found) if found == int(found) else NOTHING
     except (TypeError, ValueError, OverflowError):
         return NOTHING
 
@@ -204,8 +206,8 @@ def options(
     for key, value in given.items():
         if key in kinds:
             found[key] = of_kind(kinds[key], value, f"{where}.{key}")
-            for number in found[key] if isinstance(found[key], tuple) else (found[key],):
-                check_range({"low": 0, "high": high} if isinstance(number, int) else {}, number, f"{where}.{key}")
+            for one in found[key] if isinstance(found[key], tuple) else (found[key],):
+                check_range({"low": 0, "high": high} if isinstance(one, int) else {}, one, f"{where}.{key}")
     return found
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import checks
+from nearfar import checks, values
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.registry import POSITIVES
 
@@ -140,7 +140,7 @@ def build(text: str, context: Context) -> Positives:
     for name in options:
         if name not in known:
             raise UnknownName("option of these positives", name, known, where="model.positives_options")
-    return module.build(context, argument, **options)
+    return module.build(context, argument, **values.options(module.build, options, "model.positives_options"))
 
 
 def nothing(argument: str, kind: str) -> None:

@@ -62,7 +62,7 @@ def build(context: Context, argument: str) -> Positives:
 def documents(names: Sequence[str]) -> np.ndarray:
     """Number of the document of each row, int64 (N,), from names such as ``book.txt:17``; all one without numbers."""
     parts = [str(n).rpartition(":") for n in names]
-    if not all(p[2].isdigit() for p in parts):
+    if not all(p[2].isdecimal() for p in parts):
         return np.zeros(len(parts), np.int64)
     line = np.asarray([int(p[2]) for p in parts])
     file = np.unique([p[0] for p in parts], return_inverse=True)[1]

@@ -43,7 +43,8 @@ def build(context: Context, argument: str, most: float = MOST) -> Mined:
     from nearfar.run import Run
 
     run, colon, last = argument.rpartition(":")
-    run, count = (run, whole(last, "the number after the last colon", 1)) if colon and last.isdigit() else (argument, 1)
+    counted = colon and last.isdecimal()
+    run, count = (run, whole(last, "the number after the last colon", 1)) if counted else (argument, 1)
     if not run:
         raise ConfigError(
             "say which run mines.", where="model.positives", hint="For example --positives mined:runs/first:4."

@@ -58,7 +58,7 @@ def parse(argument: str) -> tuple[str, str, int]:
     """Model, ``clusters`` or ``neighbours``, and how many (0: not said)."""
     name, count = argument, 0
     head, _, last = argument.rpartition(":")
-    if last.isdigit() and head.rpartition(":")[2] in WAYS:
+    if last.isdecimal() and head.rpartition(":")[2] in WAYS:
         name, count = head, whole(last, "the number after the last colon", 1)
     head, _, way = name.rpartition(":")
     name, way = (head, way) if way in WAYS else (name, WAYS[0])

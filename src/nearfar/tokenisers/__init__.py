@@ -23,11 +23,13 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from nearfar.errors import ConfigError, UnknownName
+from nearfar import checks
+from nearfar.errors import UnknownName
 from nearfar.registry import TOKENISERS
 from nearfar.schema import within
 
 CHARACTERS = 32  # for each token that is kept, so many of a text are looked at
+MOST = 2**24  # numbers of a vocabulary
 Vocabulary = Annotated[int, within(1, 2**31 - 2)]
 
 
@@ -36,6 +38,7 @@ class AnySpec(TypedDict):
 
     kind: str
     vocabulary: Vocabulary
+
 
 
 def find(text: str) -> tuple[ModuleType, str]:
@@ -79,8 +82,8 @@ def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     return [f"#{i}" for i in ids[ids > 0]]
 
 
-def whole(argument: str, default: int, what: str) -> int:
-    """The argument of a kind as a whole number above 1, or the default where there is none.
+def whole(argument: str, default: int, what: str, most: int = MOST) -> int:
+    """The argument of a kind as a whole number from 2 to `most`, or the default where there is none.
 
     Raises
     ------
@@ -89,6 +92,4 @@ def whole(argument: str, default: int, what: str) -> int:
     """
     if not argument:
         return default
-    if not argument.isdigit() or int(argument) < 2:
-        raise ConfigError(f"{argument!r} is no number of {what}.", where="data.tokens", hint=f"For example {default}.")
-    return int(argument)
+    return checks.whole(argument, f"the number of {what}", 2, "data.tokens", most)

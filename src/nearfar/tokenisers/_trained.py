@@ -17,6 +17,7 @@ from nearfar.tokenisers import CHARACTERS, Vocabulary
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+MOST = 2**20  # tokens that are learnt: the library takes memory for all of them at once
 EXTRA = "pip install 'nearfar[text]'"
 
 

@@ -29,7 +29,7 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     tokenizer.pre_tokenizer = t.pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = t.decoders.ByteLevel()
     trainer = t.trainers.BpeTrainer(
-        vocab_size=max(260, whole(argument, SIZE, "tokens")), show_progress=False,
+        vocab_size=max(260, whole(argument, SIZE, "tokens", _trained.MOST)), show_progress=False,
         initial_alphabet=t.pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)

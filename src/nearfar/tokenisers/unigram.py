@@ -30,8 +30,9 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
         [t.pre_tokenizers.Whitespace(), t.pre_tokenizers.Metaspace(prepend_scheme="never")]
     )
     trainer = t.trainers.UnigramTrainer(
-        vocab_size=whole(argument, SIZE, "tokens"), unk_token="[UNK]", special_tokens=["[UNK]"], show_progress=False
-    )
+        vocab_size=whole(argument, SIZE, "tokens", _trained.MOST), unk_token="[UNK]", special_tokens=["[UNK]"],
+        show_progress=False,
+    )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     return _trained.spec(tokenizer)
 
