@@ -40,7 +40,6 @@ class AnySpec(TypedDict):
     vocabulary: Vocabulary
 
 
-
 def find(text: str) -> tuple[ModuleType, str]:
     """The module and the argument of ``kind:argument``.
 
