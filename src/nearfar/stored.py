@@ -181,7 +181,7 @@ def _left_open(whole: Values, given: Values) -> list[str]:
 
 
 def _of_file(e: UserError, where: str, key: str) -> RunError:
-    return RunError(f"{key}: {f'{e.where}: ' * bool(e.where)}{e.message}", where=where, hint=e.hint)
+    return RunError(f"{key}: {f'{e.where}: ' * bool(e.where)}{e.message:.300}", where=where, hint=e.hint)
 
 
 # --- what weights were made with ----------------------------------------------------------------------------------

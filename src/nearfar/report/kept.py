@@ -39,6 +39,8 @@ def add(run: Run, found: Mapping[str, Any], console: Console = QUIET) -> tuple[s
         if not (folder / name).exists():  # of a version that kept the latest only
             files.write_json(folder / name, entry)
     entry = {**found, "date": datetime.now(UTC).isoformat(), "weights": run.weights}
+    entry = files.finite(entry)
+    entry["checksum"] = _checksum(entry)
     files.write_json(folder / _file(entry), entry)
     files.write_json(run.path / LATEST, entry)
     return f"{FOLDER}/{_file(entry)}", before.get(_file(entry))
@@ -50,6 +52,8 @@ def every(run: Run, console: Console = QUIET) -> list[dict[str, Any]]:
     for file in [*run.path.glob(LATEST), *sorted((run.path / FOLDER).glob("*.json"))]:
         try:
             entry = files.read_json(file, Entry)
+            if "checksum" in entry and entry["checksum"] != _checksum(entry):
+                raise RunError("is damaged: its content is not what was written.", where=str(file))
         except RunError as e:
             console.warn(f"A kept measurement is left out: {e}")
             continue
@@ -78,6 +82,11 @@ def day(entry: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _checksum(entry: Mapping[str, Any]) -> str:
+    rest = {k: v for k, v in entry.items() if k != "checksum"}
+    return files.sha256(json.dumps(rest, sort_keys=True).encode())[:16]
 
 
 def _file(entry: Mapping[str, Any]) -> str:

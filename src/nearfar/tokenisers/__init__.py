@@ -63,8 +63,8 @@ def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
 def spec_of(spec: dict[str, Any]) -> Any:
     """What a spec has to fit: the ``Spec`` of its kind, or what all have."""
     kind = spec.get("kind")
-    if kind not in TOKENISERS:
-        raise UnknownName("tokeniser", kind, TOKENISERS)
+    if not isinstance(kind, str) or kind not in TOKENISERS:
+        raise UnknownName("tokeniser", str(kind), TOKENISERS)
     return getattr(TOKENISERS.get(kind), "Spec", AnySpec)
 
 
