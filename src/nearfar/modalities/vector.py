@@ -47,7 +47,7 @@ def recognise(cells: Sequence[Any]) -> float:
 
 def _is_row(cell: Any) -> bool:
     try:
-        return len(_numbers(cell)) > 0
+        return len(_numbers(cell)) > 0 or isinstance(cell, np.ndarray)
     except BadCell:
         return False
 
