@@ -217,11 +217,12 @@ SIMPLE = (bool, int, float, str, dict, type(None))
 @functools.cache
 def settable(function: Callable[..., Any]) -> dict[str, Any]:
     """The simple types of a function's arguments that have such; that of the default where no type is written."""
-    found = {}
+    found, known = {}, inspect.unwrap(function).__globals__
     for name, p in inspect.signature(function).parameters.items():
+        alone = types.SimpleNamespace(__annotations__={} if p.annotation is p.empty else {name: p.annotation})
         try:
-            kinds = alternatives(eval(p.annotation, inspect.unwrap(function).__globals__))
-        except (NameError, TypeError):  # imported for the type checker alone, or nothing is written
+            kinds = alternatives(typing.get_type_hints(alone, known)[name])
+        except (NameError, TypeError, LookupError):  # imported for the type checker alone, or nothing is written
             kinds = (type(p.default),)
         simple = [k for k in kinds if k in SIMPLE or all(a in (*SIMPLE, Any, ...) for a in typing.get_args(k) or [k])]
         if any(k is not type(None) for k in simple) and p.kind is not p.VAR_KEYWORD:
