@@ -16,7 +16,7 @@ from nearfar.config import Config
 from nearfar.console import QUIET
 from nearfar.data.read import read
 from nearfar.ensemble import Ensemble
-from nearfar.errors import ConfigError, DataError, RunError, Stopped, UnknownName
+from nearfar.errors import ConfigError, DataError, NearfarWarning, RunError, Stopped, UnknownName
 from nearfar.evaluation.features import unit
 from nearfar.evaluation.floors import untrained
 from nearfar.evaluation.summary import over_seeds
@@ -287,7 +287,8 @@ def test_each_member_reads_in_its_own_way(unlike):
     z, own = made.encode(files), [m.encode(files) for m in (a, b)]
     assert own[0].shape[1] != own[1].shape[1]
     np.testing.assert_allclose(z, np.hstack(own) / np.sqrt(2), atol=1e-5)
-    found = api.evaluate(made, protocols=["knn"])
+    with pytest.warns(NearfarWarning, match="ensemble was trained on"):
+        found = api.evaluate(made, protocols=["knn"])
     assert found.results[0]["geometry"]["dimensions"] == z.shape[1]
     assert "untrained_encoder" in found.results[0]["floors"]
     with pytest.raises(ConfigError, match=r"b takes .*24 × 24, the column 'image' holds .*16 × 16"):

@@ -14,6 +14,7 @@ from nearfar.job import Job, recorded, requested
 from nearfar.options import check, checked, names
 
 if TYPE_CHECKING:
+    from nearfar.branches import Kinds
     from nearfar.console import Console
     from nearfar.data.table import Table
     from nearfar.embedder import Embedder
@@ -127,7 +128,9 @@ def finished(folder: str | Path, source: Any, config: Config, console: Console) 
     from nearfar.run import Run
 
     run = Run.open(folder)
-    found = plan(config, source=None if isinstance(source, str | Path) else source, console=SILENT)
+    found = plan(
+        config, source=None if isinstance(source, str | Path) else source, console=SILENT, known=resuming.reading(run)
+    )
     resuming.check_data(run, found, source, console)
     return Trained(load(folder), found, run.path, run.metrics())
 
@@ -140,7 +143,7 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
     from nearfar.training import Trainer
 
     world, run = distributed.world(), None if job.out is None else Run(job.out)
-    plan = prepare(job.config, job.arrays, console=console)
+    plan = prepare(job.config, job.arrays, console=console, known=resuming.reading(run) if job.resume else None)
     for note in plan.notes:
         console.say(note)
     if run is not None:
@@ -149,7 +152,7 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
         run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
     world.barrier()
     try:
-        trainer = Trainer(plan, run, console)
+        trainer = Trainer(plan, run, console, fresh=not job.resume)
         for name, column in plan.columns.items():
             room = getattr(trainer.learner.branches[name].encoder, "room", None)  # of what is kept, less may be taken
             if room and room < column.spec["length"] and (said := column.too_long(room)):
@@ -177,6 +180,7 @@ def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
 
     if job.resume:
         resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
+        resuming.check_state(run, plan)
     elif run.path.resolve() in [path.resolve() for path in _earlier(plan)]:
         raise ConfigError("is a run that this training begins with or is taught by.", where=str(run.path),
                           hint="Choose another --out.")  # fmt: skip
@@ -222,11 +226,13 @@ def _earlier(plan: Plan) -> list[Path]:
     return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
 
 
-def plan(config: Config, *, source: Any = None, console: Console | None = None) -> Plan:
-    """What a training with this config would do."""
+def plan(
+    config: Config, *, source: Any = None, console: Console | None = None, known: Kinds | None = None
+) -> Plan:
+    """What a training with this config would do; `known` is that of `nearfar.plan.prepare`."""
     from nearfar.plan import prepare
 
-    return prepare(config, source, console=console)
+    return prepare(config, source, console=console, known=known)
 
 
 def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:

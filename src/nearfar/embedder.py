@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,15 @@ import numpy as np
 
 from nearfar import checks
 from nearfar.data.table import Column, Table
-from nearfar.encoding import to_encode
-from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.encoding import check_finite, to_encode
+from nearfar.errors import ConfigError, UnknownName
 from nearfar.options import checked
 from nearfar.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     import torch
 
+    from nearfar.blueprint import Blueprint
     from nearfar.config import Config
     from nearfar.console import Console
     from nearfar.learner import Branches, Learner
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from nearfar.zero_shot import ZeroShot
 
 LAYERS = ("features", "projection")
-NUMBERS = "numbers/"  # what learnt numbers are called among the weights
 
 
 class Embedder:
@@ -77,34 +78,32 @@ class Embedder:
             It is damaged, or its weights do not fit its configuration.
         """
         from nearfar import distributed, files, stored
-        from nearfar.config import Config
+        from nearfar.blueprint import check, described
 
-        config = Config.from_dict(run.config["config"])
+        networks, config, columns = described(run)
         source = run.config.get("data", {}).get("source", {}).get("source")
         if source and Path(source).exists():  # what was typed may be right in another folder only
             config = replace(config, data=replace(config.data, source=source))
-        columns = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
-        weights, about = files.load_tensors(run.model_file)
+        weights, about = files.load_tensors(run.model_file, partial(check, networks))
         stored.check_made(about.get("made", {}), stored.decides(config, columns), str(run.config_file))
         place = {
             "name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", ""),
             "training_rows": TrainingRows.load(run.path),
         }  # fmt: skip
-        model = cls.filled(config, columns, weights, str(run.model_file), **place)
+        model = cls.filled(config, columns, networks, weights, **place)
         return model.to(str(distributed.device(device)))
 
     @classmethod
     def filled(
-        cls, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]],
-        weights: Mapping[str, torch.Tensor], where: str, **place: Any,
+        cls, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], networks: Blueprint,
+        weights: Mapping[str, torch.Tensor], **place: Any,
     ) -> Embedder:  # fmt: skip
-        """The model of a configuration with the given weights; raises `RunError` where they do not fit it."""
-        from nearfar import branches
+        """The model of networks that are to have these weights, compared with what is `expected` of them."""
+        from nearfar.blueprint import NUMBERS
 
         numbers = {k.removeprefix(NUMBERS): float(v) for k, v in weights.items() if k.startswith(NUMBERS)}
-        model = cls(config, columns, branches.fresh(config, columns), numbers=numbers, **place)
-        _fill(model.branches, weights, where)
-        return model
+        own = {k: v for k, v in weights.items() if not k.startswith(NUMBERS)}
+        return cls(config, columns, networks.filled(own), numbers=numbers, **place)
 
     @classmethod
     def of(cls, learner: Learner, config: Config, columns: Mapping[str, Column], **place: Any) -> Embedder:
@@ -135,11 +134,9 @@ class Embedder:
         """
         import copy
 
-        from nearfar import record
+        from nearfar.blueprint import widths
 
-        head = record.resolve(self.config.model.method, self.config.method).head
-        features = min(e.out_features for e in self.branches.encoders())
-        width = head.out if head and self.keeps == "projection" else features
+        width = min(widths(self.config, self.branches, self.keeps))
         if not 1 <= dimensions < width:
             raise ConfigError(f"{self.name} gives {width} dimensions and cannot be cut to {dimensions}.")
         found = copy.copy(self)
@@ -185,6 +182,8 @@ class Embedder:
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that was learnt, by name: what `filled` takes."""
         import torch
+
+        from nearfar.blueprint import NUMBERS
 
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.branches.state_dict().items()}
         return tensors | {NUMBERS + k: torch.tensor(v, dtype=torch.float64) for k, v in self.numbers.items()}
@@ -363,6 +362,7 @@ class Embedder:
                     x = module.neutral(values, geometry, spec)
                     z = branch.encoder(x) if layer == "features" else branch(x)[1]
                 z = z[:, : self.dimensions].float().cpu()
+                check_finite(z, column, rows[start : start + batch_size])
                 found = torch.empty(len(rows), z.shape[1]) if found is None else found
                 found[start : start + len(z)] = torch.nn.functional.normalize(z, dim=1) if normalize else z
                 progress.advance(len(values))
@@ -379,12 +379,3 @@ class Embedder:
     def keeps(self) -> str:
         """The layer that the method says to keep."""
         return self.config.method.get("keep", "features")
-
-
-def _fill(branches: Branches, weights: Mapping[str, torch.Tensor], where: str) -> None:
-    own = branches.state_dict()
-    for name, tensor in own.items():
-        if name not in weights or weights[name].shape != tensor.shape:
-            found = tuple(weights[name].shape) if name in weights else "missing"
-            raise RunError(f"the weight {name} is {found}, expected {tuple(tensor.shape)}.", where=where)
-    branches.load_state_dict({name: weights[name] for name in own})

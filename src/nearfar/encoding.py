@@ -1,15 +1,18 @@
-"""What `encode` is given, the same for a model and for an ensemble."""
+"""What `encode` is given and what it gives, the same for a model and for an ensemble."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from nearfar import checks
-from nearfar.errors import UnknownName
+from nearfar.errors import DataError, UnknownName
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
     from nearfar.console import Console
-    from nearfar.data.table import Table
+    from nearfar.data.table import Column, Table
 
 
 def to_encode(
@@ -36,3 +39,13 @@ def to_encode(
     table = model.read(inputs, column=name, data_column=by_name, several=False, console=console)
     one_at_a_time(table, inputs)
     return table, name
+
+
+def check_finite(z: torch.Tensor, column: Column, rows: np.ndarray) -> None:
+    """Raise a `DataError` where a row's vector (N, D), or its length, is no finite number."""
+    broken = ~z.square().sum(1).isfinite()
+    if broken.any():
+        raise DataError(
+            f"the vector of row {rows[int(broken.nonzero()[0])]} of {column.name!r} holds numbers that are not finite "
+            "or too large.", hint="The model is broken, or what the row holds is too large for it.",
+        )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from nearfar.training_rows import TrainingRows
 if TYPE_CHECKING:
     import torch
 
+    from nearfar.blueprint import Blueprint
+    from nearfar.config import Config
     from nearfar.console import Console
     from nearfar.run import Run
 
@@ -301,19 +304,23 @@ class Ensemble:
         RunError
             It is damaged, or its weights do not fit its configuration.
         """
-        from nearfar import distributed, files, stored
+        from nearfar import branches, distributed, files, stored
+        from nearfar.blueprint import Blueprint
         from nearfar.config import Config
 
-        together = run.config["ensemble"]
-        weights, about = files.load_tensors(run.model_file)
+        together, where = run.config["ensemble"], str(run.model_file)
+        described = [
+            (Config.from_dict(m["config"]), {n: (c["modality"], c["spec"]) for n, c in m["columns"].items()})
+            for m in together["members"]
+        ]
+        networks = [Blueprint(partial(branches.fresh, *d), where) for d in described]
+        weights, about = files.load_tensors(run.model_file, lambda header: _check(header, networks, described[0][0]))
         # of all members together, which is what is asked of an ensemble
         place = {"fingerprint": run.config["data"]["fingerprint"], "training_rows": TrainingRows.load(run.path)}
-        members = []
-        for i, m in enumerate(together["members"]):
-            own = {k.removeprefix(f"members/{i}/"): v for k, v in weights.items() if k.startswith(f"members/{i}/")}
-            columns = {n: (c["modality"], c["spec"]) for n, c in m["columns"].items()}
-            config = Config.from_dict(m["config"])
-            members.append(Embedder.filled(config, columns, own, str(run.model_file), name=m["name"], **place))
+        members = [
+            Embedder.filled(*d, n, _of_member(i, weights), name=m["name"], **place)
+            for i, (m, d, n) in enumerate(zip(together["members"], described, networks, strict=True))
+        ]
         now = stored.decide_together(together["how"], members)
         stored.check_made(about.get("made", {}), now, str(run.config_file))
         maps = {}
@@ -322,9 +329,37 @@ class Ensemble:
             if all(m is not None for m in found):
                 maps[layer] = [m.numpy() for m in found]
         if together["how"] == "average" and KEPT not in maps:
-            raise RunError("the maps that align the members are missing.", where=str(run.model_file))
+            raise RunError("the maps that align the members are missing.", where=where)
         made = cls(members, together["how"], maps=maps, name=run.name, path=run.path)
         return made.to(str(distributed.device(device)))
+
+
+def _of_member(i: int, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A member's own tensors among those of all."""
+    prefix = f"members/{i}/"
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _check(header: Mapping[str, torch.Tensor], networks: Sequence[Blueprint], first: Config) -> None:
+    """Raise `RunError` where a file holds anything but the members' weights and the maps between their vectors."""
+    import torch
+
+    from nearfar.blueprint import compare, expected, widths
+
+    left = dict(header)
+    for i, n in enumerate(networks):
+        prefix, own = f"members/{i}/", _of_member(i, left)
+        wanted = {prefix + k: t for k, t in expected(n, own).items()}
+        compare({prefix + k: left.pop(prefix + k) for k in own}, wanted, n.where)
+    wanted = {}
+    for layer in (KEPT, *LAYERS):
+        d = left.get(f"maps/{layer}/1")
+        if d is not None:
+            known = widths(first, networks[0].drawn, first.method.get("keep", "features") if layer == KEPT else layer)
+            side = next((w for w in known if d.shape[:1] == (w,)), known[0])
+            one = torch.empty((side, side), device="meta")
+            wanted |= {f"maps/{layer}/{i}": one for i in range(1, len(networks))}
+    compare(left, wanted, networks[0].where)
 
 
 def _check_columns(members: Sequence[Embedder]) -> None:

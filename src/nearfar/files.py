@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 HANDLES = ("/dev/std", "/dev/fd/", "/proc/")  # names of what the process has open, which is written into
 JSON_LIMIT = 64 * 2**20  # bytes; a config or a report is far smaller
+HEADER_LIMIT = 16 * 2**20  # bytes; a tensor takes about a hundred
+AXES = 8  # of a tensor, at most
+DTYPES = {"BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
+          "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}  # of safetensors, and torch's
 
 
 def write_atomic(path: str | Path, content: bytes) -> None:
@@ -230,21 +235,54 @@ def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: d
     write_atomic(path, save(tensors, {"nearfar": described}))  # one key: several come out in any order
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_tensors(
+    path: str | Path, check: Callable[[dict[str, torch.Tensor]], None] | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and metadata of a safetensors file; nothing else is opened, whatever its name.
+
+    Parameters
+    ----------
+    path : path
+    check : callable, optional
+        Is handed what the header says, by name tensors without numbers, and raises where they are not what is wanted:
+        no number has been read then, and no memory taken.
 
     Raises
     ------
     RunError
-        It is missing, or no safetensors file, or its content is not what was written.
+        It is missing, or no safetensors file, or its content is not what was written, or not finite.
     """
+    with _tensors_of(path) as (f, header):
+        metadata = json_of((f.metadata() or {}).get("nearfar", "{}"), str(path))
+        fits(metadata, dict[str, Any], str(path), "its metadata")
+        if check is not None:
+            check(header)
+        tensors = {name: f.get_tensor(name) for name in header}
+    checksum, about = metadata.pop("checksum", None), metadata.pop("metadata", None)  # the latter of late versions
+    if checksum != _checksum(tensors) or about not in (None, _hash_of(metadata)):
+        raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
+    for name, tensor in tensors.items():
+        if not _all_finite(tensor):
+            raise RunError(f"{name} holds numbers that are not finite.", where=str(path),
+                           hint="Its training went wrong, or the file was changed.")  # fmt: skip
+    return tensors, metadata
+
+
+def tensor_header(path: str | Path) -> dict[str, torch.Tensor]:
+    """What the header of a safetensors file announces: tensors without numbers, by name; see `load_tensors`."""
+    with _tensors_of(path) as (_, header):
+        return header
+
+
+@contextlib.contextmanager
+def _tensors_of(path: str | Path) -> Iterator[tuple[Any, dict[str, torch.Tensor]]]:
+    """An open safetensors file and its header; what is wrong with it becomes a `RunError`."""
     from safetensors import SafetensorError, safe_open
 
     try:
+        _check_header(Path(path))
         with safe_open(str(path), framework="pt") as f:
-            metadata = json_of((f.metadata() or {}).get("nearfar", "{}"), str(path))
-            fits(metadata, dict[str, Any], str(path), "its metadata")
-            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a dict
+            yield f, {name: _announced(f.get_slice(name), name) for name in f.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as e:
         raise RunError("is missing.", where=str(path)) from e
     except (SafetensorError, OSError, ValueError) as e:
@@ -252,10 +290,32 @@ def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, A
             f"is damaged or no safetensors file ({e}).", where=str(path),
             hint="nearfar reads no pickled weights: they can run code.",
         ) from e  # fmt: skip
-    checksum, about = metadata.pop("checksum", None), metadata.pop("metadata", None)  # the latter of late versions
-    if checksum != _checksum(tensors) or about not in (None, _hash_of(metadata)):
-        raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
-    return tensors, metadata
+
+
+def _check_header(path: Path) -> None:
+    """Raise `ValueError` for what is no file, or has a header larger than any that nearfar writes."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with open(path, "rb") as f:
+        size = int.from_bytes(f.read(8), "little")
+    if size > HEADER_LIMIT:
+        raise ValueError(f"its header is larger than {HEADER_LIMIT >> 20} MiB")
+
+
+def _announced(found: Any, name: str) -> torch.Tensor:
+    """A tensor that a header announces, without its numbers; raises `ValueError` for one that nearfar never writes."""
+    import torch
+
+    kind, shape = found.get_dtype(), found.get_shape()
+    if kind not in DTYPES or len(shape) > AXES:
+        raise ValueError(f"{name} is of the type {kind} with {len(shape)} axes")
+    return torch.empty(shape, dtype=getattr(torch, DTYPES[kind]), device="meta")
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    return all(bool(edge.isfinite()) for edge in tensor.aminmax())  # NaN is passed on by both
 
 
 def _hash_of(metadata: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import torch
 import torch.nn.functional as F
@@ -30,10 +30,10 @@ def mlp(
     nn.Sequential
         From (N, features) to (N, out).
     """
-    dims = [features, *[hidden] * (layers - 1), out]
+    dims = chain((features,), repeat(hidden, layers - 1), (out,))  # layers may be any number: see blueprint.py
     parts: list[nn.Module] = []
     for i, (before, after) in enumerate(pairwise(dims)):
-        last = i == len(dims) - 2
+        last = i >= layers - 1
         normed = norm_last if last else norm
         parts.append(nn.Linear(before, after, bias=not normed))
         if normed:

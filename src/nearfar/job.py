@@ -62,7 +62,9 @@ def requested(
     if out is None and (what := next((w for w, asked in needs.items() if asked), None)):
         raise ConfigError(f"{what} a run folder.", hint="Say --out RUN.")
     if out is not None and distributed.world().is_main:
-        Run.check(out, resume=resume, overwrite=overwrite)
+        run = Run.check(out, resume=resume, overwrite=overwrite)
+        if resume:
+            resuming.check_networks(run)
     return Job(
         config, None if named else source, None if out is None else str(out), resume, overwrite,
         command or shlex.join(sys.argv), changes, str(source) if named else None,

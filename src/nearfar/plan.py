@@ -21,6 +21,7 @@ from nearfar.registry import METHODS, OBJECTIVES
 if TYPE_CHECKING:
     import torch
 
+    from nearfar.branches import Kinds
     from nearfar.console import Console
     from nearfar.negatives import Hard
     from nearfar.positives import Positives
@@ -118,7 +119,9 @@ class Plan:
         return branches.encoders(self.config.model, self.table.kinds, self.config.train.seed)
 
 
-def prepare(config: Config, source: Any = None, *, console: Console | None = None) -> Plan:
+def prepare(
+    config: Config, source: Any = None, *, console: Console | None = None, known: Kinds | None = None
+) -> Plan:
     """Read the data and decide everything that was left open.
 
     Parameters
@@ -126,6 +129,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     config : Config
     source : optional
         Data from Python (arrays, a list of paths); by default ``config.data.source`` is read.
+    known : mapping of str to (modality, spec), optional
+        Columns that are read as a run read them which is gone on with.
 
     Raises
     ------
@@ -146,7 +151,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolving.workers_of(config),
         buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
-        length=None if d.length == "auto" else d.length, console=console, **begin,
+        length=None if d.length == "auto" else d.length, console=console,
+        **begin | ({"known": {**begin.get("known", {}), **known}} if known else {}),
     )  # fmt: skip
     begin = starting.starts(config.model.init_from, list(table.columns))
     config = starting.adopted(config, begin, table.kinds)

@@ -7,17 +7,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nearfar import files
 from nearfar.config import Config, knobs, locate
 from nearfar.errors import ConfigError, RunError, UnknownName
 from nearfar.record import Method
 
 if TYPE_CHECKING:
+    from nearfar.branches import Kinds
     from nearfar.console import Console
     from nearfar.plan import Plan
     from nearfar.run import Run
     from nearfar.training import Trainer
 
 Changes = Mapping[str, tuple[Any, Any]]  # by knob: the value that it had, and the one that it has now
+BRANCHES = "branches."  # what encoders and projectors are called in a checkpoint
 OPEN = ("auto", "default")  # words that leave a decision open: it was made when the training began
 SCHEDULED = ("train.epochs", *(f"optim.{n}" for n in ("lr", "warmup", "final_lr", "weight_decay", "final_decay")))
 
@@ -123,6 +126,47 @@ def nothing_left(run: Run, config: Config, changes: Changes, console: Console) -
                           hint=how)  # fmt: skip
     console.say(f"{run.path} is finished: its {done} epochs are done, and nothing is left to do. {how}")
     return True
+
+
+def reading(run: Run) -> Kinds:
+    """The columns of text of a run whose tokeniser is a pretrained one, which is asked for nowhere again."""
+    kinds = {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
+    return {n: k for n, k in kinds.items() if k[1].get("tokeniser", {}).get("kind") == "transformers"}
+
+
+def check_networks(run: Run) -> None:
+    """Raise `RunError` where the checkpoint is not of the networks that ``config.json`` describes."""
+    from nearfar.blueprint import compare, described
+
+    networks = described(run, run.checkpoint_file)[0]
+    held = {k: t for k, t in files.tensor_header(run.checkpoint_file).items() if k.startswith(BRANCHES)}
+    compare(held, {BRANCHES + k: t for k, t in networks.tensors(held).items()}, networks.where)
+
+
+def check_state(run: Run, plan: Plan) -> None:
+    """Raise `RunError` where the checkpoint is not of the training that is planned, before its networks are built."""
+    import torch
+
+    from nearfar import distributed
+    from nearfar.blueprint import Blueprint, compare
+    from nearfar.training import make_learner
+
+    header = files.tensor_header(run.checkpoint_file)
+    networks = Blueprint(lambda: make_learner(plan, distributed.world(), fresh=False), str(run.checkpoint_file))
+    wanted, number = networks.tensors(header), torch.empty((), device="meta")
+    beside = {f"positives/{k}": t for k, t in plan.positives.state().items()}
+    for name, held in header.items():
+        part, _, path = name.partition("/")
+        if part == "optimizer":  # what it keeps of a weight is as large, or one number
+            own = wanted.get(path.rpartition("/")[0])
+            wanted[name] = number.to(held.dtype) if own is None or not held.shape else own
+        elif part == "average":
+            own = wanted.get(BRANCHES + path.removeprefix("mean/"))
+            wanted[name] = number.long() if own is None else own
+        elif name in beside and held.ndim == beside[name].ndim:  # whole numbers are of all rows, or of none yet
+            fits = held.is_floating_point() or len(held) in (0, len(plan.table))
+            beside[name] = held.to(beside[name].dtype) if fits else beside[name]
+    compare(header, wanted | beside, networks.where)
 
 
 def check_data(run: Run, plan: Plan, source: Any, console: Console) -> None:

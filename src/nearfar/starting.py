@@ -10,12 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nearfar import branches
+import numpy as np
+
+from nearfar import branches, files
+from nearfar.blueprint import check, described
 from nearfar.errors import ConfigError, RunError, UnknownName
 
 if TYPE_CHECKING:
     from nearfar.branches import Kinds
     from nearfar.config import Config, DataConfig, ModelConfig
+    from nearfar.data.table import Column
     from nearfar.learner import Learner
     from nearfar.run import Run
 
@@ -178,7 +182,11 @@ def adopted(config: Config, found: Mapping[str, Start], kinds: Kinds) -> Config:
     ------
     ConfigError
         A column holds something else than the run's.
+    RunError
+        The weights of a run are not those that its config describes.
     """
+    for run in {str(s.run.path): s.run for s in found.values()}.values():
+        check(described(run)[0], files.tensor_header(run.model_file))
     model, columns = config.model, dict(kinds)
     options = {c: branches.options_of(model, c, columns) for c in columns}
     words = []
@@ -260,6 +268,16 @@ def about(found: Mapping[str, Start], model: ModelConfig) -> list[str]:
     return said
 
 
+def begin(encoders: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:
+    """Give new encoders what they do not learn: weights of a library, and what they count in the training rows."""
+    for encoder in dict.fromkeys(encoders.values()):
+        if hasattr(encoder, "fetch"):
+            encoder.fetch()
+        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come
+            own = [columns[name].values for name, e in encoders.items() if e is encoder]
+            encoder.setup(np.concatenate([np.asarray(values[rows]) for values in own]))
+
+
 def copy(found: Mapping[str, Start], learner: Learner) -> None:
     """Give a learner the weights of its starts: their encoders, and projectors that fit.
 
@@ -268,8 +286,6 @@ def copy(found: Mapping[str, Start], learner: Learner) -> None:
     RunError
         An encoder is another one.
     """
-    from nearfar import files
-
     for name, start in found.items():
         weights, _ = files.load_tensors(start.run.model_file)
         leader = branches.leaders(start.config.model, _kinds(start.run))[start.column]

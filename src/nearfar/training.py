@@ -55,15 +55,17 @@ class Trainer:
     run : Run, optional
         Where metrics and checkpoints go; nothing is written without one.
     console : Console
+    fresh : bool
+        Whether it begins; else its weights are to come from a checkpoint, and none are looked up.
     """
 
-    def __init__(self, plan: Plan, run: Run | None, console: Console) -> None:
+    def __init__(self, plan: Plan, run: Run | None, console: Console, *, fresh: bool = True) -> None:
         config = plan.config
         self.plan, self.run, self.console, self.config = plan, run, console, config
         self.world = distributed.world()
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
-        self.learner = make_learner(plan, self.world).to(self.device)
+        self.learner = make_learner(plan, self.world, fresh=fresh).to(self.device)
         check_chunk(self.learner, config.train.chunk)
         if config.train.wrap != "shard":  # shards must be contiguous
             distributed.channels_last(self.learner)
@@ -126,7 +128,7 @@ class Trainer:
         """The learner with whole tensors, also where its parameters are shared out (all processes take part)."""
         if self.config.train.wrap != "shard" or self.world.size == 1:
             return self.learner
-        whole = make_learner(self.plan, self.world)
+        whole = make_learner(self.plan, self.world, fresh=False)
         distributed.load_state(whole, distributed.full_state(self.model))
         return whole
 
@@ -275,11 +277,9 @@ class Trainer:
         if not found.due(step):
             return False
         learner, column = self.whole(), next(iter(self.viewer.columns.values()))
-        precision = self.config.train.precision
+        on = self.device, self.config.train.precision
         if self.world.is_main:
-            self.news |= found.refresh(
-                step, lambda rows: encode_rows(learner, column, rows, self.device, precision).cpu().numpy()
-            )
+            self.news |= found.refresh(step, lambda rows: encode_rows(learner, column, rows, *on).cpu().numpy())
         if self.world.size > 1:
             found.restore({name: self.world.from_main(x) for name, x in sorted(found.state().items())})
         return True
@@ -299,11 +299,9 @@ class Trainer:
 
     def _stop(self, code: int) -> None:
         self.save()
-        where = f" --out {self.run.path}" if self.run else ""
-        raise Stopped(
-            f"stopped after step {self.position.step} of {self.plan.steps}; everything is saved.",
-            exit_code=code, hint=f"Say --resume{where} to go on." if self.run else None,
-        )  # fmt: skip
+        said = f"stopped after step {self.position.step} of {self.plan.steps}; everything is saved."
+        hint = f"Say --resume --out {self.run.path} to go on." if self.run else None
+        raise Stopped(said, exit_code=code, hint=hint)
 
     def _since_the_last_line(self) -> torch.Tensor:
         """Losses of the global batches since the last line of metrics, (steps,)."""
@@ -347,26 +345,24 @@ class Trainer:
         if len(queries) < 2 or len(np.unique(labels[gallery])) < 2:
             return {}
         column = next(iter(self.viewer.columns.values()))
-        x, y = (
-            encode_rows(self.learner, column, r, self.device, self.config.train.precision) for r in (gallery, queries)
-        )
+        on = self.device, self.config.train.precision
+        x, y = (encode_rows(self.learner, column, r, *on) for r in (gallery, queries))
         return {"knn": online_knn(x, labels[gallery], y, labels[queries])}
 
 
-def make_learner(plan: Plan, world: distributed.World) -> Learner:
-    """The learner of a plan, its weights drawn from the run's seed, or taken from ``model.init_from``."""
+def make_learner(plan: Plan, world: distributed.World, *, fresh: bool = True) -> Learner:
+    """The learner of a plan, as it begins: drawn from the seed, or ``model.init_from``; any weights if not `fresh`."""
     encoders = plan.encoders()
-    for encoder in dict.fromkeys(encoders.values()):
-        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come; before a twin is copied
-            own = [plan.columns[name].values for name, e in encoders.items() if e is encoder]
-            encoder.setup(np.concatenate([np.asarray(values[plan.train]) for values in own]))
+    if fresh:
+        starting.begin(encoders, plan.columns, plan.train)  # before a twin is copied
     check_room(plan.record, encoders, world)
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
     try:
         learner = Learner(plan.record, encoders, world, plan.config.model.lock)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
-    starting.copy(starting.starts(plan.config.model.init_from, list(plan.columns)), learner)
+    if fresh:
+        starting.copy(starting.starts(plan.config.model.init_from, list(plan.columns)), learner)
     return learner
 
 

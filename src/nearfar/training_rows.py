@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nearfar import files
 from nearfar.data.table import Column, Table
+from nearfar.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
 
 FILE = "rows.safetensors"
 ROWS, COLUMN, TAUGHT = "rows", "column.", "taught"
@@ -85,13 +91,30 @@ class TrainingRows:
 
     @classmethod
     def load(cls, folder: Path) -> TrainingRows | None:
-        """What `save` wrote; None where a run of an earlier version has no such file."""
+        """What `save` wrote; None where a run of an earlier version has no such file.
+
+        Raises
+        ------
+        RunError
+            It is damaged, or holds something else.
+        """
         if not (folder / FILE).exists():
             return None
-        found = {n: t.numpy().view(np.uint64) for n, t in files.load_tensors(folder / FILE)[0].items()}
+        tensors, _ = files.load_tensors(folder / FILE, partial(_check, where=str(folder / FILE)))
+        found = {n: t.numpy().view(np.uint64) for n, t in tensors.items()}
         rows, taught = found.pop(ROWS, None), found.pop(TAUGHT, np.zeros(0, np.uint64))
         columns = {n.removeprefix(COLUMN): h for n, h in found.items()}
         return cls(next(iter(columns.values())) if rows is None else rows, columns, taught)
+
+
+def _check(header: Mapping[str, torch.Tensor], where: str) -> None:
+    """Raise `RunError` where a file holds anything but hashes, or those of no column."""
+    for name, tensor in header.items():
+        named = name in (ROWS, TAUGHT) or name.startswith(COLUMN)
+        if not named or str(tensor.dtype) != "torch.int64" or tensor.ndim != 1:
+            raise RunError(f"holds {name}, which are no hashes of rows.", where=where)
+    if not any(name.startswith(COLUMN) for name in header):
+        raise RunError("holds the rows of no column.", where=where)
 
 
 def _hashes(table: Table) -> np.ndarray:

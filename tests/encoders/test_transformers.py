@@ -91,7 +91,7 @@ def made(folder, *, vocabulary=17, length=16, load=True, **options):
     settled = json.loads(json.dumps(bridge.settle({"name": folder, **options})))
     encoder = bridge.build(vocabulary=vocabulary, length=length, **settled)
     if load:
-        encoder.setup(None)
+        encoder.fetch()
     return encoder
 
 
@@ -165,7 +165,7 @@ def test_weights_are_taken_at_setup_and_only_if_asked(saved):
     expected = by_the_library(folder, TEXTS, "mean")
     encoder = made(folder, load=False).eval()
     assert not torch.allclose(encoder(x), expected, atol=1e-3)
-    encoder.setup(None)
+    encoder.fetch()
     assert torch.allclose(encoder(x), expected, atol=1e-5)
     fresh = made(folder, pretrained=False).eval()
     assert fresh.pretrained is None
@@ -176,12 +176,15 @@ def test_weights_are_taken_at_setup_and_only_if_asked(saved):
     assert all(map(torch.equal, one.state_dict().values(), made(folder, load=False).state_dict().values()))
 
 
-def test_unsettled_options_can_be_built(saved):
-    encoder = bridge.build(vocabulary=17, length=16, name=saved("bert"), dropout=0.0)
-    assert encoder.out_features == 32
-    x = ids_of(saved("bert"), TEXTS)
-    assert torch.equal(encoder(x), encoder(x))
+def test_the_dropout_is_the_one_that_was_asked_for(saved):
+    x, still = ids_of(saved("bert"), TEXTS), made(saved("bert"), dropout=0.0)
+    assert torch.equal(still(x), still(x))
     assert not torch.equal(made(saved("bert"), dropout=0.5)(x), made(saved("bert"), dropout=0.5)(x))
+
+
+def test_options_that_are_not_settled_are_looked_up_nowhere(saved):
+    with pytest.raises(ValueError, match="looked up nowhere"):
+        bridge.build(vocabulary=17, length=16, name=saved("bert"), dropout=0.0)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +223,7 @@ def test_only_the_adapter_is_trained(saved, kind):
     settled = json.loads(json.dumps(bridge.settle({"name": folder, "lora": {"r": 4, "lora_alpha": 8}})))
     assert settled["lora"]["target_modules"]
     encoder = bridge.build(vocabulary=17, length=16, **settled)
-    encoder.setup(None)
+    encoder.fetch()
     x = ids_of(folder, TEXTS)
     expected = by_the_library(folder, TEXTS, "mean")
     assert torch.allclose(encoder.eval()(x), expected, atol=1e-5)  # an adapter begins as nothing
@@ -282,11 +285,11 @@ def test_only_safe_and_whole_weights_are_taken(saved, tmp_path):
     lost = "encoder.layer.1.output.dense.weight"
     save_file({k: v for k, v in weights.items() if k != lost}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ConfigError, match=f"no weight {lost} that fits"):
-        encoder.setup(None)
+        encoder.fetch()
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(ConfigError, match="the weights of .* cannot be had"):
-        encoder.setup(None)
+        encoder.fetch()
 
 
 def test_code_of_a_model_is_never_run(saved, tmp_path):

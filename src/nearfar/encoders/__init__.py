@@ -5,6 +5,7 @@ keyword arguments are the modality's shape (``channels, size`` of images, ``feat
 of texts) and its own options. What it builds maps (N, ...) to features (N, D) and has ``out_features`` = D.
 
 A file may define ``TOKENS``, the tokeniser that it wants for texts, and ``settle(options)``, which is called once when
-a training is planned and returns the options with all that a run needs to be built from its folder alone. What it
-builds may have ``setup(values)``, called once with the training rows before the first step.
+a training is planned and returns the options with all that a run needs to be built from its folder alone: ``build``
+looks nothing up, since the folder may be a stranger's. What it builds may have ``fetch()``, which takes pretrained
+weights and is called once, when a training begins, and ``setup(values)``, called then with the training rows.
 """

@@ -8,6 +8,7 @@ from torch import nn
 from nearfar.registry import ENCODERS
 
 MODALITIES = ("image",)
+MOST = 64  # patches along an axis
 SUMMARY = "another encoder, as patches:NAME, on a grid of patches whose features are averaged"
 
 
@@ -50,9 +51,9 @@ def build(
     Raises
     ------
     ValueError
-        A patch would have no pixels, or `grid` is negative.
+        A patch would have no pixels, or `grid` is negative or larger than `MOST`.
     """
     side = round(size * share)
-    if not 0 < side <= size or grid < 0:
+    if not 0 < side <= size or not 0 <= grid <= MOST:
         raise ValueError(f"patches of {side} of {size} pixels in a grid of {grid} cannot be")
     return Patches(ENCODERS.get(name).build(channels=channels, size=side, **options), side, grid)

@@ -11,6 +11,10 @@ from typing import Any
 
 from nearfar.errors import ConfigError
 
+ELSEWHERE = ("auto_map", "attn_implementation", "_attn_implementation", "backbone", "use_pretrained_backbone",
+             "quantization_config")  # keys of an architecture by which a library looks for files or code
+LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
+IMPORTS = ("megatron_core", "megatron_config", "loftq_config", "eva_config")  # arguments by which peft looks elsewhere
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
@@ -40,6 +44,38 @@ def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
             f"{what} of {name!r} cannot be had ({lines[0].rstrip('.') if lines else type(e).__name__}).", where=WHERE,
             hint=hint,
         ) from e  # fmt: skip
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep libraries from asking the hub."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def check_architecture(architecture: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where an architecture names what is elsewhere, or more layers than a model has."""
+    for key, value in architecture.items():
+        if key in ELSEWHERE and value:
+            raise ValueError(f"its architecture names what is elsewhere ({key})")
+        if "layer" in key and isinstance(value, int) and value > LAYERS:
+            raise ValueError(f"its architecture has {key}={value}, and {LAYERS:,} are the most")
+        if isinstance(value, Mapping):
+            check_architecture(value)
+
+
+def check_lora(lora: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for arguments of an adapter that import modules or read files."""
+    start = lora.get("init_lora_weights", True)
+    if not isinstance(start, bool) and start not in ("gaussian", "orthogonal"):
+        raise ValueError(f"an adapter cannot begin with {start!r}")
+    if found := [key for key in IMPORTS if lora.get(key)]:
+        raise ValueError(f"an adapter has no option {found[0]!r} here")
 
 
 def described(name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -36,7 +35,7 @@ class TransformersEncoder(nn.Module):
         ``mean``, ``max`` and ``last`` count prefix and suffix as tokens. ``cls`` is the first state, and
         ``cls_before_pooler`` another name of it; ``pooler`` is what the model's own pooler makes of it.
     pretrained : str or None
-        Where `setup` finds the weights.
+        Where `fetch` finds the weights.
 
     Raises
     ------
@@ -56,12 +55,14 @@ class TransformersEncoder(nn.Module):
         pad = getattr(model.config, "pad_token_id", None)
         self.pad = pad if isinstance(pad, int) and pad >= 0 else 0
         with torch.no_grad():  # some models give another width than they say
-            self.out_features = self.eval()(torch.ones(1, 1, dtype=torch.int64)).shape[1]
+            inputs, _ = self.framed(torch.ones(1, 1, dtype=torch.int64))
+            found = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
+            self.out_features = (found.pooler_output if pooling == "pooler" else found.last_hidden_state).shape[-1]
         self.train()
 
     @torch.no_grad()
-    def setup(self, values: np.ndarray) -> None:
-        """Take the pretrained weights, as a training does before its first step.
+    def fetch(self) -> None:
+        """Take the pretrained weights, as a training does when it begins.
 
         Raises
         ------
@@ -155,18 +156,18 @@ def build(
     pretrained: str | bool | None = True, pooling: str = "auto", lora: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> TransformersEncoder:  # fmt: skip
-    """The model with random weights; options that `settle` has not seen go through it first.
+    """The model with random weights, made of these values alone: nothing is looked up anywhere.
 
     Raises
     ------
     ConfigError
-        See `settle`.
+        `transformers` or `peft` is not installed.
     ValueError
-        The tokeniser has more ids than the model, the model has no pooler, or takes no text.
+        `settle` has not seen the options, the architecture names what is elsewhere, the tokeniser has more ids than
+        the model, the model has no pooler, or takes no text.
     """
     if architecture is None:
-        asked = {"name": name, "pretrained": pretrained, "pooling": pooling, "lora": lora, **options}
-        return build(vocabulary=vocabulary, length=length, **settle(asked))
+        raise ValueError("its architecture is not there, and is looked up nowhere")
     if options:
         raise ValueError(f"there is no option {', '.join(map(repr, options))}")
     model, kind = _random(architecture), architecture["model_type"]
@@ -177,6 +178,7 @@ def build(
         raise ValueError(f"{kind} has no pooler")
     if lora:  # adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685)
         peft = source.library("peft")
+        source.check_lora(lora)
         model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
     if pooler is not None and pooling != "pooler":
         pooler.requires_grad_(False)  # nobody looks at its output, so it would have no gradient
@@ -188,12 +190,14 @@ def build(
 
 def _random(architecture: Mapping[str, Any]) -> nn.Module:
     """The model of a config, or its encoder if it has two halves, with weights from torch's global generator."""
+    source.check_architecture(architecture)
     transformers, kind = source.library("transformers"), architecture["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
         raise ValueError(f"the installed transformers knows no models of type {kind!r}")
-    config = transformers.CONFIG_MAPPING[kind].from_dict(dict(architecture))
-    config.use_cache = False
-    return _encoder_of(transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32))
+    with source.offline():
+        config = transformers.CONFIG_MAPPING[kind].from_dict(dict(architecture))
+        config.use_cache = False
+        return _encoder_of(transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32))
 
 
 def _halves(model: nn.Module) -> bool:

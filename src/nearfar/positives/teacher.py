@@ -158,7 +158,10 @@ def teacher(name: str, context: Context) -> Embedder:
         model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
         columns = {column.name: (column.modality, column.spec)}
         try:
-            made = branches.Branches.of(branches.encoders(model, columns, train.seed), None)
+            encoders = branches.encoders(branches.settled(model, columns), columns, train.seed)
+            for encoder in encoders.values():
+                encoder.fetch()
+            made = branches.Branches.of(encoders, None)
         except ConfigError as e:
             raise ConfigError(e.message, where="model.positives", hint="A teacher needs weights to teach with.") from e
         return Embedder(context.config, columns, made, name=name, device=train.device)
