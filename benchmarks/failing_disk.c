@@ -63,7 +63,7 @@ static void place(int folder, const char *path, char *found) {
 }
 
 static int needs_room(const char *kind) {
-    return strcmp(kind, "unlink") && strcmp(kind, "rmdir") && strcmp(kind, "rename") && strcmp(kind, "chmod") &&
+    return strcmp(kind, "unlink") && strcmp(kind, "rmdir") && strcmp(kind, "rename") && strcmp(kind, "chmod") && strcmp(kind, "chown") &&
            strcmp(kind, "fsync");
 }
 
@@ -160,6 +160,7 @@ PLAIN(int, ftruncate64, "truncate", file, NULL, (int file, off64_t n), file, n)
 PLAIN(int, fallocate, "fallocate", file, NULL, (int file, int mode, off_t a, off_t n), file, mode, a, n)
 PLAIN(int, chmod, "chmod", AT_FDCWD, path, (const char *path, mode_t mode), path, mode)
 PLAIN(int, fchmod, "chmod", file, NULL, (int file, mode_t mode), file, mode)
+PLAIN(int, fchown, "chown", file, NULL, (int file, uid_t user, gid_t group), file, user, group)
 PLAIN(int, fchmodat, "chmod", folder, path, (int folder, const char *path, mode_t mode, int flags), folder, path, mode, flags)
 
 int posix_fallocate(int file, off_t a, off_t n) {

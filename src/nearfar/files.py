@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -107,6 +108,15 @@ def storage_error(path: str | Path, e: OSError) -> StorageError:
     return StorageError(f"cannot be written ({e.strerror or e}).", where=str(path))
 
 
+def failure_of_disk(e: Exception) -> OSError | None:
+    """The `OSError` that a library's error stands for where the disk is at fault: it is full, or fails."""
+    said = re.search(r"\(os error (\d+)\)", str(e))  # as libraries written in Rust say it
+    code = e.errno if isinstance(e, OSError) else int(said[1]) if said else None
+    if code not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG):
+        return None
+    return e if isinstance(e, OSError) else OSError(code, os.strerror(code))
+
+
 def free_bytes(path: str | Path) -> int:
     """Free space of the file system that `path` is, or will be, on."""
     path = Path(path).absolute()
@@ -117,9 +127,14 @@ def free_bytes(path: str | Path) -> int:
 
 def append_line(path: str | Path, line: str) -> None:
     """Add one line to a log."""
+    append(path, f"{line}\n".encode("utf-8", "backslashreplace"))
+
+
+def append(path: str | Path, content: bytes) -> None:
+    """Add bytes to a log."""
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as f:
-            f.write(line + "\n")
+        with open(path, "ab") as f:
+            f.write(content)
     except OSError as e:
         raise storage_error(path, e) from e
 

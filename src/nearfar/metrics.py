@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nearfar import files
 from nearfar.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nearfar.run import Run
+
+EVENTS = "events.out.tfevents."  # how TensorBoard knows its files
 
 
 class Sink(Protocol):
@@ -19,7 +25,10 @@ class Sink(Protocol):
 
 
 class TensorBoard:
-    """Event files in ``RUN/tensorboard``, one curve a number."""
+    """An event file in ``RUN/tensorboard``, one curve a number.
+
+    It is written here: the library's own writer is a thread, which cannot say in a sentence that the disk is full.
+    """
 
     @staticmethod
     def check() -> None:
@@ -33,32 +42,40 @@ class TensorBoard:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._begin()
+        lines = run.metrics()
+        points = [self._points(line, time.time() - lines[-1]["seconds"] + line["seconds"]) for line in lines]
+        self.file.parent.mkdir(exist_ok=True)
+        files.write_atomic(self.file, _record(file_version="brain.Event:2") + b"".join(points))
+        for other in self.file.parent.glob(f"{EVENTS}*"):
+            if other != self.file:
+                other.unlink()  # of a training that is gone on with, whose points are in this one
 
-    def _begin(self) -> None:
-        """Write all lines that the run has, and no others."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder, lines = self.run.path / "tensorboard", self.run.metrics()
-        for earlier in self.folder.glob("events.out.tfevents.*"):
-            earlier.unlink()  # of a training that goes on it may hold points that come again
-        self.writer = SummaryWriter(str(self.folder))
-        for line in lines:
-            self._add(line, time.time() - lines[-1]["seconds"] + line["seconds"])
-        self.writer.flush()
+    @property
+    def file(self) -> Path:
+        """Where it lies now, since a run may be swapped to its place."""
+        return self.run.path / "tensorboard" / f"{EVENTS}nearfar"
 
     def write(self, row: dict[str, Any]) -> None:
         """One point on each curve."""
-        if self.folder != self.run.path / "tensorboard":  # the run was swapped to its place, with this row among others
-            self._begin()
-            return
-        self._add(row, None)
-        self.writer.flush()
+        files.append(self.file, self._points(row, time.time()))
 
-    def _add(self, row: dict[str, Any], when: float | None) -> None:
-        for name, value in row.items():
-            if name != "step" and isinstance(value, int | float):
-                self.writer.add_scalar(name, value, row["step"], walltime=when)
+    def _points(self, row: dict[str, Any], when: float) -> bytes:
+        from torch.utils.tensorboard.summary import scalar
+
+        return b"".join(
+            _record(wall_time=when, step=row["step"], summary=scalar(name, value))
+            for name, value in row.items() if name != "step" and isinstance(value, int | float)
+        )  # fmt: skip
+
+
+def _record(**said: Any) -> bytes:
+    """An event as a record of an event file."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    written = io.BytesIO()
+    RecordWriter(written).write(Event(**said).SerializeToString())
+    return written.getvalue()
 
 
 SINKS = {"tensorboard": TensorBoard}

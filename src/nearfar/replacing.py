@@ -59,13 +59,17 @@ class Replacement:
             sweep(self._real)
             self.place = beside(self._real)
             self.place.mkdir()
+        except OSError as e:
+            raise storage_error(path, e) from e
+        self.swapped, self._hold = False, None
+        _made.append(self)
+        try:
             self._hold = hold(self.place)
             if self._real.is_dir():
                 shutil.copymode(self._real, self.place)
         except OSError as e:
+            self.discard()
             raise storage_error(path, e) from e
-        self.swapped = False
-        _made.append(self)
 
     def of(self, path: Path) -> Path:
         """Where a path within `place` is to be."""

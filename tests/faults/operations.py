@@ -116,19 +116,46 @@ def _words(how: str) -> str:
 
 
 def _patch(seen: _Seen) -> None:
-    """What no event tells of: writing, syncing and reserving room."""
+    """Let be seen what no event tells of: writing, syncing, reserving room, and exchanging two folders."""
+    from nearfar import replacing
+
+    builtins.open = io.open = _opening(seen)
+    os.write = _writing(seen, os.write)
+    for name, kind, at in (("fsync", "fsync", 0), ("fdatasync", "fsync", 0), ("posix_fallocate", "fallocate", 0),
+                           ("ftruncate", "truncate", 0), ("fchmod", "chmod", 0), ("fchown", "chown", 0),
+                           ("sendfile", "write", 0), ("copy_file_range", "write", 1)):  # fmt: skip
+        setattr(os, name, _told(seen, getattr(os, name), kind, at))
+    replacing._at_once = _told(seen, replacing._at_once, "rename", 1)
+
+
+def _told(seen: _Seen, does: Callable[..., Any], kind: str, at: int) -> Callable[..., Any]:
+    def instead(*args: Any, **options: Any) -> Any:
+        if not seen.busy:
+            seen.meet(kind, seen.place(args[at]))
+        return does(*args, **options)
+
+    return instead
+
+
+def _writing(seen: _Seen, does: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
+    def instead(handle: int, content: Any) -> int:
+        done = None
+        if not seen.busy and handle != seen.log:
+            half = memoryview(content).cast("B")[: len(content) // 2]
+            done = seen.meet("write", seen.place(handle), lambda: does(handle, half))
+        return does(handle, content) if done is None else done
+
+    return instead
+
+
+def _opening(seen: _Seen) -> Callable[..., Any]:
+    """`open`, whose files are Python's own but for the lowest of their layers."""
 
     class File(io.FileIO):
         def write(self, content: Any) -> int:
-            content = memoryview(content).cast("B")
-            if not seen.busy:
-                half = content[: len(content) // 2]
-                done = seen.meet("write", seen.place(self.fileno()), lambda: super(File, self).write(half))
-                if done is not None:
-                    return done
-            return super().write(content)
+            return write(self.fileno(), content)
 
-    real = io.open
+    real, write = io.open, _writing(seen, os.write)
 
     def opened(
         file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None,
@@ -142,33 +169,7 @@ def _patch(seen: _Seen) -> None:
         buffer = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffer if "b" in mode else io.TextIOWrapper(buffer, encoding, errors, newline, buffering == 1)
 
-    builtins.open = io.open = opened
-
-    def told(name: str, kind: str, at: int = 0) -> None:
-        before = getattr(os, name)
-
-        def instead(*args: Any, **options: Any) -> Any:
-            if not seen.busy:
-                seen.meet(kind, seen.place(args[at]))
-            return before(*args, **options)
-
-        setattr(os, name, instead)
-
-    written = os.write
-
-    def write(handle: int, content: Any) -> int:
-        if not seen.busy and handle != seen.log:
-            half = memoryview(content).cast("B")[: len(content) // 2]
-            done = seen.meet("write", seen.place(handle), lambda: written(handle, half))
-            if done is not None:
-                return done
-        return written(handle, content)
-
-    os.write = write
-    for name, kind in (("fsync", "fsync"), ("fdatasync", "fsync"), ("posix_fallocate", "fallocate"),
-                       ("ftruncate", "truncate"), ("sendfile", "write")):  # fmt: skip
-        told(name, kind)
-    told("copy_file_range", "write", 1)
+    return opened
 
 
 def in_a_child(does: Callable[[], int], said: Path) -> int:
