@@ -40,7 +40,7 @@ def walk(name: str, sample: str, seed: int, folder: Path, preloaded: Path) -> di
     env = os.environ | {
         "LD_PRELOAD": str(preloaded), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    command = [sys.executable, "-m", "tests.faults.walk", str(folder / name.replace(" ", "_")), str(seed), sample, name]
+    command = [sys.executable, "-m", "tests.faults.walk", str(folder / name.replace(" ", "_")), str(seed), f"{name}={sample}"]
     done = subprocess.run(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout.strip()[:300], flush=True)
     return json.loads(done.stdout)

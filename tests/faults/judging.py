@@ -49,7 +49,7 @@ def _settled(name: str, content: bytes) -> bytes:
     return re.sub(rb"\d{4}-\d\d-\d\d( \d\d:\d\d)?", b"DAY", content) if name == "README.md" else content
 
 
-TIMES = {"date", "seconds", "command", "resumed", "written", "nearfar", "just_written", "folder"}
+TIMES = {"checksum", "date", "seconds", "command", "resumed", "written", "nearfar", "just_written", "folder"}
 
 
 def _timeless(value: object) -> object:

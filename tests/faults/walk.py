@@ -1,4 +1,4 @@
-"""Walk over the operations of verbs, in a process of its own: ``python -m tests.faults.walk PLACE SEED SAMPLE VERB …``.
+"""Walk over the operations of verbs, in a process of its own: ``python -m tests.faults.walk PLACE SEED VERB=SAMPLE …``.
 
 SAMPLE is ``all``, every operation meeting all that may happen to it; ``each``, every operation meeting one of these,
 drawn by the seed; or a number of cases, drawn by the seed. What was tried and what was wrong is printed as JSON, a line
@@ -20,9 +20,24 @@ from pathlib import Path
 
 from tests.faults.judging import differ, left_over, probe, state
 from tests.faults.operations import OF_ANY, OF_WRITES, in_a_child, watch
-from tests.faults.verbs import OWN, VERBS, Verb, make_data
+from tests.faults.verbs import OWN, USED, VERBS, Verb, make_data
 
 _WARM: set[str] = set()  # verbs that have run in this process
+
+
+def _in_this_process(folder: Path, commands: Sequence[Sequence[str]]) -> None:
+    """Run commands here, so that children need not import what these need."""
+    from nearfar import cli
+
+    folder.mkdir(exist_ok=True)
+    here = os.getcwd()
+    os.chdir(folder)
+    for args in commands:
+        assert cli.run([*args, "-q"]) == 0, args
+        _WARM.add(args[0])
+    os.chdir(here)
+    gc.collect()
+    gc.freeze()  # or a child would copy whatever its collector looks at
 
 
 def run(args: Sequence[str], work: Path, said: Path, root: Path | None = None, at: int | None = None, how: str = "") -> int:
@@ -101,19 +116,9 @@ class Walk:
         assert code == (0 if killed is None else -9), (args, code, self.said.read_text())
 
     def _warm(self) -> None:
-        """Run the verb here once, so that its children need not import what it needs."""
-        from nearfar import cli
-
-        if self.verb.args[0] in _WARM:
-            return
-        _WARM.add(self.verb.args[0])
-        here = os.getcwd()
-        os.chdir(self.work)
-        assert cli.run([*self.verb.args, "-q"]) == 0, self.verb.args
-        os.chdir(here)
-        self.back()
-        gc.collect()
-        gc.freeze()  # or a child would copy whatever its collector looks at
+        if self.verb.args[0] not in _WARM:
+            _in_this_process(self.work, [self.verb.args])
+            self.back()
 
     def probed(self) -> dict[str, str]:
         """What the models and classifiers give, told by another process, which cannot change this one."""
@@ -232,7 +237,7 @@ def _named(other: str | None, kind: str) -> dict[str, str]:
     return {"left over" if other.startswith("more:") else kind: other} if other else {}
 
 
-def main(place: Path, seed: int, sample: str, names: list[str]) -> None:
+def main(place: Path, seed: int, verbs: list[str]) -> None:
     from nearfar import api, demo
 
     os.environ["NEARFAR_HOME"] = str(place / "home")
@@ -241,7 +246,8 @@ def main(place: Path, seed: int, sample: str, names: list[str]) -> None:
     digits, evaluate = demo.digits, api.evaluate  # the demonstration, in a second
     demo.digits = lambda: {split: (x[:120], y[:120]) for split, (x, y) in digits().items()}
     api.evaluate = lambda *args, **said: evaluate(*args, **{"protocols": ["knn"], "floors": False} | said)
-    for name in names or VERBS:
+    _in_this_process(place / "warm", USED)
+    for name, sample in (verb.rsplit("=", 1) for verb in verbs):
         began, draw = time.monotonic(), random.Random(f"{seed} {name}")
         walk = Walk(VERBS[name], place)
         chosen = drawn(walk.cases(), sample, draw)
@@ -250,8 +256,10 @@ def main(place: Path, seed: int, sample: str, names: list[str]) -> None:
             if wrong := walk.case(at, how):
                 faults.append({"operation": walk.operations[at], "at": at, "how": how, **wrong})
                 print(name, faults[-1], file=sys.stderr, flush=True)
+        spent = os.times()
         found = {"verb": name, "operations": len(walk.operations), "cases": len(chosen), "faults": faults}
-        print(json.dumps(found | {"seconds": round(time.monotonic() - began, 1)}), flush=True)
+        cpu = round(sum(spent[:4]), 1)
+        print(json.dumps(found | {"seconds": round(time.monotonic() - began, 1), "cpu_so_far": cpu}), flush=True)
 
 
 def drawn(cases: list[tuple[int, str]], sample: str, draw: random.Random) -> list[tuple[int, str]]:
@@ -264,4 +272,4 @@ def drawn(cases: list[tuple[int, str]], sample: str, draw: random.Random) -> lis
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    main(Path(sys.argv[1]).resolve(), int(sys.argv[2]), sys.argv[3:])
