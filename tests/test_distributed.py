@@ -12,6 +12,7 @@ from nearfar import api, distributed
 from nearfar.distributed import World
 from nearfar.embeddings import View, ViewBatch
 from nearfar.errors import DataError
+from nearfar.launching import launch
 from nearfar.learner import Learner
 from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
 from nearfar.objectives.relation import Relation
@@ -125,7 +126,7 @@ def work(folder, wanted):
 @pytest.mark.parametrize("size", [2, 3])
 def test_many_processes_equal_one(size, tmp_path):
     wanted = steps(World())
-    distributed.launch(work, (str(tmp_path), wanted), size)
+    launch(work, (str(tmp_path), wanted), size)
     for rank in range(size):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found["size"] == size
@@ -142,7 +143,7 @@ def fail():
 
 def test_a_failing_process_is_one_sentence_and_leaves_no_orphans():
     with pytest.raises(DataError, match="a row is bad"):
-        distributed.launch(fail, (), 2)
+        launch(fail, (), 2)
     assert "WORLD_SIZE" not in os.environ
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from nearfar import api, distributed
 from nearfar.config import Config
 from nearfar.job import Job, with_knobs
+from nearfar.launching import launch
 from nearfar.run import Run
 
 
@@ -22,7 +23,7 @@ def trainings(data, folder, **runs):
         Job(with_knobs(Config(), data, knobs | {"processes": 2}), data, str(folder / name), False, False, "")
         for name, knobs in runs.items()
     ]
-    distributed.launch(work, (jobs,), 2)
+    launch(work, (jobs,), 2)
     for name in runs:
         first, second = ((folder / name / f"rank{rank}.json").read_text() for rank in (0, 1))
         assert first == second, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar import files
 from nearfar.config import Config
-from nearfar.errors import ConfigError
+from nearfar.errors import ConfigError, NearfarError
 from nearfar.job import Job, recorded, requested
 from nearfar.options import check, checked, names
 
@@ -86,6 +87,7 @@ def train(
     from nearfar import distributed, resuming
     from nearfar.console import SILENT, of_call
     from nearfar.data.objects import settled
+    from nearfar.launching import launch
     from nearfar.run import Run
 
     console, source = of_call(console, quiet), settled(source)
@@ -94,7 +96,7 @@ def train(
     if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
         return finished(job.out, source, job.config, console)
     if job.config.train.processes > 1 and distributed.world().size == 1:
-        distributed.launch(_work, (job, console.quiet), job.config.train.processes)
+        launch(_work, (job, console.quiet), job.config.train.processes)
         run = Run(job.out)
         run.settle()  # what it may be a part of, of which the other processes do not know
         return finished(run.path, source, job.config, SILENT)
@@ -122,12 +124,14 @@ def rehearse(
 
 
 def finished(folder: str | Path, source: Any, config: Config, console: Console) -> Trained:
-    """A training that is finished, as it lies there."""
+    """A training that is finished, as it lies there; what a kill left in its last instant is removed."""
     from nearfar import resuming
     from nearfar.console import SILENT
     from nearfar.run import Run
 
     run = Run.open(folder)
+    with contextlib.suppress(NearfarError):  # it may lie where nothing can be written
+        Run.create(folder, resume=True).release()
     found = plan(
         config, source=None if isinstance(source, str | Path) else source, console=SILENT, known=resuming.reading(run)
     )

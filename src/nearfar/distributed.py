@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import sys
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from nearfar import environment
-from nearfar.errors import ConfigError, NearfarError, TrainingError, reason
+from nearfar.errors import ConfigError, reason
 from nearfar.objectives.world import World as OneProcess
 
 # --- the other processes ----------------------------------------------------------------------------------------
@@ -39,9 +36,9 @@ class World(OneProcess):
         start = self.rank * per + min(self.rank, extra)
         return slice(start, start + per + (self.rank < extra))
 
-    def agree(self, wish: bool) -> bool:
-        """What process 0 wishes."""
-        return wish
+    def any(self, wishes: Sequence[bool]) -> list[bool]:
+        """Of each wish, whether any process has it."""
+        return list(wishes)
 
     def from_main(self, x: torch.Tensor) -> torch.Tensor:
         """Process 0's tensor; the others give one of the same type and number of axes."""
@@ -69,11 +66,11 @@ class ManyProcesses(World):
         """Sum over the processes, with gradient."""
         return _AllReduce.apply(x)
 
-    def agree(self, wish: bool) -> bool:
-        """What process 0 wishes."""
-        said = torch.tensor(int(wish), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.broadcast(said, 0)
-        return bool(said)
+    def any(self, wishes: Sequence[bool]) -> list[bool]:
+        """Of each wish, whether any process has it."""
+        count = torch.tensor([int(w) for w in wishes], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(count)
+        return [c > 0 for c in count.tolist()]
 
     def from_main(self, x: torch.Tensor) -> torch.Tensor:
         """Process 0's tensor; the others give one of the same type and number of axes."""
@@ -135,9 +132,6 @@ def world() -> World:
     return ManyProcesses() if dist.is_available() and dist.is_initialized() else World()
 
 
-# --- starting processes -----------------------------------------------------------------------------------------
-
-
 ANNOUNCED = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what stands beside WORLD_SIZE
 
 
@@ -166,69 +160,10 @@ def join_if_launched() -> None:
         raise ConfigError(f"the processes cannot be joined ({reason(e)}).", where=where) from e
 
 
-def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) -> None:
-    """Run ``function(*args)`` in so many new processes that form one world; wait for all.
-
-    Raises
-    ------
-    NearfarError
-        What the first process that failed raised.
-    """
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    errors = context.SimpleQueue()
-    workers = [
-        context.Process(target=_child, args=(function, args, rank, processes, port, errors))
-        for rank in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    try:
-        for worker in workers:
-            while worker.is_alive():
-                worker.join(0.2)
-                if any(w.exitcode not in (None, 0) for w in workers):
-                    break
-            if any(w.exitcode not in (None, 0) for w in workers):
-                break
-        for worker in workers:
-            worker.join(5 if any(w.exitcode for w in workers) else None)
-    finally:
-        for worker in workers:
-            if worker.is_alive():
-                worker.terminate()
-                worker.join()
-    if not errors.empty():
-        raise errors.get()
-    if failed := [w.exitcode for w in workers if w.exitcode]:
-        raise TrainingError(f"a process ended with status {failed[0]}.")
-
-
-def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size: int, port: int, errors: Any) -> None:
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank)
-    )
-    code = 0
-    try:
-        if not torch.cuda.is_available():
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
-        join_if_launched()
-        function(*args)
-    except NearfarError as e:
-        errors.put(e)
-        code = e.exit_code
-    except Exception as e:
-        errors.put(TrainingError(f"process {rank} failed: {e!r}.", hint=traceback.format_exc()))
-        code = 1
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-    # Not through the interpreter's end: gloo's threads may still hold tensors of DDP there, and abort (pytorch#179291).
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def leave() -> None:
+    """Leave the process group, if this process is in one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 # --- devices and precision --------------------------------------------------------------------------------------

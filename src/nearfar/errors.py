@@ -10,7 +10,7 @@
     │   └── RunError                         the run folder is taken, missing, newer or does not fit
     ├── TrainingError               exit 1   a loss that is not finite, a step that cannot go on
     ├── StorageError                exit 1   the disk is full, a write failed
-    └── Stopped                     exit 130 stopped by Ctrl-C (143 by SIGTERM), after saving
+    └── Stopped                     exit 130 stopped by Ctrl-C (143 by SIGTERM or SIGHUP), after saving
 
     NearfarWarning                           told, not fatal
     └── CollapseWarning                      the embedding is losing its dimensions

@@ -296,7 +296,8 @@ class Run:
     def cut_metrics(self, step: int) -> None:
         """Drop the lines after `step`: they will be written again."""
         kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
-        files.write_atomic(self.path / "metrics.jsonl", "".join(f"{line}\n" for line in kept).encode())
+        if (self.path / "metrics.jsonl").exists():
+            files.write_atomic(self.path / "metrics.jsonl", "".join(f"{line}\n" for line in kept).encode())
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 

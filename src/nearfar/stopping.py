@@ -1,17 +1,23 @@
-"""When a training saves and when it stops: by time, by steps, by Ctrl-C and SIGTERM."""
+"""When a training saves and when it stops: by time, by steps, by Ctrl-C, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from nearfar import distributed
 from nearfar.config import seconds
 from nearfar.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ConfigError
+
+if TYPE_CHECKING:
+    from nearfar.distributed import World
+
+SIGNALS = tuple(getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s))
 
 
 def saving(every: str) -> tuple[int | None, float | None]:
@@ -36,35 +42,35 @@ def saving(every: str) -> tuple[int | None, float | None]:
 
 
 class Ticker:
-    """When to save and when to stop. Process 0's clock decides for all, so that they save the same step."""
+    """When to save and when to stop: all processes at the same step, by the clock of process 0."""
 
-    def __init__(self, every: str, stop_after: str | None, world: distributed.World) -> None:
+    def __init__(self, every: str, stop_after: str | None, world: World) -> None:
         self.world = world
         self.steps, self.every = saving(every)
         self.budget = None if stop_after is None else seconds(stop_after, "train.stop_after")
         self.started = self.saved = time.monotonic()
 
-    def _agreed(self, wish: bool) -> bool:
-        return self.world.agree(wish) if self.world.size > 1 else wish
+    def asks(self, step: int, code: int) -> tuple[bool, int]:
+        """Whether to save after `step` steps, and the exit status to stop with, or 0.
 
-    def wants_save(self, step: int) -> bool:
-        """Whether to save after `step` steps."""
-        if self.steps:
-            return step % self.steps == 0
-        due = self.every is not None and time.monotonic() - self.saved >= self.every
-        if due := self._agreed(due):
+        `code` is that of a signal which this process got, or 0. Signals reach processes at different steps.
+        """
+        now, main = time.monotonic(), self.world.is_main
+        by_time = main and self.every is not None and now - self.saved >= self.every
+        due = step % self.steps == 0 if self.steps else by_time
+        over = main and self.budget is not None and now - self.started >= self.budget
+        due, ended, over = self.world.any([due, code == EXIT_TERMINATED, over or code == EXIT_INTERRUPTED])
+        if due:
             self.saved = time.monotonic()
-        return due
-
-    def wants_stop(self) -> int:
-        """The exit status to stop with, or 0."""
-        over = self.budget is not None and time.monotonic() - self.started >= self.budget
-        return EXIT_INTERRUPTED if self.budget is not None and self._agreed(over) else 0
+        return due, EXIT_TERMINATED if ended else EXIT_INTERRUPTED if over else 0
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """First Ctrl-C or SIGTERM: remembered, so that the step can be finished. Second Ctrl-C: at once."""
+    """First Ctrl-C, SIGTERM or SIGHUP: remembered, so that the step can be finished. A second one: at once.
+
+    A signal that the process was told to ignore, such as by nohup, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
@@ -74,11 +80,23 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         nonlocal code
         if code:
             raise KeyboardInterrupt
-        code = EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
 
-    before = {s: signal.signal(s, remember) for s in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    before = {s: signal.signal(s, remember) for s in heeded}
     try:
         yield lambda: code
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Have this process, which another one of Python started, end when that one is gone, however it went."""
+    import multiprocessing
+
+    def follow() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -233,7 +233,7 @@ class Trainer:
         TrainingError
             The loss is not finite; the last good checkpoint is kept.
         Stopped
-            Ctrl-C, SIGTERM or ``train.stop_after``, after the step was finished and saved.
+            Ctrl-C, SIGTERM, SIGHUP or ``train.stop_after``, after the step was finished and saved.
         """
         total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
         ticker = Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
@@ -263,10 +263,11 @@ class Trainer:
                     shown = self._log(embeddings, numbers, epoch, ends_epoch, speed)
                     progress.advance(len(self.losses), **shown)
                     self.losses, began, counted = [], time.perf_counter(), 0
-                if ticker.wants_save(self.position.step) and self.position.step < total:
-                    self.save()
-                if (code := stopped() or ticker.wants_stop()) and self.position.step < total:
+                due, code = ticker.asks(self.position.step, stopped())
+                if code and self.position.step < total:
                     self._stop(code)
+                elif due and self.position.step < total:
+                    self.save()
                 if ends is not None and ends(self.position.step):
                     break
         self.save()
@@ -299,7 +300,9 @@ class Trainer:
 
     def _stop(self, code: int) -> None:
         self.save()
-        said = f"stopped after step {self.position.step} of {self.plan.steps}; everything is saved."
+        self.world.barrier()  # none ends before all is written: those that are left behind are ended
+        kept = "everything is saved" if self.run else "nothing is kept, since no run folder was named"
+        said = f"stopped after step {self.position.step} of {self.plan.steps}; {kept}."
         hint = f"Say --resume --out {self.run.path} to go on." if self.run else None
         raise Stopped(said, exit_code=code, hint=hint)
 

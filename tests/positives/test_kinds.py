@@ -12,6 +12,7 @@ from nearfar.config import Config
 from nearfar.console import QUIET
 from nearfar.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.job import with_knobs
+from nearfar.launching import launch
 from nearfar.plan import prepare
 from nearfar.positives import kmeans, teacher
 from nearfar.registry import POSITIVES
@@ -304,7 +305,7 @@ def test_all_processes_get_what_process_0_found(few, small, taught, tmp_path):
         {"positives": "clusters:6", "positives_options": {"warmup": 0}},
         {"positives": f"teacher:{taught}:neighbours:2"},
     )
-    distributed.launch(look, (tmp_path, few, [with_knobs(Config(), None, same | w).as_dict() for w in ways]), 2)
+    launch(look, (tmp_path, few, [with_knobs(Config(), None, same | w).as_dict() for w in ways]), 2)
     for one, two in zip(*(json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)), strict=True):
         assert one["size"] == 2
         assert one["found"]

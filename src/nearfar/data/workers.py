@@ -22,6 +22,7 @@ import numpy as np
 
 from nearfar.modalities import BadCell
 from nearfar.registry import MODALITIES
+from nearfar.stopping import end_with_parent
 
 CHUNK = 16  # cells that go to a process at once
 MOST = 8  # processes that "auto" takes; more seldom find work
@@ -232,12 +233,5 @@ def _processes(count: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """A process that decodes: Ctrl-C is not for it, and it does not outlive the one that trains."""
-    import multiprocessing
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def follow() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    end_with_parent()
