@@ -1,14 +1,10 @@
-"""Killed at any instant, a run goes on to the very same weights; a failing write loses nothing."""
+"""What a checkpoint holds, a failing write, a damaged file; kills at any instant are in test_random_kills.py."""
 
 import errno
-import multiprocessing
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
-import numpy as np
 import pytest
 
 from nearfar import api, files
@@ -16,51 +12,6 @@ from nearfar.errors import RunError, StorageError, TrainingError
 from nearfar.run import Run
 from nearfar.training import Trainer
 from tests.conftest import TINY, lines_of
-
-KNOBS = TINY | {
-    "epochs": 10, "batch_size": 32, "method": "moco_v2", "parts": {"memory": {"size": 96}}, "log_every": 3,
-    "log": ("tensorboard",),
-}  # fmt: skip
-
-
-def train(data, out, resume):
-    api.train(data, out=out, resume=resume, **({} if resume else KNOBS | {"checkpoint_every": "2steps"}))
-
-
-def stamp(file):
-    return file.stat().st_mtime_ns if file.exists() else None
-
-
-def test_kill_minus_nine(digits, tmp_path):
-    """SIGKILL three times at random instants; weights are byte for byte those of the undisturbed run, lines alike."""
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    data = {k: tuple(a[:128] for a in v) for k, v in digits.items()}
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nearfar.training"])  # torch is imported once, not by every process
-    out, draw, kills = tmp_path / "killed", np.random.default_rng(0), 0
-    checkpoint = out / "checkpoint" / "state.safetensors"
-    for resume in (False, True, True):
-        seen, deadline = stamp(checkpoint), time.monotonic() + 60
-        p = context.Process(target=train, args=(data, out, resume))
-        p.start()
-        while stamp(checkpoint) == seen and p.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(draw.uniform(0, 0.15))
-        p.kill()
-        p.join()
-        kills += p.exitcode == -signal.SIGKILL
-    assert kills >= 1
-    train(data, out, resume=True)
-    train(data, tmp_path / "whole", resume=False)
-    a, b = ((tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "killed"))
-    assert a == b
-    lines = lines_of(tmp_path / "whole")
-    assert [line["step"] for line in lines] == sorted([*range(4, 41, 4), *range(3, 41, 4)])
-    assert lines_of(out) == lines
-    points = EventAccumulator(str(out / "tensorboard")).Reload().Scalars("loss")
-    assert [(p.step, p.value) for p in points] == [(x["step"], np.float32(x["loss"])) for x in lines]
 
 
 def test_lines_between_a_line_and_its_checkpoint_are_not_lost(digits, tmp_path, monkeypatch):
