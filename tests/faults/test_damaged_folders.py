@@ -13,7 +13,7 @@ from nearfar.errors import NearfarWarning, RunError, UserError
 from nearfar.run import Run
 from tests.faults import damage
 
-CASES = 2000 if os.environ.get("NEARFAR_WALKS") == "all" else 500
+CASES = 2000 if os.environ.get("NEARFAR_WALKS") == "all" else 400
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``NAME``                                              the word in ``config.json``
 ``recognise(cells) -> float``                         0 … 1: how sure it is, from a few cells
 ``plan(cells, options) -> spec``                      sizes, channels, statistics; `options` is the data config
+``Spec``                                              optional: what a spec has to fit, see `nearfar.schema`
 ``decode(cell, spec) -> (array, geometry | None)``    one cell; raises `BadCell` with the reason in words
 ``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation

@@ -8,6 +8,7 @@ puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` nee
 ================================================== =====================================================
 ``plan(texts, argument) -> dict``                  what to store; has ``vocabulary``, the largest id
 ``tokenise(texts, spec, length) -> int32 (N, L)``  ids of each text, cut to `length`; 0 where there is none
+``Spec``                                           optional: what that has to fit, see `nearfar.schema`
 ``spelt(text, spec, length) -> list of str``       optional: what each positive id of a text stands for, in order
 ================================================== =====================================================
 
