@@ -189,8 +189,7 @@ def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
         It is missing, or no file, or larger than `limit`.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise RunError("is no file.", where=str(path))
+        check_file(path)
         with open(path, "rb") as f:
             content = f.read(limit + 1)
     except (OSError, ValueError) as e:
@@ -198,6 +197,12 @@ def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
     if len(content) > limit:
         raise RunError(f"is larger than {limit >> 20} MiB, which no such file is.", where=str(path))
     return content
+
+
+def check_file(path: str | Path) -> None:
+    """Raise `RunError` for a pipe, which would be waited for, a device or a folder; `OSError` where nothing is."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise RunError("is no file.", where=str(path))
 
 
 def json_of(content: bytes | str, where: str) -> Any:
@@ -308,9 +313,8 @@ def _tensors_of(path: str | Path) -> Iterator[tuple[Any, dict[str, torch.Tensor]
 
 
 def _check_header(path: Path) -> None:
-    """Raise `ValueError` for what is no file, or has a header larger than any that nearfar writes."""
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+    """Raise `RunError` for what is no file, and `ValueError` for a header larger than any that nearfar writes."""
+    check_file(path)
     with open(path, "rb") as f:
         size = int.from_bytes(f.read(8), "little")
     if size > HEADER_LIMIT:

@@ -153,3 +153,12 @@ def test_plugins_without_a_schema_have_the_general_limits():
     fits({"kind": "mine", "vocabulary": 5, "of_mine": [1, {"x": None}]}, AnySpec, "config.json")
     with pytest.raises(UserError, match="of_mine is inf"):
         fits({"kind": "mine", "vocabulary": 5, "of_mine": float("inf")}, AnySpec, "config.json")
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "rows.safetensors", "config.json", "checkpoint/state.safetensors"])
+def test_what_is_no_file_is_not_waited_for(copied, file):
+    run = copied("vector")
+    (run / file).unlink()
+    os.mkfifo(run / file)
+    with pytest.raises(RunError, match="is no file"):
+        Run.open(run).load_checkpoint() if "state" in file else loading.load(run)
