@@ -15,7 +15,7 @@ _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
-_IN_QUOTES = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1(?!\w)).)*)\1(?!\w)""", re.S)
+_IN_QUOTES = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1(?!\w))[^\\])*)\1(?!\w)""", re.S)
 _UNBROKEN = re.compile(rf"[^\s'\"]{{{2 * QUOTED},}}")
 _IN_BRACKETS = re.compile(rf"[\[{{].{{{QUOTED},}}[\]}}]", re.S)
 

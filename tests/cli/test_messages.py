@@ -57,6 +57,13 @@ def test_long_values_are_shown_by_their_beginning_and_length():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("end", ("", "'", "\\", "'x", '"'))
+def test_quotes_that_nothing_closes_take_no_time(end):
+    """Every backslash read in two ways would take two to the power of their number of steps."""
+    for value in ("\\x00" * 60, "\\" * 301, "'\\" * 100, "\\'" * 100, "' \\\" " * 100):
+        assert len(brief(f"cannot be read ('{value}{end}")) < 900
+
+
 @pytest.mark.parametrize(
     "args",
     [["x" * 5000], ["config", "--set", "x" * 5000], ["config", "--set", f"lr={'x' * 5000}"], ["methods", "x" * 5000],

@@ -107,8 +107,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _room() -> int:
-    """Bytes of memory that are free."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else LIMIT
 
 
 def _member(z: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
