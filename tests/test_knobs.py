@@ -132,7 +132,7 @@ def test_config_files_of_other_kinds(tmp_path):
         ("run.yaml", "train:\n  epochs: 3\n", "TOML or JSON; YAML"), ("run.yml", "", "YAML"), ("run.ini", "", "TOML or JSON"),
         ("run.json", "[1, 2]", "no table of knobs"), ("run.json", '{"config": 3}', "expected a table"),
         ("run.json", "{", "is damaged"), ("run.toml", "train:\n  epochs: 3\n", "not valid TOML"),
-        ("run.toml", "train = 3", "expected a table"), ("run.json", "[" * 100_000, "JSON"), ("run.toml", "\udcff", "TOML"),
+        ("run.toml", "train = 3", "expected a table"), ("run.json", "[" * 100_000, "nested too deep"), ("run.toml", "\udcff", "TOML"),
     ):  # fmt: skip
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ConfigError, match=said):

@@ -12,6 +12,7 @@ from nearfar import files
 from nearfar.config import Config
 from nearfar.errors import ConfigError, NearfarError
 from nearfar.job import Job, recorded, requested
+from nearfar.names import real
 from nearfar.options import check, checked, names
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
     if job.resume:
         resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
         resuming.check_state(run, plan)
-    elif run.path.resolve() in [path.resolve() for path in _earlier(plan)]:
+    elif real(run.path) in map(real, _earlier(plan)):
         raise ConfigError("is a run that this training begins with or is taught by.", where=str(run.path),
                           hint="Choose another --out.")  # fmt: skip
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.ensemble import Ensemble
 from nearfar.errors import ConfigError, DataError, RunError
+from nearfar.names import real
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -102,7 +103,7 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
     homes = [m.path for m in made.members]
     if None in homes:
         raise ConfigError("a model that lies in no run folder cannot be written.", hint="Train it with out=.")
-    if out.resolve() in [home.resolve() for home in homes]:
+    if real(out) in map(real, homes):
         raise RunError("is one of the members.", where=str(out), hint="Choose another --out.")
     stored = [Run.open(home).config for home in homes]
     run = Run.create(out, overwrite=overwrite, beside=True)

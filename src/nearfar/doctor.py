@@ -28,16 +28,19 @@ def examine() -> dict[str, Any]:
         "cores": os.cpu_count(), "precision": distributed.precision("auto", on),
         "cache": f"{cache.root()} ({kept / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
         "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
-        "plug-ins": _plugins(),
+        **_plugins(),
     }  # fmt: skip
 
 
-def _plugins() -> str:
-    """The plug-ins that are found, by the folders that they belong to."""
+def _plugins() -> dict[str, str]:
+    """The plug-ins that can be used, by the folders that they belong to, and what is wrong with the others."""
     if not (root := os.environ.get(registry.ROOT)):
-        return f"none (set {registry.ROOT})"
-    found = {r.short or r.folder: ", ".join(r.plugged()) for r in registry.ALL}
-    return f"{root} ({'; '.join(f'{folder}: {names}' for folder, names in found.items() if names) or 'none there'})"
+        return {"plug-ins": f"none (set {registry.ROOT})"}
+    tried = {r.short or r.folder: r.tried() for r in registry.ALL}
+    found = "; ".join(f"{folder}: {', '.join(names)}" for folder, (names, _) in tried.items() if names)
+    wrong = [str(e) for _, errors in tried.values() for e in errors]
+    unusable = {"not usable": "; ".join(wrong)} if wrong else {}
+    return {"plug-ins": f"{root} ({found or 'none there'})", **unusable}
 
 
 def _version(package: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.errors import RunError
 from nearfar.leftovers import is_left
+from nearfar.names import real
 from nearfar.run import Run
 from nearfar.stored import stored_seeds
 
@@ -67,7 +68,7 @@ def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[
         for folder in folders(run):
             model = load(folder, device)
             if folder != Path(run):
-                model.name = f"{Path(run).resolve().name}/{model.name}"
+                model.name = f"{real(run).name}/{model.name}"
             given[len(found)] = str(folder)
             found.append(model)
     names = Counter(model.name for model in found)

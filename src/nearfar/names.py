@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 QUOTED, SENTENCE = 100, 600  # characters that are shown of a value, and of a message
 BEGINNING = 60  # characters of a longer value
@@ -61,6 +62,11 @@ def brief(text: str, most: int = SENTENCE) -> str:
 def beginning(text: str, close: str = "", most: int = QUOTED) -> str:
     """The first characters of text that has more than `most`, and how many it has."""
     return f"{text}{close}" if len(text) <= most else f"{text[:BEGINNING]}…{close} ({len(text):,} characters)"
+
+
+def real(path: str | os.PathLike[str]) -> Path:
+    """The absolute path without links; unlike `Path.resolve` it does not mind links that lead round in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:

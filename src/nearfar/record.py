@@ -369,8 +369,6 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
     from nearfar.registry import METHODS
 
     module = METHODS.get(name)
-    if not isinstance(module.RECORD, Method):
-        raise ConfigError("its 'RECORD' is no Method.", where=module.__file__)
     if module.RECORD.name != name:
         raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
     found = override(module.RECORD, changes or {})

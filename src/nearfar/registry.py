@@ -13,16 +13,28 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from nearfar import environment
-from nearfar.errors import ConfigError, NearfarError, UnknownName
+from nearfar.errors import ConfigError, NearfarError, UnknownName, reason
 
 ROOT = "NEARFAR_PLUGINS"
 PACKAGE = "nearfar_plugins"  # what the modules of plug-ins are called
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(v, str) for v in value)
+
+
+# What is no function among the things that a plug-in defines, and how it is recognised without importing what is heavy.
+CONSTANTS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "RECORD": ("Method", lambda v: type(v).__name__ == "Method"), "MODALITIES": ("tuple of words", _words),
+    "INFO": ("Objective", lambda v: type(v).__name__ == "Objective"), "NAME": ("word", lambda v: isinstance(v, str)),
+    "command": ("click command", lambda v: hasattr(v, "params")),
+}  # fmt: skip
 
 
 class Registry:
@@ -45,7 +57,8 @@ class Registry:
 
     def __init__(self, folder: str, kind: str, marker: str, *, short: str = "", needs: tuple[str, ...] = ()) -> None:
         self.folder, self.kind, self.marker, self.short, self.needs = folder, kind, marker.lstrip("."), short, needs
-        indent = r"[ \t]+" if marker.startswith(".") else ""
+        self._inside = marker.startswith(".")
+        indent = r"[ \t]+" if self._inside else ""
         self._line = re.compile(rf"^{indent}(def )?{self.marker}\s*[:=(]", re.M)
         self._plugins: dict[Path, ModuleType] = {}
         self._sound: dict[Path, int] = {}  # checked files, and when they were last changed
@@ -65,28 +78,50 @@ class Registry:
         ConfigError
             One of them defines nothing of this kind, or has the name of what nearfar has itself.
         """
-        root = _root()
         found: dict[str, Path] = {}
-        for folder in filter(None, (self.folder, self.short)) if root else ():
-            for file in _files(root / folder):
-                if file.stem in self._built_in or file.stem in found:
-                    own = "nearfar has" if file.stem in self._built_in else "there already is"
-                    raise ConfigError(f"{own} a {self.kind} named {file.stem!r}.", where=str(file),
-                                      hint="Give the file another name.")  # fmt: skip
-                found[file.stem] = self._checked(file)
+        for file in self._candidates():
+            self._add(file, found)
         return found
 
+    def tried(self) -> tuple[list[str], list[NearfarError]]:
+        """The plug-ins of this kind that can be imported, by name, and what is wrong with the others."""
+        found: dict[str, Path] = {}
+        names, wrong = [], []
+        for file in self._candidates():
+            try:
+                self._add(file, found)
+                self._load_plugin(file.stem, file)
+                names.append(file.stem)
+            except NearfarError as e:
+                wrong.append(e)
+        return names, wrong
+
+    def _candidates(self) -> list[Path]:
+        root = _root()
+        return [f for folder in (self.folder, self.short) if root and folder for f in _files(root / folder)]
+
+    def _add(self, file: Path, found: dict[str, Path]) -> None:
+        name, another = file.stem, "Give the file another name."
+        if not name.replace("-", "_").isidentifier():
+            raise ConfigError("a plug-in's name has letters, digits, _ and - alone.", where=str(file), hint=another)
+        if name in self._built_in or name in found:
+            own = "nearfar has" if name in self._built_in else "there already is"
+            raise ConfigError(f"{own} a {self.kind} named {name!r}.", where=str(file), hint=another)
+        found[name] = self._checked(file)
+
     def _checked(self, file: Path) -> Path:
-        changed = file.stat().st_mtime_ns
-        if self._sound.get(file) == changed:
-            return file
         try:
+            changed = file.stat().st_mtime_ns
+            if self._sound.get(file) == changed:
+                return file
             text = file.read_text(encoding="utf-8")
             compile(text, str(file), "exec")
-        except (SyntaxError, ValueError) as e:
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as e:
             line = f", line {e.lineno}" if isinstance(e, SyntaxError) and e.lineno else ""
-            message = e.msg if isinstance(e, SyntaxError) else "it is no UTF-8 text"
-            raise ConfigError(f"cannot be read as Python: {message}.", where=f"{file}{line}") from e
+            said = e.msg if isinstance(e, SyntaxError) else "it is nested too deep"
+            said = reason(e) if isinstance(e, OSError | ValueError) else said
+            said = "it is no UTF-8 text" if isinstance(e, UnicodeDecodeError) else said
+            raise ConfigError(f"cannot be read as Python: {said}.", where=f"{file}{line}") from e
         if self._line.search(text) is None:
             raise ConfigError(f"is no {self.kind}: it does not define {self.marker!r}.", where=str(file),
                               hint="A helper's file begins with an underscore.")  # fmt: skip
@@ -138,14 +173,25 @@ class Registry:
             sys.modules[module_name] = module
             try:
                 spec.loader.exec_module(module)
+                self._check_defined(module, file)
             except NearfarError:
+                del sys.modules[module_name]
                 raise
-            except Exception as e:
+            except (Exception, SystemExit) as e:
+                del sys.modules[module_name]
                 raise ConfigError(f"fails when it is imported: {type(e).__name__}: {e}.", where=str(file)) from e
-            if lacking := [n for n in self.needs if not hasattr(module, n)]:
-                raise ConfigError(f"is no {self.kind}: it does not define {lacking[0]!r}.", where=str(file))
             self._plugins[file] = module
         return self._plugins[file]
+
+    def _check_defined(self, module: ModuleType, file: Path) -> None:
+        """Raise a `ConfigError` where a plug-in lacks something, or has something else in its place."""
+        wanted = (*([] if self._inside else [self.marker]), *self.needs)
+        if lacking := [n for n in wanted if not hasattr(module, n)]:
+            raise ConfigError(f"is no {self.kind}: it does not define {lacking[0]!r}.", where=str(file))
+        for name in wanted:
+            what, fits = CONSTANTS.get(name, ("function", callable))
+            if not fits(getattr(module, name)):
+                raise ConfigError(f"its {name!r} is no {what}.", where=str(file))
 
 
 def line_of_plugin(e: BaseException) -> str | None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from nearfar import files, leftovers, replacing
 from nearfar.errors import RunError
-from nearfar.names import is_utf8
+from nearfar.names import is_utf8, real
 from nearfar.schema import By, fits, within
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Run:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return replacing.final(self.path.resolve()).name
+        return replacing.final(real(self.path)).name
 
     @property
     def is_there(self) -> bool:

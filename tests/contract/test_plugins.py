@@ -177,7 +177,12 @@ def nearfar(folder, *lines, **environment):
 def write(folder, files):
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(textwrap.dedent(text))
+        if text is None:
+            (folder / name).mkdir()
+        elif isinstance(text, bytes):
+            (folder / name).write_bytes(text)
+        else:
+            (folder / name).write_text(textwrap.dedent(text))
 
 
 @pytest.fixture
@@ -273,7 +278,22 @@ FAULTS = {
     "encoders/odd.py": ("def build(**shape): pass", "train texts.csv --encoder odd --column first", "odd.py: is no encoder: it does not define 'MODALITIES'"),
     "transforms/plain.py": ("class A:\n    kind = 'words'", "views photos --set views.add=plain", "plain.py: is no transform: it defines no frozen dataclass"),
     "transforms/rotate.py": ("class A:\n    kind = 'words'", "views photos --set views.add=turn", "rotate.py: nearfar has a transform named 'rotate'"),
-    "verbs/shout.py": ("command = 3", "shout", "shout.py: is no verb"),
+    "verbs/shout.py": ("command = 3", "shout", "shout.py: its 'command' is no click command"),
+    "methods/leaving.py": ("import sys\nRECORD = 1\nsys.exit(3)", "methods leaving", "leaving.py: fails when it is imported: SystemExit: 3"),
+    "methods/deep.py": ("RECORD = 1\ndef f(): return f()\nf()", "methods deep", "deep.py: fails when it is imported: RecursionError"),
+    "methods/nested.py": ("RECORD = " + "(" * 5000, "methods", "nested.py"),
+    "methods/latin.py": (b"RECORD = 'caf\xe9'", "methods", "latin.py: cannot be read as Python: it is no UTF-8 text"),
+    "methods/nul.py": (b"RECORD = 1\0", "methods", "nul.py: cannot be read as Python: source code string cannot contain null bytes"),
+    "methods/folder.py": (None, "methods", "folder.py: cannot be read as Python: Is a directory"),
+    "methods/a\x1b[31m.py": ("RECORD = 1", "methods", "a\\x1b[31m.py: a plug-in's name has letters, digits, _ and - alone"),
+    "methods/called.py": (
+        "from nearfar.record import Method\nRECORD = Method(name='called', idea='x')\ncompare = 3",
+        "methods called", "called.py: its 'compare' is no function",
+    ),
+    "encoders/words.py": ("MODALITIES = 3\ndef build(): pass", "train texts.csv --encoder words --column first", "words.py: its 'MODALITIES' is no tuple of words"),
+    "objectives/number.py": ("INFO = 3", "train photos --set method.objective=number", "number.py: its 'INFO' is no Objective"),
+    "tokenisers/plain.py": ("tokenise = plan = 3", "train texts.csv --column first --tokens plain", "plain.py: its 'plan' is no function"),
+    "positives/plain.py": ("build = 3", "train photos --positives plain", "plain.py: its 'build' is no function"),
     "cli/train.py": ("command = 3", "--help", "train.py: nearfar has a verb named 'train'"),
 }  # fmt: skip
 
@@ -284,11 +304,19 @@ def test_a_plug_in_that_cannot_be_used_is_named(work):
     for i, (name, (text, line, _)) in enumerate(FAULTS.items()):
         write(work / f"faulty{i}", {name: text})
         lines.append(({"NEARFAR_PLUGINS": f"faulty{i}"}, line))
-    said = nearfar(work, *lines, ({"NEARFAR_PLUGINS": "nowhere"}, "methods"))
-    for (name, (_, _, words)), (code, out, err) in zip(FAULTS.items(), said, strict=False):
+    names = ("methods/broken.py", "methods/leaving.py", "encoders/words.py", "methods/half.py")
+    json_ = {"methods/json.py": FILES["methods/mine.py"].replace('"mine"', '"json"')}
+    write(work / "mixed", {name: FAULTS[name][0] for name in names} | json_)
+    lines.append(({"NEARFAR_PLUGINS": "mixed"}, "doctor"))
+    *said, doctor, nowhere = nearfar(work, *lines, ({"NEARFAR_PLUGINS": "nowhere"}, "methods"))
+    for (name, (_, _, words)), (code, out, err) in zip(FAULTS.items(), said, strict=True):
         assert (code, words in err) == (2, True), (name, code, out, err)
         assert err.splitlines()[-1].startswith("nearfar: ")
-    code, _, err = said[-1]
+    assert doctor[0] == 0
+    assert "(methods: json)" in doctor[2]  # which may be named as a module of Python's own
+    listed = next(line for line in doctor[2].splitlines() if line.startswith("not usable"))
+    assert [n for n in names if f"{n}: " in listed or f"{n}, line 1: " in listed] == list(names)
+    code, _, err = nowhere
     assert (code, err) == (2, "nearfar: NEARFAR_PLUGINS=nowhere: there is no such folder.\n")
 
 

@@ -50,10 +50,7 @@ class Verbs(click.Group):
         """One verb."""
         if name not in self.list_commands(ctx):
             return None
-        command = VERBS.get(name).command
-        if not isinstance(command, click.Command):
-            raise ConfigError("is no verb: its 'command' is no click command.", where=VERBS.get(name).__file__)
-        return command
+        return VERBS.get(name).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The verb that was typed; proposes the nearest for one that does not exist."""

@@ -45,6 +45,6 @@ def _named(out: str | None, modality: str) -> str:
     """The file to write: a page for texts, whatever was asked for, since a picture of them would say nothing."""
     from pathlib import Path
 
-    if modality != "text":
+    if modality != "text" or (out and Path(out).exists() and not Path(out).is_file()):
         return out or "views.png"
     return str(Path(out).with_suffix(".html")) if out else "views.html"

@@ -14,6 +14,7 @@ from nearfar.data import facts, split
 from nearfar.data.groups import doubts, shared
 from nearfar.data.table import Table
 from nearfar.errors import ConfigError
+from nearfar.names import real
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -137,4 +138,4 @@ def _source(model: Any) -> str:
 
 
 def _same(a: str, b: str) -> bool:
-    return a == b or Path(a).expanduser().resolve() == Path(b).expanduser().resolve()
+    return a == b or real(Path(a).expanduser()) == real(Path(b).expanduser())

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.names import real
+
 NO_FIGURES = ("settings", "interval", "draws", "confusion", "views", "rows", "dimensions")
 
 
@@ -46,7 +48,7 @@ def over_seeds(models: Sequence[Any], results: Sequence[dict[str, Any]]) -> list
 
 def _home(models: Sequence[Any]) -> str:
     """The name of the folder that all lie in, with a comma, where there is one."""
-    homes = {None if m.path is None else m.path.resolve().parent for m in models}
+    homes = {None if m.path is None else real(m.path).parent for m in models}
     home = homes.pop()
     return "" if homes or home is None else f"{home.name}, "
 

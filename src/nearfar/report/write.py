@@ -13,6 +13,7 @@ from nearfar import __version__, files
 from nearfar.evaluation.features import wilson
 from nearfar.evaluation.table import about_rows
 from nearfar.evaluation.table import shown as shown_figures
+from nearfar.names import real
 from nearfar.report import charts, kept
 from nearfar.report.card import command
 
@@ -55,7 +56,7 @@ def write(
     evaluation = measured[0] if measured else None
     result = evaluation["results"][0] if evaluation else None
     page = environment.get_template("page.html").render(
-        name=name, config=config, command=command(config), place=shlex.quote(str(path.parent.resolve())),
+        name=name, config=config, command=command(config), place=shlex.quote(str(real(path.parent))),
         of=_about(evaluation) if evaluation else None, others=[_about(e) for e in measured[1:]],
         pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
         curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),

@@ -25,8 +25,8 @@ from typing import Annotated, Any, TypedDict
 import numpy as np
 
 from nearfar import checks
-from nearfar.errors import UnknownName
-from nearfar.registry import TOKENISERS
+from nearfar.errors import ConfigError, NearfarError, UnknownName, reason
+from nearfar.registry import TOKENISERS, line_of_plugin
 from nearfar.schema import within
 
 CHARACTERS = 32  # for each token that is kept, so many of a text are looked at
@@ -58,7 +58,14 @@ def find(text: str) -> tuple[ModuleType, str]:
 def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
     """What `tokenise` needs of ``kind:argument``, learnt from texts: JSON values, with the kind beside them."""
     module, argument = find(text)
-    return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+    try:
+        return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+    except NearfarError:
+        raise
+    except Exception as e:  # of a library
+        if line_of_plugin(e):
+            raise
+        raise ConfigError(f"{text!r} cannot be learnt from these texts ({reason(e)}).", where="data.tokens") from e
 
 
 def spec_of(spec: dict[str, Any]) -> Any:
