@@ -43,6 +43,8 @@ def to_encode(
 
 def check_finite(z: torch.Tensor, column: Column, rows: np.ndarray) -> None:
     """Raise a `DataError` where a row's vector (N, D), or its length, is no finite number."""
+    if bool(z.norm().isfinite()):  # of all at once, which takes a fifth of the time
+        return
     broken = ~z.square().sum(1).isfinite()
     if broken.any():
         raise DataError(
