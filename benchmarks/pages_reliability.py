@@ -15,8 +15,10 @@ import tables
 HEAD = ["verb", "operations", "cases", "lost", "cannot go on", "left over", "wrong sentence"]
 KINDS = ("lost", "stuck", "left over", "sentence")
 OTHERS = {  # of further walks, each a file beside that of the operations
-    "kills": ("Killed while training", "A training is killed at random instants, once or several times, and gone on with."),
-    "folders": ("Damaged folders", "Runs, ensembles and classifiers whose files were damaged at random are opened."),
+    "kills": ("Killed while training", "Trainings are killed at random instants and gone on with; *different* are "
+              "those whose weights were then other ones than those of the undisturbed training."),
+    "folders": ("Damaged folders", "Runs, ensembles and classifiers whose files were damaged at random are opened. *Same*: "
+                "it gives the same vectors; *told*: it says what it passes over; *refused*: in a sentence."),
     "files": ("Damaged data", "Data files that were damaged at random are read."),
     "values": ("Values that cannot be", "Every option and every knob is given values that it cannot have."),
 }  # fmt: skip
@@ -32,22 +34,20 @@ def operations(d: dict[str, Any]) -> str:
 
 def other(title: str, words: str, d: Mapping[str, Any]) -> str:
     """What another walk found: its numbers, and those by kind."""
-    said = ", ".join(f"{k.replace('_', ' ')}: {v:,}" for k, v in d.items() if isinstance(v, int) and k != "seed")
-    parts = [f"## {title}", f"{words} {said[:1].upper()}{said[1:]}.", _by(d.get("by", {}))]
-    parts.append(f"```console\n$ {d['command']}\n```\n\nSeed {d['seed']}; {d['machine']}.")
-    return "\n\n".join(p for p in parts if p)
+    whole = {k.replace("_", " "): v for k, v in d.items() if isinstance(v, int) and k not in ("seed", "seconds")}
+    whole |= {k: len(d[k]) for k in ("faults", "lost") if isinstance(d.get(k), list)} | d.get("outcomes", {})
+    parts = [f"## {title}", f"{words} {_listed(whole)}."]
+    parts += [f"By {way}: {_listed(counts)}." for way, counts in d.get("by", {}).items()]
+    parts += [_table(d[k]) for k in ("groups", "formats", "by_damage") if k in d]
+    seed = f"Seed {d['seed']}; " if "seed" in d else ""
+    return "\n\n".join([*parts, f"```console\n$ {d['command']}\n```", f"{seed}{d['machine']}."])
 
 
-def _by(found: Mapping[str, Any]) -> str:
-    """A table of numbers by kind; tables, where there are several ways to divide them."""
-    if not found:
-        return ""
-    first = next(iter(found.values()))
-    if not isinstance(first, Mapping):
-        return tables.rows(["", "number"], [[k, f"{v:,}"] for k, v in found.items()])
-    inner = next(iter(first.values()))
-    if isinstance(inner, Mapping):
-        return "\n\n".join(f"By {name}:\n\n{_by(part)}" for name, part in found.items())
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _table(found: Mapping[str, Mapping[str, int]]) -> str:
     columns = list(dict.fromkeys(k for row in found.values() for k in row))
     return tables.rows(["", *columns], [[k, *(f"{row.get(c, 0):,}" for c in columns)] for k, row in found.items()])
 

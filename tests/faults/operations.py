@@ -36,7 +36,7 @@ EVENTS = {  # of sys.addaudithook: the kind of operation, and where the path and
     "os.rename": ("rename", 1, 3), "os.link": ("link", 1, 3), "os.symlink": ("symlink", 1, 2),
     "os.truncate": ("truncate", 0, None), "os.chmod": ("chmod", 0, 2), "os.utime": ("utime", 0, 3),
 }  # fmt: skip
-LONGEST = 120  # seconds that a command may take, then it is ended
+LONGEST = 300  # seconds that a command may take, then it is ended
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
