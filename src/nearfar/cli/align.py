@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,7 @@ def _texts(path: str, column: str) -> Iterable[str]:
     from nearfar.data.readers.tables import ENDINGS
     from nearfar.errors import DataError, UnknownName
 
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if file.is_file() and file.suffix.lower() not in ENDINGS:
         try:
             return file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")

@@ -184,7 +184,7 @@ def of_run(model: Any, data: Any, group: str | None, group_from: str | None) -> 
 
 
 def _place(path: str | Path) -> str:
-    return os.path.abspath(Path(path).expanduser())
+    return os.path.abspath(Path(os.path.expanduser(path)))
 
 
 def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:

@@ -316,7 +316,7 @@ def _described(
 ) -> dict[str, Any]:
     path = None
     if isinstance(source, str | os.PathLike):
-        here = Path(source).expanduser()
+        here = Path(os.path.expanduser(source))
         path = str(here.absolute() if here.exists() or expanded(str(here)) else source)
     about = {"notes": notes, "warnings": notes.warnings}
     return {"source": path, "column": list(column), "label": label, "size": size, **about}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,4 +139,4 @@ def _source(model: Any) -> str:
 
 
 def _same(a: str, b: str) -> bool:
-    return a == b or real(Path(a).expanduser()) == real(Path(b).expanduser())
+    return a == b or real(Path(os.path.expanduser(a))) == real(Path(os.path.expanduser(b)))
