@@ -264,10 +264,8 @@ class Trainer:
                     progress.advance(len(self.losses), **shown)
                     self.losses, began, counted = [], time.perf_counter(), 0
                 due, code = ticker.asks(self.position.step, stopped())
-                if code and self.position.step < total:
-                    self._stop(code)
-                elif due and self.position.step < total:
-                    self.save()
+                if (code or due) and self.position.step < total:
+                    self._stop(code) if code else self.save()
                 if ends is not None and ends(self.position.step):
                     break
         self.save()
@@ -301,9 +299,8 @@ class Trainer:
     def _stop(self, code: int) -> None:
         self.save()
         self.world.barrier()  # none ends before all is written: those that are left behind are ended
-        kept = "everything is saved" if self.run else "nothing is kept, since no run folder was named"
-        said = f"stopped after step {self.position.step} of {self.plan.steps}; {kept}."
         hint = f"Say --resume --out {self.run.path} to go on." if self.run else None
+        said = f"stopped after step {self.position.step} of {self.plan.steps}{'; everything is saved' * bool(hint)}."
         raise Stopped(said, exit_code=code, hint=hint)
 
     def _since_the_last_line(self) -> torch.Tensor:
