@@ -193,6 +193,8 @@ class Outcome:
         path = target(out)
         path.parent.mkdir(parents=True, exist_ok=True)
         values = differing(self.config)
+        if Path(out).suffix not in FORMATS:  # first, since it is by the config that a tuning counts as written
+            files.write_json(path.parent / "tune.json", self.as_dict())
         if path.suffix == ".json":
             files.write_json(path, values)
         else:
@@ -200,8 +202,6 @@ class Outcome:
                 f"# Found by nearfar tune, seed {self.search.plan.config.train.seed}. {self.verdict['sentence']}\n"
             )
             files.write_text(path, heading + toml(values))
-        if Path(out).suffix not in FORMATS:
-            files.write_json(path.parent / "tune.json", self.as_dict())
         return path
 
 
