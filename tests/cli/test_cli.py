@@ -255,7 +255,7 @@ def test_bad_runs(nearfar, pictures, trained):
     (trained / "config.json").write_text(json.dumps(broken))
     code, _, err = nearfar("eval", trained)
     assert code == 2
-    assert "config.json: config.model.encoder_options is not what the weights were made with" in err
+    assert "(24, 8, 3, 3) by config.json. The folder is damaged, or its files are not of one training" in err
     (trained / "config.json").write_text(json.dumps(config))
     data = bytearray((trained / "model.safetensors").read_bytes())
     data[-3] ^= 1

@@ -255,7 +255,7 @@ FAULTS = {
     "methods/failing.py": ("import nothing_such\nRECORD = 1", "methods failing", "failing.py: fails when it is imported"),
     "methods/number.py": ("RECORD = compare = 1", "methods number", "number.py: its 'RECORD' is no Method"),
     "methods/other.py": (
-        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')\ncompare = None",
+        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')\ndef compare(e, record): pass",
         "methods other", "other.py: its record is named 'another', and its file 'other'",
     ),
     "methods/half.py": ("RECORD = 1", "methods half", "half.py: is no method: it does not define 'compare'"),
