@@ -195,7 +195,8 @@ class Run:
         others = [f for pattern in MEASURED for f in self.path.glob(pattern) if _said(f, "weights") != weights]
         for file in self.path.glob(CLASSIFIERS[0]):
             if _said(file, "about", "model") != weights:
-                others += [f for f in file.parent.iterdir() if any(f.match(pattern) for pattern in CLASSIFIERS)]
+                made = [f for f in file.parent.iterdir() if any(f.match(pattern) for pattern in CLASSIFIERS)]
+                others += sorted(made, key=lambda f: f == file)  # by which they are found, if it fails between
         try:
             for file in others:
                 file.unlink()

@@ -182,6 +182,7 @@ def _taken(folder: Path, resume: bool, overwrite: bool) -> Run:
 def _written(folder: Path) -> Iterator[Path]:
     """The files that nearfar wrote."""
     yield folder / "seeds.json"
+    yield from folder.glob("seed*/.lock")  # of a seed that was killed; that of the folder itself comes along
     for file in folder.glob("seed*/config.json"):
         if Run(file.parent).is_there:
             yield from written(file.parent)

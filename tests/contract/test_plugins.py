@@ -292,7 +292,7 @@ FAULTS = {
     ),
     "encoders/words.py": ("MODALITIES = 3\ndef build(): pass", "train texts.csv --encoder words --column first", "words.py: its 'MODALITIES' is no tuple of words"),
     "objectives/number.py": ("INFO = 3", "train photos --set method.objective=number", "number.py: its 'INFO' is no Objective"),
-    "tokenisers/plain.py": ("tokenise = plan = 3", "train texts.csv --column first --tokens plain", "plain.py: its 'plan' is no function"),
+    "tokenisers/plain.py": ("plan = 3\ndef tokenise(texts, spec, length): pass", "train texts.csv --column first --tokens plain", "plain.py: its 'plan' is no function"),
     "positives/plain.py": ("build = 3", "train photos --positives plain", "plain.py: its 'build' is no function"),
     "cli/train.py": ("command = 3", "--help", "train.py: nearfar has a verb named 'train'"),
 }  # fmt: skip

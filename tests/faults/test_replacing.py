@@ -222,6 +222,7 @@ def test_curves_go_on_in_the_place(digits, old):
 def test_several_seeds_are_replaced_as_a_whole(digits, tmp_path, monkeypatch):
     out, given = tmp_path / "three", TINY | {"epochs": 1}
     nearfar.train_seeds(digits, seeds=3, out=out, **given)
+    (out / "seed0" / ".lock").touch()  # as a kill leaves it
     before = with_own(out)
     with pytest.raises(ConfigError):
         nearfar.train_seeds(digits, seeds=2, out=out, overwrite=True, **given | {"temperature": 0})

@@ -314,7 +314,7 @@ class Place:
         self.folder, self.outside, self.named = folder, [], ()
         self.data = Data(folder)
         draw = np.random.default_rng(1)
-        lines = [",".join(f"{x:.3f}" for x in r) + f",{'uv'[i % 2]}" for i, r in enumerate(draw.normal(size=(60, 4)))]
+        lines = [",".join(f"{x:.3f}" for x in r) + f",{'uv'[i % 2]}" for i, r in enumerate(draw.normal(size=(240, 4)))]
         (folder / "rows.csv").write_text("\n".join(["p,q,r,t,kind", *lines, ""]))
         (folder / "lines.txt").write_text("\n".join(self.data.texts[:12]) + "\n")
         self.odd = self._odd_paths()
@@ -331,8 +331,8 @@ class Place:
         rows, pairs = "runs/rows", "runs/pairs"
         return {
             "train": self.train, "demo": ["demo", "--out", "new", "--epochs", "0", "--seed", "-1"],
-            "eval": ["eval", rows, "--protocol", "knn", "--no-floors", "--map", "pca", "-q"],
-            "tune": ["tune", "rows.csv", "--out", "new.toml", "--budget", "1s", "--trials", "1", "--horizon", "1", "-q"],
+            "eval": ["eval", rows, "--label", "kind", "--protocol", "knn", "--no-floors", "--map", "pca", "-q"],
+            "tune": ["tune", "rows.csv", "--label", "kind", "--out", "new.toml", "--budget", "1s", "--trials", "1", "--horizon", "1", "-q"],
             "search": ["search", pairs, "abc", "-q"], "embed": ["embed", rows, "rows.csv", "--out", "new.npz", "-q"],
             "classify": ["classify", rows, "rows.csv", "rows.csv", "--label", "kind", "--out", "new.csv", "-q"],
             "views": ["views", "lines.txt", "--out", "new.html", "-q"], "methods": ["methods", "simclr"],

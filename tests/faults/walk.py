@@ -164,7 +164,7 @@ class Walk:
         if whole and "nothing that was there before is lost" in text and not self.verb.trains:
             wrong["sentence"] = "it says that nothing is lost"
         removing = self.operations[at].startswith(("unlink", "rmdir"))  # what is not removed is there
-        if how not in ("kill", "cut") and not removing and (left := left_over(now)):
+        if how not in ("kill", "cut") and not removing and (left := [n for n in left_over(now) if n not in self.old]):
             wrong["left over"] = f"before the next command: {', '.join(left)}"
         if self.verb.trains and self._begun():
             between = shutil.copytree(self.root, self.place / "between", dirs_exist_ok=True)
