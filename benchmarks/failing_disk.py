@@ -69,9 +69,15 @@ def main() -> None:
             pool.submit(walk, name, asked.sample, asked.seed, Path(place), preloaded) for name in asked.verbs or VERBS
         ]
         verbs = {found["verb"]: summed(found) for found in (t.result() for t in tried)}
+    about = machine()
+    if asked.verbs and asked.out.exists():  # the others stay as they were found
+        before = json.loads(asked.out.read_text(encoding="utf-8"))
+        if (before["seed"], before["sample"]) == (asked.seed, asked.sample):
+            verbs = {v: (before["verbs"] | verbs)[v] for v in VERBS if v in before["verbs"] | verbs}
+            about |= {"command": before["command"], "again": [*before.get("again", ()), about["command"]]}
     total = {k: sum(v[k] for v in verbs.values()) for k in ("operations", "cases", *KINDS)}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    written = machine() | {"seed": asked.seed, "sample": asked.sample, "total": total, "verbs": verbs}
+    written = about | {"seed": asked.seed, "sample": asked.sample, "total": total, "verbs": verbs}
     asked.out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(total))
 
