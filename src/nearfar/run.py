@@ -154,6 +154,7 @@ class Run:
             raise files.storage_error(self.path, e) from e
         self.lock()
         try:
+            leftovers.sweep(Path(os.path.realpath(self.path)))
             leftovers.sweep_within(self.path)
             if instead_of is not None:
                 self._new = replacing.Replacement(self.path, instead_of)
