@@ -54,12 +54,16 @@ def _table(found: Mapping[str, Mapping[str, int]]) -> str:
 
 def page() -> str:
     found = tables.read("reliability")
-    d = found["operations"]
+    walked = [of_operations(found["operations"])] if "operations" in found else []
     others = [other(*words, found[name]) for name, words in OTHERS.items() if name in found]
-    return PAGE.format(
-        table=operations(d), command=d["command"], machine=d["machine"], seed=d["seed"], verbs=len(d["verbs"]),
+    return "\n\n".join([PROMISED, *walked, *others]) + "\n"
+
+
+def of_operations(d: dict[str, Any]) -> str:
+    """What failing operations leave."""
+    return OPERATIONS.format(
+        table=operations(d), command=d["command"], machine=d["machine"], verbs=len(d["verbs"]),
         sample=SAMPLES.get(d["sample"], f"a sample of {d['sample']} cases of every verb"), total=d["total"]["cases"],
-        others="".join(f"\n{part}\n" for part in others),
     )  # fmt: skip
 
 
@@ -68,7 +72,7 @@ SAMPLES = {
     "each": "every operation with one of these, drawn by the seed",
 }
 
-PAGE = """\
+PROMISED = """\
 # When something fails
 
 What a full disk, a failing one, `kill -9` or a closed lid leaves behind is what this page is about: what is promised, and
@@ -86,8 +90,10 @@ how it was tried.
 - **The same command can be said again.** What a killed process left beside is removed by the next one that writes there.
 - **A failing disk is one sentence**, which names the file, with exit status 1. Where it says that nothing is lost, nothing is.
 
-Not promised: what the disk itself forgets, and two names for one file system that is shared between machines without locks.
+Not promised: what the disk itself forgets, and two names for one file system that is shared between machines without locks.\
+"""
 
+OPERATIONS = """\
 ## Every file operation fails once
 
 Each verb that writes was run over what was there before (a run that was measured and has a classifier, older vectors, an
@@ -113,8 +119,8 @@ sentence*: a traceback, another exit status, or a claim that is not so.
 $ {command}
 ```
 
-{machine}; nearfar's own tests walk over a sample ([tests/faults](../tests/faults/test_operations.py)).
-{others}"""
+{machine}; nearfar's own tests walk over a sample ([tests/faults](../tests/faults/test_operations.py)).\
+"""
 
 
 if __name__ == "__main__":
