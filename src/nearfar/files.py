@@ -191,7 +191,7 @@ def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
     try:
         check_file(path)
         with open(path, "rb") as f:
-            content = f.read(limit + 1)
+            content = f.read(min(limit, os.fstat(f.fileno()).st_size) + 1)  # as much is reserved
     except (OSError, ValueError) as e:
         raise RunError(f"cannot be read ({getattr(e, 'strerror', None) or e}).", where=str(path)) from e
     if len(content) > limit:
