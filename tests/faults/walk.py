@@ -201,7 +201,8 @@ class Walk:
         try:
             begun = json.loads((folder / "config.json").read_text()).get("finished") is False
         except (OSError, ValueError):
-            return (folder / "seeds.json").exists()
+            seeds = folder / "seeds.json"
+            return seeds.exists() and seeds.read_bytes() != self.old.get(f"{self.verb.trains}/seeds.json")
         return begun and (folder / "checkpoint" / "state.safetensors").exists()
 
     def _goes_on(self) -> dict[str, str]:
