@@ -201,8 +201,8 @@ class Walk:
         try:
             begun = json.loads((folder / "config.json").read_text()).get("finished") is False
         except (OSError, ValueError):
-            seeds = folder / "seeds.json"
-            return seeds.exists() and seeds.read_bytes() != self.old.get(f"{self.verb.trains}/seeds.json")
+            name = f"{self.verb.trains}/seeds.json"
+            return state(self.root).get(name) not in (None, self.old.get(name))
         return begun and (folder / "checkpoint" / "state.safetensors").exists()
 
     def _goes_on(self) -> dict[str, str]:
