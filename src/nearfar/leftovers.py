@@ -32,6 +32,16 @@ def is_left(name: str, of: str | None = None) -> bool:
     return re.fullmatch(rf"\.{start}\.[0-9a-f]{{8}}\.nearfar(-old)?", name, re.DOTALL) is not None
 
 
+def occupied(folder: Path) -> bool:
+    """Whether files or links lie in a folder: locks and leftovers count as none, folders as what they hold."""
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        if any(name != ".lock" and not is_left(name) for name in (*names, *links)):
+            return True
+        folders[:] = [f for f in folders if not is_left(f)]
+    return False
+
+
 def hold(path: Path) -> int | None:
     """Lock what lies there, until the handle that is given is closed or the process ends."""
     if fcntl is None:

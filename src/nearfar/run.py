@@ -109,8 +109,7 @@ class Run:
         if run.path.exists() and not run.path.is_dir():
             raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
         leftovers.sweep(Path(os.path.realpath(path)))
-        names = [p.name for p in run.path.iterdir()] if run.path.is_dir() else []
-        occupied = any(name != ".lock" and not leftovers.is_left(name) for name in names)
+        occupied = leftovers.occupied(run.path)
         if occupied and not run.is_there:
             raise RunError("is not empty and not a run.", where=str(path), hint="Choose another --out.")
         begun = run.checkpoint_file.exists()

@@ -19,7 +19,7 @@ from nearfar import api, checks, files, replacing, resuming
 from nearfar.config import Config
 from nearfar.errors import ConfigError, RunError, Stopped
 from nearfar.job import with_knobs
-from nearfar.leftovers import is_left
+from nearfar.leftovers import occupied
 from nearfar.loading import is_series
 from nearfar.run import Run, written
 from nearfar.stored import SEEDS_SCHEMA, stored_seeds
@@ -194,7 +194,7 @@ def _check(whole: Run, may_exist: bool) -> None:
         raise RunError("holds a single run.", where=str(whole.path), hint="Choose another --out.")
     if whole.path.exists() and not whole.path.is_dir():
         raise RunError("is a file, not a folder.", where=str(whole.path), hint="Choose another --out.")
-    if whole.path.is_dir() and any(p.name != ".lock" and not is_left(p.name) for p in whole.path.iterdir()):
+    if occupied(whole.path):
         if not is_series(whole.path):
             raise RunError("is not empty and not a training from several seeds.", where=str(whole.path),
                            hint="Choose another --out.")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -249,6 +250,26 @@ def test_a_first_seed_that_cannot_begin_leaves_nothing(digits, tmp_path):
     with pytest.raises(ConfigError):
         nearfar.train_seeds(digits, seeds=2, out=tmp_path / "two", **TINY | {"temperature": 0})
     assert not (tmp_path / "two").exists()
+
+
+def test_folders_that_a_stopped_seed_left_empty_are_in_nobodys_way(digits, tmp_path):
+    out, given = tmp_path / "two", TINY | {"epochs": 1}
+    (out / "seed0").mkdir(parents=True)  # as a disk leaves it that fails at the first lock
+    nearfar.train_seeds(digits, seeds=2, out=out, **given)
+    shutil.rmtree(out / "seed1" / "checkpoint")  # as a kill at the first checkpoint of a seed leaves it
+    (out / "seed1" / "checkpoint").mkdir()
+    leftovers.beside(out / "seed1" / "checkpoint" / "state.safetensors").touch()
+    nearfar.train_seeds(digits, seeds=2, out=out, overwrite=True, **given)
+    assert Run.open(out / "seed1").finished
+
+
+def test_only_files_and_links_occupy_a_folder(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / ".lock").touch()
+    leftovers.beside(tmp_path / "a" / "x").touch()
+    assert not leftovers.occupied(tmp_path) and not leftovers.occupied(tmp_path / "nowhere")
+    (tmp_path / "a" / "b" / "link").symlink_to(tmp_path)
+    assert leftovers.occupied(tmp_path)
 
 
 def test_an_ensemble_replaces_as_a_whole(digits, old, tmp_path, monkeypatch):
