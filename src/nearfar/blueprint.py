@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from nearfar import branches, record
+from nearfar import branches, record, room
 from nearfar.errors import NearfarError, RunError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Blueprint:
             The networks have many more tensors, or cannot be built.
         """
         try:
-            with torch.device("meta"), _bounded(self.where, len(header)):
+            with room.unfilled(), _bounded(self.where, len(header)):
                 self.drawn = self.build()
         except RunError:
             raise

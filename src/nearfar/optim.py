@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,12 @@ import torch
 from torch import nn
 
 from nearfar.distributed import copy_into
+
+
+def eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """The same without the wrappers that import torch's compiler, which takes seconds: no step is compiled."""
+    own = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
+    return type(kind.__name__, (kind,), own | {"step": torch.no_grad()(own["step"])})
 
 
 def build(
@@ -26,13 +33,13 @@ def build(
     groups = [g for g in groups if g["params"]]
     if name == "adamw":
         whole = not any(hasattr(p, "full_tensor") for p in trained)  # a sharded one has no fused form on every device
-        return torch.optim.AdamW(groups, lr=lr, fused=whole)
+        return eager(torch.optim.AdamW)(groups, lr=lr, fused=whole)
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
+        return eager(torch.optim.SGD)(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return Lars(groups, lr=lr, momentum=momentum)
 
 
-class Lars(torch.optim.Optimizer):
+class Lars(eager(torch.optim.Optimizer)):
     """SGD with momentum whose rate is scaled per layer (You et al. 2017, arXiv 1708.03888).
 
     The step of a weight w with gradient g (decay included) is scaled by ``trust · ‖w‖ / ‖g‖``; groups marked

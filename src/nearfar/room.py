@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.modules import module
+from torch.overrides import TorchFunctionMode
 
 from nearfar.errors import ConfigError
 
@@ -50,7 +53,7 @@ def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copie
     hooks = [module.register_module_parameter_registration_hook(count),
              module.register_module_buffer_registration_hook(count)]  # fmt: skip
     try:
-        with torch.device("meta"):
+        with unfilled():
             build()
     except _TooLarge:
         raise ConfigError(f"{what} is too large: it does not fit into the {free() / 2**30:,.1f} GiB of memory that "
@@ -60,6 +63,25 @@ def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copie
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """What is built in this context is on the device "meta": tensors have a shape and no memory."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Passes over a filling on "meta" that changes nothing and would import torch's compiler, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, nn.init.normal_):
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
 
 
 class _TooLarge(Exception):

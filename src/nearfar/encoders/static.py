@@ -33,7 +33,7 @@ class Static(nn.Module):
     def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float) -> None:
         super().__init__()
         self.idf_power = idf_power
-        self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim) / dim**0.5)
+        self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim).div_(dim**0.5))
         self.log_weights = nn.Parameter(torch.zeros(vocabulary + 1))
         self.dropout = nn.Dropout(dropout)
         self.out_features = dim

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nearfar import optim
+
 TOLERANCE = 2e-5  # largest entry of the gradient, in the coordinates that are solved in, of a mean over rows
 ITERATIONS = 2000
 HISTORY = 20
@@ -78,7 +80,7 @@ class Problem:
         if start is not None:
             v = (lower.T @ self._turned(start.double())).contiguous()
         v.requires_grad_()
-        optimizer = torch.optim.LBFGS(
+        optimizer = optim.eager(torch.optim.LBFGS)(
             [v], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe",
             tolerance_grad=TOLERANCE, tolerance_change=0,
         )  # fmt: skip
