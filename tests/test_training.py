@@ -1,14 +1,19 @@
 """What the loop offers besides learning: a start from another run, further places for metrics, time, compile."""
 
+import copy
 import io
 import sys
+import time
 
 import numpy as np
 import pytest
+import torch
 
-from nearfar import api
-from nearfar.console import Console
+from nearfar import api, timing
+from nearfar.console import QUIET, Console
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.learner import Learner
+from nearfar.training import Trainer
 
 
 def test_init_from_starts_where_another_run_ended(digits, tiny, tmp_path):
@@ -47,6 +52,19 @@ def test_time_is_told_before_training(digits, tiny, monkeypatch):
     silent = api.train(digits, **tiny | {"epochs": 10})
     images = digits["test"][0][:20]
     np.testing.assert_array_equal(trained.encode(images), silent.encode(images))
+
+
+def test_the_time_has_the_whole_step_in_it_and_changes_nothing(digits, tiny, monkeypatch):
+    plan = api.rehearse(digits, method="moco_v2", **tiny, **{"optim.clip": 1.0})
+    trainer = Trainer(plan, None, QUIET)
+    before = copy.deepcopy((trainer.learner.state_dict(), trainer.optimizer.state_dict(), trainer.position))
+    assert 0 < timing.expected_seconds(trainer) < 60
+    for owner, name in ((type(trainer.optimizer), "step"), (Learner, "after_step")):
+        whole = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, f=whole: (time.sleep(0.2), f(*given))[1])
+    assert timing.expected_seconds(trainer) > 0.4 * plan.steps
+    torch.testing.assert_close((trainer.learner.state_dict(), trainer.optimizer.state_dict()), before[:2], rtol=0, atol=0)
+    assert trainer.position == before[2]
 
 
 def test_metrics_without_a_run_folder(digits, tiny):

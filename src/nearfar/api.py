@@ -193,7 +193,7 @@ def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
 
 def _work(job: Job, console: Console | bool) -> Trained:
     """Train in this process, alone or as one of many."""
-    from nearfar import distributed
+    from nearfar import distributed, timing
     from nearfar.console import SILENT, Console, clock
     from nearfar.embedder import Embedder
     from nearfar.training_rows import TrainingRows
@@ -205,7 +205,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
     try:
         earlier = [TrainingRows.load(path) for path in _earlier(plan)]
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
-            console.say(f"Time: about {clock(trainer.expected_seconds())} on this machine.")
+            console.say(f"Time: about {clock(timing.expected_seconds(trainer))} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
         known = TrainingRows.of(plan.table, plan.train, plan.taught).after(earlier)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nearfar.console import Console
     from nearfar.run import Run
 
-TRIALS = 3  # steps that the time is estimated from
 ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a quarter) of its memory
 
 
@@ -201,21 +200,6 @@ class Trainer:
         self.position.step += 1
         self.learner.after_step(embeddings, self.position.step / total)
         return loss.detach(), embeddings, {"lr": rate, **numbers}
-
-    def expected_seconds(self) -> float:
-        """How long the steps that are left should take, from a few that are thrown away."""
-        left = self.plan.steps - self.position.step
-        rows = self.sampler.batch(0, 0)
-        scratch, best = copy.deepcopy(self.learner), math.inf
-        for _ in range(min(TRIALS, left)):
-            began = time.perf_counter()
-            batch = self.viewer.batch(rows, 0, 0)
-            with self.cast():
-                loss, _, _ = scratch(batch)
-            loss.backward()
-            float(loss.detach())
-            best = min(best, time.perf_counter() - began)
-        return best * left if left else 0.0
 
     # --- the loop ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar import timing
 from nearfar.config import Config
 from nearfar.console import QUIET, SILENT, Console, clock
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
@@ -166,7 +167,7 @@ class Search:
     def _horizon(self) -> int:
         """Epochs of a whole trial that leave the budget room for `RESERVE` of them."""
         config = self.space.base
-        epoch = SLACK * self._trainer(self._plan(config)).expected_seconds() / config.train.epochs
+        epoch = SLACK * timing.expected_seconds(self._trainer(self._plan(config))) / config.train.epochs
         self.like.clear()  # positives may depend on the number of epochs
         if 2 * epoch > self.budget:
             raise ConfigError(
