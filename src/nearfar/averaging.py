@@ -9,7 +9,7 @@ are taken anew from the training rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +21,7 @@ from nearfar import distributed
 if TYPE_CHECKING:
     from nearfar.config import Config
     from nearfar.data.sampler import Sampler
+    from nearfar.embeddings import ViewBatch
     from nearfar.learner import Branches, Learner
     from nearfar.views import Viewer
 
@@ -97,26 +98,37 @@ def statistics_anew(learner: Learner, viewer: Viewer, sampler: Sampler, config: 
     train = config.train
     if learner.world.size > 1 and learner.record.bn_groups == 1 and not train.chunk:
         distributed.synchronise_batch_norm(learner)  # shards that were put together are not yet
-    momenta, device = [norm.momentum for norm in norms], torch.device(viewer.device)
+    first, per_epoch = train.epochs * sampler.steps_per_epoch, sampler.steps_per_epoch
+    order = sampler.order(train.epochs)
+    with viewer.expecting(sampler, first, first + per_epoch):
+        rows = (sampler.batch(train.epochs, index, order) for index in range(per_epoch))
+        batches = (viewer.batch(own, train.epochs, index) for index, own in enumerate(rows))
+        take_statistics(learner, norms, batches, config, targets=False)
+    distributed.average_buffers(learner)  # those of groups are each process's own
+
+
+def take_statistics(
+    learner: Learner, norms: Sequence[_BatchNorm], batches: Iterable[ViewBatch], config: Config, *, targets: bool = True
+) -> None:  # fmt: skip
+    """Let these batch norms take their statistics anew from batches, all of which count the same.
+
+    `targets` tells whether the twin sees them too.
+    """
+    train, momenta = config.train, [norm.momentum for norm in norms]
     learner.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
     hooks = [norm.register_forward_pre_hook(_weigh_equally) for norm in norms]
-    first, per_epoch = train.epochs * sampler.steps_per_epoch, sampler.steps_per_epoch
-    order = sampler.order(train.epochs)
-    with viewer.expecting(sampler, first, first + per_epoch):
-        for index in range(per_epoch):
-            batch = viewer.batch(sampler.batch(train.epochs, index, order), train.epochs, index)
-            size = train.chunk or len(batch)
-            with distributed.autocast(device, train.precision):
-                for start in range(0, len(batch), size):
-                    learner.project(batch.rows(start, start + size), targets=False)
+    for batch in batches:
+        size = train.chunk or len(batch)
+        with distributed.autocast(torch.device(train.device), train.precision):
+            for start in range(0, len(batch), size):
+                learner.project(batch.rows(start, start + size), targets=targets)
     for norm, hook, momentum in zip(norms, hooks, momenta, strict=True):
         hook.remove()
         norm.momentum = momentum
         norm.eval()
-    distributed.average_buffers(learner)  # those of groups are each process's own
 
 
 def _weigh_equally(norm: nn.Module, _inputs: object) -> None:

@@ -326,3 +326,11 @@ def synchronise_batch_norm(module: nn.Module) -> None:
             m.__class__ = SynchronisedBatchNorm1d
         elif type(m) is nn.BatchNorm2d:
             m.__class__ = SynchronisedBatchNorm2d
+
+
+def alone(module: nn.Module) -> nn.Module:
+    """The inverse of `synchronise_batch_norm`, for a copy that one process puts rows through by itself."""
+    for m in module.modules():
+        if isinstance(m, _Synchronised):
+            m.__class__ = nn.BatchNorm1d if isinstance(m, nn.BatchNorm1d) else nn.BatchNorm2d
+    return module

@@ -13,7 +13,8 @@
     └── Stopped                     exit 130 stopped by Ctrl-C (143 by SIGTERM or SIGHUP), after saving
 
     NearfarWarning                           told, not fatal
-    └── CollapseWarning                      the embedding is losing its dimensions
+    ├── CollapseWarning                      the embedding is losing its dimensions
+    └── WorseWarning                         training makes the model worse than it was before
 """
 
 from __future__ import annotations
@@ -134,6 +135,10 @@ class NearfarWarning(UserWarning):
 
 class CollapseWarning(NearfarWarning):
     """The embedding is losing its dimensions."""
+
+
+class WorseWarning(NearfarWarning):
+    """Training makes the model worse than it was before its first step."""
 
 
 def reason(e: BaseException) -> str:

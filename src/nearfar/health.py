@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from nearfar.record import Method
 from nearfar.registry import METHODS, OBJECTIVES
 from nearfar.schema import within
+from nearfar.verdict import WATCHED, WHAT_TO_DO, noise
 
 SAMPLE = 512  # rows that the figures are computed from
 ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
@@ -18,6 +19,9 @@ FLAT = 0.02  # effective rank below this share of the dimensions (or 1.5) is a c
 DUST = 1e-6  # of the mean: spread below it is rounding
 STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing …
 LONG = 0.1  # … if it stays there for this share of all steps; some losses only pass it
+EARLY = 0.3  # share of all steps in which a figure may fall and come back
+LOOKS = 2  # in a row that must be worse than the start
+NARROW = 0.5  # share of the first feature rank below which a smaller loss of the figure counts as well
 
 
 def effective_rank(x: torch.Tensor) -> torch.Tensor:
@@ -55,6 +59,9 @@ class Told(TypedDict):
 
     told: NotRequired[list[str]]
     moved: NotRequired[Annotated[int, within(0)]]
+    start: NotRequired[dict[str, float | None]]
+    before: NotRequired[dict[str, float | None]]
+    fallen: NotRequired[Annotated[int, within(0)]]
 
 
 class Monitor:
@@ -72,14 +79,22 @@ class Monitor:
         self.no_learning = no_learning(record, rows)
         self.told: set[str] = set()
         self.moved = 0  # last step at which the loss was not at its no-learning level
+        self.start: dict[str, Any] = {}  # the look at held-out rows before the first step
+        self.before: dict[str, Any] = {}  # the look before this one
+        self.fallen = 0  # looks in a row that were worse than the start
 
     def state(self) -> Told:
         """What has to survive a stop."""
-        return {"told": sorted(self.told), "moved": self.moved}
+        return {
+            "told": sorted(self.told), "moved": self.moved, "start": self.start, "before": self.before,
+            "fallen": self.fallen,
+        }  # fmt: skip
 
     def restore(self, state: Told) -> None:
         """The inverse of `state`."""
         self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
+        self.start, self.before = dict(state.get("start", {})), dict(state.get("before", {}))
+        self.fallen = state.get("fallen", 0)
 
     @torch.no_grad()
     def measure(self, z: torch.Tensor, features: torch.Tensor, other: torch.Tensor | None) -> dict[str, float]:
@@ -113,6 +128,35 @@ class Monitor:
         new = {k: v for k, v in found.items() if k not in self.told}
         self.told |= new.keys()
         return [f"collapse: {text} {self._advice()}" for text in new.values()]
+
+    def look(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
+        """Warnings that a look at held-out rows gives cause for: that the model has become worse than at the start.
+
+        Told once, if two looks in a row are lower than the first by more than chance and the figure does not rise. A
+        feature rank that has fallen below half of the first one says as much by itself only together with that: a
+        smaller loss counts then, and without labels, recall between views of a row that falls.
+        """
+        if step == 0:
+            self.start = dict(row)
+        known = [k for k in (*WATCHED, "heldout_views") if None not in (self.start.get(k), row.get(k))]
+        if step == 0 or not known:
+            return []
+        key = known[0]
+        words, rows = WATCHED.get(key, ("Recall at 1 between two views of held-out rows", "heldout_rows"))
+        first, now, before = self.start[key], row[key], self.before.get(key)
+        ranks = [self.start.get("heldout_rank"), row.get("heldout_rank")]
+        narrow = None not in ranks and ranks[1] < NARROW * ranks[0]
+        chance = noise(key, first, now, self.start.get(rows) or 0)
+        lost = first - now > (chance / 2 if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
+        rises = before is not None and now - before > chance / 2
+        self.fallen = self.fallen + 1 if lost and not rises else 0
+        self.before = {key: now}
+        if self.fallen < LOOKS or step < EARLY * total or "worse" in self.told:
+            return []
+        self.told.add("worse")
+        rank = f", and the effective rank of the features {ranks[1]:.0f} after {ranks[0]:.0f}" if narrow else ""
+        return [f"{words}: {now:.3f} at step {step:,}, {first:.3f} before the first step{rank}: training is making "
+                f"this model worse. {WHAT_TO_DO}"]  # fmt: skip
 
     def _advice(self) -> str:
         r = self.record

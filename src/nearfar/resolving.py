@@ -152,7 +152,7 @@ def batch_size_of(config: Config, method: Method, rows: int) -> int:
             f"a batch of {batch} rows does not fit {rows} rows to train on.",
             hint="Lower --batch-size, or bring more rows.",
         )
-    if batch < (least := _least_rows(method)):
+    if batch < (least := least_rows(method)):
         raise DataError(
             f"{method.name} needs at least {least} rows in a batch, and this one would have {batch}.",
             hint="Raise --batch-size, or lower method.projector.out." if rows >= least else "Bring more rows.",
@@ -168,7 +168,7 @@ def batch_size_of(config: Config, method: Method, rows: int) -> int:
     return batch
 
 
-def _least_rows(method: Method) -> int:
+def least_rows(method: Method) -> int:
     """Fewest rows of a batch that the method's objective can compare."""
     dimensions = method.head.out if method.head else 0
     return OBJECTIVES.get(method.objective_name).INFO.least_rows(dimensions) if method.objective else 1

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import torch
 
-from nearfar import allocator, averaging, distributed, health, metrics, optim, starting, stored
+from nearfar import allocator, averaging, distributed, health, metrics, optim, starting, stored, verdict
 from nearfar.averaging import Average
 from nearfar.embeddings import Embeddings
-from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError
+from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError, WorseWarning
 from nearfar.learner import Learner, check_room
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
-from nearfar.randomness import derive, generator
+from nearfar.randomness import derive
 from nearfar.schedule import Schedule, WarmupCosine
 from nearfar.schema import fits, within
 from nearfar.stopping import Ticker, stop_signals
 from nearfar.two_pass import backward, check_chunk
 from nearfar.views import Viewer
+from nearfar.watch import Watch, encode_rows
 
 if TYPE_CHECKING:
     from nearfar.console import Console
@@ -89,6 +90,7 @@ class Trainer:
             columns, plan.recipes, plan.record.count, self.positives, config.train.seed, self.device, self.world,
             plan.ignore, plan.scores, [replace(h, column=_placed(h.column, self.device)) for h in plan.hard],
         )  # fmt: skip
+        self.watch = Watch(plan, self.viewer)
         self.position = Position()
         self.average = Average(config.train.average, plan.steps)
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
@@ -228,6 +230,7 @@ class Trainer:
         shown_by = self.console.progress("training", total, "steps")
         with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
             progress.advance(self.position.step - len(self.losses))
+            self._look_first()
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
@@ -294,7 +297,7 @@ class Trainer:
     def _log(
         self, e: Embeddings, numbers: dict[str, Any], epoch: int, ends_epoch: bool, speed: float
     ) -> dict[str, Any]:
-        """Write a line of metrics; once an epoch with the online kNN. Returns what the progress bar shows."""
+        """Write a line of metrics, with a look at held-out rows where that is due. Returns what the bar shows."""
         row = {
             "step": self.position.step, "epoch": epoch + ends_epoch, "loss": float(self._since_the_last_line().mean()),
             **{k: float(v) for k, v in (numbers | self.news).items()},
@@ -304,34 +307,30 @@ class Trainer:
         z, features = _first(e.online), _first(e.features)
         others = [t for t in (*e.online[1:], *e.target) if t is not None]
         row |= self.monitor.measure(z, features, others[0].detach() if others else None)
-        if ends_epoch:
-            row |= self._watch()
+        if ends_epoch and self.watch.due(row["epoch"]):
+            row |= self.watch.look(self.learner)
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
             self.console.warn(sentence, CollapseWarning)
+        for sentence in self.monitor.look(self.position.step, self.plan.steps, row):
+            self.console.warn(sentence, WorseWarning)
+        self._write(row)
+        return {k: row[k] for k in ("loss", "rank", *verdict.WATCHED) if row.get(k) is not None}
+
+    def _look_first(self) -> None:
+        """Look at what is there before the first step, which the later looks are compared with."""
+        if self.position.step or self.monitor.start:
+            return
+        if found := self.watch.first(self.learner, self.sampler):
+            self.monitor.look(0, self.plan.steps, found)
+            self._write({"step": 0, "epoch": 0, "seconds": 0.0, **found})
+
+    def _write(self, row: dict[str, Any]) -> None:
+        """One more line of metrics."""
         self.metrics.append(row)
         if self.run is not None and self.world.is_main:
             self.run.append_metrics(row)
         for sink in self.sinks:
             sink.write(row)
-        return {k: row[k] for k in ("loss", "rank", "knn") if row.get(k) is not None}
-
-    def _watch(self) -> dict[str, float]:
-        """Accuracy of a kNN on held-out rows of the *training* data; test rows are never looked at."""
-        from nearfar.evaluation.knn import online_knn
-
-        plan, count = self.plan, self.config.train.monitor_rows
-        if plan.table.labels is None or not count or not self.world.is_main or self.config.train.wrap == "shard":
-            return {}
-        labels = plan.table.labels
-        drawn = generator(self.config.train.seed, "monitor")
-        gallery = _some(plan.train[labels[plan.train] >= 0], 5 * count, drawn)
-        queries = _some(plan.heldout[labels[plan.heldout] >= 0], count, drawn)
-        if len(queries) < 2 or len(np.unique(labels[gallery])) < 2:
-            return {}
-        column = next(iter(self.viewer.columns.values()))
-        on = self.device, self.config.train.precision
-        x, y = (encode_rows(self.learner, column, r, *on) for r in (gallery, queries))
-        return {"knn": online_knn(x, labels[gallery], y, labels[queries])}
 
 
 def make_learner(plan: Plan, world: distributed.World, *, fresh: bool = True) -> Learner:
@@ -350,34 +349,12 @@ def make_learner(plan: Plan, world: distributed.World, *, fresh: bool = True) ->
     return learner
 
 
-@torch.no_grad()
-def encode_rows(
-    learner: Learner, column: Any, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 1000
-) -> torch.Tensor:
-    """Encoder features of rows of a column in evaluation mode, float32 (len(rows), D_features)."""
-    from nearfar.registry import MODALITIES
-
-    modality, branch, was = MODALITIES.get(column.modality), learner.branches[column.name], learner.training
-    learner.eval()
-    parts = []
-    for start in range(0, len(rows), batch_size):
-        values, geometry = column.take(rows[start : start + batch_size], device)
-        with distributed.autocast(device, precision):
-            parts.append(branch.encoder(modality.neutral(values, geometry, column.spec)).float())
-    learner.train(was)
-    return torch.cat(parts)
-
-
 def _placed(column: Any, device: torch.device) -> Any:
     """The column on the GPU if it fits in a quarter of its memory; else where it is."""
     if device.type != "cuda":
         return column
     room = torch.cuda.get_device_properties(device).total_memory // ON_DEVICE_SHARE
     return column.to(device) if column.values.nbytes <= room and not column.streams else column
-
-
-def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:
-    return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]
 
 
 def _first(tensors: tuple[torch.Tensor | None, ...]) -> torch.Tensor:

@@ -147,7 +147,7 @@ class Scorer:
         return label_free.scores(np.stack([m[part] for m in measured]))
 
     def _features(self, trainer: Trainer, rows: np.ndarray) -> torch.Tensor:
-        from nearfar.training import encode_rows
+        from nearfar.watch import encode_rows
 
         column = next(iter(trainer.viewer.columns.values()))
         return encode_rows(trainer.learner, column, rows, trainer.device, trainer.config.train.precision).cpu()
@@ -163,21 +163,14 @@ class Scorer:
 
     def _two_views(self, trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
         """Features of the first two views of every held-out row; equal views for every trial."""
-        import torch
-
-        from nearfar import distributed
         from nearfar.positives import Positives, own
+        from nearfar.watch import view_features
 
         apart = Positives(own(len(self.plan.table)))
         viewer = replace(trainer.viewer, recipes=self.plan.recipes, count=2, positives=apart, ignore=None)
-        learner, sides = trainer.learner.eval(), ([], [])  # `fit` says train() again
-        with torch.no_grad():
-            for start in range(0, len(self.held), TOGETHER):
-                batch: Any = viewer.batch(self.held[start : start + TOGETHER], 0, start)
-                for side, view in zip(sides, batch.views, strict=False):
-                    with distributed.autocast(trainer.device, trainer.config.train.precision):
-                        side.append(learner.branches[view.column].encoder(view.values).float().cpu())
-        return torch.cat(sides[0]), torch.cat(sides[1])
+        on = trainer.device, trainer.config.train.precision
+        a, b = view_features(trainer.learner, viewer, self.held, *on, batch_size=TOGETHER)
+        return a.cpu(), b.cpu()
 
 
 def _spread_out(measured: Sequence[np.ndarray | None], score: Any) -> np.ndarray:

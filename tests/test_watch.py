@@ -1,0 +1,195 @@
+"""The watch on held-out rows: what it measures, that it touches nothing, and what is told of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from nearfar import api, health, verdict
+from nearfar.config import Config
+from nearfar.console import QUIET
+from nearfar.evaluation import label_free, retrieval, sts
+from nearfar.evaluation.knn import online_knn
+from nearfar.evaluation.sides import Sides
+from nearfar.job import with_knobs
+from nearfar.plan import prepare
+from nearfar.registry import METHODS
+from nearfar.training import Trainer
+from nearfar.watch import encode_rows
+from tests.conftest import TINY, lines_of
+from tests.methods import TRAINED, small
+
+PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")}
+OF_VIEWS = ("heldout_views", "heldout_alignment", "heldout_agreement")
+OF_ROWS = ("heldout_rank", "heldout_rankme", "heldout_alpha", "heldout_uniformity")
+
+
+def trainer_of(data, **knobs):
+    return Trainer(prepare(with_knobs(Config(), data, knobs), data, console=QUIET), None, QUIET)
+
+
+@pytest.fixture(scope="module")
+def some(digits):
+    """Digits without a test split, of which a quarter is held out."""
+    return tuple(a[:240] for a in digits["train"])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_looking_changes_nothing(name, some):
+    trainer = trainer_of(some, method=name, **PLAIN | small(name) | {"holdout": 0.25, "batch_size": 24, "size": 16})
+    trainer.learner.train()
+    before = {k: t.clone() for k, t in trainer.learner.state_dict().items()}
+    drawn = torch.get_rng_state()
+    first, look = trainer.watch.first(trainer.learner, trainer.sampler), trainer.watch.look(trainer.learner)
+    assert torch.equal(torch.get_rng_state(), drawn) and trainer.learner.training
+    for key, tensor in trainer.learner.state_dict().items():
+        assert torch.equal(tensor, before[key]), key
+    assert trainer.watch.look(trainer.learner) == look
+    known = {"knn", *OF_ROWS, *OF_VIEWS} | ({"heldout_loss"} if METHODS.get(name).RECORD.positives == "views" else set())
+    assert look.keys() == known
+    assert first.keys() == known | {"knn_rows", "heldout_rows"}
+    assert first["knn_rows"] == first["heldout_rows"] == len(trainer.plan.heldout) > 40
+    assert np.isfinite([*first.values(), *look.values()]).all()
+    assert 0 < look["knn"] <= 1
+
+
+def test_the_figures_are_those_of_the_features(some):
+    trainer = trainer_of(some, **PLAIN | {"holdout": 0.25})
+    plan, watch, found = trainer.plan, trainer.watch, trainer.watch.look(trainer.learner)
+    x, y = (encode_rows(trainer.learner, plan.table.first, r, torch.device("cpu"), "fp32")
+            for r in (plan.train, plan.heldout))  # fmt: skip
+    labels = plan.table.labels
+    assert found["knn"] == online_knn(x, labels[plan.train], y, labels[plan.heldout])
+    order = torch.from_numpy(np.searchsorted(plan.heldout, watch.rows))
+    assert found["heldout_rankme"] == label_free.rankme(y[order])
+    assert found["heldout_rank"] == float(health.effective_rank(y[order]))
+    batch = watch.pair.batch(watch.rows, 0, 0)
+    trainer.learner.eval()
+    with torch.no_grad():
+        a, b = (trainer.learner.branches[plan.table.first.name].encoder(v.values) for v in batch.views)
+    ids = np.arange(len(a))
+    ways = retrieval.measure(Sides(a.numpy(), b.numpy(), ids, ids, ("a", "b")))
+    assert found["heldout_views"] == pytest.approx(np.mean([w["recall"]["1"] for w in ways.values()]))
+    assert found["heldout_alignment"] == pytest.approx(float(health.alignment(a, b)), rel=1e-5)
+
+
+def test_batch_norms_have_statistics_at_the_first_look(some):
+    """Else numbers pass as they come, and the training would be compared with less than the networks are worth."""
+    trainer = trainer_of(some, **PLAIN | {"holdout": 0.25})
+    first, raw = trainer.watch.first(trainer.learner, trainer.sampler), trainer.watch.look(trainer.learner)
+    assert first["heldout_rank"] > 1.1 * raw["heldout_rank"]
+    norm = next(m for m in trainer.learner.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert not norm.running_mean.any() and int(norm.num_batches_tracked) == 0
+
+
+def pairs(scores=False):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(160, 6)).astype("f4")
+    data = {"a": x, "b": x[:, ::-1] + 0.1 * draw.normal(size=x.shape).astype("f4")}
+    return data | ({"likeness": draw.uniform(size=160)} if scores else {})
+
+
+def test_pairs_are_watched_by_what_they_are_trained_for():
+    given = {"column": ("a", "b"), "epochs": 1, "batch_size": 40, "holdout": 0.3, "threads": 1, "precision": "fp32"}
+    for name, data, more in (("clip", pairs(), {}), ("cosent", pairs(scores=True), {"score": "likeness"})):
+        trainer = trainer_of(data, method=name, **given, **more)
+        found, rows, keep = trainer.watch.look(trainer.learner), trainer.watch.rows, trainer.plan.record.keep
+        a, b = (encode_rows(trainer.learner, c, rows, torch.device("cpu"), "fp32", layer=keep).numpy()
+                for c in trainer.plan.columns.values())  # fmt: skip
+        ids, scores = np.arange(len(rows)), trainer.plan.table.scores
+        sides = Sides(a, b, ids, ids, ("a", "b"), score=None if scores is None else scores[rows])
+        if name == "clip":
+            ways = retrieval.measure(sides).values()
+            assert found["retrieval"] == pytest.approx(np.mean([w["recall"]["1"] for w in ways]))
+        else:
+            assert found["spearman"] == pytest.approx(sts.measure(sides)["spearman"])
+        assert found["heldout_agreement"] == pytest.approx(label_free.agreement(*map(torch.from_numpy, (a, b))))
+        assert np.isfinite(found["heldout_loss"]) and "heldout_views" not in found
+
+
+def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, tmp_path, monkeypatch):
+    given = PLAIN | {"holdout": 0.25, "epochs": 3, "checkpoint_every": "2steps", "log_every": 2}
+    whole = api.train(some, out=tmp_path / "whole", **given)
+    blind = api.train(some, out=tmp_path / "blind", **given, monitor_rows=0)
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "blind/model.safetensors").read_bytes()
+    assert [m["step"] for m in blind.metrics] == [2, 4, 6]
+    assert [m["step"] for m in whole.metrics if "knn" in m] == [m["step"] for m in whole.metrics] == [0, 2, 4, 6]
+    step = Trainer.step
+
+    def dies(self, *args):
+        if self.position.step == 3:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(Trainer, "step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        api.train(some, out=tmp_path / "cut", **given)
+    monkeypatch.setattr(Trainer, "step", step)
+    api.train(resume=True, out=tmp_path / "cut", source=some)
+    assert lines_of(tmp_path / "cut") == lines_of(tmp_path / "whole")
+
+
+def test_looks_are_as_rare_as_their_cost_asks_and_end_with_the_last_epoch(some):
+    for epochs, looks in ((5, 5), (10, 10), (45, 12), (200, 29)):
+        watch = trainer_of(some, **PLAIN | {"holdout": 0.25, "epochs": epochs}).watch
+        due = [e for e in range(1, epochs + 1) if watch.due(e)]
+        assert due[-1] == epochs and len(due) == pytest.approx(looks, abs=2)
+
+
+# --- what is told -------------------------------------------------------------------------------------------------
+
+
+def told(*figures, **more):
+    """What a monitor says of looks at ten per cent of a training each, the first of them at step 0."""
+    monitor, said = health.Monitor(METHODS.get("simclr").RECORD, rows=64), []
+    for i, row in enumerate(figures):
+        row = row if isinstance(row, dict) else {"knn": row}
+        other = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
+        other.restore(monitor.state())  # each look after a stop
+        monitor = other
+        said += [(i, text) for text in monitor.look(10 * i, 100, row | ({"knn_rows": 1000, **more} if i == 0 else {}))]
+    return said
+
+
+def test_a_figure_that_falls_is_told_once_while_it_falls():
+    (when, text), = told(0.850, 0.844, 0.824, 0.796, 0.773, 0.757, 0.74)
+    assert when == 4
+    assert "0.773 at step 40, 0.850 before the first step" in text and "--lr" in text
+
+
+@pytest.mark.parametrize("figures", [
+    (0.85, 0.86, 0.87, 0.88), (0.85, 0.83, 0.82, 0.83, 0.82, 0.83), (0.97, 0.89, 0.87, 0.9, 0.92, 0.94, 0.93),
+    (0.85, 0.7, 0.86, 0.7, 0.86, 0.7, 0.86),
+])  # fmt: skip
+def test_noise_and_what_comes_back_are_left_alone(figures):
+    assert told(*figures) == []
+
+
+def test_a_feature_rank_counts_together_with_a_figure():
+    def looks(rank, **figures):
+        first = {k: 0.5 for k in figures} | {"heldout_rank": 57.0}
+        return [first, *[figures | {"heldout_rank": rank}] * 5]
+
+    assert told(*looks(13.0, knn=0.49)) == []  # by chance
+    assert "57" in told(*looks(13.0, knn=0.47))[0][1]
+    assert told(*looks(40.0, knn=0.47)) == []
+    assert told(*looks(13.0, knn=0.55)) == []
+    assert told(*looks(40.0, heldout_views=0.2), heldout_rows=1000) == []
+    assert "13 after 57" in told(*looks(13.0, heldout_views=0.2), heldout_rows=1000)[0][1]
+
+
+def test_verdict():
+    def lines(before, after):
+        return [{"step": 0, "knn": before, "knn_rows": 1000}, {"step": 5}, {"step": 9, "knn": after}]
+
+    worse, better, same = (verdict.of(lines(0.85, x)) for x in (0.757, 0.9, 0.84))
+    assert [v.outcome for v in (worse, better, same)] == ["worse", "better", "no different"]
+    assert worse.sentence() == (
+        "kNN accuracy on held-out training rows: 0.757 after training, 0.850 before: training made this model worse. "
+        f"{verdict.WHAT_TO_DO}"
+    )
+    assert better.sentence() == "kNN accuracy on held-out training rows: 0.900 after training, 0.850 before."
+    assert "may be chance" in same.sentence() and verdict.WHAT_TO_DO in same.sentence()
+    assert verdict.of(lines(0.85, 0.757)[1:]) is None
+    assert verdict.noise("knn", 0.5, 0.5, 1000) == pytest.approx(2 * np.sqrt(2 * 0.25 / 1002))
+    assert verdict.noise("knn", 1.0, 1.0, 10) > 0.2  # ten of ten are not certain
+    assert "before weights were averaged" in verdict.sentence(lines(0.85, 0.9), {"average": 0.3})
