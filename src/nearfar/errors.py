@@ -20,12 +20,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 from nearfar.names import SENTENCE, beginning, brief, visible
 
 LONGEST, LONGEST_HINT = 300, 2500  # characters of where something is wrong, and of what to do
 REASON = 200  # characters of what a library says
+# What another path would not have: the request must change, not the disk.
+OF_THE_PATH = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST,
+    errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.ENOTEMPTY, errno.EROFS, errno.EXDEV, errno.ETXTBSY, errno.EBUSY,
+}  # fmt: skip
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -117,6 +123,11 @@ class TrainingError(NearfarError):
 
 class StorageError(NearfarError):
     """A file could not be written."""
+
+
+def kind_of(e: OSError) -> type[UserError | StorageError]:
+    """What an error of the file system is: `UserError` where the path is at fault, else `StorageError`."""
+    return UserError if e.errno in OF_THE_PATH else StorageError
 
 
 class Stopped(NearfarError):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nearfar import environment, leftovers
-from nearfar.errors import RunError, StorageError
+from nearfar.errors import ConfigError, RunError, StorageError, UserError, kind_of
 from nearfar.schema import fits, within
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def write_atomic(path: str | Path, content: bytes) -> None:
     Raises
     ------
     StorageError
-        The disk is full or the place cannot be written; what was there before is still there.
+        The disk is full or fails; what was there before is still there.
+    UserError
+        Nothing can be written to such a path.
     """
     try:
         try:
@@ -61,24 +63,21 @@ def write_atomic(path: str | Path, content: bytes) -> None:
 
 def _replace(path: Path, content: bytes, there: os.stat_result | None) -> None:
     leftovers.sweep(path)
-    temporary = leftovers.beside(path)
+    temporary, held = leftovers.begin(path, lambda place: open(place, "xb").close())
     try:
-        with open(temporary, "xb") as f:
-            held = leftovers.hold(temporary)
-            try:
-                f.write(content)
-                f.flush()
-                if there is not None:
-                    _as_before(f.fileno(), there)
-                os.fsync(f.fileno())
-                os.replace(temporary, path)
-            finally:
-                if held is not None:
-                    os.close(held)
+        with open(temporary, "wb") as f:
+            f.write(content)
+            f.flush()
+            if there is not None:
+                _as_before(f.fileno(), there)
+            os.fsync(f.fileno())
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):  # also where the rest of a full disk's errors come from
             temporary.unlink(missing_ok=True)
         raise
+    finally:
+        leftovers.end(held)
     with contextlib.suppress(OSError):  # the file is there; a power cut may still take it back
         sync(path.parent)
 
@@ -92,20 +91,28 @@ def _as_before(handle: int, there: os.stat_result) -> None:
         os.fchmod(handle, stat.S_IMODE(there.st_mode))
 
 
+def check_target(path: str | Path, where: str = "--out") -> None:
+    """Raise a `ConfigError` where no file can be written: for what is a folder, or lies in none."""
+    if not Path(path).absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {Path(path).parent}.", where=where)
+    if Path(path).is_dir():
+        raise ConfigError(f"{path} is a folder, not a file.", where=where)
+
+
 def write_text(path: str | Path, text: str) -> None:
     r"""Write text as `write_atomic` does, in UTF-8; bytes of a path that are none as ``\udc…``."""
     write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
-def storage_error(path: str | Path, e: OSError) -> StorageError:
-    """The sentence for a write that failed."""
+def storage_error(path: str | Path, e: OSError) -> StorageError | UserError:
+    """The sentence for a write that failed; a `UserError` where the path is at fault."""
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
         free = free_bytes(path) / 2**20
         return StorageError(
             f"the disk is full ({free:,.0f} MiB free).", where=str(path),
             hint="Make room, or choose another place; nothing that was there before is lost.",
         )  # fmt: skip
-    return StorageError(f"cannot be written ({e.strerror or e}).", where=str(path))
+    return kind_of(e)(f"cannot be written ({e.strerror or e}).", where=str(path))
 
 
 def failure_of_disk(e: Exception) -> OSError | None:

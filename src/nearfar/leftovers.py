@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 try:
@@ -42,14 +43,37 @@ def occupied(folder: Path) -> bool:
     return False
 
 
+def begin(path: Path, make: Callable[[Path], object]) -> tuple[Path, int | None]:
+    """A new place beside `path`, which `make` makes, and its lock.
+
+    What another process has taken for a leftover before it was locked is made anew.
+    """
+    while True:
+        place = beside(path)
+        make(place)
+        try:
+            held = hold(place)
+        except FileNotFoundError:
+            continue
+        if os.path.lexists(place):
+            return place, held
+        end(held)
+
+
 def hold(path: Path) -> int | None:
     """Lock what lies there, until the handle that is given is closed or the process ends."""
     if fcntl is None:
         return None
     handle = os.open(path, os.O_RDONLY)
     with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX)  # who else has it is about to remove it
     return handle
+
+
+def end(held: int | None) -> None:
+    """Let go of what `hold` gave."""
+    if held is not None:
+        os.close(held)
 
 
 def sweep(path: Path) -> None:

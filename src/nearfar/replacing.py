@@ -19,7 +19,7 @@ from pathlib import Path
 from nearfar import files
 from nearfar.errors import RunError
 from nearfar.files import storage_error
-from nearfar.leftovers import beside, hold, is_left, sweep
+from nearfar.leftovers import begin, beside, end, is_left, sweep
 
 AT_FDCWD, EXCHANGE, SWAP = -100, 2, 2  # of linux/fs.h and of macOS's stdio.h
 NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # a file system that cannot exchange
@@ -57,14 +57,12 @@ class Replacement:
         try:
             self._real.parent.mkdir(parents=True, exist_ok=True)
             sweep(self._real)
-            self.place = beside(self._real)
-            self.place.mkdir()
+            self.place, self._hold = begin(self._real, Path.mkdir)
         except OSError as e:
             raise storage_error(path, e) from e
-        self.swapped, self._hold = False, None
+        self.swapped = False
         _made.append(self)
         try:
-            self._hold = hold(self.place)
             if self._real.is_dir():
                 shutil.copymode(self._real, self.place)
         except OSError as e:
@@ -110,8 +108,7 @@ class Replacement:
             self._close()
 
     def _close(self) -> None:
-        if self._hold is not None:
-            os.close(self._hold)
+        end(self._hold)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -357,54 +356,6 @@ def test_permissions_are_those_of_the_old_file_or_of_the_process(tmp_path):
             assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
     finally:
         os.umask(before)
-
-
-def test_links_are_followed_and_what_is_no_file_is_written_into(tmp_path):
-    (tmp_path / "target").write_text("old")
-    (tmp_path / "link").symlink_to("target")
-    (tmp_path / "dangling").symlink_to("later")
-    (tmp_path / "loop").symlink_to("loop")
-    files.write_text(tmp_path / "link", "new")
-    files.write_text(tmp_path / "dangling", "new")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "new"
-    assert (tmp_path / "dangling").is_symlink() and (tmp_path / "later").read_text() == "new"
-    with pytest.raises(StorageError, match="symbolic links"):
-        files.write_text(tmp_path / "loop", "new")
-    with pytest.raises(StorageError, match="directory"):
-        files.write_text(tmp_path, "new")
-    files.write_text("/dev/null", "new")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    with pytest.raises(StorageError, match="disk is full"):
-        files.write_text("/dev/full", "new")
-    os.mkfifo(tmp_path / "pipe")
-    found = []
-    reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_text()))
-    reader.start()
-    files.write_text(tmp_path / "pipe", "new")
-    reader.join()
-    assert found == ["new"] and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-
-
-def test_what_stdout_is_sent_to_is_written_into(tmp_path):
-    code = "from nearfar import files; print('before', flush=True); files.write_text('/dev/stdout', 'new')"
-    with open(tmp_path / "out", "a") as f:
-        subprocess.run([sys.executable, "-c", code], stdout=f, check=True)
-    assert "new" in (tmp_path / "out").read_text()
-
-
-@pytest.mark.parametrize("length", [1, 200, 250, 255])
-def test_long_names_can_be_written(tmp_path, length):
-    files.write_text(tmp_path / ("é" * (length // 2) + "x" * (length % 2)), "new")
-    with pytest.raises(StorageError, match="too long"):
-        files.write_text(tmp_path / ("x" * 256), "new")
-
-
-def test_names_are_told_from_others(tmp_path):
-    for name in ("config.json", ".hidden", "x" * 90, "a\nb", "a.b.c"):
-        made = leftovers.beside(tmp_path / name).name
-        assert leftovers.is_left(made) and leftovers.is_left(made, name) and not leftovers.is_left(name)
-    assert not leftovers.is_left(leftovers.beside(tmp_path / "seed1").name, "seed")
-    assert not leftovers.is_left(".run.12345678.nearfar.txt") and not leftovers.is_left(".run.1234567g.nearfar")
 
 
 def test_arrays_are_as_before_a_failed_swap_of_foreign_files(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -21,8 +20,8 @@ from nearfar.errors import (
     ConfigError,
     NearfarError,
     NearfarWarning,
-    StorageError,
     UserError,
+    kind_of,
 )
 from nearfar.names import visible
 from nearfar.registry import VERBS
@@ -30,12 +29,6 @@ from nearfar.registry import VERBS
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
 
-
-# What another path would not have: the request must change, not the disk.
-OF_THE_PATH = {
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST,
-    errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.ENOTEMPTY, errno.EROFS, errno.EXDEV, errno.ETXTBSY, errno.EBUSY,
-}  # fmt: skip
 
 
 class Verbs(click.Group):
@@ -128,7 +121,7 @@ def run(args: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except OSError as e:
-        kind = UserError if e.errno in OF_THE_PATH else StorageError
+        kind = kind_of(e)
         return _fail(args, kind(f"{e.strerror or e}.", where=_path(e.filename)), kind.exit_code)
     except Exception as e:
         plugin = registry.line_of_plugin(e)

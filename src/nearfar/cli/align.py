@@ -45,11 +45,13 @@ def command(
     nearfar align book.en.txt book.de.txt --run runs/en-de --columns en de --out pairs.tsv
     nearfar align storyboard/ scenes/ --run runs/photos
     """
-    from nearfar import api
+    from nearfar import api, files
     from nearfar.alignment import align, skip_cost
 
     to = console(as_json, quiet, debug)
     skip_cost(skip)  # a slip is said before anything is encoded
+    if out:
+        files.check_target(out)
     model = api.load(run)
     sides = [_side(model, path, name, to) for path, name in zip((a, b), _columns(model, columns), strict=True)]
     joined = (sides[0].joined(model, to), sides[1].joined(model, to)) if encode and all(s.text for s in sides) else None

@@ -106,6 +106,7 @@ def _check(
     """What is wrong with the request is found before anything is computed."""
     from pathlib import Path
 
+    from nearfar import files
     from nearfar.errors import ConfigError
 
     if use and classes is not None:
@@ -122,10 +123,8 @@ def _check(
     if out and Path(out).suffix != ".csv":
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint="Use .csv.")  # fmt: skip
-    if out and not Path(out).absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {Path(out).parent}.", where="--out")
-    if out and Path(out).is_dir():
-        raise ConfigError(f"{out} is a folder, not a file.", where="--out")
+    if out:
+        files.check_target(out)
 
 
 def _about(lines: list[dict[str, Any]], out: str | None) -> list[str]:

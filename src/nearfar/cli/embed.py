@@ -29,7 +29,7 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import api, vectors
+    from nearfar import api, files, vectors
     from nearfar.data.facts import about_skipped
     from nearfar.errors import ConfigError
 
@@ -37,6 +37,7 @@ def command(
     if Path(out).suffix not in vectors.ENDINGS:
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint=f"Use one of {', '.join(vectors.ENDINGS)}.")  # fmt: skip
+    files.check_target(out)
     model = api.load(run)
     model = model.cut(dimensions) if dimensions else model
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
