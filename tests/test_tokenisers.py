@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nearfar import tokenisers
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.schema import fits
 from nearfar.tokenisers import hashed
 
 TEXTS = ["The cat sat on the mat.", "a dog ran", "naïve café — 東京は大きい", "don't stop 123", "🙂 é e\u0301 x"] * 8
@@ -110,3 +111,48 @@ def test_odd_texts(kind):
 def test_slips_of_the_keyboard(kind, error, what):
     with pytest.raises(error, match=what):
         tokenisers.plan(kind, TEXTS)
+
+
+def of_library(model, **parts):
+    """A spec of the tokeniser of a pretrained model, with the vocabulary that it is given there."""
+    library = pytest.importorskip("tokenizers")
+    text = json.dumps({"version": "1.0", "model": model, **dict.fromkeys(("truncation", "padding", "pre_tokenizer", "normalizer",
+                       "post_processor", "decoder"), None), "added_tokens": [], **parts})  # fmt: skip
+    from nearfar.tokenisers import _trained
+
+    return {"kind": "transformers", **_trained.spec(library.Tokenizer.from_str(text))}
+
+
+WORDS = {"type": "WordLevel", "vocab": {"a": 0, "b": 9}, "unk_token": "[UNK]"}
+
+
+def test_ids_that_are_left_out_and_words_that_are_there_twice_have_room():
+    twice = {"type": "Unigram", "unk_id": 0, "vocab": [["?", 0.0], ["a", -1.0], ["b", -2.0], ["a", -3.0]]}
+    for model, vocabulary, ids in ((WORDS, 10, [10, 0]), (twice, 4, [3, 0])):
+        spec = of_library(model)
+        assert spec["vocabulary"] == vocabulary
+        fits(spec, tokenisers.spec_of(spec), "config.json")
+        assert tokenisers.tokenise(["b"], spec, 2)[0].tolist() == ids
+    with pytest.raises(RunError, match="whose vocabulary is 10, as its tokenizer has it"):
+        fits(of_library(WORDS) | {"vocabulary": 2}, tokenisers.spec_of(spec), "config.json")
+
+
+def test_texts_that_a_tokeniser_cannot_read_are_told():
+    with pytest.raises(DataError, match="cannot read these texts .*UNK"):
+        tokenisers.tokenise(["a", "z"], of_library(WORDS), 4)
+
+
+def test_a_text_has_the_same_tokens_each_time():
+    pairs = {"type": "BPE", "dropout": 0.5, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+    assert (tokenisers.tokenise(["ab"] * 50, of_library(pairs), 2) == [3, 0]).all()
+
+
+def test_a_tokeniser_that_lengthens_texts_without_end_is_refused():
+    once = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
+    for times, said in ((1, None), (3, "no more than 1000 times longer")):
+        spec = of_library(WORDS, normalizer={"type": "Sequence", "normalizers": [once] * times})
+        if said is None:
+            fits(spec, tokenisers.spec_of(spec), "config.json")
+        else:
+            with pytest.raises(RunError, match=said):
+                fits(spec, tokenisers.spec_of(spec), "config.json")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 
-from nearfar.errors import ConfigError
+from nearfar.errors import ConfigError, DataError, NearfarError, reason
 from nearfar.schema import CLOSED
 from nearfar.tokenisers import CHARACTERS, Vocabulary
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MOST = 2**20  # tokens that are learnt: the library takes memory for all of them at once
+LONGER = 1000  # times, by all that is put into a text for what was there
 EXTRA = "pip install 'nearfar[text]'"
 
 
@@ -29,17 +32,40 @@ class _Spec(TypedDict):
 
 def _opens(spec: dict[str, Any]) -> str | None:
     try:
-        vocabulary = _tokenizer(spec).get_vocab()
-    except ConfigError:
+        with _said("in which tokenizer is what the library tokenizers wrote"):
+            vocabulary = _vocabulary(_tokenizer(spec))
+    except DataError as e:
+        return e.message
+    if vocabulary != spec["vocabulary"]:
+        return f"whose vocabulary is {vocabulary:,}, as its tokenizer has it"
+    parts = [spec["tokenizer"].get(part) for part in ("normalizer", "pre_tokenizer")]
+    longer = math.prod(len(text) for part in parts for text in _put(part))
+    return None if longer <= LONGER else f"whose tokenizer makes texts no more than {LONGER} times longer"
+
+
+def _put(part: Any) -> Iterator[str]:
+    """The texts that a part of a tokenizer puts into what it reads."""
+    for key, value in part.items() if isinstance(part, dict) else ():
+        if key in ("content", "prepend", "replacement") and isinstance(value, str):
+            yield value or " "
+        for inner in value if isinstance(value, list) else (value,):
+            yield from _put(inner)
+
+
+@contextmanager
+def _said(words: str) -> Iterator[None]:
+    """What the library raises as a `DataError`; a panic of it is no `Exception`."""
+    try:
+        yield
+    except (NearfarError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as e:  # a panic of the library is no Exception
-        if isinstance(e, KeyboardInterrupt | SystemExit):
-            raise
-        return f"in which tokenizer is what the library tokenizers wrote ({str(e)[:80]})"
-    if len(vocabulary) != spec["vocabulary"]:
-        return f"whose vocabulary is {len(vocabulary):,}, as its tokenizer has it"
-    far = spec["kind"] != "transformers" and max(vocabulary.values()) >= len(vocabulary)  # of those, models have room
-    return "whose tokenizer numbers its tokens from 0 on" if far else None
+    except BaseException as e:
+        raise DataError(f"{words} ({reason(e)})") from e
+
+
+def _vocabulary(tokenizer: Tokenizer) -> int:
+    """One more than the largest id, of which there may be fewer: some are left out, and some mean the same token."""
+    return max(tokenizer.get_vocab_size(), 1 + max(tokenizer.get_vocab().values(), default=0))
 
 
 Spec = Annotated[_Spec, CLOSED, _opens]
@@ -56,12 +82,13 @@ def library() -> Any:
 
 def spec(tokenizer: Tokenizer) -> dict[str, Any]:
     """The tokeniser as JSON values; our ids are its own plus one."""
-    return {"vocabulary": tokenizer.get_vocab_size(), "tokenizer": json.loads(tokenizer.to_str())}
+    return {"vocabulary": _vocabulary(tokenizer), "tokenizer": json.loads(tokenizer.to_str())}
 
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids (N, length), of the library's tokens without special ones; the first of each word is positive."""
-    found = _tokenizer(spec).encode_batch([t[: CHARACTERS * length] for t in texts], add_special_tokens=False)
+    with _said("the tokeniser cannot read these texts"):
+        found = _tokenizer(spec).encode_batch([t[: CHARACTERS * length] for t in texts], add_special_tokens=False)
     rows = [f.ids for f in found]
     counts = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(chain.from_iterable(rows), np.int64, counts.sum())
@@ -102,4 +129,6 @@ def _opened(text: str) -> Tokenizer:
     tokenizer = library().Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    if getattr(tokenizer.model, "dropout", None):
+        tokenizer.model.dropout = None  # by which one text would have other vectors each time
     return tokenizer
