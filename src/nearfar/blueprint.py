@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from nearfar import branches, record, room
-from nearfar.errors import NearfarError, RunError
+from nearfar.errors import NearfarError, RunError, reason
 
 if TYPE_CHECKING:
     from nearfar.config import Config
@@ -87,17 +87,25 @@ class Blueprint:
         elif any(t.is_meta for t in networks.state_dict().values()):
             networks = networks.to_empty(device="cpu")
         networks.load_state_dict(weights)
+        with self._told("do not work"):
+            for module in networks.modules():
+                if hasattr(module, "probe"):
+                    module.probe()
         return networks
 
     def _made(self, numbers: int, count: int) -> nn.Module:
+        with self._told("cannot be built"), _bounded(self.where, count, numbers):
+            return self.build()
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """What a library raises as a `RunError`."""
         try:
-            with _bounded(self.where, count, numbers):
-                return self.build()
+            yield
         except NearfarError:
             raise
         except Exception as e:
-            said = str(e).strip().partition("\n")[0] or type(e).__name__
-            raise RunError(f"the networks that config.json describes cannot be built: {said}.", where=self.where,
+            raise RunError(f"the networks that config.json describes {what}: {reason(e)}.", where=self.where,
                            hint=HINT) from e  # fmt: skip
 
 

@@ -82,6 +82,12 @@ class Clustering(nn.Module):
         ]
         return torch.stack(losses).mean()
 
+    def wrong(self) -> str | None:
+        """What cannot be in numbers that were loaded, in words."""
+        most = torch.tensor(self.sizes, device=self.nearest.device)[:, None]
+        fits = ((self.nearest >= NOBODY) & (self.nearest < most)).all() and self.steps >= 0
+        return None if fits else "a row is in a cluster that there is none of"
+
     @torch.no_grad()
     def after_step(self, embeddings: Embeddings) -> None:
         """Take in what the twin made of this step's rows; cluster all where an epoch ends."""

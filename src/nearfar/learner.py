@@ -14,7 +14,7 @@ from torch import nn
 
 from nearfar import room
 from nearfar.embeddings import Compared, Embeddings, Maybe, Projections, View, ViewBatch
-from nearfar.errors import ConfigError
+from nearfar.errors import ConfigError, RunError
 from nearfar.learnt import LearntNumber
 from nearfar.record import Method
 from nearfar.registry import METHODS
@@ -205,6 +205,12 @@ class Learner(nn.Module):
         for part in self.parts.values():
             if hasattr(part, "after_step"):
                 part.after_step(embeddings)
+
+    def check_parts(self, where: str) -> None:
+        """Raise `RunError` where a declared part that was loaded from the file `where` cannot be as it is."""
+        for name, part in self.parts.items():
+            if hasattr(part, "wrong") and (said := part.wrong()):
+                raise RunError(f"{name}: {said}.", where=where, hint="The file was changed; begin anew.")
 
     # --- how batch norm sees the views ------------------------------------------------------------------------
 

@@ -88,7 +88,8 @@ class Part(Protocol):
     """A further piece of state that a method declares, such as a memory, prototypes or a centre.
 
     ``build(dim)`` gives a module that keeps its state in parameters and buffers. If that module has a method
-    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped. A part whose shape depends on the
+    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped; a method ``wrong()`` says in words
+    what cannot be in numbers that were loaded, or None. A part whose shape depends on the
     data has a method ``suited(facts)``, which gives the same part with its open numbers (None) filled in.
     """
 

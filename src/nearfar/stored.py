@@ -191,6 +191,7 @@ def decides(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]
     """Hashes of all that decides which vectors the weights of a model give, by where ``config.json`` says it."""
     knobs = config.as_dict()
     found = {"columns": list(columns), "config.data.missing": knobs["data"]["missing"]}
+    found["config.train.precision"] = knobs["train"]["precision"]
     for name, (modality, spec) in columns.items():
         found[f"columns.{name}.modality"] = modality
         found |= {f"columns.{name}.spec.{k}": v for k, v in spec.items() if k not in TELLING}

@@ -160,9 +160,9 @@ class Trainer:
             return {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
 
         distributed.load_state(self.model, tensors)
+        self.learner.check_parts(str(self.run.checkpoint_file))
         optim.load_state_tensors(self.optimizer, self.learner, those_of("optimizer/"))
-        if found := those_of("positives/"):
-            self.positives.restore(found)
+        self.positives.go_on(those_of("positives/"), str(self.run.checkpoint_file))
         self.position = Position(**state)
         self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]
         self.news = dict(self.position.news)

@@ -77,6 +77,7 @@ def put(path, value):
         ("image", "config.model.method", "default", "config.model.method is 'auto'; that is decided"),
         ("image", "config.method.temperature", 0.9, "config.method.temperature is not what the weights were made with."),
         ("image", "config.method.keep", "projection", "config.method.keep is not what the weights were made with."),
+        ("image", "config.train.precision", "bf16", "config.train.precision is not what the weights were made with."),
         ("image", "data.train_rows", True, "data.train_rows is true; it must be a whole number."),
         ("image", "schema", 2, "was written by a newer nearfar"), ("image", "schema", 0, "schema is 0; it must be a whole"),
         ("vector", "columns.vector.spec.mean", [0.0], "in which mean has 3 values, as features says."),

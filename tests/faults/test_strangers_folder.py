@@ -4,7 +4,6 @@ Each case changes a folder and says the sentence that opening it must end with. 
 folder names, and neither a second nor a hundred MiB may be spent.
 """
 
-import json
 import os
 import pickle
 import resource
@@ -19,16 +18,35 @@ import pytest
 import torch
 
 import nearfar
-from nearfar import api, files
+from nearfar import api, blueprint, files
 from nearfar.errors import DataError, RunError, UserError
 from nearfar.registry import ENCODERS
+from nearfar.run import Run
+from tests.faults.strangers import (
+    BERT,
+    STATE,
+    announced,
+    bert,
+    both,
+    encoder,
+    first,
+    instead,
+    knob,
+    named,
+    numbered,
+    of_column,
+    put,
+    raw,
+    sparse,
+    tensors,
+    value,
+)  # fmt: skip
 
 ROWS = np.random.default_rng(0).normal(size=(32, 6)).astype(np.float32)
 TEXTS = [f"{a} {b} on the {c}" for a in ("a cat", "one dog") for b in ("sat", "ran", "lay") for c in ("mat", "hill")]
 PICTURES = np.random.default_rng(1).random((24, 16, 16, 3)).astype(np.float32)
 SMALL = {"batch_size": 8, "epochs": 1, "threads": 1, "holdout": 0.0, "precision": "fp32", "quiet": True,
          "method": "simclr", "projector": {"hidden": 8, "out": 4}, "device": "cpu"}  # fmt: skip
-STATE = "checkpoint/state.safetensors"
 SECONDS, MEMORY = 2.0, 150  # of processor time, and MiB
 
 
@@ -46,6 +64,9 @@ def runs(tmp_path_factory):
     swav = SMALL | {"method": "swav", "parts": {"prototypes": {"size": 8}}, "projector": {"hidden": 8, "out": 4}}
     api.train(ROWS, out=home / "swav", **swav | mlp)
     api.train(ROWS, out=home / "moco", **SMALL | mlp | {"method": "moco_v2", "parts": {"memory": {"size": 16}}, "batch_size": 16})
+    taught = {"positives": f"teacher:{home / 'rows'}:neighbours:2"}
+    api.train(ROWS, out=home / "taught", **SMALL | mlp | taught)
+    api.train(ROWS, out=home / "pcl", **SMALL | mlp | {"method": "pcl", "parts": {"memory": {"size": 16}}, "batch_size": 16})
     api.train(TEXTS, out=home / "texts", encoder="static", encoder_options={"dim": 8}, tokens="hashed:64", **SMALL)
     api.train(PICTURES, out=home / "pictures", encoder="small_cnn", encoder_options={"widths": [4, 8]}, **SMALL)
     api.train(PICTURES, out=home / "linear", encoder="tutorial_cnn", encoder_options={"out": 8}, **SMALL)
@@ -66,113 +87,6 @@ def alone(monkeypatch):
         monkeypatch.setattr(socket, name, touched)
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-
-
-def put(value, *path):
-    """A change of ``config.json``: a value at a path of keys, those that lack made."""
-
-    def change(folder, file="config.json"):
-        stored = json.loads((folder / file).read_text())
-        here = stored
-        for key in path[:-1]:
-            here = here[key] if isinstance(here, list) else here.setdefault(key, {})
-        here[path[-1]] = value
-        (folder / file).write_text(json.dumps(stored))
-
-    return change
-
-
-def knob(value, *path):
-    return put(value, "config", *path)
-
-
-def of_column(value, *path):
-    return lambda folder: put(value, "columns", next(iter(json.loads((folder / "config.json").read_text())["columns"])),
-                              *path)(folder)  # fmt: skip
-
-
-def encoder(value, key):
-    return knob(value, "model", "encoder_options", key)
-
-
-def named(which, /, **options):
-    return both(knob(which, "model", "encoder"), knob(options, "model", "encoder_options"))
-
-
-def both(*changes):
-    def change(folder):
-        for c in changes:
-            c(folder)
-
-    return change
-
-
-def tensors(of, file="model.safetensors"):
-    """A change of the tensors of a file, whose checksum is right all the same."""
-
-    def change(folder):
-        held, metadata = files.load_tensors(folder / file)
-        metadata.pop("checksum", None)
-        files.save_tensors(folder / file, of(held) or held, metadata)
-
-    return change
-
-
-def first(of, file="model.safetensors", like=""):
-    """Such a change of the first tensor of numbers whose name holds a word."""
-
-    def change(held):
-        name = next(k for k, t in held.items() if like in k and t.is_floating_point() and t.ndim)
-        held[name] = of(held[name])
-
-    return tensors(change, file)
-
-
-def value(number):
-    def of(t):
-        t = t.clone()
-        t.view(-1)[-1] = number
-        return t
-
-    return of
-
-
-def raw(content, file="model.safetensors"):
-    """A change to other bytes; of a header, those of a safetensors file with it."""
-
-    def change(folder):
-        header = content if isinstance(content, bytes) else json.dumps(content).encode()
-        whole = header if isinstance(content, bytes) else struct.pack("<Q", len(header)) + header + bytes(16)
-        (folder / file).write_bytes(whole)
-
-    return change
-
-
-def announced(offsets, shape=(2,), dtype="F32"):
-    return {"data_offsets": offsets, "shape": shape, "dtype": dtype}
-
-
-def instead(make, file="model.safetensors"):
-    def change(folder):
-        (folder / file).unlink()
-        make(folder / file)
-
-    return change
-
-
-def sparse(folder):
-    """A header of 100 MB, which takes no place on the disk."""
-    with open(folder / "model.safetensors", "wb") as f:
-        f.write(struct.pack("<Q", 100_000_000))
-        f.truncate(100_000_008)
-
-
-BERT = {"model_type": "bert", "vocab_size": 65, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 8, "max_position_embeddings": 40}  # fmt: skip
-
-
-def bert(**changes):
-    return named("transformers:someone/model", architecture=BERT | changes, pooling="mean", pretrained="someone/model")
 
 
 SIZES = {
@@ -249,6 +163,8 @@ WEIGHTS = {
     "rows of nothing": ("rows", tensors(lambda t: {"x": torch.ones(1).long()}, "rows.safetensors"), "no hashes"),
 }  # fmt: skip
 
+
+
 ELSEWHERE = {
     "a name on the hub": ("texts", named("transformers:someone/model"), "architecture is not there"),
     "its name as an option": ("texts", named("transformers", name="someone/model", pretrained=True), "is not there"),
@@ -262,6 +178,12 @@ ELSEWHERE = {
     "no such type": ("texts", bert(model_type="no_such_type"), "knows no models of type"),
     "an adapter that imports": ("texts", both(bert(), encoder({"r": 2, "megatron_core": "os", "megatron_config": {"a": 1}},
                                 "lora")), "megatron"),
+    "an adapter of copies": ("texts", both(bert(), encoder({"r": 2, "layer_replication": [[0, 2]] * 1000}, "lora")),
+                             "no option 'layer_replication'"),
+    "an adapter with a pattern": ("texts", both(bert(), encoder({"r": 2, "target_modules": "([a-z.]+)+[0-9]$"}, "lora")),
+                                  "names of layers in a list"),
+    "an adapter with a pattern inside": ("texts", both(bert(), encoder({"r": 2, "target_modules": ["query"],
+                                         "rank_pattern": {"(.+)+x": 3}}, "lora")), "names of layers in a list"),
     "weights of timm from a file": ("pictures", named("timm:resnet18", checkpoint_path="/etc/passwd"), "no option"),
     "timm of the hub": ("pictures", named("timm:hf-hub:someone/model"), "has no model"),
     "timm of another hub": ("pictures", named("timm:resnet18", pretrained_cfg={"hf_hub_id": "a/b"}), "no option"),
@@ -328,6 +250,24 @@ def test_networks_that_cannot_be_built_without_numbers(runs, tmp_path, monkeypat
         nearfar.load(tmp_path / "run", "cpu")
 
 
+T5 = {"model_type": "t5", "vocab_size": 65, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+
+
+@pytest.mark.parametrize(("architecture", "said"), [(BERT, "cannot be built"), (T5, "do not work")])
+@pytest.mark.parametrize("frame", ["prefix", "suffix"])
+def test_networks_that_are_as_described_and_do_not_work(runs, tmp_path, frame, architecture, said):
+    """What frames a text is beyond the model's table, which shapes alone do not tell."""
+    folder = shutil.copytree(runs / "texts", tmp_path / "run")
+    named("transformers:someone/model", architecture=architecture, pooling="mean", pretrained=None)(folder)
+    networks = blueprint.described(Run.open(folder))[0]
+    weights = {k: torch.zeros(t.shape, dtype=t.dtype) for k, t in networks.tensors({}).items()}
+    files.save_tensors(folder / "model.safetensors", weights, {})
+    assert np.isfinite(nearfar.load(folder, "cpu").encode(["a cat"])).all()
+    encoder([10**6], frame)(folder)
+    with pytest.raises(UserError, match=f"{said}: index out of range"):
+        nearfar.load(folder, "cpu")
+
+
 # --- other doors ------------------------------------------------------------------------------------------------------
 
 CHECKPOINTS = {
@@ -341,6 +281,10 @@ CHECKPOINTS = {
     "of another weight": ("moco", first(lambda t: t[:1], STATE, "optimizer/"), r"optimizer/\S+ is float32 \(1"),
     "of no weight": ("moco", tensors(lambda t: t | {"optimizer/x/exp_avg": torch.ones(3)}, STATE), r"optimizer/x/exp_avg"),
     "of nothing": ("moco", tensors(lambda t: t | {"x": torch.ones(3)}, STATE), "holds x"),
+    "rows beyond the last": ("taught", numbered("positives/partners", 32), "partners has numbers from .* to 32, .* 32 rows"),
+    "rows before the first": ("taught", numbered("positives/partners", -1), "partners has numbers from -1 to"),
+    "groups before the first": ("taught", numbered("positives/groups", -1), "groups has numbers from -1 to"),
+    "clusters beyond the last": ("pcl", numbered("parts.clusters.nearest", 10**6), "a cluster that there is none of"),
 }  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from nearfar.errors import ConfigError
 ELSEWHERE = ("auto_map", "attn_implementation", "_attn_implementation", "backbone", "use_pretrained_backbone",
              "quantization_config")  # keys of an architecture by which a library looks for files or code
 LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
-IMPORTS = ("megatron_core", "megatron_config", "loftq_config", "eva_config")  # arguments by which peft looks elsewhere
+REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "corda_config",
+           "layer_replication")  # arguments by which peft looks elsewhere, and makes layers without end
+NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
@@ -70,12 +73,27 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
 
 
 def check_lora(lora: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for arguments of an adapter that import modules or read files."""
+    """Raise `ValueError` for arguments of an adapter that import modules, read files, or are patterns without end."""
     start = lora.get("init_lora_weights", True)
     if not isinstance(start, bool) and start not in ("gaussian", "orthogonal"):
         raise ValueError(f"an adapter cannot begin with {start!r}")
-    if found := [key for key in IMPORTS if lora.get(key)]:
+    if found := [key for key in REFUSED if lora.get(key)]:
         raise ValueError(f"an adapter has no option {found[0]!r} here")
+    if found := [text for text in _texts(lora) if not NAME.fullmatch(text)]:
+        raise ValueError(f"an adapter takes names of layers in a list, and {found[0]!r} is none")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value of JSON, keys too: the library takes most of them for regular expressions."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, Sequence | Set):
+        for item in value:
+            yield from _texts(item)
 
 
 def described(name: str) -> dict[str, Any]:

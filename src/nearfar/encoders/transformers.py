@@ -54,11 +54,16 @@ class TransformersEncoder(nn.Module):
             raise ValueError(f"of {positions} positions none is left for a text")
         pad = getattr(model.config, "pad_token_id", None)
         self.pad = pad if isinstance(pad, int) and pad >= 0 else 0
-        with torch.no_grad():  # some models give another width than they say
-            inputs, _ = self.framed(torch.ones(1, 1, dtype=torch.int64))
-            found = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
-            self.out_features = (found.pooler_output if pooling == "pooler" else found.last_hidden_state).shape[-1]
-        self.train()
+        self.out_features = self.probe().shape[-1]  # some models give another width than they say
+
+    @torch.no_grad()
+    def probe(self) -> torch.Tensor:
+        """The states of a text of one token: the library raises where its config and what frames a text do not fit."""
+        was = self.training
+        inputs, _ = self.framed(torch.ones(1, 1, dtype=torch.int64, device=next(self.parameters()).device))
+        found = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
+        self.train(was)
+        return found.pooler_output if self.pooling == "pooler" else found.last_hidden_state
 
     @torch.no_grad()
     def fetch(self) -> None:
@@ -122,7 +127,7 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     options : mapping
         ``name``: folder or name on the hub. ``pretrained``: False for random weights. ``pooling``: one of
         `nearfar.encoders.pretrained.POOLINGS`, or "auto": what the model's sentence-transformers file says, else the
-        mean. ``dropout``: in place of the model's own. ``lora``: arguments of ``peft.LoraConfig``.
+        mean. ``dropout``: in place of the model's own. ``lora``: arguments of ``peft.LoraConfig``, layers by name.
 
     Returns
     -------

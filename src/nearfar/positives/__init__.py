@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar import checks, values
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.errors import ConfigError, RunError, UnknownName
 from nearfar.registry import POSITIVES
 
 if TYPE_CHECKING:
@@ -101,6 +101,26 @@ class Positives:
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
+
+    def go_on(self, tensors: dict[str, torch.Tensor], where: str) -> None:
+        """Take what a checkpoint kept, if anything, whose file is `where`.
+
+        Raises
+        ------
+        RunError
+            It names rows or groups that there are none of.
+        """
+        if not tensors:
+            return
+        self.restore(tensors)
+        rows = len(self.groups)
+        for what, end in {"groups": np.inf, "partners": rows, "negatives": rows}.items():
+            found = getattr(self, what)
+            if found is not None and found.size and not (found.min() >= 0 and found.max() < end):
+                raise RunError(
+                    f"positives/{what} has numbers from {found.min()} to {found.max()}, and there are {rows:,} rows.",
+                    where=where, hint="The file was changed; begin anew.",
+                )  # fmt: skip
 
 
 def own(rows: int) -> np.ndarray:
