@@ -137,7 +137,9 @@ def test_evaluation_sums_up_over_seeds(three, digits):
     assert "settings" not in summary["figures"]["knn"]
     probes = summary["figures"]["linear_probe"]["accuracy"]
     table = data.table()
-    assert table.count("three, 3 seeds") == 2  # one line of models, one of floors
+    (said,) = data.below  # of all three together
+    assert said.startswith("three, 3 seeds is below its untrained encoder in kNN (0.") and said in table
+    assert table.replace(said, "").count("three, 3 seeds") == 2  # one line of models, one of floors
     assert f"{probes['mean']:.3f} ± {probes['sd']:.3f}" in table
     assert f"{data.results[1]['linear_probe']['accuracy']:.3f} [" in table
     one_by_one = api.evaluate([three / f"seed{n}" for n in range(3)], few, protocols=["knn"], floors=False)

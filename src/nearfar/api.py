@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nearfar.plan import Plan
     from nearfar.run import Run
     from nearfar.training import Trainer
+    from nearfar.verdict import Verdict
 
 # of reading: what a trained model says itself
 FROM_THE_MODEL = ("source", "modality", "spec", "known", "several", "negative", "size", "depth", "tokens", "length")
@@ -42,6 +43,13 @@ class Trained:
     def encode(self, inputs: Any, **options: Any) -> Any:
         """`Embedder.encode` of the model."""
         return self.model.encode(inputs, **options)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether training helped, by the held-out rows that it watched; None where these tell nothing."""
+        from nearfar import verdict
+
+        return verdict.of(self.metrics)
 
 
 def train(
@@ -214,10 +222,25 @@ def _work(job: Job, console: Console | bool) -> Trained:
         if run is not None and world.is_main:
             _finish(run, model, plan, console)
             run.write_config({**run.config, "finished": True})
-        return Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
+        trained = Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
+        if world.is_main:
+            _tell(trained, console, told="worse" in trainer.monitor.told)
+        return trained
     finally:
         if run is not None:
             run.release()
+
+
+def _tell(trained: Trained, console: Console, *, told: bool) -> None:
+    """Say whether training helped; that it made the model worse is a warning, unless it was one before."""
+    from nearfar import verdict
+    from nearfar.errors import WorseWarning
+
+    said = verdict.sentence(trained.metrics, trained.plan.config.as_dict()["train"])
+    if said and trained.verdict.outcome == "worse" and not told:
+        console.warn(said, WorseWarning)
+    elif said:
+        console.say(said)
 
 
 def _earlier(plan: Plan) -> list[Path]:
@@ -253,7 +276,7 @@ def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
     measured = kept.every(run, console)
-    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured)
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
     _report(run, shown, plan.table, measured)
 
 
@@ -287,7 +310,7 @@ def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", conso
     elif console is not None and len(measured) > 1:
         console.say(f"Kept in {file}, beside {len(measured) - 1} of other data or options.")
     shown = collect.collect(model, table, rows.train, rows.test, kind=layout)
-    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured)
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
     return _report(run, shown, table, measured)
 
 

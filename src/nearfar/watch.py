@@ -138,8 +138,9 @@ class Watch:
         if len(self.queries) < 2 or len(np.unique(labels[self.gallery])) < 2:
             return {}
         x, y = (encode_rows(learner, self.columns[0], r, *self.on) for r in (self.gallery, self.queries))
-        accuracy = online_knn(x, labels[self.gallery], y, labels[self.queries])
-        return {"knn": accuracy}
+        if not _finite(x, y):
+            return {}
+        return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])}
 
     def _unlabelled(self, learner: Learner) -> dict[str, float]:
         from nearfar.evaluation import label_free
@@ -155,8 +156,8 @@ class Watch:
         else:
             x = encode_rows(learner, self.columns[0], rows, *self.on).cpu()
             sides = [z.cpu() for z in view_features(learner, self.pair, rows, *self.on)]
-        if not all(bool(torch.isfinite(z).all()) for z in (x, *sides)):
-            return {}  # the loss will not be finite either, which is an error by itself
+        if not _finite(x, *sides):
+            return {}
         found = {
             "heldout_rank": float(health.effective_rank(x)), "heldout_rankme": label_free.rankme(x),
             "heldout_alpha": label_free.alpha(x),
@@ -269,6 +270,11 @@ def _spearman(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarr
 
     once, cosines = np.ones((1, len(scores))), Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b")).cosines()
     return float(sts.correlation(sts.ranks(cosines, once), sts.ranks(scores, once), once)[0])
+
+
+def _finite(*tensors: torch.Tensor) -> bool:
+    """Whether all numbers are; where they are not, nor will be the loss, which is an error by itself."""
+    return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
 def _content(column: Column, rows: np.ndarray) -> np.ndarray:

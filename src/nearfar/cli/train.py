@@ -103,7 +103,8 @@ def command(
     to.say(f"Next: nearfar eval {shlex.quote(str(trained.path))}" + ("" if labelled else " --on LABELLED_DATA"))
     last = trained.metrics[-1] if trained.metrics else {}
     to.result(
-        {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, **_said(trained.plan)}
+        {"schema": 1, "verb": "train", "run": str(trained.path), "metrics": last, **_watched(trained),
+         **_said(trained.plan)}
     )
 
 
@@ -112,10 +113,17 @@ def _report_all(to: Any, out: str, trained: list[Any]) -> None:
     places = ", ".join(str(t.path) for t in trained)
     to.say(f"\nThe models are in {places}.\nNext: nearfar eval {shlex.quote(str(out))}")
     runs = [
-        {"seed": t.plan.config.train.seed, "run": str(t.path), "metrics": t.metrics[-1] if t.metrics else {}}
+        {"seed": t.plan.config.train.seed, "run": str(t.path), "metrics": t.metrics[-1] if t.metrics else {},
+         **_watched(t)}
         for t in trained
     ]
     to.result({"schema": 1, "verb": "train", "run": out, "runs": runs, **_said(trained[0].plan)})
+
+
+def _watched(trained: Any) -> dict[str, Any]:
+    """Whether training helped, where that was watched."""
+    found = trained.verdict
+    return {} if found is None else {"watched": found.as_dict()}
 
 
 def _said(plan: Any) -> dict[str, list[str]]:

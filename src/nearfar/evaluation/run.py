@@ -48,10 +48,17 @@ class Evaluation:
     summary: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def below(self) -> list[str]:
+        """Where a model stands below its floors, and what to do: sentences, none for one that is above all."""
+        from nearfar.evaluation import below
+
+        return below.sentences(self.results, self.summary)
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         found = {"schema": 1, "verb": "eval", "data": self.data, "options": self.options, "results": self.results,
-                 "warnings": self.warnings}  # fmt: skip
+                 "below": self.below, "warnings": self.warnings}  # fmt: skip
         return files.finite(found | ({"summary": self.summary} if self.summary else {}))
 
     def save(self, path: str | Path) -> None:

@@ -46,8 +46,8 @@ def render(evaluation: Evaluation) -> str:
             ["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]]
         )
     lines = min(_lines(cells), _lines([list(row) for row in zip(*cells, strict=True)]), key=_width)
-    lines.append("")
-    lines.append(about_rows(evaluation.data))
+    lines += ["", *evaluation.below] if evaluation.below else []
+    lines += ["", about_rows(evaluation.data)]
     if evaluation.summary:
         lines.append("Over seeds: mean ± standard deviation between them.")
     lines += [f"note: {w}" for w in evaluation.warnings]
@@ -136,8 +136,7 @@ def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
     for protocol in ("few_labels", "shots", "shares"):
         for n, r in result.get(protocol, {}).items():
             spread = f" ± {r['std']:.3f}" if not isinstance(r["std"], dict) else ""
-            of = "of the labels" if "%" in n else f"label{'s' if n != '1' else ''} per class"
-            found[f"{n} {of}"] = _number(r["mean"], 3) + spread
+            found[counted(n)] = _number(r["mean"], 3) + spread
     if "clustering" in result:
         r = result["clustering"]
         found["v-measure"] = f"{_number(r['mean'], 3)} (chance {_number(r['chance'], 3)})"
@@ -157,6 +156,11 @@ def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
         said = f" (positive: {r['positive']})" if "positive" in r else ""
         found[f"average precision{said}"] = _accuracy({**r, "accuracy": r["average_precision"]})
     return found
+
+
+def counted(n: str) -> str:
+    """What so many labels per class, or such a share of them, are called."""
+    return f"{n} of the labels" if "%" in n else f"{n} label{'s' if n != '1' else ''} per class"
 
 
 def _accuracy(r: dict[str, Any]) -> str:

@@ -7,15 +7,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nearfar import __version__, files
+from nearfar import __version__, files, verdict
+from nearfar.evaluation import below
 from nearfar.evaluation.run import Evaluation
 from nearfar.report import kept
 
 
 def write(
-    path: Path, *, name: str, config: Mapping[str, Any], measured: Sequence[Mapping[str, Any]] = ()
+    path: Path, *, name: str, config: Mapping[str, Any], measured: Sequence[Mapping[str, Any]] = (),
+    metrics: Sequence[Mapping[str, Any]] = (),
 ) -> None:  # fmt: skip
-    """Write ``README.md`` of a run; `measured`: the JSON forms of its measurements, the latest first."""
+    """Write ``README.md`` of a run.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Of the run.
+    config : mapping
+        ``config.json`` of the run.
+    measured : sequence of mapping
+        JSON forms of its measurements, the latest first.
+    metrics : sequence of mapping
+        Lines of ``metrics.jsonl``.
+    """
     from nearfar import record
 
     settings, data = config["config"], config["data"]
@@ -28,6 +43,7 @@ def write(
     parts = [
         f"# {name}\n",
         f"An embedding model trained by contrast with nearfar {__version__}.\n",
+        *(f"{said}\n" for said, _ in first(config, metrics, measured)),
         "| | |\n|---|---|",
         *([f"| ensemble | {several['how']} of {names}; what follows is of the first |"] if several else []),
         f"| method | {method.name}: {method.idea}{f' ({method.paper})' if method.paper else ''} |",
@@ -50,6 +66,21 @@ def write(
         f"```console\n{command(config)}\n```\n",
     ]
     files.write_text(path, "\n".join(parts))
+
+
+def first(
+    config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, bool]]:
+    """What a reader must know first: whether training helped, and where the latest figures are below their floors.
+
+    Returns
+    -------
+    list of (sentence, bool)
+        True where it is good news.
+    """
+    found, settings = verdict.of(metrics), config.get("config", {}).get("train", {})
+    watched = [(verdict.sentence(metrics, settings), found.outcome == "better")] if found else []
+    return watched + [(said, False) for said in below.sentences(measured[0]["results"] if measured else ())]
 
 
 def command(config: Mapping[str, Any]) -> str:

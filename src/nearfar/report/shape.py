@@ -166,6 +166,7 @@ class _Entry(TypedDict):
     data: Data
     results: Annotated[list[Result], long(1, 1)]
     date: NotRequired[str]
+    below: NotRequired[list[str]]
     warnings: NotRequired[list[str]]
     summary: NotRequired[Annotated[list[Any], long(0, 0)]]
     options: NotRequired[dict[str, Any]]

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nearfar import __version__, files
+from nearfar import __version__, files, verdict
 from nearfar.evaluation.features import wilson
 from nearfar.evaluation.table import about_rows
 from nearfar.evaluation.table import shown as shown_figures
 from nearfar.names import real
 from nearfar.report import charts, kept
-from nearfar.report.card import command
+from nearfar.report.card import command, first
 
 MOST_CLASSES = 40  # of a table of all confusions; of more the most frequent ones are listed
 SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
@@ -57,7 +57,8 @@ def write(
     result = evaluation["results"][0] if evaluation else None
     page = environment.get_template("page.html").render(
         name=name, config=config, command=command(config), place=shlex.quote(str(real(path.parent))),
-        of=_about(evaluation) if evaluation else None, others=[_about(e) for e in measured[1:]],
+        first=first(config, metrics, measured), of=_about(evaluation) if evaluation else None,
+        others=[_about(e) for e in measured[1:]],
         pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
         curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),
         about_rows=about_rows(evaluation["data"]) if evaluation else "",
@@ -88,14 +89,20 @@ def _curves(metrics: Sequence[Mapping[str, Any]], level: float | None) -> list[A
 
     losses = line("loss")
     shown_level = level if losses and level and level < 3 * max(y for _, y in losses) else None
+    ranks = {"embedding": line("rank"), "features": line("feature_rank"), "held out": line("heldout_rank")}
     found = [
         charts.lines({"loss": losses}, x="step", title="Loss", level=shown_level, level_name="without learning"),
-        charts.lines({"embedding": line("rank"), "features": line("feature_rank")}, x="step", title="Effective rank"),
+        charts.lines({name: points for name, points in ranks.items() if points}, x="step", title="Effective rank"),
         charts.lines({"alignment": line("alignment"), "uniformity": line("uniformity")}, x="step", title="Geometry"),
-        charts.lines({"kNN": [(m["epoch"], m["knn"]) for m in metrics if m.get("knn") is not None]}, x="epoch",
-                     title="kNN accuracy on held-out training rows"),
+        *(_watched(title, line(key)) for key, (title, _) in verdict.WATCHED.items()),
     ]  # fmt: skip
     return [c for c in found if c]
+
+
+def _watched(title: str, looks: list[tuple[float, float]]) -> Any:
+    """A figure of held-out rows over the steps, with its value before the first one as a line."""
+    start = looks[0][1] if looks and looks[0][0] == 0 else None
+    return charts.lines({title: looks}, x="step", title=title, level=start, level_name="before training")
 
 
 def _rows(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
