@@ -132,6 +132,15 @@ def test_more_epochs_make_a_new_schedule(few, run, tmp_path, monkeypatch, capsys
         api.train(few, out=run, resume=True, epochs=3)
 
 
+def test_a_model_keeps_its_precision_until_the_training_that_goes_on_is_done(few, run, monkeypatch):
+    before = nearfar.load(run, "cpu").encode(few["test"][0])
+    killed(few, run, 10, monkeypatch, resume=True, epochs=4, precision="bf16")
+    assert Run(run).config["config"]["train"]["precision"] == "bf16"
+    assert (nearfar.load(run, "cpu").encode(few["test"][0]) == before).all()
+    api.train(few, out=run, resume=True)
+    assert nearfar.load(run, "cpu").config.train.precision == "bf16"
+
+
 def test_an_interrupted_one_takes_what_it_can(few, tmp_path, monkeypatch):
     out = tmp_path / "cut"
     killed(few, out, 7, monkeypatch, **GIVEN)

@@ -85,7 +85,10 @@ class Embedder:
         if source and Path(source).exists():  # what was typed may be right in another folder only
             config = replace(config, data=replace(config.data, source=source))
         weights, about = files.load_tensors(run.model_file, partial(check, networks))
-        stored.check_made(about.get("made", {}), stored.decides(config, columns), str(run.config_file))
+        made = about.get("made", {})
+        if not run.finished:
+            config = stored.as_made(config, made)
+        stored.check_made(made, stored.decides(config, columns), str(run.config_file))
         place = {
             "name": run.name, "path": run.path, "fingerprint": run.config.get("data", {}).get("fingerprint", ""),
             "training_rows": TrainingRows.load(run.path),

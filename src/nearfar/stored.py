@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SEEDS_SCHEMA = 1
 Count = Annotated[int, within(0)]
 Values = dict[str, Any]
+PRECISION = "config.train.precision"
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
 NO_DATA = {"fingerprint": "", "train_rows": 0}
 TELLING = ("beside", "cut")  # what a spec says of its data without changing what is made of them
@@ -191,13 +193,20 @@ def decides(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]
     """Hashes of all that decides which vectors the weights of a model give, by where ``config.json`` says it."""
     knobs = config.as_dict()
     found = {"columns": list(columns), "config.data.missing": knobs["data"]["missing"]}
-    found["config.train.precision"] = knobs["train"]["precision"]
+    found[PRECISION] = knobs["train"]["precision"]
     for name, (modality, spec) in columns.items():
         found[f"columns.{name}.modality"] = modality
         found |= {f"columns.{name}.spec.{k}": v for k, v in spec.items() if k not in TELLING}
     found |= {f"config.model.{k}": knobs["model"][k] for k in ("method", "encoder", "encoder_options", "share")}
     found |= {f"config.method.{k}": v for k, v in knobs["method"].items()}
     return {k: _hash(v) for k, v in found.items()}
+
+
+def as_made(config: Config, made: Mapping[str, str]) -> Config:
+    """The config with the precision that weights were made with: a training may be gone on with in another."""
+    choices = next(f.metadata["choices"] for section, f, _ in knobs() if f"config.{section}.{f.name}" == PRECISION)
+    found = next((p for p in choices if made.get(PRECISION) == _hash(p)), config.train.precision)
+    return replace(config, train=replace(config.train, precision=found))
 
 
 def decide_together(how: str, members: Sequence[Embedder]) -> dict[str, str]:
