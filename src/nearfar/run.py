@@ -118,6 +118,9 @@ class Run:
             raise RunError("the run folder exists.", where=str(path), hint=how)
         if resume and not begun:
             raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
+        if (other := _in_the_way(run.path)) is not None:
+            said = "a folder, and a run has a file" if other.is_dir() else "no folder, and a run has one"
+            raise RunError(f"is {said} there.", where=str(other), hint="Move it, or choose another --out.")
         if occupied and overwrite:
             replacing.check(path)
         return run
@@ -322,6 +325,17 @@ def written(folder: Path) -> Iterator[Path]:
     """The files of a run that nearfar wrote."""
     for pattern in WRITTEN:
         yield from folder.glob(pattern)
+
+
+def _in_the_way(folder: Path) -> Path | None:
+    """A folder where a run has a file, or anything else where it has a folder."""
+    for pattern in WRITTEN:
+        file, within = folder / pattern, folder / pattern.partition("/")[0]
+        if file.is_dir():
+            return file
+        if within != file and os.path.lexists(within) and not within.is_dir():
+            return within
+    return None
 
 
 def _said(file: Path, *keys: str) -> Any:

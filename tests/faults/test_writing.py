@@ -53,6 +53,27 @@ def test_an_out_that_cannot_be_is_said_before_any_work(tmp_path, capsys):
             assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("name", ["model.safetensors", "README.md", "checkpoint", "classifier"])
+def test_what_is_in_the_way_of_a_run_is_said_before_it_is_trained(tmp_path, name, resume):
+    from nearfar.run import Run
+
+    run = Run(tmp_path / "run")
+    run.checkpoint_file.parent.mkdir(parents=True)
+    run.checkpoint_file.write_bytes(b"")
+    run.write_config({})
+    assert Run.check(run.path, resume=resume, overwrite=not resume).path == run.path
+    if name == "checkpoint":
+        run.checkpoint_file.unlink()
+        run.checkpoint_file.parent.rmdir()
+    if "." in name:
+        (run.path / name).mkdir()
+    else:
+        (run.path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name}: is (a|no) folder, and a run has|no checkpoint to go on from"):
+        Run.check(run.path, resume=resume, overwrite=not resume)
+
+
 def test_a_link_in_a_circle_is_a_slip_and_no_failing_disk(tmp_path, capsys):
     from nearfar.cli import run
 
