@@ -133,7 +133,7 @@ def check(networks: Blueprint, header: Header) -> None:
 def widths(config: Config, networks: Branches, layer: str) -> list[int]:
     """Dimensions of a layer, by branch."""
     head = record.resolve(config.model.method, config.method).head
-    return [head.out if head and layer == "projection" else e.out_features for e in networks.encoders()]
+    return [head.out if head and layer == "projection" else b.out_features for b in networks.values()]
 
 
 def compare(held: Header, wanted: Header, where: str) -> None:

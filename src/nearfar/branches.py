@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,12 @@ from nearfar import record, room, values
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.learner import Branches
 from nearfar.randomness import derive
-from nearfar.registry import ENCODERS, MODALITIES
+from nearfar.registry import ENCODERS, FIXED, MODALITIES
 
 if TYPE_CHECKING:
     from nearfar.config import Config, ModelConfig
+    from nearfar.learner import Fixed
+    from nearfar.registry import Registry
 
 Kinds = Mapping[str, tuple[str, Mapping[str, Any]]]  # modality and spec by column
 
@@ -115,6 +117,8 @@ def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
         module, _, variant = name.partition(":")
         own = options_of(model, column, columns)
         entry = ENCODERS.get(module)
+        if model.fixed != "none":
+            own = {**getattr(entry, "BESIDE", {}), **own}
         options[column] = (
             entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
         )
@@ -145,33 +149,67 @@ def encoders(model: ModelConfig, columns: Kinds, seed: int) -> dict[str, torch.n
     names, made = named(model.encoder, columns), {}
     for column, leader in leaders(model, columns).items():
         own = options_of(model, column, columns)
-        made[column] = made[leader] if leader in made else _built(names[column], own, *columns[column])
+        made[column] = made[leader] if leader in made else _built(ENCODERS, names[column], own, *columns[column])
     return made
 
 
-def _built(name: str, options: dict[str, Any], modality: str, spec: Mapping[str, Any]) -> torch.nn.Module:
-    """One encoder, its weights drawn from torch's global generator."""
+def _built(
+    of: Registry, name: str, options: dict[str, Any], modality: str, spec: Mapping[str, Any]
+) -> torch.nn.Module:
+    """One encoder, its weights drawn from torch's global generator, or one kind of fixed features."""
+    where = "model.fixed" if of is FIXED else "model.encoder"
+    what = f"the {of.kind}"
     module, _, variant = name.partition(":")
-    build, shape = ENCODERS.get(module).build, MODALITIES.get(modality).encoder_shape(spec)
+    build, shape = of.get(module).build, MODALITIES.get(modality).encoder_shape(spec)
     given = {**shape, **({"name": variant} if variant else {}), **options}
     if taken := [k for k in shape if given[k] != shape[k]]:
-        raise ConfigError(f"is {shape[taken[0]]!r}, as the data are.", where=f"model.encoder_options.{taken[0]}")
-    given = values.options(build, given, "model.encoder_options")
+        raise ConfigError(f"is {shape[taken[0]]!r}, as the data are.", where=f"{where}_options.{taken[0]}")
+    given = values.options(build, given, f"{where}_options")
     if "pretrained" not in values.settable(build):  # those are as large as their files
-        room.check(lambda: build(**given), f"the encoder {name!r}", "model.encoder_options")
+        room.check(lambda: build(**given), f"{what} {name!r}", f"{where}_options")
     try:
         built = build(**given)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
-        raise ConfigError(f"the encoder {name!r} cannot be built: {e}.", where="model.encoder") from e
-    if any(not p.numel() for p in built.parameters()):
-        raise ConfigError(f"the encoder {name!r} has a layer of width 0.", where="model.encoder_options",
+        raise ConfigError(f"{what} {name!r} cannot be built: {e}.", where=where) from e
+    if any(not t.numel() for t in (*built.parameters(), *built.buffers())):
+        raise ConfigError(f"{what} {name!r} has a layer of width 0.", where=f"{where}_options",
                           hint="Widths and numbers of features are at least 1.")  # fmt: skip
     if not hasattr(built, "out_features"):
-        raise ConfigError("the network that 'build' gives has no 'out_features'.", where=ENCODERS.get(module).__file__)
+        raise ConfigError("the network that 'build' gives has no 'out_features'.", where=of.get(module).__file__)
     return built
+
+
+def fixed(model: ModelConfig, columns: Kinds) -> Fixed:
+    """What stands beside the encoders and is not trained, by column, and its weight."""
+    if model.fixed == "none":
+        return {}, 1.0
+    built: dict[str, torch.nn.Module] = {}
+    for column, leader in leaders(model, columns).items():
+        own = dict(model.fixed_options)
+        built[column] = built[leader] if leader in built else _built(FIXED, model.fixed, own, *columns[column])
+    return built, float(model.fixed_weight)
+
+
+def check_fixed(name: str, modalities: Iterable[str] = ()) -> None:
+    """See whether there are fixed features of this name, and for what the columns hold.
+
+    Raises
+    ------
+    UnknownName, ConfigError
+        There are none.
+    """
+    if name == "none":
+        return
+    if name not in FIXED:
+        raise UnknownName(FIXED.kind, name, [*FIXED, "none"], where="model.fixed")
+    if other := [m for m in modalities if m not in FIXED.get(name).MODALITIES]:
+        fitting = [f for f in FIXED if other[0] in FIXED.get(f).MODALITIES]
+        raise ConfigError(f"{name!r} does not take {other[0]} input.", where="model.fixed",
+                          hint=f"These do: {', '.join([*fitting, 'none'])}.")  # fmt: skip
 
 
 def fresh(config: Config, columns: Kinds) -> Branches:
     """Branches with weights drawn as for training with this config."""
     found = encoders(config.model, columns, config.train.seed)
-    return Branches.of(found, record.resolve(config.model.method, config.method).head)
+    head = record.resolve(config.model.method, config.method).head
+    return Branches.of(found, head, fixed(config.model, columns))

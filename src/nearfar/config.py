@@ -64,6 +64,11 @@ class ModelConfig:
     method: str = knob("default", "how it learns, or auto to have it chosen; see `nearfar methods`", flag=True)
     encoder: str = knob("auto", "network: small_cnn, resnet18, mlp, timm:NAME, static, text_rnn …", flag=True)
     encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
+    fixed: str = knob(
+        "auto", "untrained features beside the trained ones: lsa (text), pca (pictures, rows), or none", flag=True
+    )
+    fixed_options: dict[str, Any] = knob({}, "further arguments of the fixed features, such as dim")
+    fixed_weight: float | Auto = knob("auto", "length of the fixed features; that of the trained ones is 1", above=0)
     share: bool | Auto = knob("auto", "columns of one modality have one encoder; auto: yes")
     positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
     positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")

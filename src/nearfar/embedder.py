@@ -363,13 +363,13 @@ class Embedder:
                 values, geometry = column.take(rows[start : start + batch_size], device)
                 with distributed.autocast(device, self.config.train.precision):
                     x = module.neutral(values, geometry, spec)
-                    z = branch.encoder(x) if layer == "features" else branch(x)[1]
+                    z = branch.embed(x) if layer == "features" else branch(x)[1]
                 z = z[:, : self.dimensions].float().cpu()
                 check_finite(z, column, rows[start : start + batch_size])
                 found = torch.empty(len(rows), z.shape[1]) if found is None else found
                 found[start : start + len(z)] = torch.nn.functional.normalize(z, dim=1) if normalize else z
                 progress.advance(len(values))
-        nothing = np.zeros((0, branch.encoder.out_features), np.float32)[:, : self.dimensions]
+        nothing = np.zeros((0, branch.out_features), np.float32)[:, : self.dimensions]
         return nothing if found is None else found.numpy()
 
     def only_column(self) -> str:

@@ -25,12 +25,30 @@ if TYPE_CHECKING:
     from nearfar.parts import Head
 
 
-class Branch(nn.Module):
-    """Encoder and projector of one column."""
+Fixed = tuple[Mapping[str, nn.Module], float]
 
-    def __init__(self, encoder: nn.Module, projector: nn.Module | None) -> None:
+
+class Branch(nn.Module):
+    """Encoder and projector of one column, and what stands beside the encoder and is not trained.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+    projector : nn.Module or None
+    fixed : nn.Module or None
+        Gives further features of the same inputs, which no loss sees.
+    weight : float
+        Mean length of these, as a multiple of that of the encoder's.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, projector: nn.Module | None, fixed: nn.Module | None = None, weight: float = 1.0
+    ) -> None:
         super().__init__()
         self.encoder, self.projector, self.locked = encoder, projector or nn.Identity(), False
+        self.fixed, self.weight = fixed, weight
+        if fixed is not None:
+            self.register_buffer("scale", torch.ones(()))
 
     def lock(self) -> None:
         """Keep the encoder as it is, weights and buffers: no gradient, and evaluation mode while others train."""
@@ -49,8 +67,31 @@ class Branch(nn.Module):
             self.encoder.eval()
         return self
 
+    @property
+    def out_features(self) -> int:
+        """Dimensions of what `embed` gives."""
+        return self.encoder.out_features + (self.fixed.out_features if self.fixed is not None else 0)
+
+    def embed(self, values: torch.Tensor) -> torch.Tensor:
+        """Features as they are used (N, out_features): those of the encoder, and the fixed ones beside them."""
+        features = self.encoder(values)
+        if self.fixed is None:
+            return features
+        return torch.cat([features.float(), self.scale * self.fixed(values)], 1)
+
+    @torch.no_grad()
+    def rescale(self, values: torch.Tensor) -> None:
+        """Bring the fixed features to their weight beside those of the encoder, by the mean lengths over some rows.
+
+        One factor for all rows, so that a bag of tokens beside a bag of tokens stays one.
+        """
+        if hasattr(self.fixed, "follow"):
+            self.fixed.follow(self.encoder)
+        own, fixed = (net(values).float().norm(dim=1).mean() for net in (self.encoder, self.fixed))
+        self.scale.copy_(self.weight * own / fixed.clamp(min=1e-12))
+
     def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (N, D_features) and their projection (N, D)."""
+        """Features of the encoder (N, D_features) and their projection (N, D)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked):
             features = self.encoder(values)
         return features, self.projector(features)
@@ -71,20 +112,27 @@ class Branches(nn.ModuleDict):
         self.same = dict(same or {})
 
     @classmethod
-    def of(cls, encoders: Mapping[str, nn.Module], head: Head | None) -> Branches:
+    def of(cls, encoders: Mapping[str, nn.Module], head: Head | None, fixed: Fixed | None = None) -> Branches:
         """Branches of these encoders, each with a projector of its own; the same encoder twice is shared with it."""
+        beside, weight = fixed or ({}, 1.0)
         branches: dict[str, Branch] = {}
         same: dict[str, str] = {}
         for column, encoder in encoders.items():
             like = next((c for c, b in branches.items() if b.encoder is encoder), None)
             if like is None:
-                branches[column] = Branch(encoder, head.build(encoder.out_features) if head else None)
+                projector = head.build(encoder.out_features) if head else None
+                branches[column] = Branch(encoder, projector, beside.get(column), weight)
             else:
                 same[column] = like
         return cls(branches, same)
 
     def __getitem__(self, column: str) -> Branch:
         return super().__getitem__(self.same.get(column, column))
+
+    def drop_fixed(self) -> None:
+        """Leave the encoders alone, as a copy of them needs no more."""
+        for branch in self.values():
+            branch.fixed = None
 
     def encoders(self) -> list[nn.Module]:
         """Every encoder once."""
@@ -106,16 +154,19 @@ class Learner(nn.Module):
     world : World
     locked : sequence of str
         Columns whose encoder is not to change.
+    fixed : mapping of str to module, and float
+        What stands beside the encoders, by column, and its weight.
     """
 
     def __init__(
-        self, record: Method, encoders: Mapping[str, nn.Module], world: World, locked: Sequence[str] = ()
-    ) -> None:
+        self, record: Method, encoders: Mapping[str, nn.Module], world: World, locked: Sequence[str] = (),
+        fixed: Fixed | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.record, self.world = record, world
         self.compare: Callable[[Embeddings, Method], Compared] = METHODS.get(record.name).compare
         head = record.head
-        self.branches = Branches.of(encoders, head)
+        self.branches = Branches.of(encoders, head, fixed)
         for column in locked:
             self.branches[column].lock()
         self.dim = head.out if head else next(iter(encoders.values())).out_features
@@ -128,6 +179,8 @@ class Learner(nn.Module):
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
         self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
+        if self.twin is not None:
+            self.twin.network.drop_fixed()
 
     def _check_nested(self) -> None:
         """Raise a `ConfigError` where the first dimensions cannot be an embedding by themselves."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nearfar.branches import Kinds
     from nearfar.console import Console
+    from nearfar.learner import Fixed
     from nearfar.negatives import Hard
     from nearfar.positives import Positives
     from nearfar.record import Method
@@ -117,6 +118,10 @@ class Plan:
     def encoders(self) -> dict[str, torch.nn.Module]:
         """Fresh encoders by column, drawn from the run's seed."""
         return branches.encoders(self.config.model, self.table.kinds, self.config.train.seed)
+
+    def fixed(self) -> Fixed:
+        """What stands beside them and is not trained, by column, and its weight."""
+        return branches.fixed(self.config.model, self.table.kinds)
 
 
 def prepare(

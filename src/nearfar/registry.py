@@ -218,6 +218,7 @@ def _files(folder: Path) -> list[Path]:
 METHODS = Registry("methods", "method", "RECORD", needs=("compare",))
 POSITIVES = Registry("positives", "kind of positives", "build")
 ENCODERS = Registry("encoders", "encoder", "build", needs=("MODALITIES",))
+FIXED = Registry("fixed", "kind of fixed features", "build", needs=("MODALITIES",))
 OBJECTIVES = Registry("objectives", "objective", "INFO")
 MODALITIES = Registry("modalities", "modality", "NAME", needs=("recognise", "plan", "decode", "views", "neutral"))
 READERS = Registry("data/readers", "reader", "recognises", short="readers", needs=("open",))
@@ -226,4 +227,5 @@ TRANSFORMS = Registry("transforms", "transform", ".kind")
 PROTOCOLS = Registry("evaluation", "protocol", "measure", short="protocols")
 TARGETS = Registry("exporting", "target", "export", short="targets")
 VERBS = Registry("cli", "verb", "command", short="verbs")
-ALL = (METHODS, POSITIVES, ENCODERS, OBJECTIVES, MODALITIES, READERS, TOKENISERS, TRANSFORMS, PROTOCOLS, TARGETS, VERBS)
+ALL = (METHODS, POSITIVES, ENCODERS, FIXED, OBJECTIVES, MODALITIES, READERS, TOKENISERS, TRANSFORMS, PROTOCOLS, TARGETS,
+       VERBS)  # fmt: skip

@@ -17,7 +17,7 @@ from nearfar.schedule import Schedule, at
 from nearfar.stopping import Ticker
 
 if TYPE_CHECKING:
-    from nearfar.config import Config, ViewsConfig
+    from nearfar.config import Config, ModelConfig, ViewsConfig
     from nearfar.data.table import Column, Table
     from nearfar.record import Method
 
@@ -44,6 +44,8 @@ def check_words(config: Config) -> None:
     if model.positives != "auto":
         positives.find(model.positives)
     branches.check(model.encoder, model.encoder_options)
+    if model.fixed != "auto":
+        branches.check_fixed(model.fixed)
     duplicates.parse(config.data.ignore_duplicates)
     if t.balance is not None:
         balance.parse(t.balance)
@@ -59,7 +61,10 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     from nearfar.transforms.recipe import summary
 
     column, t = table.first, config.train
-    model, notes = branches.settled(config.model, table.kinds), []
+    model, notes = branches.settled(_with_fixed(config.model, method, table), table.kinds), []
+    if model.fixed != "none":
+        notes.append(f"Beside what is trained stand fixed features, computed from the training rows: {model.fixed} "
+                     f"(--fixed none for none).")  # fmt: skip
     recipe = _recipe_of(config, method, table)
     made = recipes(table.columns, replace(config.views, recipe=recipe))
     for name, c in table.columns.items():
@@ -107,6 +112,23 @@ def _recipe_of(config: Config, method: Method, table: Table) -> str:
     modality = MODALITIES.get(table.first.modality)
     recipe, general = modality.default_recipe(table.first.spec), getattr(modality, "GENERAL", None)
     return method.views if method.views and general and (recipe == general or method.own_views) else recipe
+
+
+def _with_fixed(model: ModelConfig, method: Method, table: Table) -> ModelConfig:
+    """The config with the fixed features that were asked for, or that the modality has where they are known to help.
+
+    That is one column, learnt without labels by an encoder that has not learnt before.
+    """
+    usual, weight = getattr(MODALITIES.get(table.first.modality), "FIXED", ("none", 1.0))
+    name = model.fixed
+    if name == "auto":
+        label_free = method.positives == "views" and method.keep == "features" and not method.nested
+        named = branches.named(model.encoder, table.kinds)[table.first.name]
+        begins = ":" not in named and not model.init_from
+        name = usual if len(table.columns) == 1 and label_free and begins else "none"
+    branches.check_fixed(name, [modality for modality, _ in table.kinds.values()])
+    given = model.fixed_weight
+    return replace(model, fixed=name, fixed_weight=given if given != "auto" else weight if name == usual else 1.0)
 
 
 def _columns(table: Table) -> tuple[str, ...]:

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import branches, files
+from nearfar import branches, distributed, files
 from nearfar.blueprint import check, described
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     from nearfar.branches import Kinds
     from nearfar.config import Config, DataConfig, ModelConfig
     from nearfar.data.table import Column
-    from nearfar.learner import Learner
+    from nearfar.learner import Branches, Learner
     from nearfar.run import Run
 
 ANY = ""  # stands for the only column of data whose name is not known yet
 WHERE = "model.init_from"
+SCALED_BY = 1000  # rows
 
 
 @dataclass(frozen=True)
@@ -273,9 +275,37 @@ def begin(encoders: Mapping[str, Any], columns: Mapping[str, Column], rows: np.n
     for encoder in dict.fromkeys(encoders.values()):
         if hasattr(encoder, "fetch"):
             encoder.fetch()
-        if hasattr(encoder, "setup"):  # such as weights of tokens by how often they come
-            own = [columns[name].values for name, e in encoders.items() if e is encoder]
-            encoder.setup(np.concatenate([np.asarray(values[rows]) for values in own]))
+    set_up(encoders, columns, rows)
+
+
+def set_up(modules: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:
+    """Let modules, by column, compute what they do not learn, such as weights of tokens by how often they come."""
+    import torch
+
+    for module in dict.fromkeys(modules.values()):
+        if not hasattr(module, "setup"):
+            continue
+        own = [columns[name] for name, m in modules.items() if m is module]
+        most = getattr(module, "setup_rows", len(rows))
+        some = rows[:: max(1, -(-len(rows) // most))]
+        values, geometry = zip(*(c.take(some, torch.device("cpu")) for c in own), strict=True)
+        geometry = None if geometry[0] is None else torch.cat(geometry)
+        modality = MODALITIES.get(own[0].modality)
+        module.setup(modality.neutral(torch.cat(values), geometry, own[0].spec))
+
+
+def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, precision: str) -> None:
+    """Bring fixed features to their weight beside those of the encoders as these are now, by some of the rows."""
+    some = rows[:: max(1, -(-len(rows) // SCALED_BY))]
+    was = networks.training
+    networks.eval()
+    for name, branch in networks.items():
+        if branch.fixed is not None:
+            column, device = columns[name], branch.scale.device
+            values, geometry = column.take(some, device)
+            with distributed.autocast(device, precision):
+                branch.rescale(MODALITIES.get(column.modality).neutral(values, geometry, column.spec))
+    networks.train(was)
 
 
 def copy(found: Mapping[str, Start], learner: Learner) -> None:
@@ -296,4 +326,6 @@ def copy(found: Mapping[str, Start], learner: Learner) -> None:
             elif part.startswith("encoder."):
                 raise RunError(f"the encoder of that run does not fit: {part} of {name!r}.", where=str(start.run.path))
     if found and learner.twin is not None:
-        learner.twin.network.load_state_dict(learner.branches.state_dict())
+        held = learner.twin.network.state_dict()
+        weights = learner.branches.state_dict()
+        learner.twin.network.load_state_dict({name: weights[name] for name in held})

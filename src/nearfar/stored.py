@@ -22,7 +22,9 @@ Count = Annotated[int, within(0)]
 Values = dict[str, Any]
 PRECISION = "config.train.precision"
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
+EARLIER = ("model", "fixed", "none"), ("model", "fixed_weight", 1.0)  # what knobs mean that a run has not yet
 NO_DATA = {"fingerprint": "", "train_rows": 0}
+MODEL = ("method", "encoder", "encoder_options", "share", "fixed", "fixed_options", "fixed_weight")
 TELLING = ("beside", "cut")  # what a spec says of its data without changing what is made of them
 
 
@@ -153,6 +155,9 @@ def _settled(part: Values, where: str, key: str) -> Values:
         method = record.as_dict(record.resolve(found["model"]["method"], found["method"]))
     except UserError as e:
         raise _of_file(e, where, f"{key}config") from e
+    for section, key, meant in EARLIER:
+        if key not in part["config"].get(section, {}):
+            found[section][key] = meant
     found["method"] = json.loads(json.dumps({k: v for k, v in method.items() if k != "name"})) | found["method"]
     return found
 
@@ -197,7 +202,7 @@ def decides(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]
     for name, (modality, spec) in columns.items():
         found[f"columns.{name}.modality"] = modality
         found |= {f"columns.{name}.spec.{k}": v for k, v in spec.items() if k not in TELLING}
-    found |= {f"config.model.{k}": knobs["model"][k] for k in ("method", "encoder", "encoder_options", "share")}
+    found |= {f"config.model.{k}": knobs["model"][k] for k in MODEL}
     found |= {f"config.method.{k}": v for k, v in knobs["method"].items()}
     return {k: _hash(v) for k, v in found.items()}
 

@@ -135,10 +135,15 @@ class Trainer:
 
     def finished(self) -> Learner:
         """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner, share = self.whole(), self.config.train.interpolate
-        if not (self.average.count or share):
-            return learner
-        learner = copy.deepcopy(learner).to(self.device)
+        learner = self.whole()
+        if self.average.count or self.config.train.interpolate:
+            learner = self._averaged(learner)
+        starting.scale(learner.branches, self.plan.columns, self.plan.train, self.config.train.precision)
+        return learner
+
+    def _averaged(self, learner: Learner) -> Learner:
+        """A copy with averaged weights, of the last steps or with those that encoders began with."""
+        learner, share = copy.deepcopy(learner).to(self.device), self.config.train.interpolate
         if self.average.count:
             self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
             self.average.give(learner.branches)
@@ -338,10 +343,13 @@ def make_learner(plan: Plan, world: distributed.World, *, fresh: bool = True) ->
     encoders = plan.encoders()
     if fresh:
         starting.begin(encoders, plan.columns, plan.train)  # before a twin is copied
+    fixed = plan.fixed()
+    if fresh:
+        starting.set_up(fixed[0], plan.columns, plan.train)
     check_room(plan.record, encoders, world)
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
     try:
-        learner = Learner(plan.record, encoders, world, plan.config.model.lock)
+        learner = Learner(plan.record, encoders, world, plan.config.model.lock, fixed)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
     if fresh:

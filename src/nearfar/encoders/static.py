@@ -9,6 +9,7 @@ from torch import nn
 
 MODALITIES = ("text",)
 TOKENS = "hashed"
+BESIDE = {"dim": 256}
 SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
 
 
@@ -39,17 +40,17 @@ class Static(nn.Module):
         self.out_features = dim
 
     @torch.no_grad()
-    def setup(self, values: np.ndarray) -> None:
+    def setup(self, x: torch.Tensor) -> None:
         """Begin with inverse document frequencies (Spärck Jones 1972) of the rows (N, L).
 
         The weight of a token is (ln((1 + N)/(1 + n)) + 1) to the power `idf_power`, where n rows hold it.
         """
         found = np.zeros(len(self.log_weights), np.int64)
-        for start in range(0, len(values), 4096):
-            ids = np.sort(np.abs(np.asarray(values[start : start + 4096])), 1)
+        for rows in x.split(4096):
+            ids = np.sort(rows.abs().cpu().numpy(), 1)
             first = np.diff(ids, axis=1, prepend=0) > 0  # each token once a row
             found += np.bincount(ids[first], minlength=len(found))
-        weights = torch.from_numpy(np.log((1 + len(values)) / (1 + found)) + 1)
+        weights = torch.from_numpy(np.log((1 + len(x)) / (1 + found)) + 1)
         self.log_weights.copy_(self.idf_power * weights.log())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nearfar import starting
 from nearfar.data.table import Column, Table
 from nearfar.registry import MODALITIES
 
@@ -49,18 +50,21 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
         fresh.features(column, rows[:STATISTICS_ROWS], batch_size=500, **layer)
     for norm in norms:
         norm.eval()
+    for member in getattr(fresh, "members", [fresh]):
+        own = {name: table.columns.get(name, table.first) for name in member.branches}
+        starting.scale(member.branches, own, rows, member.config.train.precision)
     if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do
         fresh.align(table.first, rows[:STATISTICS_ROWS])
     return fresh
 
 
 def prepare(model: Any, column: Column, rows: np.ndarray) -> None:
-    """Let the encoders of a column count what they do not learn; those of an ensemble's members too."""
+    """Let the encoders of a column compute what they do not learn; those of an ensemble's members too."""
     for member in getattr(model, "members", [model]):
         name = column.name if column.name in member.columns else member.only_column()
-        encoder = member.branches[name].encoder
-        if hasattr(encoder, "setup"):
-            encoder.setup(np.asarray(column.values[rows]))
+        branch = member.branches[name]
+        for module in (branch.encoder, branch.fixed):
+            starting.set_up({column.name: module}, {column.name: column}, rows)
 
 
 def majority(train: np.ndarray, test: np.ndarray) -> float:

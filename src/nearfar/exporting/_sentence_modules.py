@@ -15,6 +15,7 @@ from nearfar.encoders.static import Static
 from nearfar.encoders.text_cnn import TextCnn
 from nearfar.encoders.transformers import TransformersEncoder
 from nearfar.exporting import Unfit, _layers, _tokenizers
+from nearfar.fixed.lsa import Lsa
 
 POOLINGS = {"mean": "mean", "max": "max", "cls": "cls", "cls_before_pooler": "cls", "last": "lasttoken"}
 FAR_BELOW = -1e9
@@ -41,6 +42,8 @@ def modules(branch: nn.Module, spec: Mapping[str, Any], layer: str, work: Path) 
     """
     projector = _layers.layers(branch.projector) if layer == "projection" else []
     encoder, length = branch.encoder, spec["length"]
+    if layer == "features" and branch.fixed is not None:
+        encoder = _joined(encoder, branch.fixed, branch.scale)
     stored = _tokenizers.plain(spec["tokeniser"], length)
     if isinstance(encoder, Static):
         found = _bag(encoder, stored) if _layers.scales(projector) else _weighted(encoder, stored, length)
@@ -51,6 +54,17 @@ def modules(branch: nn.Module, spec: Mapping[str, Any], layer: str, work: Path) 
     else:
         raise Unfit(f"there is nothing like {type(encoder).__name__}")
     return [*found, *map(_dense, projector), st.Normalize()]
+
+
+def _joined(encoder: nn.Module, fixed: nn.Module, scale: torch.Tensor) -> Static:
+    """A bag beside a bag of the same weights, as one bag."""
+    if not (isinstance(encoder, Static) and isinstance(fixed, Lsa)):
+        raise Unfit(f"there is nothing like {type(fixed).__name__} beside {type(encoder).__name__}")
+    weights = encoder.log_weights.exp()[:, None]
+    joined = Static(len(weights) - 1, encoder.out_features + fixed.out_features, 0.0, encoder.idf_power)
+    joined.vectors.copy_(torch.cat([encoder.vectors, scale * fixed.vectors / weights], 1))
+    joined.log_weights.copy_(encoder.log_weights)
+    return joined.eval()
 
 
 def _dense(layer: _layers.Layer) -> nn.Module:

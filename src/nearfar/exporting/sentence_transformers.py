@@ -215,7 +215,7 @@ class NearfarModule(InputModule):
         branch = self.branches[self.column]
         x = MODALITIES.get("text").neutral(features["input_ids"], None, self.spec)
         with distributed.autocast(x.device, self.run.config.train.precision):
-            z = branch.encoder(x) if self.run.keeps == "features" else branch(x)[1]
+            z = branch.embed(x) if self.run.keeps == "features" else branch(x)[1]
         return {**features, "sentence_embedding": z.float()}
 
     def get_embedding_dimension(self) -> int:

@@ -25,6 +25,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
 ``too_long(name, lengths, most) -> str | None``       beside it: a sentence about those that are longer
 ``doubts(name, cells) -> list of str``                optional: what of the cells is not read as it stands there
+``FIXED``                                             optional: name and weight of features beside trained ones
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column; see `nearfar.plan`
 ===================================================== ==================================================
 """

@@ -1,0 +1,166 @@
+"""Features that are computed and not trained, beside those that are trained."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import nearfar
+from nearfar import api, files
+from nearfar.errors import ConfigError, NearfarWarning, UnknownName
+from nearfar.fixed import lsa, pca
+from nearfar.fixed._svd import leading
+from nearfar.run import Run
+from tests.conftest import TINY
+
+TEXTS = [
+    f"{a} {b} {c}" for a in ("red", "green", "blue", "old", "new") for b in ("car runs", "house stands", "tree grows")
+    for c in ("fast today", "in the town", "near me", "at night")
+]  # fmt: skip
+FEW = {"epochs": 2, "batch_size": 16, "encoder_options": {"dim": 24}, "fixed_options": {"dim": 8}}
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def test_leading_vectors_are_those_of_the_whole_decomposition():
+    rng = np.random.default_rng(0)
+    matrix = (rng.normal(size=(60, 40)) @ np.diag(0.7 ** np.arange(40))).astype(np.float32)
+    found, whole = leading(matrix, 5), np.linalg.svd(matrix)[2][:5].T
+    assert np.abs((found * whole).sum(0)) == pytest.approx(1, abs=1e-4)
+    assert (found[np.abs(found).argmax(0), np.arange(5)] > 0).all()
+    assert (leading(matrix[:4], 5)[:, 3:] == 0).all() and (leading(matrix[:1], 5) == 0).all()
+
+
+def test_lsa_is_the_decomposition_of_tfidf():
+    """Against a dense one, by the formulas of scikit-learn's TfidfVectorizer and TruncatedSVD."""
+    rng = np.random.default_rng(1)
+    topic = np.repeat([0, 1, 2], [40, 25, 12])[:, None]  # of different sizes, so that no two directions are alike
+    ids = np.where(rng.random((77, 12)) < 0.9, 10 * topic + rng.integers(1, 11, (77, 12)), 0).astype(np.int32)
+    new = np.asarray([[1, 1, -2, 3, 0, 0], [31, 0, 0, 0, 0, 0], [5, 31, 5, 0, 0, 0]], np.int32)  # 31 was never seen
+    net = lsa.build(vocabulary=31, length=12, dim=3)
+    net.setup(torch.from_numpy(ids))
+    counts, asked = (np.stack([np.bincount(np.abs(r), minlength=32)[1:] for r in x]) for x in (ids, new))
+    idf = np.log((1 + len(ids)) / (1 + (counts > 0).sum(0))) + 1
+    _, _, right = np.linalg.svd(unit(counts * idf), full_matrices=False)
+    weights = np.sqrt((asked * (idf * (counts.sum(0) > 0)) ** 2).sum(1) + asked[:, 30])  # 1 of what was never seen
+    want = (asked * idf * (counts.sum(0) > 0)) @ right[:3].T / weights[:, None]
+    found = net(torch.from_numpy(new)).numpy()
+    assert np.abs(found) == pytest.approx(np.abs(want), abs=1e-3)
+    assert (found[1] == 0).all() and not list(net.parameters())
+
+
+def test_principal_components():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(80, 7)).astype(np.float32) * np.asarray([5, 4, 3, 2, 1, 0.5, 0.1], np.float32) + 3
+    net = pca.build(features=7, dim=3)
+    net.setup(torch.from_numpy(rows))
+    _, _, right = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    want = (rows - rows.mean(0)) @ right[:3].T
+    assert np.abs(net(torch.from_numpy(rows)).numpy()) == pytest.approx(np.abs(want), abs=2e-3)
+    assert pca.build(features=7).out_features == 7
+
+
+def test_pictures_are_compared_without_their_light():
+    """Brightness and contrast of a picture change nothing, nor does its size beyond 32 pixels."""
+    rng = np.random.default_rng(3)
+    pictures = torch.from_numpy(rng.random((40, 3, 64, 64), np.float32))
+    net = pca.build(channels=3, size=64, dim=16)
+    net.setup(pictures)
+    found = net(pictures)
+    assert found.shape == (40, 16) and found.isfinite().all()
+    assert torch.allclose(net(0.3 * pictures + 0.2), found, atol=1e-3)
+    assert torch.allclose(net(torch.full((1, 3, 64, 64), 0.5)), net(torch.zeros(1, 3, 64, 64)))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A training with fixed features, as a run, and one without."""
+    out = tmp_path_factory.mktemp("fixed") / "run"
+    return api.train(TEXTS, out=out, quiet=True, **FEW), api.train(TEXTS, quiet=True, **FEW | {"fixed": "none"})
+
+
+def test_what_is_trained_does_not_see_them(both):
+    beside, alone = (t.model for t in both)
+    assert beside.config.model.fixed == "lsa" and beside.config.model.fixed_weight == 1.0
+    for name, weight in alone.tensors().items():
+        assert torch.equal(weight, beside.tensors()[name]), name
+    found, own = beside.encode(TEXTS, normalize=False), alone.encode(TEXTS, normalize=False)
+    assert found.shape == (60, 32) and np.array_equal(found[:, :24], own)
+    lengths = [np.linalg.norm(part, axis=1).mean() for part in (found[:, :24], found[:, 24:])]
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.03)  # the weight is 1; rows held out count here too
+
+
+def test_a_run_holds_them(both):
+    trained = both[0]
+    again = nearfar.load(trained.path)
+    assert np.array_equal(again.encode(TEXTS), trained.model.encode(TEXTS))
+    config = json.loads((trained.path / "config.json").read_text())
+    config["config"]["model"]["fixed_weight"] = 2.0
+    changed = trained.path.parent / "changed"
+    changed.mkdir()
+    for name in ("model.safetensors", "rows.safetensors"):
+        (changed / name).write_bytes((trained.path / name).read_bytes())
+    (changed / "config.json").write_text(json.dumps(config))
+    with pytest.raises(Exception, match=r"config.model.fixed_weight is not what the weights were made with"):
+        nearfar.load(changed)
+
+
+def test_a_run_of_an_earlier_version_has_none(both, tmp_path):
+    old = tmp_path / "old"
+    api.train(TEXTS, out=old, quiet=True, **FEW | {"fixed": "none"})
+    config = json.loads((old / "config.json").read_text())
+    weights, about = files.load_tensors(old / "model.safetensors")
+    for name in ("fixed", "fixed_options", "fixed_weight"):
+        del config["config"]["model"][name], about["made"][f"config.model.{name}"]
+    files.save_tensors(old / "model.safetensors", weights, about)
+    (old / "config.json").write_text(json.dumps(config))
+    model = nearfar.load(old)
+    assert np.array_equal(model.encode(TEXTS), both[1].model.encode(TEXTS))
+    assert model.untrained().encode(TEXTS).shape == (60, 24)
+    model.save(tmp_path / "again")
+    assert files.load_tensors(tmp_path / "again")[1]["made"].items() >= about["made"].items()
+
+
+def test_the_untrained_encoder_has_them_too(both):
+    labels = [t.split()[0] for t in TEXTS]
+    with pytest.warns(NearfarWarning, match="too good"):
+        found = api.evaluate(both[0].model, {"train": (TEXTS, labels)}, protocols="knn", quiet=True)
+    assert found.results[0]["floors"]["untrained_encoder"]["geometry"]["dimensions"] == 32
+
+
+def test_a_twin_has_no_copy_of_them(tmp_path):
+    x = np.random.default_rng(0).random((80, 16, 16), np.float32)
+    api.train(x, out=tmp_path / "run", method="moco_v2", fixed="pca", fixed_options={"dim": 4}, quiet=True, **TINY)
+    from safetensors.torch import load_file
+
+    held = load_file(Run(tmp_path / "run").checkpoint_file)
+    assert [k for k in held if ".fixed." in k] == ["branches.x.fixed.components", "branches.x.fixed.mean"]
+
+
+@pytest.mark.parametrize("knobs", [{"method": "supcon", "label": "y"}, {"nested": [8]}])
+def test_by_default_only_where_they_are_known_to_help(knobs):
+    data = {"x": TEXTS, "y": [t.split()[0] for t in TEXTS]} if "label" in knobs else TEXTS
+    assert api.rehearse(data, quiet=True, **FEW | knobs | {"fixed_options": {}}).config.model.fixed == "none"
+    pairs = {"a": TEXTS, "b": TEXTS[::-1]}
+    assert api.rehearse(pairs, column=("a", "b"), quiet=True, epochs=1).config.model.fixed == "none"
+
+
+def test_a_run_with_them_begins_one_without(both):
+    pairs = {"a": TEXTS, "b": TEXTS[::-1]}
+    found = api.train(pairs, column=("a", "b"), init_from=f"a={both[0].path}", epochs=1, lr=1e-12, quiet=True,
+                      batch_size=16)  # fmt: skip
+    weights = both[0].model.branches["text"].encoder.vectors
+    assert torch.allclose(found.model.branches["a"].encoder.vectors, weights, atol=1e-6)
+
+
+@pytest.mark.parametrize(("knobs", "error", "said"), [
+    ({"fixed": "las"}, UnknownName, "lsa"), ({"fixed": "pca"}, ConfigError, "does not take text input"),
+    ({"fixed": "lsa", "fixed_options": {"dim": 0}}, ConfigError, "width 0"),
+    ({"fixed": "lsa", "fixed_options": {"dims": 3}}, ConfigError, "dims"), ({"fixed_weight": 0}, ConfigError, "above 0"),
+])  # fmt: skip
+def test_requests_that_make_no_sense(knobs, error, said):
+    with pytest.raises(error, match=said):
+        api.rehearse(TEXTS, quiet=True, epochs=1, **knobs)
