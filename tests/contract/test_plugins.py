@@ -48,6 +48,24 @@ FILES = {
         def build(**shape):
             return Net()
     """,
+    "fixed/vowels.py": """
+        import torch
+        MODALITIES = ("word",)
+        SUMMARY = "share of vowels"
+        class Net(torch.nn.Module):
+            out_features = 1
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("mean", torch.zeros(1))
+            def setup(self, x):
+                self.mean.fill_(self.count(x).mean())
+            def count(self, x):
+                return torch.isin(x, torch.tensor([97, 101, 105, 111, 117])).float().mean(1, keepdim=True)
+            def forward(self, x):
+                return self.count(x) - self.mean
+        def build(**shape):
+            return Net()
+    """,
     "modalities/word.py": """
         import numpy as np
         from nearfar.modalities import BadCell
@@ -214,7 +232,7 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
         "--help",
         "greet Ada",
         f"train list.words --method mine --positives halves --set views.add=star "
-        f"--set views.overrides.star.rate=0.25 --out run {train}",
+        f"--set views.overrides.star.rate=0.25 --fixed vowels --out run {train}",
         "eval run --protocol first_letter --protocol all_of_it --protocol knn",
         "export run --to listing --out weights.txt",
         f"train texts.csv --pair first second --tokens letters:200 --out pairs {train}",
@@ -229,7 +247,7 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
     assert texts[1] == "hello Ada\n"
     assert "the recipe 'as they are', for words: star." in texts[2]
     config = json.loads((work / "run/config.json").read_text())["config"]
-    assert (config["model"]["encoder"], config["model"]["positives"]) == ("tinynet", "halves")
+    assert [config["model"][k] for k in ("encoder", "positives", "fixed")] == ["tinynet", "halves", "vowels"]
     assert (config["views"]["add"], config["views"]["overrides"]) == (["star"], {"star": {"rate": 0.25}})
     assert figures(texts[3], "a protocol") == ["0.500"] * 3  # of the run, its untrained encoder and the raw input
     assert figures(texts[3], "another: classes") == ["6.000"] * 3
