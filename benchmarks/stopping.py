@@ -26,7 +26,7 @@ from written import machine
 
 from nearfar import api, demo, files, watch
 from nearfar.console import SILENT
-from nearfar.evaluation import knn, shots
+from nearfar.evaluation import few_labels, knn
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput
 from nearfar.training import Trainer
@@ -38,6 +38,7 @@ SETTINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "batch / 4": lambda plan: {"batch_size": plan.config.train.batch_size // 4, "lr": plan.config.optim.lr},
 }
 NEIGHBOURS = 10
+DRAWS = 5
 VIEWS = 10  # of each row, for LiDAR
 
 
@@ -93,7 +94,9 @@ def trained(source: Any, case: Case, setting: str, seed: int) -> dict[str, Any]:
     for at in steps:
         began = time.process_time()
         if at:
+            trainer.watch.looks = False  # at its own times
             trainer.fit(lambda step, at=at: step == at)
+            trainer.watch.looks = True
         spent += time.process_time() - began
         own = trainer.watch.look(trainer.learner) if at else trainer.watch.first(trainer.learner, trainer.sampler)
         looks.append({"step": at, "seconds": round(spent, 1)} | own | measured(trainer, seed))
@@ -112,7 +115,8 @@ def measured(trainer: Trainer, seed: int) -> dict[str, float]:
         return found
     y, t, classes = plan.table.labels[plan.train], plan.table.labels[plan.heldout], len(plan.table.label_names)
     fit, score = Features(unit(x), y, classes), Features(unit(held), t, classes)
-    few = shots.measure(fit, score, seed=seed)["8"]["mean"]
+    how = {"number": DRAWS, "c": 1.0, "features": "unit length", "seed": seed}
+    few = few_labels.learn(fit, score, fit.x, score.x, 8, **how)["mean"]
     return found | {"accuracy_knn": knn.measure(fit, score, seed=seed)["accuracy"], "accuracy_few": few}
 
 

@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nearfar import averaging, distributed, health
+from nearfar import averaging, distributed, health, starting
 from nearfar.objectives.world import ONE
 from nearfar.positives import Positives, own
 from nearfar.randomness import generator
@@ -137,7 +137,9 @@ class Watch:
         labels = self.plan.table.labels
         if len(self.queries) < 2 or len(np.unique(labels[self.gallery])) < 2:
             return {}
-        x, y = (encode_rows(learner, self.columns[0], r, *self.on) for r in (self.gallery, self.queries))
+        starting.scale(learner.branches, self.plan.columns, self.plan.train, self.on[1])
+        column = self.columns[0]
+        x, y = (encode_rows(learner, column, r, *self.on, layer="embedding") for r in (self.gallery, self.queries))
         if not _finite(x, y):
             return {}
         return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])}
@@ -208,7 +210,9 @@ class Watch:
 
 
 def embedded(branch: Branch, values: torch.Tensor, layer: str = "features") -> torch.Tensor:
-    """What a branch makes of values, as the model that it becomes will give it, float32 (N, D)."""
+    """Of a branch the encoder's features, these beside fixed ones ("embedding"), or the projection, float32 (N, D)."""
+    if layer == "embedding":
+        return branch.embed(values).float()
     return (branch.encoder(values) if layer == "features" else branch(values)[1]).float()
 
 
