@@ -12,7 +12,7 @@ import numpy as np
 from nearfar import auto, branches, distributed, metrics, positives, record
 from nearfar.data import balance, duplicates, workers
 from nearfar.errors import ConfigError, DataError, UnknownName
-from nearfar.registry import MODALITIES, OBJECTIVES
+from nearfar.registry import ENCODERS, MODALITIES, OBJECTIVES
 from nearfar.schedule import Schedule, at
 from nearfar.stopping import Ticker
 
@@ -117,15 +117,15 @@ def _recipe_of(config: Config, method: Method, table: Table) -> str:
 def _with_fixed(model: ModelConfig, method: Method, table: Table) -> ModelConfig:
     """The config with the fixed features that were asked for, or that the modality has where they are known to help.
 
-    That is one column, learnt without labels by an encoder that has not learnt before.
+    That is one column, learnt without labels from random weights, by an encoder whose file says ``BESIDE``.
     """
     usual, weight = getattr(MODALITIES.get(table.first.modality), "FIXED", ("none", 1.0))
     name = model.fixed
     if name == "auto":
         label_free = method.positives == "views" and method.keep == "features" and not method.nested
         named = branches.named(model.encoder, table.kinds)[table.first.name]
-        begins = ":" not in named and not model.init_from
-        name = usual if len(table.columns) == 1 and label_free and begins else "none"
+        helps = hasattr(ENCODERS.get(named.partition(":")[0]), "BESIDE") and not model.init_from
+        name = usual if len(table.columns) == 1 and label_free and helps else "none"
     branches.check_fixed(name, [modality for modality, _ in table.kinds.values()])
     given = model.fixed_weight
     return replace(model, fixed=name, fixed_weight=given if given != "auto" else weight if name == usual else 1.0)

@@ -234,7 +234,7 @@ def test_the_order_of_words_is_learnt(name, options):
 def test_a_static_bag_begins_as_a_projection_of_tfidf(power):
     rows = np.array([[1, 2, 2, 0], [1, 3, 0, 0], [1, -4, 2, 0]], np.int32)  # the sign of an id is not its number
     encoder = made("static", vocabulary=5, length=4, dim=4096, idf_power=power)
-    encoder.setup(rows)
+    encoder.setup(torch.from_numpy(rows))
     counts = np.stack([np.bincount(np.abs(r), minlength=6) for r in rows]).astype(float)[:, 1:]
     idf = (np.log(4 / (1 + (counts > 0).sum(0))) + 1) ** power
     expected = counts * idf
