@@ -413,7 +413,7 @@ def test_the_mean_of_the_last_steps_and_nothing_else_changes(digits, monkeypatch
         assert torch.equal(p, last[name]), name
         assert torch.equal(p, dict(trainer.learner.named_parameters())[name]), name
     assert plain.finished() is plain.learner
-    assert plain.average.state() == {}
+    assert plain.average.state(plain.learner.branches) == {}
 
 
 def test_statistics_are_the_mean_over_one_more_epoch_of_views():
@@ -467,14 +467,14 @@ def test_a_mean_of_steps_that_are_no_longer_the_last_is_left_behind():
         with torch.no_grad():
             branches["x"].weight.fill_(step)
         first.follow(branches, step)
-    assert first.state()["mean/x.weight"].tolist() == [[8.0, 8.0]]  # of 6 … 10
+    assert first.state(branches)["mean/x.weight"].tolist() == [[8.0, 8.0]]  # of 6 … 10
     longer, same = Average(0.5, 100), Average(0.5, 10)
-    longer.restore(first.state(), branches, 10)
-    same.restore(first.state(), branches, 10)
+    longer.restore(first.state(branches), branches, 10)
+    same.restore(first.state(branches), branches, 10)
     assert (longer.count, same.count) == (0, 5)
     off = Average(0.0, 10)
     off.follow(branches, 10)
-    assert off.state() == {}
+    assert off.state(branches) == {}
     assert Average(0.001, 10).start == 9  # at least the last step
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nearfar import distributed
+from nearfar import distributed, narrowing
 
 if TYPE_CHECKING:
     from nearfar.config import Config
@@ -53,12 +53,16 @@ class Average:
         else:
             torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 / self.count)
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint keeps, whole tensors; empty before there is a mean (all processes take part)."""
+    def state(self, branches: Branches) -> dict[str, torch.Tensor]:
+        """What a checkpoint keeps, whole tensors; empty before there is a mean (all processes take part).
+
+        `branches` are those that are trained.
+        """
         if not self.count:
             return {}
-        whole = {f"mean/{n}": m.full_tensor() if hasattr(m, "full_tensor") else m for n, m in self.mean.items()}
-        return whole | {"count": torch.tensor(self.count)}
+        whole = {n: m.full_tensor() if hasattr(m, "full_tensor") else m for n, m in self.mean.items()}
+        found = {f"mean/{n}": m for n, m in narrowing.whole(branches, whole).items()}
+        return found | {"count": torch.tensor(self.count)}
 
     def restore(self, tensors: dict[str, torch.Tensor], branches: Branches, step: int) -> None:
         """The inverse of `state`; a mean of steps that are not among the last ones any more is left behind."""
@@ -66,15 +70,15 @@ class Average:
             return
         self.count = int(tensors["count"])
         self.mean = {name: torch.empty_like(w) for name, w in _weights(branches).items()}  # laid out as they are
+        found = narrowing.rows(branches, {k.removeprefix("mean/"): t for k, t in tensors.items()})
         for name, mean in self.mean.items():
-            distributed.copy_into(mean, tensors[f"mean/{name}"])
+            distributed.copy_into(mean, found[name])
 
-    def give(self, branches: Branches) -> None:
-        """Make the mean the weights of whole branches (all processes take part)."""
-        weights = _weights(branches)
-        for name, mean in self.state().items():
-            if name != "count":
-                weights[name.removeprefix("mean/")].copy_(mean)
+    def give(self, branches: Branches, trained: Branches) -> None:
+        """Make the mean of what was trained the weights of whole branches (all processes take part)."""
+        means = self.state(trained)
+        for name, weight in _weights(branches).items():
+            weight.copy_(means[f"mean/{name}"])
 
 
 @torch.no_grad()

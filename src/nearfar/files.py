@@ -301,6 +301,12 @@ def tensor_header(path: str | Path) -> dict[str, torch.Tensor]:
         return header
 
 
+def one_tensor(path: str | Path, name: str) -> torch.Tensor:
+    """One tensor of a safetensors file; `load_tensors` is what looks at the checksum of all."""
+    with _tensors_of(path) as (f, _):
+        return f.get_tensor(name)
+
+
 @contextlib.contextmanager
 def _tensors_of(path: str | Path) -> Iterator[tuple[Any, dict[str, torch.Tensor]]]:
     """An open safetensors file and its header; what is wrong with it becomes a `RunError`."""

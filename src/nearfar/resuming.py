@@ -136,24 +136,28 @@ def reading(run: Run) -> Kinds:
 
 def check_networks(run: Run) -> None:
     """Raise `RunError` where the checkpoint is not of the networks that ``config.json`` describes."""
+    from nearfar import narrowing
     from nearfar.blueprint import compare, described
 
-    networks = described(run, run.checkpoint_file)[0]
-    held = {k: t for k, t in files.tensor_header(run.checkpoint_file).items() if k.startswith(BRANCHES)}
-    compare(held, {BRANCHES + k: t for k, t in networks.tensors(held).items()}, networks.where)
+    networks, header = described(run, run.checkpoint_file)[0], files.tensor_header(run.checkpoint_file)
+    held = {k.removeprefix(BRANCHES): t for k, t in header.items() if k.startswith(BRANCHES)}
+    wanted = networks.tensors(held)
+    wanted |= narrowing.beside(networks.drawn, held)
+    compare({BRANCHES + k: t for k, t in held.items()}, {BRANCHES + k: t for k, t in wanted.items()}, networks.where)
 
 
 def check_state(run: Run, plan: Plan) -> None:
     """Raise `RunError` where the checkpoint is not of the training that is planned, before its networks are built."""
     import torch
 
-    from nearfar import distributed
+    from nearfar import distributed, narrowing
     from nearfar.blueprint import Blueprint, compare
     from nearfar.training import make_learner
 
     header = files.tensor_header(run.checkpoint_file)
     networks = Blueprint(lambda: make_learner(plan, distributed.world(), fresh=False), str(run.checkpoint_file))
     wanted, number = networks.tensors(header), torch.empty((), device="meta")
+    wanted |= narrowing.beside(networks.drawn, header)
     beside = {f"positives/{k}": t for k, t in plan.positives.state().items()}
     for name, held in header.items():
         part, _, path = name.partition("/")

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import torch
 
-from nearfar import allocator, averaging, distributed, health, metrics, optim, starting, stored, verdict
+from nearfar import (
+    allocator,
+    averaging,
+    distributed,
+    health,
+    metrics,
+    narrowing,
+    optim,
+    starting,
+    stored,
+    verdict,
+)  # fmt: skip
 from nearfar.averaging import Average
 from nearfar.embeddings import Embeddings
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError, WorseWarning
@@ -66,6 +77,7 @@ class Trainer:
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
         self.learner = make_learner(plan, self.world, fresh=fresh).to(self.device)
+        narrowing.narrow(self.learner, plan, None if fresh else run)
         check_chunk(self.learner, config.train.chunk)
         if config.train.wrap != "shard":  # shards must be contiguous
             distributed.channels_last(self.learner)
@@ -118,9 +130,10 @@ class Trainer:
         self.position.losses = self._since_the_last_line().tolist() if self.losses else []
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
-        tensors |= {f"optimizer/{k}": v for k, v in optim.state_tensors(self.optimizer, self.learner).items()}
+        kept = narrowing.whole(self.learner, optim.state_tensors(self.optimizer, self.learner))
+        tensors |= {f"optimizer/{k}": v for k, v in kept.items()}
         tensors |= {f"positives/{k}": v for k, v in self.positives.state().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.state().items()}
+        tensors |= {f"average/{k}": v for k, v in self.average.state(self.learner.branches).items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
             self.run.save_checkpoint(tensors, asdict(self.position) | {"made": stored.fixed(self.config)})
@@ -135,7 +148,7 @@ class Trainer:
 
     def finished(self) -> Learner:
         """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner = self.whole()
+        learner = narrowing.widened(self.whole())
         if self.average.count or self.config.train.interpolate:
             learner = self._averaged(learner)
         starting.scale(learner.branches, self.plan.columns, self.plan.train, self.config.train.precision)
@@ -146,7 +159,7 @@ class Trainer:
         learner, share = copy.deepcopy(learner).to(self.device), self.config.train.interpolate
         if self.average.count:
             self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
-            self.average.give(learner.branches)
+            self.average.give(learner.branches, self.learner.branches)
         if share:
             begun = starting.learnt_before(self.config.model, self.plan.table.kinds)
             self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
@@ -160,13 +173,15 @@ class Trainer:
         made = state.pop("made", {})
         stored.check_made(made, stored.fixed(self.config), str(self.run.config_file))
         fits(state, Position, str(self.run.checkpoint_file), "state")
+        tensors = narrowing.fitting(self.learner, tensors)
 
         def those_of(part: str) -> dict[str, torch.Tensor]:
             return {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
 
         distributed.load_state(self.model, tensors)
         self.learner.check_parts(str(self.run.checkpoint_file))
-        optim.load_state_tensors(self.optimizer, self.learner, those_of("optimizer/"))
+        kept = narrowing.rows(self.learner, those_of("optimizer/"))
+        optim.load_state_tensors(self.optimizer, self.learner, kept)
         self.positives.go_on(those_of("positives/"), str(self.run.checkpoint_file))
         self.position = Position(**state)
         self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]

@@ -7,13 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nearfar.encoders.tables import Tables
+
 MODALITIES = ("text",)
 TOKENS = "hashed"
 BESIDE = {"dim": 256}
 SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
 
 
-class Static(nn.Module):
+class Static(Tables):
     """The sum of token vectors times token weights, over the root of the summed squares of the weights.
 
     With random vectors and the weights that `setup` gives, this is a random projection of TF-IDF, whose cosines it
@@ -30,6 +32,8 @@ class Static(nn.Module):
     idf_power : float
         Power of the inverse document frequencies to begin with; above 1 rare tokens count more.
     """
+
+    TABLES = ("vectors", "log_weights")
 
     def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float) -> None:
         super().__init__()
@@ -60,12 +64,29 @@ class Static(nn.Module):
         counts = there.sum(1)
         tokens = ids[there].long()
         with torch.autocast(x.device.type, enabled=False):
-            weights = self.log_weights[tokens].exp()
-            offsets = counts.cumsum(0) - counts
-            total = F.embedding_bag(tokens, self.vectors, offsets, mode="sum", per_sample_weights=weights)
+            weights, total = self._summed(tokens, counts.cumsum(0) - counts)
             row = torch.repeat_interleave(torch.arange(len(x), device=x.device), counts, output_size=len(tokens))
             norm = weights.new_zeros(len(x)).index_add_(0, row, weights.square())
+            norm = self.anchored(norm) if self.rest else norm
             return self.dropout(total / norm.clamp(min=1e-12).sqrt()[:, None])
+
+    def _summed(self, tokens: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weights of the tokens, and the weighted sums of their vectors."""
+        if self.rest:
+            tokens = self.place[tokens]
+        trained = len(self.vectors)
+        if not self.rest or self.training or (tokens < trained).all():  # views have no tokens but those that occur
+            weights = self.log_weights[tokens].exp()
+            return weights, _bags(tokens, self.vectors, offsets, weights)
+        others = self.rest["log_weights"] * self.left("log_weights")
+        weights, other = torch.cat([self.log_weights, others])[tokens].exp(), tokens >= trained
+        known = _bags(tokens.clamp(max=trained - 1), self.vectors, offsets, weights * ~other)
+        rest = _bags((tokens - trained).clamp(min=0), self.rest["vectors"], offsets, weights * other)
+        return weights, known + rest * self.left("vectors")
+
+
+def _bags(ids: torch.Tensor, vectors: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return F.embedding_bag(ids, vectors, offsets, mode="sum", per_sample_weights=weights)
 
 
 def build(*, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0) -> Static:
