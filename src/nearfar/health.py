@@ -21,7 +21,8 @@ STUCK = 0.002  # loss within this share of its no-learning level has learnt noth
 LONG = 0.1  # … if it stays there for this share of all steps; some losses only pass it
 EARLY = 0.3  # share of all steps in which a figure may fall and come back
 LOOKS = 2  # in a row that must be worse than the start
-NARROW = 0.5  # share of the first feature rank below which a smaller loss of the figure counts as well
+NARROW = 0.5  # share of the first feature rank below which a smaller loss of the figure counts as well …
+NARROWER = 0.75  # … of so much of what else may be chance
 
 
 def effective_rank(x: torch.Tensor) -> torch.Tensor:
@@ -147,7 +148,7 @@ class Monitor:
         ranks = [self.start.get("heldout_rank"), row.get("heldout_rank")]
         narrow = None not in ranks and ranks[1] < NARROW * ranks[0]
         chance = noise(key, first, now, self.start.get(rows) or 0)
-        lost = first - now > (chance / 2 if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
+        lost = first - now > (NARROWER * chance if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
         rises = before is not None and now - before > chance / 2
         self.fallen = self.fallen + 1 if lost and not rises else 0
         self.before = {key: now}
