@@ -173,7 +173,10 @@ class Monitor:
 def no_learning(record: Method, rows: int) -> float | None:
     """Loss of an embedding that has learnt nothing: the method's own word, else its objective's for its defaults."""
     if own := getattr(METHODS.get(record.name), "no_learning", None):
-        return own(record, rows)
+        try:
+            return own(record, rows)
+        except LookupError:  # it lacks a part, which the first comparison tells
+            return None
     info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
     if info is None or info.no_learning is None or getattr(record.objective, "parameters", None):
         return None

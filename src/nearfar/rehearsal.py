@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -55,6 +56,8 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
     try:
         with _told(f"{name} cannot compare so", "method", asked.method), trainer.cast():
             loss, _ = scratch.judge(embeddings, batch)
+            scratch.judge(embeddings, replace(batch, progress=1.0))  # where schedules end
+            scratch.after_step(embeddings, 1.0)
     except NotFinite as e:
         raise trainer.not_finite() from e
     trainer.check_finite(loss)
@@ -67,7 +70,7 @@ def _told(what: str, where: str, asked: Mapping[str, Any]) -> Iterator[None]:
         yield
     except NotFinite:
         raise
-    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as e:
         if line_of_plugin(e):
             raise
         why = str(e) if isinstance(e, ValueError | RuntimeError) else f"{type(e).__name__}: {e}"
