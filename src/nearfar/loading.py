@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +30,7 @@ def load(path: str | Path, device: str = "auto") -> Embedder:
     if is_series(path):
         raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
     run = Run.open(path)
-    if not run.model_file.exists():
+    if not os.path.exists(run.model_file):
         raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
     if "ensemble" in run.config:
         from nearfar.ensemble import Ensemble
@@ -42,13 +43,13 @@ def load(path: str | Path, device: str = "auto") -> Embedder:
 
 def is_series(path: str | Path) -> bool:
     """Whether a folder holds the runs of a training from several seeds."""
-    return (Path(path) / "seeds.json").exists()
+    return os.path.exists(Path(path) / "seeds.json")
 
 
 def folders(path: str | Path) -> list[Path]:
     """The run folders that a path stands for: itself, those of a training from several seeds, or all in the folder."""
     path = Path(path)
-    if (path / "config.json").exists() or not path.is_dir():
+    if os.path.exists(path / "config.json") or not os.path.isdir(path):
         return [path]
     if is_series(path):
         return [path / f"seed{n}" for n in stored_seeds(path)["seeds"]]

@@ -106,13 +106,13 @@ class Run:
         run = cls(path)
         if not is_utf8(run.path.absolute()):
             raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint="Choose another --out.")
-        if run.path.exists() and not run.path.is_dir():
+        if os.path.exists(run.path) and not os.path.isdir(run.path):
             raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
         leftovers.sweep(Path(os.path.realpath(path)))
         occupied = leftovers.occupied(run.path)
         if occupied and not run.is_there:
             raise RunError("is not empty and not a run.", where=str(path), hint="Choose another --out.")
-        begun = run.checkpoint_file.exists()
+        begun = os.path.exists(run.checkpoint_file)
         if occupied and not (resume or overwrite):
             how = "Say --resume to go on, or --overwrite to begin anew." if begun else "Say --overwrite to begin anew."
             raise RunError("the run folder exists.", where=str(path), hint=how)
@@ -135,9 +135,9 @@ class Run:
             No run is there, or it was written by a newer version of nearfar.
         """
         run = cls(path)
-        if not run.path.exists():
+        if not os.path.exists(run.path):
             leftovers.sweep(Path(os.path.realpath(path)))
-        if not run.config_file.exists():
+        if not os.path.exists(run.config_file):
             raise RunError("is not a run folder: it has no config.json.", where=str(path))
         run.config  # noqa: B018 - which is looked at when it is read first
         return run
@@ -219,7 +219,7 @@ class Run:
     @property
     def is_there(self) -> bool:
         """Whether a run is there: its ``config.json`` is one that nearfar wrote."""
-        return not (self.path / EXPORTED).exists() and _said(self.config_file, "nearfar") is not None
+        return not os.path.exists(self.path / EXPORTED) and _said(self.config_file, "nearfar") is not None
 
     @property
     def config_file(self) -> Path:
@@ -244,7 +244,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the training came to its end, and the model is that of the end."""
-        return self.model_file.exists() and self.config.get("finished", True)
+        return os.path.exists(self.model_file) and self.config.get("finished", True)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -331,9 +331,9 @@ def _in_the_way(folder: Path) -> Path | None:
     """A folder where a run has a file, or anything else where it has a folder."""
     for pattern in WRITTEN:
         file, within = folder / pattern, folder / pattern.partition("/")[0]
-        if file.is_dir():
+        if os.path.isdir(file):
             return file
-        if within != file and os.path.lexists(within) and not within.is_dir():
+        if within != file and os.path.lexists(within) and not os.path.isdir(within):
             return within
     return None
 

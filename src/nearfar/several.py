@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -161,7 +162,7 @@ def _stored(folder: Path, seeds: int | None) -> tuple[dict[str, Any], list[int]]
 def _found(folder: Path, resume: bool, config: Config) -> str:
     """What is there of a seed: it is ``finished``, ``begun``, or ``new``; with more epochs than it had it is begun."""
     run = Run(folder)
-    if not resume or not run.checkpoint_file.exists():
+    if not resume or not os.path.exists(run.checkpoint_file):
         return "new"
     wanted, had = config.train.epochs, _of(folder).train.epochs
     return "finished" if run.finished and (not isinstance(wanted, int) or wanted <= had) else "begun"
@@ -190,9 +191,9 @@ def _written(folder: Path) -> Iterator[Path]:
 
 def _check(whole: Run, may_exist: bool) -> None:
     """Raise a `RunError` where the folder of the runs is taken by something else."""
-    if whole.config_file.exists():
+    if os.path.exists(whole.config_file):
         raise RunError("holds a single run.", where=str(whole.path), hint="Choose another --out.")
-    if whole.path.exists() and not whole.path.is_dir():
+    if os.path.exists(whole.path) and not os.path.isdir(whole.path):
         raise RunError("is a file, not a folder.", where=str(whole.path), hint="Choose another --out.")
     if occupied(whole.path):
         if not is_series(whole.path):

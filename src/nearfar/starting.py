@@ -6,6 +6,7 @@ kept, and only the text side and the projectors learn to meet it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ def _open(path: str) -> Run:
 def _is_run(path: str) -> bool:
     from nearfar.run import Run
 
-    return Run(path).config_file.exists()
+    return os.path.exists(Run(path).config_file)
 
 
 def _kinds(run: Run) -> dict[str, tuple[str, Mapping[str, Any]]]:

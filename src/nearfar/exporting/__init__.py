@@ -7,6 +7,7 @@ give the vectors of ``model.encode``: of unit length, and of the layer that the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -101,9 +102,9 @@ def folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         It cannot be written.
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
+    if os.path.exists(out) and not os.path.isdir(out):
         raise RunError("is a file, not a folder.", where=str(out), hint="Choose another --out.")
-    if out.is_dir() and any(out.iterdir()):
+    if os.path.isdir(out) and any(out.iterdir()):
         if not (out / EXPORTED).exists():
             what = "is a run folder" if Run(out).is_there else "is not empty and no export of nearfar"
             raise RunError(f"{what}.", where=str(out), hint="Choose another --out.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,7 +134,7 @@ def _check(name: str) -> None:
     from nearfar import branches
     from nearfar.run import Run
 
-    if ":" in name and not Path(name).exists():
+    if ":" in name and not os.path.exists(name):
         branches.check(name, {}, "model.positives")
     elif not Run.open(name).model_file.exists():
         raise ConfigError(f"the run {name} has no model yet.", where="model.positives")
@@ -154,7 +154,7 @@ def teacher(name: str, context: Context) -> Embedder:
 
     column, train = context.table.first, context.config.train
     kind, colon, variant = name.partition(":")
-    if colon and not Path(name).exists():
+    if colon and not os.path.exists(name):
         model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
         columns = {column.name: (column.modality, column.spec)}
         try:

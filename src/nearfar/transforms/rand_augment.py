@@ -16,6 +16,8 @@ from nearfar.transforms.posterise import posterised
 from nearfar.transforms.resample import sample
 from nearfar.transforms.sharpness import sharpened
 
+MOST = 100  # changes of a row; more would take minutes and leave nothing of it
+
 Change = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -56,8 +58,8 @@ class RandAugment:
     def __post_init__(self) -> None:
         if unknown := set(self.changes) - set(CHANGES):
             raise ValueError(f"rand_augment.changes: there is no {min(unknown)!r}; there are {', '.join(CHANGES)}")
-        if not self.changes or self.count < 1 or not 0 <= self.strength <= 1:
-            raise ValueError("rand_augment: expected a count of at least 1, a strength from 0 to 1, and changes")
+        if not self.changes or not 1 <= self.count <= MOST or not 0 <= self.strength <= 1:
+            raise ValueError(f"rand_augment: expected a count of 1 to {MOST}, a strength from 0 to 1, and changes")
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Images (N, C, H, W) in [0, 1] in, and out."""
