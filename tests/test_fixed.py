@@ -9,6 +9,7 @@ import torch
 import nearfar
 from nearfar import api, files
 from nearfar.errors import ConfigError, NearfarWarning, UnknownName
+from nearfar.evaluation.knn import online_knn
 from nearfar.fixed import lsa, pca
 from nearfar.fixed._svd import leading
 from nearfar.run import Run
@@ -129,6 +130,17 @@ def test_the_untrained_encoder_has_them_too(both):
     with pytest.warns(NearfarWarning, match="too good"):
         found = api.evaluate(both[0].model, {"train": (TEXTS, labels)}, protocols="knn", quiet=True)
     assert found.results[0]["floors"]["untrained_encoder"]["geometry"]["dimensions"] == 32
+
+
+def test_the_watch_sees_them():
+    """A kNN of held-out rows, before the first step and after the last, is that of the model's own vectors."""
+    labels = [t.split()[0] for t in TEXTS]
+    trained = api.train((TEXTS, labels), quiet=True, holdout=0.4, **FEW)
+    plan, y = trained.plan, trained.plan.table.labels
+    x, q = (trained.model.features(plan.table.first, r) for r in (plan.train, plan.heldout))
+    own = online_knn(torch.from_numpy(x), y[plan.train], torch.from_numpy(q), y[plan.heldout])
+    assert trained.metrics[-1]["knn"] == pytest.approx(own)
+    assert trained.metrics[0]["step"] == 0 and "knn" in trained.metrics[0]
 
 
 def test_a_twin_has_no_copy_of_them(tmp_path):

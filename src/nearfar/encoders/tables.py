@@ -47,14 +47,18 @@ class Tables(nn.Module):
     def widen(self) -> None:
         """Put all rows together again."""
         for name in self.rest:
-            own, left = getattr(self, name), self.left(name)
-            setattr(self, name, nn.Parameter(self.spread(name, own, left), own.requires_grad))
+            setattr(self, name, nn.Parameter(self.table(name), getattr(self, name).requires_grad))
             delattr(self, name + LEFT)
         self.inside, self.place, self.rest = None, None, {}
 
     def left(self, name: str) -> nn.Parameter:
         """What is left of the other rows of a table."""
         return getattr(self, name + LEFT)
+
+    def table(self, name: str) -> torch.Tensor:
+        """A whole table, as it is now."""
+        own = getattr(self, name)
+        return self.spread(name, own, self.left(name)) if self.rest else own
 
     def spread(self, name: str, rows: torch.Tensor, left: torch.Tensor | float) -> torch.Tensor:
         """A whole table of the rows that are trained, and of the others times `left`."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nearfar.encoders.static import Static
 from nearfar.fixed._svd import leading
 
 MODALITIES = ("text",)
@@ -62,8 +63,8 @@ class Lsa(nn.Module):
 
     def follow(self, encoder: nn.Module) -> None:
         """Divide rows by the same number as an encoder that is a weighted bag does: both together are one bag then."""
-        if hasattr(encoder, "log_weights"):
-            self.log_weights.copy_(encoder.log_weights)
+        if isinstance(encoder, Static):
+            self.log_weights.copy_(encoder.table("log_weights"))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Ids (N, L) to features (N, D); a row without known tokens gives zeros.
