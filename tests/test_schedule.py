@@ -53,8 +53,9 @@ def test_the_step_sees_the_value_of_its_progress(digits, tiny, monkeypatch):
         digits, **tiny | {"method": "simclr", "temperature": {"start": 0.1, "end": 0.4, "shape": "linear"}}
     )
     steps = trained.plan.steps
-    assert [s for s, _ in seen] == [0, *range(steps)]  # the rehearsal comes first
-    np.testing.assert_allclose([t for _, t in seen[1:]], [0.1 + 0.3 * s / steps for s in range(steps)])
+    assert [s for s, _ in seen] == [0, 0, *range(steps)]  # the rehearsal comes first, with both ends of the schedule
+    np.testing.assert_allclose([t for _, t in seen[:2]], [0.1, 0.4])
+    np.testing.assert_allclose([t for _, t in seen[2:]], [0.1 + 0.3 * s / steps for s in range(steps)])
     assert Config.from_dict(trained.plan.config.as_dict()).method["temperature"]["end"] == 0.4
 
 

@@ -91,12 +91,15 @@ def _as_before(handle: int, there: os.stat_result) -> None:
         os.fchmod(handle, stat.S_IMODE(there.st_mode))
 
 
-def check_target(path: str | Path, where: str = "--out") -> None:
-    """Raise a `ConfigError` where no file can be written: for what is a folder, or lies in none."""
+def check_target(path: str | Path, *read: str | None, where: str = "--out") -> None:
+    """Raise a `ConfigError` where no file can be written, or one would be that is to be `read` before."""
     if not Path(path).absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {Path(path).parent}.", where=where)
     if Path(path).is_dir():
         raise ConfigError(f"{path} is a folder, not a file.", where=where)
+    if any(os.path.exists(path) and os.path.exists(r) and os.path.samefile(path, r) for r in read if r):
+        raise ConfigError(f"{path} is what is read, and would be written over.", where=where,
+                          hint="Choose another --out.")  # fmt: skip
 
 
 def write_text(path: str | Path, text: str) -> None:

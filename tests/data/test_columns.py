@@ -240,6 +240,12 @@ def test_the_index_that_pandas_writes_into_parquet(tmp_path):
     assert list(read(tmp_path / "b.parquet").columns) == ["text"]
 
 
+def test_a_mark_that_is_no_utf8_is_in_no_cell(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i},{i % 3}\n" for i in range(20)))
+    found = read(tmp_path / "rows.csv", missing=["\udcff\udcfe"])
+    assert np.isfinite(found.first.values).all() and len(found) == 20
+
+
 # --- missing is an empty cell -------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from nearfar import files, leftovers, replacing
+from nearfar import cli, files, leftovers, replacing
 from nearfar.errors import StorageError, UserError
 
 
@@ -124,3 +124,25 @@ def test_names_are_told_from_others(tmp_path):
         assert leftovers.is_left(made) and leftovers.is_left(made, name) and not leftovers.is_left(name)
     assert not leftovers.is_left(leftovers.beside(tmp_path / "seed1").name, "seed")
     assert not leftovers.is_left(".run.12345678.nearfar.txt") and not leftovers.is_left(".run.1234567g.nearfar")
+
+
+@pytest.mark.parametrize("args", [
+    ["views", "{0}", "--out", "{0}"],
+    ["align", "{0}", "other.csv", "--run", "run", "--out", "{0}"],
+    ["classify", "run", "other.csv", "{0}", "--out", "{0}"], ["classify", "run", "{0}", "--use", "x", "--out", "{0}"],
+])  # fmt: skip
+def test_what_is_read_is_not_written_over(tmp_path, args, monkeypatch, capfd):
+    """Nor by another name of the same file."""
+    monkeypatch.chdir(tmp_path)
+    rows = "a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(40))
+    for name in ("rows.csv", "other.csv"):
+        (tmp_path / name).write_text(rows)
+    (tmp_path / "link.csv").symlink_to("rows.csv")
+    for out in ("rows.csv", "link.csv"):
+        given = [a.format("rows.csv") for a in args]
+        assert cli.run([*given[:-1], out]) == 2
+        assert "is what is read" in capfd.readouterr().err
+    assert (tmp_path / "rows.csv").read_text() == rows
+    np.save(tmp_path / "rows.npy", np.zeros((4, 2)))
+    assert cli.run(["embed", "run", "rows.npy", "--out", "./rows.npy"]) == 2
+    assert "is what is read" in capfd.readouterr().err

@@ -51,7 +51,7 @@ def command(
     to = console(as_json, quiet, debug)
     skip_cost(skip)  # a slip is said before anything is encoded
     if out:
-        files.check_target(out)
+        files.check_target(out, a, b)
     model = api.load(run)
     sides = [_side(model, path, name, to) for path, name in zip((a, b), _columns(model, columns), strict=True)]
     joined = (sides[0].joined(model, to), sides[1].joined(model, to)) if encode and all(s.text for s in sides) else None

@@ -58,7 +58,7 @@ def command(
 
     to = console(as_json, quiet, debug)
     making = {"kind": kind, "reject": reject, "name": name, "group": group, "group_from": group_from}
-    _check(out, new, use, classes, templates, **making)
+    _check(out, (labelled, new), use, classes, templates, **making)
     given = {k: v for k, v in making.items() if v is not None}
     data = {"labelled": labelled, "new": new}
     if use:
@@ -101,14 +101,16 @@ def templates_of(said: tuple[str, ...]) -> list[str]:
 
 
 def _check(
-    out: str | None, new: str | None, use: str | None, classes: str | None, templates: tuple[str, ...], **making: Any
-) -> None:
+    out: str | None, data: tuple[str, str | None], use: str | None, classes: str | None, templates: tuple[str, ...],
+    **making: Any,
+) -> None:  # fmt: skip
     """What is wrong with the request is found before anything is computed."""
     from pathlib import Path
 
     from nearfar import files
     from nearfar.errors import ConfigError
 
+    new = data[1]
     if use and classes is not None:
         raise ConfigError("--use and --classes are two ways to say by what; name one.", where="--classes")
     if templates and classes is None:
@@ -124,7 +126,7 @@ def _check(
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint="Use .csv.")  # fmt: skip
     if out:
-        files.check_target(out)
+        files.check_target(out, *data)
 
 
 def _about(lines: list[dict[str, Any]], out: str | None) -> list[str]:

@@ -37,7 +37,7 @@ def command(
     if Path(out).suffix not in vectors.ENDINGS:
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                           hint=f"Use one of {', '.join(vectors.ENDINGS)}.")  # fmt: skip
-    files.check_target(out)
+    files.check_target(out, data)
     model = api.load(run)
     model = model.cut(dimensions) if dimensions else model
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}

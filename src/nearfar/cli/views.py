@@ -24,7 +24,7 @@ def command(
     count: int, seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Draw rows of DATA and their random views, to see what a training would learn from; of texts, write them."""
-    from nearfar import api, sheet
+    from nearfar import api, files, sheet
     from nearfar.config import assemble
 
     to = console(as_json, quiet, debug)
@@ -34,6 +34,7 @@ def command(
         config = config.set("data.column", [column])
     plan = api.plan(config, console=to)
     out = _named(out, plan.table.first.modality)
+    files.check_target(out, data)
     lines = sheet.write(out, plan, rows=rows, count=count)
     for line in [note for note in plan.notes if note.startswith("Views:")] + lines:
         to.say(line)

@@ -20,6 +20,7 @@ from nearfar.data.cells import EXACT
 from nearfar.data.lazy import LazyColumn
 from nearfar.data.raw import Cells, Chain, is_text
 from nearfar.modalities import BadCell
+from nearfar.names import is_utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,6 +229,7 @@ def without(cells: Any, words: Sequence[str]) -> Any:
 
     texts = pc.utf8_trim_whitespace(texts)
     plain = pc.if_else(pc.match_substring_regex(texts, PLAIN), texts, None).cast(pa.float64())
+    words = [w for w in words if is_utf8(w)]  # no cell of these columns is another one
     missing = pc.or_(pc.is_in(texts, pa.array(words, texts.type)), pc.is_in(plain, pa.array(numbers, pa.float64())))
     return Cells(pc.if_else(missing, None, cells.column), cells.folder)
 
