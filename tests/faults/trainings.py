@@ -131,15 +131,21 @@ def _folder(place: Path) -> None:
     (place / "0" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
 
 
-def _table(place: Path) -> None:
-    rows, classes = _numbers(place, 2 * ROWS)
+def _table(place: Path, count: int = 2 * ROWS) -> None:
+    rows, classes = _numbers(place, count)
     with place.open("w", newline="") as f:
         writer = csv.writer(f)
         writer.writerow([*(f"x{i}" for i in range(rows.shape[1])), "kind", "origin"])
         writer.writerows([*row, f"k{c}", "ab"[i % 2]] for i, (row, c) in enumerate(zip(rows, classes, strict=True)))
 
 
+def _long(place: Path) -> None:
+    """Enough rows to tune on."""
+    _table(place, 6 * ROWS)
+
+
 files, table = _once(_folder, "pictures"), _once(_table, "numbers.csv")
+long_table = _once(_long, "long.csv")
 
 DATA = {"pictures": _pictures, "numbers": _numbers, "texts": _texts, "pairs": _pairs, "scored pairs": _scored}
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -233,8 +239,8 @@ ALSO = [
           verb=("ensemble", "{run}", "--how", "average", "--out", "{out}/seed0", "--overwrite")),
     _also("vectors", "embed", "numbers", needs="columns of numbers", there=True,
           verb=("embed", "{run}", "{data}/numbers.csv", "--out", "{out}/vectors.npz")),
-    _also("tuned", "tune", "numbers", table,
-          verb=("tune", "{data}/numbers.csv", "--label", "kind", "--trials", "2", "--horizon", "1", "--budget", "60s",
-                "--out", "{out}", "--overwrite")),
+    _also("tuned", "tune", "numbers", long_table,
+          verb=("tune", "{data}/long.csv", "--label", "kind", "--trials", "2", "--horizon", "1", "--budget", "60s",
+                "--out", "{out}/found.toml", "--overwrite")),
 ]  # fmt: skip
 EVERY = {t.name: t for t in (*METHOD_BY_MODALITY, *ALSO)}
