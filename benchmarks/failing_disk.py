@@ -58,7 +58,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--sample", default="all", help="all, each, or how many cases of every verb")
+    parser.add_argument("--sample", default="all", help="all, three, each, or how many of every verb")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("verbs", nargs="*", help="by default all")

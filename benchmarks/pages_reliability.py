@@ -69,6 +69,7 @@ def of_operations(d: dict[str, Any]) -> str:
 
 SAMPLES = {
     "all": "every operation with each of these",
+    "three": "every operation failing once in each of the first two ways, and never reached",
     "each": "every operation with one of these, drawn by the seed",
 }
 
