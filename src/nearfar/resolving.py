@@ -72,7 +72,8 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
         notes.append(f"Views{of}: the recipe {_recipe_name(recipe, c)!r}, for "
                      f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(made[name])}.")  # fmt: skip
     batch = batch_size_of(config, method, rows)
-    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(TARGET_STEPS * batch / rows), 10, 200))
+    steps = _target_steps(model, method, table)
+    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
@@ -129,6 +130,13 @@ def _with_fixed(model: ModelConfig, method: Method, table: Table) -> ModelConfig
     branches.check_fixed(name, [modality for modality, _ in table.kinds.values()])
     given = model.fixed_weight
     return replace(model, fixed=name, fixed_weight=given if given != "auto" else weight if name == usual else 1.0)
+
+
+def _target_steps(model: ModelConfig, method: Method, table: Table) -> int:
+    """How many steps "auto" epochs aim at: the encoder's own number where one column is learnt without labels."""
+    if len(table.columns) > 1 or method.positives != "views" or model.init_from:
+        return TARGET_STEPS
+    return getattr(ENCODERS.get(model.encoder.partition(":")[0]), "STEPS", TARGET_STEPS)
 
 
 def _columns(table: Table) -> tuple[str, ...]:

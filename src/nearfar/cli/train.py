@@ -85,7 +85,7 @@ def command(
     if pair:
         given["column"] = columns_of(pair)
     config, origins = assemble(file, sets, **given)
-    out = out or str(Path("runs") / Path(str(data)).stem)
+    out = str(Path("runs") / Path(str(data)).stem) if out is None else out
     said = {path: resuming.at(config, path) for path in origins} if resume else {"config": config}
     asked = {"out": out, "resume": resume, "overwrite": overwrite, "console": to, **said}
     together = (seeds or 1) > 1 or (resume and loading.is_series(out))

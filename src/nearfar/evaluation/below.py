@@ -17,6 +17,7 @@ LONGER = (
     "Training helped too little: train longer (--epochs), on more rows or with other views (nearfar views), let "
     "nearfar tune look for better numbers, or use the raw input."
 )
+NEITHER = f"Nor did training help. {WHAT_TO_DO} Or use the raw input."
 NOTHING = "There it tells nothing apart: see whether these data are like those of the training."
 
 
@@ -140,7 +141,7 @@ def _said(name: str, found: Sequence[Below]) -> str:
     if FLOORS["untrained_encoder"] in floors:
         parts.append(f"Training made it worse there. {WHAT_TO_DO}")
     elif FLOORS["raw_input"] in floors:
-        parts.append(LONGER)
+        parts.append(NEITHER if any(b.floor == FLOORS["untrained_encoder"] for b in found) else LONGER)
     elif floors:
         parts.append(NOTHING)
     return " ".join(parts)

@@ -37,7 +37,7 @@ def write(
     method = record.resolve(settings["model"]["method"])
     columns = ", ".join(f"`{n}` ({c['modality']})" for n, c in config["columns"].items())
     pictures = any(c["modality"] == "image" for c in config["columns"].values())
-    several = config.get("ensemble")
+    several, fixed = config.get("ensemble"), settings["model"].get("fixed", "none")
     names = ", ".join(f"`{m['name']}`" for m in several["members"]) if several else ""
     example = '["a.jpg", "b.jpg"]' if pictures else "rows"
     parts = [
@@ -48,6 +48,7 @@ def write(
         *([f"| ensemble | {several['how']} of {names}; what follows is of the first |"] if several else []),
         f"| method | {method.name}: {method.idea}{f' ({method.paper})' if method.paper else ''} |",
         f"| encoder | {settings['model']['encoder']} |",
+        *([f"| fixed features | {fixed}, computed from the training rows |"] if fixed != "none" else []),
         f"| takes | {columns} |",
         f"| trained on | {data['train_rows']:,} rows, fingerprint `{data['fingerprint']}` |",
         f"| training | {settings['train']['epochs']} epochs, batch {settings['train']['batch_size']}, "
@@ -61,7 +62,8 @@ def write(
         f"z = model.encode({example})  # unit\n```",
         "\n## Limits\n",
         "It was measured on the data named above and on nothing else. Nearness means what the views of its training "
-        "left unchanged; it need not be what a person means by it.\n",
+        f"left unchanged{', and what plain statistics of the training rows show' * (fixed != 'none')}; it need not be "
+        "what a person means by it.\n",
         "Weights are safetensors, settings are JSON: loading them runs no code.\n",
         f"```console\n{command(config)}\n```\n",
     ]
