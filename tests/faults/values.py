@@ -20,6 +20,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -321,6 +322,7 @@ class Place:
         folder = folder.resolve() / "inside"
         folder.mkdir()
         self.folder, self.outside, self.named = folder, [], ()
+        self.kept: dict[str, bytes] = {}  # what was there before
         self.data = Data(folder)
         draw = np.random.default_rng(1)
         lines = [",".join(f"{x:.3f}" for x in r) + f",{'uv'[i % 2]}" for i, r in enumerate(draw.normal(size=(240, 4)))]
@@ -384,6 +386,12 @@ class Place:
         mine = [p for p in self.kept if not any(p.startswith(f"{self.folder}/{b}/") for b in but)]
         return [p for p in mine if now.get(p) != self.kept[p]]
 
+    def _restore(self, line: list[str]) -> None:
+        """Write back what a command was told to write over: its --out."""
+        told = {os.path.realpath(self.folder / str(b)) for a, b in pairwise(line) if a == "--out"}
+        for path in told & {os.path.realpath(p) for p in self.kept}:
+            Path(path).write_bytes(next(content for p, content in self.kept.items() if os.path.realpath(p) == path))
+
     def clear(self) -> None:
         """Take away what a command has written as `new`."""
         for path in self.folder.glob("new*"):
@@ -407,6 +415,7 @@ class Place:
         with self.entered(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), watched(self):
             code = cli.run([str(word) for word in line])
         tempfile.tempdir = None
+        self._restore(line)
         if len(self.outside) > count:
             raise Told(-1, f"writes {self.outside[count:]}")
         said = err.getvalue()
@@ -451,7 +460,8 @@ def _audit(event: str, args: tuple) -> None:
             return
     path = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else ""
     whole = os.path.realpath(path)
-    fine = (str(_watching.folder.parent), os.environ.get("NEARFAR_HOME", "/nowhere"), "/dev/null", f"{_TEMPORARY}/torchinductor_")
+    # /proc is a folder in which nothing can be made
+    fine = (str(_watching.folder.parent), os.environ.get("NEARFAR_HOME", "/nowhere"), "/dev/null", "/proc/", f"{_TEMPORARY}/torchinductor_")
     if path and path not in _watching.named and not whole.startswith(tuple(map(os.path.realpath, fine))) and "__pycache__" not in whole:
         _watching.outside.append((event, path))
 
