@@ -44,7 +44,7 @@ def ours(texts: list[str], dim: int, tokens: str) -> Callable[[], Any]:
     from nearfar.config import assemble
     from nearfar.embedder import Embedder
 
-    config, _ = assemble(None, (), method="random", encoder="static", tokens=tokens, encoder_options={"dim": dim})
+    config, _ = assemble(None, (), method="random", encoder="static", tokens=tokens, fixed="none", encoder_options={"dim": dim})
     plan = api.plan(config, source=texts)
     model = Embedder(plan.config, plan.table.kinds, branches.fresh(plan.config, plan.table.kinds))
     assert model.encode(texts[:2]).shape == (2, dim)

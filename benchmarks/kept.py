@@ -35,7 +35,7 @@ def main() -> None:
     drawn = np.random.default_rng(0)
     words = np.array(["".join(map(chr, w)) for w in drawn.integers(97, 123, (20_000, 7))])
     texts = [" ".join(words[drawn.zipf(1.3, 20) % len(words)]) for _ in range(ROWS)]
-    config, _ = assemble(None, (), batch_size=256, epochs=100, holdout=0.0, threads=1)
+    config, _ = assemble(None, (), batch_size=256, epochs=100, holdout=0.0, threads=1, fixed="none")
     trainer = Trainer(prepare(config, texts, console=QUIET), None, QUIET)
     trainer.learner.train()
     order = trainer.sampler.order(0)

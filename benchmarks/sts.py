@@ -150,7 +150,7 @@ def learnt(
         run = args.runs / f"sts-{BEFORE[case]}-seed{args.seed}"
         knobs["init_from"] = ",".join(f"{k}={run}" for k in column)
     start = time.perf_counter()
-    trained = api.train(table, column=column, out=args.runs / f"sts-{case}-seed{args.seed}", overwrite=True, **knobs)
+    trained = api.train(table, column=column, out=args.runs / f"sts-{case}-seed{args.seed}", overwrite=True, fixed="none", **knobs)
     about = of_training(trained, time.perf_counter() - start)
     untrained = floors.untrained(trained.model, trained.plan.table, trained.plan.train)
     return trained.model, {"untrained": untrained}, about | {

@@ -31,6 +31,7 @@ from nearfar import api, files
 from nearfar.evaluation import few_labels, shots
 
 KNOBS: dict[str, Any] = {"epochs": 10, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1}
+ALONE: dict[str, Any] = {"fixed": "none"}  # without the fixed features, which are a default since
 
 SUPERVISED = KNOBS | {"method": "supervised", "batch_size": 64, "encoder_options": {"idf_power": 0.0}}
 LABELLED: tuple[dict[str, Any], ...] = (
@@ -80,14 +81,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("case")
     parser.add_argument("--labels", action="store_true", help="Learn from all labels.")
+    parser.add_argument("--fixed", action="store_true", help="With the fixed features beside, 512 dimensions in all.")
     parser.add_argument("--on", default="test", choices=("held", "test"), help="Rows that are scored.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("docs/results/text"))
     args = parser.parse_args()
     rows = parts(args.data / args.case, args.on)
+    without = KNOBS | ({} if args.fixed else ALONE)
     start = time.perf_counter()
     given = rows["train"] if args.labels else rows["train"][0]
-    trained = [api.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [KNOBS])]
+    trained = [api.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [without])]
     seconds = time.perf_counter() - start
     model = trained[0].model if len(trained) == 1 else nearfar.combine([t.model for t in trained])
     protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe"]
@@ -97,9 +100,9 @@ def main() -> None:
     floor = tfidf(rows["train"][0], y, rows["test"][0], truth, args.seed)
     print("TF-IDF", {"all": floor["all"], **{k: v["mean"] for k, v in floor["shots"].items()}})
     args.out.mkdir(parents=True, exist_ok=True)
-    files.write_json(args.out / f"{args.case}{'-labels' * args.labels}{'-held' * (args.on == 'held')}-seed{args.seed}.json", {
+    files.write_json(args.out / f"{args.case}{'-labels' * args.labels}{'-fixed' * args.fixed}{'-held' * (args.on == 'held')}-seed{args.seed}.json", {
         **of_training(trained[0], seconds), "case": args.case, "on": args.on, "seed": args.seed,
-        "knobs": list(LABELLED) if args.labels else KNOBS,
+        "knobs": list(LABELLED) if args.labels else without,
         "temperature": trained[0].plan.record.temperature,
         "train_rows": len(y), "test_rows": len(truth), "tfidf": floor,
         "results": evaluation.as_dict()["results"],
