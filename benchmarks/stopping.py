@@ -6,8 +6,9 @@ DATA is a folder of data sets. Each case is trained three times: as by default, 
 with a quarter of the batch. A fifth of its training rows is held out; test rows are never read. At steps that double
 from 1 % of the training on, what needs no labels is measured on the held-out rows (src/nearfar/watch.py, and here
 LiDAR, arXiv 2312.04000, and how many of the ten nearest rows are those of the raw input), and with labels a kNN and
-logistic regression on 8 rows a class, which are fitted on the training rows and scored on those held out. Of pairs
-recall at 1 stands for both. One JSON file a case and setting.
+logistic regression on 8 rows a class and on up to 2,000 rows, which are fitted on the training rows and scored on those
+held out; where the model has fixed features, also with these beside. Of pairs recall at 1 stands for all. One JSON file
+a case.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import torch
 from text import texts
 from written import machine
 
-from nearfar import api, demo, files, watch
+from nearfar import api, demo, files, starting, watch
 from nearfar.console import SILENT
-from nearfar.evaluation import few_labels, knn
+from nearfar.evaluation import few_labels, knn, linear_probe
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput
 from nearfar.training import Trainer
@@ -39,6 +40,7 @@ SETTINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 NEIGHBOURS = 10
 DRAWS = 5
+LINEAR_ROWS = 2000
 VIEWS = 10  # of each row, for LiDAR
 
 
@@ -83,7 +85,7 @@ CASES = {
 
 def trained(source: Any, case: Case, setting: str, seed: int) -> dict[str, Any]:
     """One training, and its figures at each look."""
-    knobs = {"holdout": 0.2, "seed": seed, "threads": 1, "precision": "fp32", "fixed": "none", **case.knobs}
+    knobs = {"holdout": 0.2, "seed": seed, "threads": 1, "precision": "fp32", **case.knobs}
     knobs |= SETTINGS[setting](api.rehearse(source, quiet=True, **knobs))
     plan = api.rehearse(source, quiet=True, epochs=1, **knobs)
     knobs["epochs"] = -(-case.steps // plan.steps)
@@ -108,16 +110,34 @@ def measured(trainer: Trainer, seed: int) -> dict[str, float]:
     """What the watch does not measure."""
     plan, on = trainer.plan, (trainer.device, trainer.config.train.precision)
     columns = list(trainer.viewer.columns.values())
-    x, held = (watch.encode_rows(trainer.learner, columns[0], r, *on).numpy() for r in (plan.train, plan.heldout))
-    raw = RawInput().features(columns[0], plan.heldout)
-    found = {"raw_neighbours": shared(held, raw), "lidar": lidar(trainer)}
+    held = watch.encode_rows(trainer.learner, columns[0], plan.heldout, *on).numpy()
+    found = {"raw_neighbours": shared(held, RawInput().features(columns[0], plan.heldout)), "lidar": lidar(trainer)}
     if plan.table.labels is None or len(columns) > 1:
         return found
-    y, t, classes = plan.table.labels[plan.train], plan.table.labels[plan.heldout], len(plan.table.label_names)
-    fit, score = Features(unit(x), y, classes), Features(unit(held), t, classes)
+    found |= labelled(trainer, "features", "", seed)
+    if trainer.config.model.fixed == "none":
+        return found
+    starting.scale(trainer.learner.branches, plan.columns, plan.train, on[1])
+    return found | labelled(trainer, "embedding", "_beside", seed)
+
+
+def labelled(trainer: Trainer, layer: str, suffix: str, seed: int) -> dict[str, float]:
+    """Figures with labels of a layer: fitted on training rows, scored on those held out."""
+    plan, on = trainer.plan, (trainer.device, trainer.config.train.precision)
+    column, classes = next(iter(trainer.viewer.columns.values())), len(plan.table.label_names)
+
+    def features(rows: np.ndarray) -> Features:
+        x = watch.encode_rows(trainer.learner, column, rows, *on, layer=layer).numpy()
+        return Features(unit(x), plan.table.labels[rows], classes)
+
+    fit, some, score = features(plan.train), features(plan.train[:LINEAR_ROWS]), features(plan.heldout)
     how = {"number": DRAWS, "c": 1.0, "features": "unit length", "seed": seed}
-    few = few_labels.learn(fit, score, fit.x, score.x, 8, **how)["mean"]
-    return found | {"accuracy_knn": knn.measure(fit, score, seed=seed)["accuracy"], "accuracy_few": few}
+    found = {
+        "knn": knn.measure(fit, score, seed=seed)["accuracy"],
+        "few": few_labels.learn(fit, score, fit.x, score.x, 8, **how)["mean"],
+        "linear": linear_probe.measure(some, score, seed=seed)["accuracy"],
+    }
+    return {f"accuracy_{name}{suffix}": value for name, value in found.items()}
 
 
 def unit(x: np.ndarray) -> np.ndarray:
