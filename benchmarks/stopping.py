@@ -75,12 +75,12 @@ def _captions(folder: Path) -> Any:
 
 
 CASES = {
-    **{name: Case(_texts(name), 2000, {}) for name in ("trec", "sst2", "subj", "mr", "agnews_small")},
-    "digits": Case(lambda _: demo.digits()["train"], 1000, {}),
+    **{name: Case(_texts(name), 800, {}) for name in ("trec", "sst2", "subj", "mr", "agnews_small")},
+    "digits": Case(lambda _: demo.digits()["train"], 600, {}),
     "cifar10": Case(_file("cifar10"), 600, {"limit": 5000}),
-    "clothing_small": Case(_file("clothing_small"), 600, {}),
-    "pendigits": Case(_rows, 2000, {}),
-    "multi30k": Case(_captions, 2000, {"column": ("en", "de")}),
+    "clothing_small": Case(_file("clothing_small"), 150, {}),
+    "pendigits": Case(_rows, 800, {}),
+    "multi30k": Case(_captions, 800, {"column": ("en", "de")}),
 }
 
 
@@ -101,7 +101,8 @@ def trained(source: Any, case: Case, setting: str, seed: int) -> dict[str, Any]:
             trainer.fit(lambda step, at=at: step == at)
             trainer.watch.looks = True
         spent += time.process_time() - began
-        own = trainer.watch.look(trainer.learner) if at else trainer.watch.first(trainer.learner, trainer.sampler)
+        begun = trainer.learner if at else trainer.watch.begun(trainer.learner, trainer.sampler)
+        own = trainer.watch.look(begun)
         looks.append({"step": at, "seconds": round(spent, 1)} | own | measured(trainer, seed))
         print(setting, looks[-1], flush=True)
     return {"knobs": {k: v for k, v in knobs.items() if k != "column"}, "steps": plan.steps, "looks": looks}

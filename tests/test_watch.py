@@ -19,7 +19,7 @@ from tests.conftest import TINY, lines_of
 from tests.methods import TRAINED, small
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")}
-OF_VIEWS = ("heldout_views", "heldout_alignment", "heldout_agreement")
+OF_VIEWS = ("heldout_views", "heldout_raw", "heldout_alignment", "heldout_agreement")
 OF_ROWS = ("heldout_rank", "heldout_rankme", "heldout_alpha", "heldout_uniformity")
 
 
@@ -39,14 +39,15 @@ def test_looking_changes_nothing(name, some):
     trainer.learner.train()
     before = {k: t.clone() for k, t in trainer.learner.state_dict().items()}
     drawn = torch.get_rng_state()
-    first, look = trainer.watch.first(trainer.learner, trainer.sampler), trainer.watch.look(trainer.learner)
+    begun = trainer.watch.begun(trainer.learner, trainer.sampler)
+    first, look = trainer.watch.first(begun), trainer.watch.look(trainer.learner)
     assert torch.equal(torch.get_rng_state(), drawn) and trainer.learner.training
     for key, tensor in trainer.learner.state_dict().items():
         assert torch.equal(tensor, before[key]), key
     assert trainer.watch.look(trainer.learner) == look
     known = {"knn", *OF_ROWS, *OF_VIEWS} | ({"heldout_loss"} if METHODS.get(name).RECORD.positives == "views" else set())
     assert look.keys() == known
-    assert first.keys() == known | {"knn_rows", "heldout_rows"}
+    assert first.keys() == known | {"knn_rows", "knn_chance", "heldout_rows"}
     assert first["knn_rows"] == first["heldout_rows"] == len(trainer.plan.heldout) > 40
     assert np.isfinite([*first.values(), *look.values()]).all()
     assert 0 < look["knn"] <= 1
@@ -75,7 +76,8 @@ def test_the_figures_are_those_of_the_features(some):
 def test_batch_norms_have_statistics_at_the_first_look(some):
     """Else numbers pass as they come, and the training would be compared with less than the networks are worth."""
     trainer = trainer_of(some, **PLAIN | {"holdout": 0.25})
-    first, raw = trainer.watch.first(trainer.learner, trainer.sampler), trainer.watch.look(trainer.learner)
+    begun = trainer.watch.begun(trainer.learner, trainer.sampler)
+    first, raw = trainer.watch.first(begun), trainer.watch.look(trainer.learner)
     assert first["heldout_rank"] > 1.1 * raw["heldout_rank"]
     norm = next(m for m in trainer.learner.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert not norm.running_mean.any() and int(norm.num_batches_tracked) == 0
@@ -108,7 +110,7 @@ def test_pairs_are_watched_by_what_they_are_trained_for():
 
 def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, tmp_path, monkeypatch):
     given = PLAIN | {"holdout": 0.25, "epochs": 3, "checkpoint_every": "2steps", "log_every": 2}
-    whole = api.train(some, out=tmp_path / "whole", **given)
+    whole = api.train(some, out=tmp_path / "whole", **given, keep="last")
     blind = api.train(some, out=tmp_path / "blind", **given, monitor_rows=0)
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "blind/model.safetensors").read_bytes()
     assert [m["step"] for m in blind.metrics] == [2, 4, 6]
@@ -122,7 +124,7 @@ def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, 
 
     monkeypatch.setattr(Trainer, "step", dies)
     with pytest.raises(KeyboardInterrupt):
-        api.train(some, out=tmp_path / "cut", **given)
+        api.train(some, out=tmp_path / "cut", **given, keep="last")
     monkeypatch.setattr(Trainer, "step", step)
     api.train(resume=True, out=tmp_path / "cut", source=some)
     assert lines_of(tmp_path / "cut") == lines_of(tmp_path / "whole")

@@ -39,6 +39,7 @@ class Trained:
     plan: Plan
     path: Path | None
     metrics: list[dict[str, Any]]
+    kept: int | None = None  # step of the state that is the model, where that was chosen by held-out rows
 
     def encode(self, inputs: Any, **options: Any) -> Any:
         """`Embedder.encode` of the model."""
@@ -49,7 +50,7 @@ class Trained:
         """Whether training helped, by the held-out rows that it watched; None where these tell nothing."""
         from nearfar import verdict
 
-        return verdict.of(self.metrics)
+        return verdict.of(self.metrics, self.kept)
 
 
 def train(
@@ -145,7 +146,7 @@ def finished(folder: str | Path, source: Any, config: Config, console: Console) 
         config, source=None if isinstance(source, str | Path) else source, console=SILENT, known=resuming.reading(run)
     )
     resuming.check_data(run, found, source, console)
-    return Trained(load(folder), found, run.path, run.metrics())
+    return Trained(load(folder), found, run.path, run.metrics(), run.config.get("kept"))
 
 
 def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:
@@ -220,9 +221,11 @@ def _work(job: Job, console: Console | bool) -> Trained:
         place |= {"fingerprint": plan.table.fingerprint, "training_rows": known}
         model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
         if run is not None and world.is_main:
+            run.write_config({**run.config, "kept": trainer.best.step})
             _finish(run, model, plan, console)
             run.write_config({**run.config, "finished": True})
-        trained = Trained(model, plan, run.path if run else None, run.metrics() if run else trainer.metrics)
+        metrics = run.metrics() if run else trainer.metrics
+        trained = Trained(model, plan, run.path if run else None, metrics, trainer.best.step)
         if world.is_main:
             _tell(trained, console, told="worse" in trainer.monitor.told)
         return trained
@@ -236,8 +239,9 @@ def _tell(trained: Trained, console: Console, *, told: bool) -> None:
     from nearfar import verdict
     from nearfar.errors import WorseWarning
 
-    said = verdict.sentence(trained.metrics, trained.plan.config.as_dict()["train"])
-    if said and trained.verdict.outcome == "worse" and not told:
+    said = verdict.sentence(trained.metrics, trained.plan.config.as_dict()["train"], trained.kept)
+    worse = trained.verdict is not None and trained.verdict.outcome == "worse"
+    if trained.kept == 0 or (worse and not told):
         console.warn(said, WorseWarning)
     elif said:
         console.say(said)

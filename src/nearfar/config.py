@@ -117,6 +117,14 @@ class TrainConfig:
     average: float = knob(
         0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1, resumes=True
     )
+    keep: str = knob(
+        "best", "which weights become the model: the best by held-out rows, those before the first step among them, or "
+        "the last; averaged ones are the last", choices=("best", "last"), flag=True, resumes=True,
+    )  # fmt: skip
+    patience: float | Auto = knob(
+        "auto", "share of the steps after which training ends if held-out rows gain nothing; 0: never, as where epochs "
+        "are named", low=0, high=1, resumes=True,
+    )  # fmt: skip
     interpolate: float = knob(
         0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1, resumes=True
     )

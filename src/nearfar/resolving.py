@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nearfar.data.table import Column, Table
     from nearfar.record import Method
 
+PATIENCE = 0.3  # share of the steps that "auto" epochs are, after which training ends if nothing is gained
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
 MILD = "mild"  # the recipe that stands for each modality's own when two columns are views of a row already
 
@@ -75,6 +76,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     steps = _target_steps(model, method, table)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
+    patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" else 0.0
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
@@ -100,7 +102,10 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
         model=replace(model, positives=method.positives if model.positives == "auto" else model.positives),
         views=replace(config.views, recipe=recipe),
         optim=replace(config.optim, lr=float(lr), weight_decay=float(decay), final_decay=final),
-        train=replace(t, epochs=epochs, batch_size=batch, device=str(device), precision=precision, threads=threads),
+        train=replace(
+            t, epochs=epochs, patience=patience, batch_size=batch, device=str(device), precision=precision,
+            threads=threads,
+        ),
     ), notes  # fmt: skip
 
 

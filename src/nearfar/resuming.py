@@ -58,6 +58,8 @@ def changed(stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Pa
             config, found[path] = new, (before, after)
         else:
             fixed.append(f"{path} is {_shown(before)} in this training and cannot become {_shown(after)}")
+    if "train.epochs" in found and "train.patience" not in found:
+        config = config.set("train.patience", 0.0)  # who names epochs wants them
     if fixed:
         raise ConfigError(
             f"{'; '.join(fixed)} while it is gone on with.", where="--resume",
@@ -167,6 +169,8 @@ def check_state(run: Run, plan: Plan) -> None:
         elif part == "average":
             own = wanted.get(BRANCHES + path.removeprefix("mean/"))
             wanted[name] = number.long() if own is None else own
+        elif part == "best" and (own := wanted.get(BRANCHES + path)) is not None:
+            wanted[name] = own
         elif name in beside and held.ndim == beside[name].ndim:  # whole numbers are of all rows, or of none yet
             fits = held.is_floating_point() or len(held) in (0, len(plan.table))
             beside[name] = held.to(beside[name].dtype) if fits else beside[name]

@@ -100,6 +100,7 @@ class Stored(TypedDict):
     command: NotRequired[str]
     folder: NotRequired[str]
     finished: NotRequired[bool]
+    kept: NotRequired[Annotated[int, within(0)] | None]  # step of the state that is the model, where that was chosen
     asked: NotRequired[Values]
     notes: NotRequired[list[str]]
     resumed: NotRequired[list[Resumed]]

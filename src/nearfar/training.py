@@ -26,6 +26,7 @@ from nearfar import (
     verdict,
 )  # fmt: skip
 from nearfar.averaging import Average
+from nearfar.best import Best, Told
 from nearfar.embeddings import Embeddings
 from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError, WorseWarning
 from nearfar.learner import Learner, check_room
@@ -53,6 +54,7 @@ class Position:
     step: Annotated[int, within(0)] = 0  # steps done
     seconds: Annotated[float, within(0)] = 0.0  # spent training, over all sittings
     monitor: health.Told = field(default_factory=dict)
+    best: Told = field(default_factory=dict)
     losses: list[float | None] = field(default_factory=list)  # of the steps since the last line of metrics
     news: dict[str, float | None] = field(default_factory=dict)  # of the positives, for the next line
 
@@ -105,6 +107,7 @@ class Trainer:
         self.watch = Watch(plan, self.viewer)
         self.position = Position()
         self.average = Average(config.train.average, plan.steps)
+        self.best = Best(plan)
         self.monitor = health.Monitor(plan.record, rows=config.train.batch_size)
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
         self.losses: list[torch.Tensor] = []  # of this process's rows, since the last line
@@ -134,8 +137,10 @@ class Trainer:
         tensors |= {f"optimizer/{k}": v for k, v in kept.items()}
         tensors |= {f"positives/{k}": v for k, v in self.positives.state().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.state(self.learner.branches).items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.state(self.learner.branches).items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
+            self.position.best = self.best.told()
             self.run.save_checkpoint(tensors, asdict(self.position) | {"made": stored.fixed(self.config)})
 
     def whole(self) -> Learner:
@@ -148,10 +153,20 @@ class Trainer:
 
     def finished(self) -> Learner:
         """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner = narrowing.widened(self.whole())
+        learner = narrowing.widened(self._best())
         if self.average.count or self.config.train.interpolate:
             learner = self._averaged(learner)
         starting.scale(learner.branches, self.plan.columns, self.plan.train, self.config.train.precision)
+        return learner
+
+    def _best(self) -> Learner:
+        """The learner with the best weights, whole: itself, or a copy (all processes take part)."""
+        learner = self.whole()
+        self.best.agree(self.world)
+        if self.best.step in (None, self.position.step):
+            return learner
+        learner = copy.deepcopy(learner)
+        self.best.give(learner.branches, self.world)
         return learner
 
     def _averaged(self, learner: Learner) -> Learner:
@@ -187,6 +202,7 @@ class Trainer:
         self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]
         self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
+        self.best.restore(self.position.best, those_of("best/"), self.learner.branches)
         self.monitor.restore(self.position.monitor)
         if self.world.is_main and not dry:
             self.run.cut_metrics(self.position.step)
@@ -254,6 +270,8 @@ class Trainer:
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
+                if index == 0 and self._spent():
+                    break
                 if self._look_for_positives() or order is None or index == 0:
                     order = self.sampler.order(epoch)
                 started = time.perf_counter()
@@ -276,6 +294,14 @@ class Trainer:
                 if ends is not None and ends(self.position.step):
                     break
         self.save()
+
+    def _spent(self) -> bool:
+        """Whether held-out rows have gained nothing for too long: what process 0 finds, for all."""
+        if not self.best.patience or not self.world.any([self.world.is_main and self.best.spent()])[0]:
+            return False
+        self.console.say(f"Held-out rows gain nothing after step {self.best.step:,}: training ends at step "
+                         f"{self.position.step:,} of at most {self.plan.steps:,} (train.patience).")  # fmt: skip
+        return True
 
     def _look_for_positives(self) -> bool:
         """Let the positives be found anew where that is due: by process 0, for all. Returns whether they were."""
@@ -329,6 +355,7 @@ class Trainer:
         row |= self.monitor.measure(z, features, others[0].detach() if others else None)
         if ends_epoch and self.watch.due(row["epoch"]):
             row |= self.watch.look(self.learner)
+            self.best.look(row, self.learner.branches)
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
             self.console.warn(sentence, CollapseWarning)
         for sentence in self.monitor.look(self.position.step, self.plan.steps, row):
@@ -340,9 +367,12 @@ class Trainer:
         """Look at what is there before the first step, which the later looks are compared with."""
         if self.position.step or self.monitor.start:
             return
-        if found := self.watch.first(self.learner, self.sampler):
+        begun = self.watch.begun(self.learner, self.sampler)
+        if found := self.watch.first(begun):
+            row = {"step": 0, "epoch": 0, "seconds": 0.0, **found}
+            self.best.look(row, begun.branches)
             self.monitor.look(0, self.plan.steps, found)
-            self._write({"step": 0, "epoch": 0, "seconds": 0.0, **found})
+            self._write(row)
 
     def _write(self, row: dict[str, Any]) -> None:
         """One more line of metrics."""

@@ -1,11 +1,14 @@
-"""Whether a model is better than before its first step, by the held-out rows that its training watched."""
+"""Which states of a training are better, by the held-out rows that it watched, and whether it helped."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearfar.plan import Plan
 
 # what tells how good a model is, the first that a training has; each is a key of `metrics.jsonl`
 WATCHED = {
@@ -13,13 +16,58 @@ WATCHED = {
     "spearman": ("Spearman correlation with the scores of held-out pairs", "spearman_rows"),
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }
+LABEL_FREE = "label-free"  # stands for `label_free`
 ERRORS = 2  # standard errors that a difference must exceed
 WHAT_TO_DO = "Try fewer epochs, a lower --lr, milder views, or another method (nearfar methods)."
 
 
+# --- comparing states ---------------------------------------------------------------------------------------------
+
+
+def compared_by(plan: Plan) -> str:
+    """What states of a training are compared by: what it learns is what it is judged by, on rows held out."""
+    if len(plan.columns) > 1:
+        return "retrieval" if plan.scores is None else "spearman"
+    return "knn" if plan.record.positives == "labels" else LABEL_FREE
+
+
+def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | None:
+    """How good a state is, more being better; None where the look at it does not tell.
+
+    Parameters
+    ----------
+    by : str
+        Of `compared_by`.
+    row, start : mapping
+        Lines of metrics of the state and of the one before the first step.
+    """
+    if by == LABEL_FREE:
+        return label_free(row, start)
+    value = row.get(by)
+    if value is None or by != "knn" or row["step"] > 0 or value > _above_chance(start):
+        return value
+    # labels that the start tells nothing of may be labels of nothing: a training that finds some by chance is no better
+    return value + noise(by, value, value, start["knn_rows"])
+
+
+def _above_chance(start: Mapping[str, Any]) -> float:
+    """The share of the most frequent class, and what is more than that by chance."""
+    chance = start["knn_chance"]
+    return chance + noise("knn", chance, chance, start["knn_rows"]) / math.sqrt(2)
+
+
+def label_free(row: Mapping[str, Any], start: Mapping[str, Any]) -> float | None:
+    """What tells without labels how good a state is: see docs/results/stopping.md."""
+    loss = row.get("heldout_loss")
+    return None if loss is None else -loss
+
+
+# --- what is said -------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """The figure that was watched, before the first step and after the last.
+    """The figure that was watched, before the first step and of the state that is the model.
 
     Attributes
     ----------
@@ -75,17 +123,21 @@ def noise(figure: str, before: float, after: float, rows: int) -> float:
     return ERRORS * math.sqrt(sum(variances))
 
 
-def of(metrics: Sequence[Mapping[str, Any]]) -> Verdict | None:
-    """The verdict on a training by its lines of metrics; None where nothing tells how good its model is."""
+def of(metrics: Sequence[Mapping[str, Any]], kept: int | None = None) -> Verdict | None:
+    """The verdict on a training by its lines of metrics; None where nothing tells how good its model is.
+
+    `kept` is the step of the state that is the model, by default the last.
+    """
     start = next((m for m in metrics if m["step"] == 0), {})
     for key, (_, rows) in WATCHED.items():
         looks = [m for m in metrics if m["step"] > 0 and m.get(key) is not None]
         if start.get(key) is not None and looks:
-            return Verdict(key, start[key], looks[-1][key], int(start.get(rows) or 0))
+            model = next((m for m in (start, *looks) if m["step"] == kept), looks[-1])
+            return Verdict(key, start[key], model[key], int(start.get(rows) or 0))
     return None
 
 
-def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> str:
+def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any], kept: int | None = None) -> str:
     """What a run's card and report say first; empty where nothing was watched.
 
     Parameters
@@ -94,8 +146,16 @@ def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) ->
         Lines of ``metrics.jsonl``.
     config : mapping
         ``train`` of the run's configuration: weights that were averaged are others than those that were looked at.
+    kept : int, optional
+        Step of the state that is the model, where that was chosen.
     """
-    found = of(metrics)
+    found, end = of(metrics, kept), of(metrics)
+    if kept == 0:
+        last = f" {WATCHED[end.figure][0]}: {end.before:.3f} at the start, {end.after:.3f} in the end." if end else ""
+        return f"No state of this training was better than its start, which is kept as the model.{last} {WHAT_TO_DO}"
     changed = config.get("average") or config.get("interpolate")
     last = "after the last step, before weights were averaged" if changed else "after training"
+    steps = max((m["step"] for m in metrics), default=0)
+    if kept is not None and kept < steps:
+        last = f"after {kept:,} of {steps:,} steps, which is kept as the model"
     return "" if found is None else found.sentence(last)

@@ -16,11 +16,12 @@ heldout_uniformity    of their unit vectors (arXiv 2005.10242)
 heldout_alignment     mean squared distance of the unit vectors of two views of a row (of two columns, if several)
 heldout_agreement     how much nearer these lie than those of different rows
 heldout_views         recall at 1 of one view of a row among the other views of all rows
+heldout_raw           share of the ten nearest rows that are so in the raw input too
 heldout_loss          the method's loss of held-out rows
 ====================  ==============================================================================================
 
 Views are the same at every look. The first look, at step 0, has the numbers of rows as well: ``knn_rows``,
-``retrieval_rows``, ``spearman_rows``, ``heldout_rows``.
+``retrieval_rows``, ``spearman_rows``, ``heldout_rows``; and the share of the most frequent class, ``knn_chance``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +90,14 @@ class Watch:
         """Besides the processor, whose random numbers stay as they are."""
         return [self.on[0]] if self.on[0].type == "cuda" else []
 
+    @cached_property
+    def raw_nearest(self) -> torch.Tensor:
+        """The rows that are nearest in the raw input."""
+        from nearfar.evaluation import floors, label_free
+
+        column = next(iter(self.plan.columns.values()))
+        return label_free.nearest(torch.from_numpy(floors.RawInput().features(column, self.rows)))
+
     def due(self, epochs: int) -> bool:
         """Whether to look after so many whole epochs: a formula of them, so that a resumed run looks where it would."""
         total, batch = self.config.train.epochs, self.config.train.batch_size
@@ -110,22 +120,27 @@ class Watch:
         return found
 
     @torch.no_grad()
-    def first(self, learner: Learner, sampler: Any) -> dict[str, float]:
-        """`look` before the first step, and the numbers of rows behind the figures.
+    def begun(self, learner: Learner, sampler: Any) -> Learner:
+        """The learner to look at before the first step.
 
         Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than what
         the networks are worth: they take their statistics from some training rows, on a copy.
         """
-        if not self.looks:
-            return {}
+        if not self.looks or not any(_unseen(m) for m in learner.modules()):
+            return learner
         with torch.random.fork_rng(self._devices):
-            if any(_unseen(m) for m in learner.modules()):
-                learner = distributed.alone(copy.deepcopy(learner))
-                steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
-                order = sampler.order(0)
-                batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
-                averaging.take_statistics(learner, [m for m in learner.modules() if _unseen(m)], batches, self.config)
-            found = self.look(learner)
+            learner = distributed.alone(copy.deepcopy(learner))
+            steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
+            order = sampler.order(0)
+            batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
+            averaging.take_statistics(learner, [m for m in learner.modules() if _unseen(m)], batches, self.config)
+        return learner
+
+    def first(self, learner: Learner) -> dict[str, float]:
+        """`look` before the first step, and the numbers of rows behind the figures."""
+        found = self.look(learner)
+        if "knn" in found:
+            found["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
         sizes = {"knn": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
         return found | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in found}
 
@@ -168,13 +183,18 @@ class Watch:
         if len(sides) > 1:
             found["heldout_alignment"] = float(health.alignment(*sides[:2]))
             found["heldout_agreement"] = label_free.agreement(*sides[:2])
-        return found | self._between(sides) | self._loss(learner)
+        return found | self._between(x, sides) | self._loss(learner)
 
-    def _between(self, sides: list[torch.Tensor]) -> dict[str, float]:
-        """How well two sides of a row find each other: views, or columns."""
+    def _between(self, x: torch.Tensor, sides: list[torch.Tensor]) -> dict[str, float]:
+        """How well two sides of a row find each other, views or columns; and whether rows are near that were so."""
+        from nearfar.evaluation import label_free
+
         rows = self.rows
         if len(self.columns) == 1:
-            return {"heldout_views": _recall(*sides, *[_content(self.columns[0], rows)] * 2)}
+            return {
+                "heldout_views": _recall(*sides, *[_content(self.columns[0], rows)] * 2),
+                "heldout_raw": label_free.shared(label_free.nearest(x), self.raw_nearest),
+            }
         if len(sides) < 2:
             return {}
         ids = [_content(c, rows) for c in self.columns]

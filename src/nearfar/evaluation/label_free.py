@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from nearfar import health
 
 NAMES = ("rankme", "alpha", "agreement")
+NEIGHBOURS = 10  # of a row
 COLLAPSED = 1e-6  # mean squared distance of unit vectors below which different rows are one point
 
 
@@ -79,6 +80,17 @@ def agreement(a: torch.Tensor, b: torch.Tensor) -> float:
     cosines = a.sum(0) @ b.sum(0) - (a * b).sum()
     between = float(2 - 2 * cosines / (n * (n - 1)))
     return 1 - within / between if between > COLLAPSED else 0.0
+
+
+def nearest(x: torch.Tensor, count: int = NEIGHBOURS) -> torch.Tensor:
+    """The numbers of the rows that are nearest to each of the rows (N, D), by cosines: int64 (N, count)."""
+    z = F.normalize(x.float(), dim=1)
+    return (z @ z.T).fill_diagonal_(-math.inf).topk(min(count, len(x) - 1), dim=1).indices
+
+
+def shared(a: torch.Tensor, b: torch.Tensor) -> float:
+    """What share of nearest rows, of `nearest`, are so in both of two embeddings of the same rows."""
+    return float((a[:, :, None] == b[:, None, :]).any(2).float().mean())
 
 
 def measure_views(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> np.ndarray:

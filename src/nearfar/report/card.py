@@ -80,8 +80,9 @@ def first(
     list of (sentence, bool)
         True where it is good news.
     """
-    found, settings = verdict.of(metrics), config.get("config", {}).get("train", {})
-    watched = [(verdict.sentence(metrics, settings), found.outcome == "better")] if found else []
+    kept, settings = config.get("kept"), config.get("config", {}).get("train", {})
+    found, said = verdict.of(metrics, kept), verdict.sentence(metrics, settings, kept)
+    watched = [(said, found is not None and found.outcome == "better")] if said else []
     return watched + [(said, False) for said in below.sentences(measured[0]["results"] if measured else ())]
 
 

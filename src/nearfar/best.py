@@ -1,0 +1,112 @@
+"""The best state of a training by the held-out rows that it watches; its start is one of them, and may be the best.
+
+Two columns are compared by recall at 1, scored pairs by the correlation with their scores, and what learns from labels
+by a kNN. A training without labels has `label_free`, which was chosen by docs/results/stopping.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
+
+import torch
+
+from nearfar import narrowing, verdict
+from nearfar.encoders.tables import INSIDE
+from nearfar.schema import within
+
+if TYPE_CHECKING:
+    from nearfar.distributed import World
+    from nearfar.learner import Branches
+    from nearfar.plan import Plan
+
+
+class Told(TypedDict):
+    """What of the best state has to survive a stop, besides its weights."""
+
+    step: NotRequired[Annotated[int, within(0)]]
+    worth: NotRequired[float]
+    looked: NotRequired[Annotated[int, within(0)]]
+    start: NotRequired[dict[str, float | None]]
+
+
+class Best:
+    """The best state so far, and its weights.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    step : int or None
+        After how many steps it was; None before the first look, and where no state is better than another.
+    looked : int
+        Step of the last look.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        train = plan.config.train
+        self.on = train.keep == "best" and not train.average
+        self.patience = train.patience * plan.steps if self.on else 0.0
+        self.key = verdict.compared_by(plan)
+        self.step: int | None = None
+        self.worth, self.looked = 0.0, 0
+        self.start: dict[str, Any] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def look(self, row: Mapping[str, Any], branches: Branches) -> None:
+        """Keep the weights if a look at held-out rows, a line of metrics, is better than all before; of equals, later.
+
+        Without a look before the first step nothing is kept: there would be nothing to compare with.
+        """
+        step = row["step"]
+        if step == 0:
+            self.start = dict(row)
+        worth = verdict.worth(self.key, row, self.start) if self.on and self.start else None
+        if worth is None:
+            return
+        self.looked = step
+        if self.step is None or worth >= self.worth:
+            self.step, self.worth = step, worth
+            self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
+
+    def spent(self) -> bool:
+        """Whether nothing was gained for as long as patience lasts."""
+        return bool(self.patience) and self.step is not None and self.looked - self.step >= self.patience
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def told(self) -> Told:
+        """What a checkpoint says of it in JSON."""
+        if self.step is None:
+            return {"start": self.start}
+        return {"step": self.step, "worth": self.worth, "looked": self.looked, "start": self.start}
+
+    def state(self, branches: Branches) -> dict[str, torch.Tensor]:
+        """What a checkpoint keeps of its weights, whole tensors; `branches` are those that are trained."""
+        return narrowing.whole(branches, self.weights)
+
+    def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches) -> None:
+        """The inverse of `told` and `state`."""
+        self.step, self.worth = told.get("step"), told.get("worth", 0.0)
+        self.looked, self.start = told.get("looked", 0), dict(told.get("start", {}))
+        self.weights = narrowing.rows(branches, tensors)
+
+    def agree(self, world: World) -> None:
+        """Take over which step was best from process 0, which alone looks (all processes take part)."""
+        step = int(world.from_main(torch.tensor(-1 if self.step is None else self.step)))
+        self.step = None if step < 0 else step
+
+    @torch.no_grad()
+    def give(self, branches: Branches, world: World) -> None:
+        """Make its weights those of whole branches, in all processes."""
+        for name, tensor in _tensors(branches).items():
+            tensor.copy_(world.from_main(self.weights.get(name, tensor)))
+
+
+def _tensors(branches: Branches) -> dict[str, torch.Tensor]:
+    """What training changes: weights, and what layers keep beside them, such as the statistics of batch norms."""
+    weights = {name: p for name, p in branches.named_parameters() if p.requires_grad}
+    beside = {name: b for name, b in branches.named_buffers() if ".fixed." not in name}
+    return weights | {name: b for name, b in beside.items() if name.rpartition(".")[2] != INSIDE}
