@@ -25,7 +25,7 @@ from nearfar import api, files
 from nearfar.evaluation import floors, pair_classification, retrieval
 from nearfar.evaluation.sides import Sides
 
-KNOBS: dict[str, Any] = {"epochs": 20, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1}
+KNOBS: dict[str, Any] = {"epochs": 20, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "flip": None}
 TRUE = ("true", "1", "yes")
 
 

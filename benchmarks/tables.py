@@ -211,6 +211,7 @@ def main() -> None:
     import pages_align  # they take tables from here
     import pages_classify
     import pages_methods
+    import pages_pictures
     import pages_positives
     import pages_several
     import pages_text
@@ -218,6 +219,7 @@ def main() -> None:
 
     pages_align.main()
     pages_methods.main()
+    pages_pictures.main()
     (ROOT / "positives.md").write_text(pages_positives.page(), encoding="utf-8")
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
     pages_classify.main()

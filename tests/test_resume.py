@@ -62,6 +62,8 @@ def other(f, value):
         return not value
     if isinstance(value, int | float) and value:
         return type(value)(value / 2 if value * 2 > (f.metadata["high"] or np.inf) else value * 2)
+    if f.type.startswith("bool"):
+        return True
     return {"a": 1} if f.type.startswith("dict") else 3 if "int" in f.type else 0.25 if "float" in f.type else "other"
 
 

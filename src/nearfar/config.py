@@ -82,6 +82,9 @@ class ViewsConfig:
 
     recipe: str = knob("auto", "recipe of the views; see `nearfar views`", flag=True)
     add: tuple[str, ...] = knob((), "transforms that come to those of the recipe, such as rotate, cutout")
+    flip: bool | Auto | None = knob(
+        "auto", "mirror pictures; none: as the recipe does; auto: also, but not where mirrored ones look odd", flag=True
+    )
     overrides: dict[str, Any] = knob({}, "changed numbers of the transforms, by name, such as crop.scale")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import auto, branches, distributed, negatives, positives, record, resolving, starting
+from nearfar import auto, branches, distributed, mirroring, negatives, positives, record, resolving, starting
 from nearfar.config import Config
 from nearfar.console import QUIET, SILENT
 from nearfar.data import balance, duplicates, facts, groups, mixing, opposites, split
@@ -195,6 +195,7 @@ def prepare(
     notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
 
     method, counted = _with_views(method, config, table)
+    config, mirrored = mirroring.settled(config, method, table, rows.train)
     config, decided = resolving.resolved(config, method, table, len(rows.train))
     starting.check_lock(config.model, table.kinds)
     starting.check_interpolate(config, table.kinds)
@@ -216,7 +217,7 @@ def prepare(
         found,
         ignore,
         recipes,
-        tuple(notes + counted + decided + about),
+        tuple(notes + counted + decided + mirrored + about),
     )
 
 

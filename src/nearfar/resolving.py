@@ -66,7 +66,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     if model.fixed != "none":
         notes.append(f"Beside what is trained stand fixed features, computed from the training rows: {model.fixed} "
                      f"(--fixed none for none).")  # fmt: skip
-    recipe = _recipe_of(config, method, table)
+    recipe = recipe_of(config, method, table)
     made = recipes(table.columns, replace(config.views, recipe=recipe))
     for name, c in table.columns.items():
         of = f" of {name!r}" if len(table.columns) > 1 else ""
@@ -109,7 +109,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     ), notes  # fmt: skip
 
 
-def _recipe_of(config: Config, method: Method, table: Table) -> str:
+def recipe_of(config: Config, method: Method, table: Table) -> str:
     """The recipe that was asked for, or what "auto" stands for."""
     if config.views.recipe != "auto":
         return config.views.recipe
@@ -222,6 +222,7 @@ def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, tupl
     try:
         new = _added(columns, views.add)
         found = {n: _extended(c, _recipe_name(views.recipe, c), new.get(n, [])) for n, c in columns.items()}
+        found = {n: _flipped(columns[n], own, views.flip) for n, own in found.items()}
         every = tuple(recipe for own in found.values() for recipe in own)
         override(every, views.overrides)
         for name, own in found.items():
@@ -245,6 +246,16 @@ def _extended(column: Column, recipe: str, new: Sequence[Any]) -> tuple[Any, ...
     return tuple(added(own, new) for own in found)
 
 
+def _flipped(column: Column, recipes: tuple[Any, ...], flip: object) -> tuple[Any, ...]:
+    """The recipes with or without mirroring, as they are where `flip` is neither true nor false."""
+    from nearfar.transforms.flip import Flip
+    from nearfar.transforms.recipe import added, name_of
+
+    if flip is True and takes(column, Flip()):
+        return tuple(added(own, [Flip()]) for own in recipes)
+    return tuple(tuple(t for t in own if flip is not False or name_of(t) != "flip") for own in recipes)
+
+
 def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, list[Any]]:
     """By column, the transforms that ``rotate`` (to every column that takes it) and ``caption=drop_words`` add."""
     from nearfar.transforms.recipe import kind, kinds
@@ -256,10 +267,10 @@ def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, lis
             raise UnknownName("column", column, columns, where="views.add")
         transform = kind(name)()
         asked = {column: columns[column]} if column else columns
-        fitting = [n for n, c in asked.items() if _takes(c, transform)]
+        fitting = [n for n, c in asked.items() if takes(c, transform)]
         if not fitting:
             c = next(iter(asked.values()))
-            others = [n for n, k in kinds().items() if _takes(c, k())]
+            others = [n for n, k in kinds().items() if takes(c, k())]
             raise ConfigError(
                 f"{name!r} is not for {MODALITIES.get(c.modality).describe(c.spec)}.", where="views.add",
                 hint=f"These are: {', '.join(others)}." if others else "No transform is.",
@@ -271,7 +282,8 @@ def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, lis
     return found
 
 
-def _takes(column: Column, transform: Any) -> bool:
+def takes(column: Column, transform: Any) -> bool:
+    """Whether a transform may be added to the views of a column."""
     takes = getattr(MODALITIES.get(column.modality), "takes", None)
     return takes is not None and takes(transform, column.spec)
 

@@ -22,7 +22,9 @@ Count = Annotated[int, within(0)]
 Values = dict[str, Any]
 PRECISION = "config.train.precision"
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
-EARLIER = ("model", "fixed", "none"), ("model", "fixed_weight", 1.0)  # what knobs mean that a run has not yet
+EARLIER = (  # what knobs mean that a run has not yet
+    ("model", "fixed", "none"), ("model", "fixed_weight", 1.0), ("views", "flip", None)
+)  # fmt: skip
 NO_DATA = {"fingerprint": "", "train_rows": 0}
 MODEL = ("method", "encoder", "encoder_options", "share", "fixed", "fixed_options", "fixed_weight")
 TELLING = ("beside", "cut")  # what a spec says of its data without changing what is made of them

@@ -24,9 +24,11 @@ def test_every_transform_is_described(name):
 
 def test_results_say_what_the_json_says(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import pages_pictures
     import pages_views
 
     assert (ROOT / "docs/results/views.md").read_text(encoding="utf-8") == pages_views.views()
+    assert (ROOT / "docs/results/pictures.md").read_text(encoding="utf-8") == pages_pictures.page()
 
 
 def test_the_figures_that_were_asked_are_met():

@@ -16,7 +16,8 @@ from nearfar.config import assemble, knobs
 def _option(section: str, f: Any) -> Any:
     """A command-line option for a knob."""
     if "bool" in str(f.type):
-        return click.option(f"--{f.name.replace('_', '-')}", f.name, is_flag=True, default=None, help=_help(f))
+        off = f"/--no-{f.name}" if f.default == "auto" else ""
+        return click.option(f"--{f.name}{off}", f.name, is_flag=True, default=None, help=_help(f))
     default = f.default if f.default not in ((), None, "") else None
     shown = f" [{default}]" if default is not None else ""
     return click.option(

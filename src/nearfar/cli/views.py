@@ -11,6 +11,7 @@ from nearfar.cli import common, console
 @click.argument("data")
 @click.option("--out", type=click.Path(), help="Picture to write, of texts an HTML page.  [views.png, views.html]")
 @click.option("--recipe", help="Recipe of the views.  [what `train` would take]")
+@click.option("--flip/--no-flip", default=None, help="Mirror pictures, or do not.  [what `train` would do]")
 @click.option("--method", default="simclr", show_default=True, help="Whose views.")
 @click.option("--column", help="Column of the table.")
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of the stored pictures.")
@@ -20,15 +21,15 @@ from nearfar.cli import common, console
 @click.option("--set", "sets", multiple=True, metavar="KNOB=VALUE", help="Such as views.overrides.crop.scale=[0.3,1].")
 @common
 def command(
-    data: str, out: str | None, recipe: str | None, method: str, column: str | None, size: int | None, rows: int,
-    count: int, seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
+    data: str, out: str | None, recipe: str | None, flip: bool | None, method: str, column: str | None,
+    size: int | None, rows: int, count: int, seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Draw rows of DATA and their random views, to see what a training would learn from; of texts, write them."""
     from nearfar import api, files, sheet
     from nearfar.config import assemble
 
     to = console(as_json, quiet, debug)
-    given = {"source": data, "recipe": recipe, "method": method, "size": size, "seed": seed}
+    given = {"source": data, "recipe": recipe, "flip": flip, "method": method, "size": size, "seed": seed}
     config, _ = assemble(None, sets, **{k: v for k, v in given.items() if v is not None})
     if column:
         config = config.set("data.column", [column])

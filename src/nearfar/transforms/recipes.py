@@ -47,6 +47,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     # Chen et al. 2020 (2002.05709) with the smallest crop and the weaker jitter that CIFAR-size runs of few epochs
     # use (dkobak/simclr-cifar10: scale 0.2, jitter 0.4, greyscale 0.1).
     "simclr": ((Crop((0.2, 1.0)), Flip(), Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.1), Blur(p=0.5)),),
+    # The same for pictures of which a mirrored one is something else: letters, signs.
+    "oriented": ((Crop((0.2, 1.0)), Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.1), Blur(p=0.5)),),
     # Chen et al. 2020 (2003.04297).
     "moco": ((Crop((0.2, 1.0)), Flip(), *_COLOUR, Blur(p=0.5)),),
     # Grill et al. 2020 (2006.07733): the views differ in blur and solarisation; crop scale as "simclr".
