@@ -59,7 +59,7 @@ def test_the_model_has_the_weights_that_were_best(data, given, some, tmp_path, b
     assert trained.kept == Run.open(tmp_path / "run").config["kept"] == 2 * per_epoch < plan.steps
     held = model_of(tmp_path / "run")
     assert held.keys() <= there.keys() and all(torch.equal(held[k], there[k]) for k in held)
-    last = api.train(data, out=tmp_path / "last", quiet=True, keep="last", **given)
+    last = api.train(data, out=tmp_path / "last", quiet=True, select="last", **given)
     assert last.kept is None and not same(model_of(tmp_path / "last"), held)
     assert [line["loss"] for line in lines_of(tmp_path / "last")[1:]] == [
         line["loss"] for line in lines_of(tmp_path / "run")[1:]
@@ -135,7 +135,7 @@ def untrained(data):
     return Begun
 
 
-@pytest.mark.parametrize("more", [{"monitor_rows": 0}, {"average": 0.5}, {"keep": "last"}, {"holdout": 0.0}])
+@pytest.mark.parametrize("more", [{"monitor_rows": 0}, {"average": 0.5}, {"select": "last"}, {"holdout": 0.0}])
 def test_the_last_state_is_the_model_where_none_is_looked_for(more, some, tmp_path):
     trained = api.train(some, out=tmp_path / "run", quiet=True, **GIVEN | more)
     assert trained.kept is None and Run.open(tmp_path / "run").config["kept"] is None

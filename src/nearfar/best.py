@@ -47,7 +47,7 @@ class Best:
 
     def __init__(self, plan: Plan) -> None:
         train = plan.config.train
-        self.on = train.keep == "best" and not train.average
+        self.on = train.select == "best" and not train.average
         self.patience = train.patience * plan.steps if self.on else 0.0
         self.key = verdict.compared_by(plan)
         self.step: int | None = None

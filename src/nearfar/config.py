@@ -120,7 +120,7 @@ class TrainConfig:
     average: float = knob(
         0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1, resumes=True
     )
-    keep: str = knob(
+    select: str = knob(
         "best", "which weights become the model: the best by held-out rows, those before the first step among them, or "
         "the last; averaged ones are the last", choices=("best", "last"), flag=True, resumes=True,
     )  # fmt: skip

@@ -42,24 +42,24 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
         Lines of metrics of the state and of the one before the first step.
     """
     if by == LABEL_FREE:
-        return label_free(row, start)
+        return label_free(row) if "heldout_agreement" in row else None
     value = row.get(by)
-    if value is None or by != "knn" or row["step"] > 0 or value > _above_chance(start):
+    if value is None or by != "knn" or row["step"] > 0:
         return value
-    # labels that the start tells nothing of may be labels of nothing: a training that finds some by chance is no better
-    return value + noise(by, value, value, start["knn_rows"])
-
-
-def _above_chance(start: Mapping[str, Any]) -> float:
-    """The share of the most frequent class, and what is more than that by chance."""
+    # labels of which the start tells nothing may be labels of nothing: what a training finds of these is chance
     chance = start["knn_chance"]
-    return chance + noise("knn", chance, chance, start["knn_rows"]) / math.sqrt(2)
+    scatter = noise(by, chance, chance, start["knn_rows"])
+    return value if value > chance + scatter / math.sqrt(2) else max(value, chance) + scatter
 
 
-def label_free(row: Mapping[str, Any], start: Mapping[str, Any]) -> float | None:
-    """What tells without labels how good a state is: see docs/results/stopping.md."""
-    loss = row.get("heldout_loss")
-    return None if loss is None else -loss
+def label_free(row: Mapping[str, Any]) -> float:
+    """How much nearer the views of a row are than those of different rows, times the root of the effective rank.
+
+    Either by itself is best for something that is worth nothing: agreement for few dimensions that no view changes, the
+    rank for noise. A training gains agreement and pays with rank; the product ends to rise where it pays too much. Of
+    what docs/results/stopping.md compares it chose the states with the best figures.
+    """
+    return max(0.0, row["heldout_agreement"]) * math.sqrt(row["heldout_rank"])
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

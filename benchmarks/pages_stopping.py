@@ -1,0 +1,122 @@
+"""docs/results/stopping.md, from the JSON that benchmarks/stopping.py left.
+
+    python benchmarks/pages_stopping.py
+
+A test asserts that the page says what the JSON says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tables
+from scipy import stats
+
+from nearfar import verdict
+
+Look = dict[str, Any]
+
+# what needs no labels, as a number of which more should be better
+CANDIDATES: dict[str, Callable[[Look], float]] = {
+    "agreement of views × √(effective rank), `nearfar.verdict.label_free`": verdict.label_free,
+    "agreement of views": lambda x: x["heldout_agreement"],
+    "loss of held-out rows": lambda x: -x["heldout_loss"],
+    "alignment of views": lambda x: -x["heldout_alignment"],
+    "recall between views": lambda x: x["heldout_views"],
+    "uniformity": lambda x: -x["heldout_uniformity"],
+    "effective rank": lambda x: x["heldout_rank"],
+    "RankMe": lambda x: x["heldout_rankme"],
+    "α-ReQ, nearness of α to 1": lambda x: -abs(math.log(max(1e-6, x["heldout_alpha"]))),
+    "LiDAR": lambda x: x["lidar"],
+    "nearest rows that are so in the raw input": lambda x: x["raw_neighbours"],
+}
+FIGURES = ("knn", "few", "linear")
+WORDS = {"knn": "kNN", "few": "8 labels a class", "linear": "linear"}
+
+
+def trainings(found: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, list[Look]]]:
+    """(case, setting, looks) of every training of one column, of which there are labels."""
+    for case, d in found.items():
+        for setting, training in d["settings"].items():
+            if "accuracy_knn" in training["looks"][0]:
+                yield case, setting, training["looks"]
+
+
+def figure(look: Look, name: str) -> float:
+    """A figure with labels of the vectors as they are used: with fixed features beside where the model has them."""
+    return look.get(f"accuracy_{name}_beside", look[f"accuracy_{name}"])
+
+
+def best(looks: list[Look], measure: Callable[[Look], float]) -> Look:
+    """The look with the most of a measure, the latest of equals."""
+    return max(enumerate(looks), key=lambda pair: (measure(pair[1]), pair[0]))[1]
+
+
+def correlation(found: dict[str, dict[str, Any]], measure: Callable[[Look], float], name: str) -> float:
+    """Mean over the trainings of the rank correlation of a measure with a figure, from the first look to the last."""
+    each = [
+        stats.spearmanr([measure(x) for x in looks], [figure(x, name) for x in looks]).statistic
+        for _, _, looks in trainings(found)
+    ]
+    return float(np.nanmean(each))
+
+
+def chosen(found: dict[str, dict[str, Any]], pick: Callable[[list[Look]], Look]) -> list[str]:
+    """What a rule picks: by figure the mean gain over the start; the most that was lost; how far from the best look."""
+    gains, missed = {n: [] for n in FIGURES}, []
+    for _, _, looks in trainings(found):
+        look = pick(looks)
+        for name in FIGURES:
+            gains[name].append(figure(look, name) - figure(looks[0], name))
+            missed.append(max(figure(x, name) for x in looks) - figure(look, name))
+    every = [g for of in gains.values() for g in of]
+    below = sum(g < -0.003 for g in every)
+    return [*(f"{np.mean(gains[n]):+.3f}" for n in FIGURES), f"{below} of {len(every)}", f"{min(every):+.3f}",
+            f"{np.mean(missed):.3f}"]  # fmt: skip
+
+
+def page() -> str:
+    """The page."""
+    found = tables.read("stopping")
+    rules = {"the last state": lambda looks: looks[-1], "the start": lambda looks: looks[0]}
+    rules |= {name: lambda looks, m=m: best(looks, m) for name, m in CANDIDATES.items()}
+    picked = [[name, *chosen(found, pick)] for name, pick in rules.items()]
+    ranks = [[name, *(f"{correlation(found, m, n):+.2f}" for n in FIGURES)] for name, m in CANDIDATES.items()]
+    head = [WORDS[n] for n in FIGURES]
+    count, cases = len(list(trainings(found))), sorted({c for c, _, _ in trainings(found)})
+    return f"""# What tells without labels how good a training is
+
+{count} trainings without labels: {", ".join(cases)}, each as by default (with some steps more), with ten times the
+learning rate, and with a quarter of the batch (`benchmarks/stopping.py`). A fifth of the training rows is held out; test
+rows were never read. Each training was looked at nine times from before its first step to its last. What needs no labels
+is measured on held-out rows, and beside it, with labels, what the embedding is worth: a kNN, logistic regression on 8
+labelled rows a class (5 draws), and on up to 2,000.
+
+## If the best state by a measure were the model
+
+The change of figures from the start to the state with most of a measure, mean over the trainings; how many of the figures
+are more than 0.003 below the start, and by how much at most; and how far below the best look.
+
+{tables.rows(["measure", *head, "below the start", "worst", "below the best look"], picked)}
+
+## Rank correlations
+
+Spearman, over the looks of a training; mean over the trainings.
+
+{tables.rows(["measure", *head], ranks)}
+
+{tables.commands(found)}
+
+{next(iter(found.values()))["machine"]}.
+"""
+
+
+def main() -> None:
+    (tables.ROOT / "stopping.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
