@@ -74,11 +74,12 @@ def _captions(folder: Path) -> Any:
     return {name: table[name].to_pylist()[:5000] for name in ("en", "de")}
 
 
+NARROW = {"encoder_options": {"widths": [32, 64, 128]}}  # of the pictures' network: quick
 CASES = {
     **{name: Case(_texts(name), 800, {}) for name in ("trec", "sst2", "subj", "mr", "agnews_small")},
-    "digits": Case(lambda _: demo.digits()["train"], 600, {}),
-    "cifar10": Case(_file("cifar10"), 600, {"limit": 5000}),
-    "clothing_small": Case(_file("clothing_small"), 150, {}),
+    "digits": Case(lambda _: demo.digits()["train"], 300, NARROW),
+    "cifar10": Case(_file("cifar10"), 200, NARROW | {"limit": 3000}),
+    "clothing_small": Case(_file("clothing_small"), 200, NARROW | {"size": 32}),
     "pendigits": Case(_rows, 800, {}),
     "multi30k": Case(_captions, 800, {"column": ("en", "de")}),
 }
