@@ -55,8 +55,14 @@ def _table(found: Mapping[str, Mapping[str, int]]) -> str:
 def page() -> str:
     found = tables.read("reliability")
     walked = [of_operations(found["operations"])] if "operations" in found else []
+    sizes = [SIZE.format(**found["size"], **megabytes(found["size"]))] if "size" in found else []
     others = [other(*words, found[name]) for name, words in OTHERS.items() if name in found]
-    return "\n\n".join([PROMISED, *walked, *others]) + "\n"
+    return "\n\n".join([PROMISED, *sizes, *walked, *others]) + "\n"
+
+
+def megabytes(d: Mapping[str, Any]) -> dict[str, str]:
+    """Sizes that were measured in KiB, by their names with ``_mb``."""
+    return {f"{name}_mb": f"{d[name] * 1024 / 1e6:,.0f} MB" for name in ("kept", "checkpoint", "slim", "model")}
 
 
 def of_operations(d: dict[str, Any]) -> str:
@@ -88,10 +94,29 @@ how it was tried.
   checkpoint of the new training, from which `--resume` goes on.
 - **Only what nearfar wrote is removed.** Your own files in a run folder stay, also where the run is overwritten.
 - **A training goes on to the same weights**, bit for bit, from its last checkpoint: `nearfar train --resume --out RUN`.
+- **A finished training keeps what serves it.** First its model is saved, then the run says that it is finished, and only
+  then the checkpoint is removed; `--resume` completes what a kill between two of these left undone.
 - **The same command can be said again.** What a killed process left beside is removed by the next one that writes there.
 - **A failing disk is one sentence**, which names the file, with exit status 1. Where it says that nothing is lost, nothing is.
 
 Not promised: what the disk itself forgets, and two names for one file system that is shared between machines without locks.\
+"""
+
+SIZE = """\
+## What a finished run keeps
+
+The checkpoint holds what only a training needs: the optimiser's state, momentum twins, queues, the weights once more. Of
+{rows:,} short texts with the defaults, the folder has {slim_mb} at the end (`du`), of which {model_mb} are the model; with the
+checkpoint, {checkpoint_mb}, it has {kept_mb}. It is kept with `--keep-optimizer` (`train.keep_optimizer`), for a training
+that is to go on after its end: `nearfar train --resume --epochs 50 --out RUN`. Where it was not kept, another training
+begins with the weights: `--init-from RUN --out OTHER`. Runs of earlier versions keep theirs; their folder `checkpoint` may
+be removed by hand.
+
+```console
+$ {command}
+```
+
+{machine}.\
 """
 
 OPERATIONS = """\

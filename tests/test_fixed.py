@@ -145,7 +145,8 @@ def test_the_watch_sees_them():
 
 def test_a_twin_has_no_copy_of_them(tmp_path):
     x = np.random.default_rng(0).random((80, 16, 16), np.float32)
-    api.train(x, out=tmp_path / "run", method="moco_v2", fixed="pca", fixed_options={"dim": 4}, quiet=True, **TINY)
+    given = TINY | {"fixed": "pca", "fixed_options": {"dim": 4}, "keep_optimizer": True}
+    api.train(x, out=tmp_path / "run", method="moco_v2", quiet=True, **given)
     from safetensors.torch import load_file
 
     held = load_file(Run(tmp_path / "run").checkpoint_file)

@@ -15,7 +15,7 @@ from nearfar.schedule import WarmupCosine
 from nearfar.training import Trainer
 from tests.conftest import TINY, lines_of
 
-GIVEN = TINY | {"batch_size": 32, "lr": 0.003, "log_every": 2, "checkpoint_every": "3steps"}
+GIVEN = TINY | {"batch_size": 32, "lr": 0.003, "log_every": 2, "checkpoint_every": "3steps", "keep_optimizer": True}
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_other_data_are_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     out, given = tmp_path / "run", {"epochs": 1, "batch_size": 16, "holdout": 0.0, "threads": 1}
-    api.train(tmp_path / "rows.npy", out=out, **given)
+    api.train(tmp_path / "rows.npy", out=out, keep_optimizer=True, **given)
     shutil.copy(tmp_path / "rows.npy", tmp_path / "moved.npy")
     assert api.train(tmp_path / "moved.npy", out=out, resume=True, epochs=2).plan.config.train.epochs == 2
     np.save(tmp_path / "others.npy", rows + 1)

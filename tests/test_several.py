@@ -439,7 +439,7 @@ def test_statistics_are_the_mean_over_one_more_epoch_of_views():
 
 
 def test_averaging_resumes_bit_for_bit(digits, tmp_path, monkeypatch):
-    given = TINY | {"average": 0.7, "checkpoint_every": "3steps"}
+    given = TINY | {"average": 0.7, "checkpoint_every": "3steps", "keep_optimizer": True}
     given |= {"method": "moco_v2", "parts": {"memory": {"size": 96}}}  # a twin, a queue, batch norm by groups
     api.train(digits, out=tmp_path / "whole", **given)
     own = Trainer.step
@@ -483,7 +483,7 @@ def test_a_mean_of_steps_that_are_no_longer_the_last_is_left_behind():
 
 def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path, monkeypatch):
     """Training goes as without, and resumes; the encoder ends between where it began and where that led."""
-    given = TINY | {"init_from": str(three / "seed0"), "seed": 5, "checkpoint_every": "3steps"}
+    given = TINY | {"init_from": str(three / "seed0"), "seed": 5, "checkpoint_every": "3steps", "keep_optimizer": True}
     plain = api.train(digits, out=tmp_path / "plain", **given)
     dying(monkeypatch, seed=5, step=8)
     with pytest.raises(Killed):

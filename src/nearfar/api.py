@@ -69,7 +69,7 @@ def train(
         Run folder. Without one nothing is written.
     resume, overwrite : bool
         Go on from the folder's checkpoint, or begin anew in it. `knobs` that come with `resume` take effect, as more
-        ``epochs`` do, or are refused by name.
+        ``epochs`` do, or are refused by name; a finished run goes on only if ``keep_optimizer`` was said.
     config : Config, optional
         Instead of, or beneath, the knobs; not with `resume`.
     quiet : bool
@@ -126,26 +126,31 @@ def rehearse(
     UserError
         The request or the data must change.
     """
+    from nearfar import resuming
     from nearfar.console import of_call
     from nearfar.data.objects import settled
+    from nearfar.run import Run
 
-    job = requested(settled(source), out, resume, overwrite, config, None, knobs)
-    return _ready(job, of_call(console, quiet), dry=True)[0]
+    console, source = of_call(console, quiet), settled(source)
+    job = requested(source, out, resume, overwrite, config, None, knobs)
+    if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
+        return resuming.as_trained(Run(job.out), source, job.config, console)
+    return _ready(job, console, dry=True)[0]
 
 
 def finished(folder: str | Path, source: Any, config: Config, console: Console) -> Trained:
-    """A training that is finished, as it lies there; what a kill left in its last instant is removed."""
+    """A training that is finished, as it lies there; what a kill left in its last instants is removed."""
     from nearfar import resuming
-    from nearfar.console import SILENT
     from nearfar.run import Run
 
     run = Run.open(folder)
     with contextlib.suppress(NearfarError):  # it may lie where nothing can be written
-        Run.create(folder, resume=True).release()
-    found = plan(
-        config, source=None if isinstance(source, str | Path) else source, console=SILENT, known=resuming.reading(run)
-    )
-    resuming.check_data(run, found, source, console)
+        taken = Run.create(folder, resume=True)
+        try:
+            taken.finish()
+        finally:
+            taken.release()
+    found = resuming.as_trained(run, source, config, console)
     return Trained(load(folder), found, run.path, run.metrics(), run.config.get("kept"))
 
 
@@ -223,7 +228,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
         if run is not None and world.is_main:
             run.write_config({**run.config, "kept": trainer.best.step})
             _finish(run, model, plan, console)
-            run.write_config({**run.config, "finished": True})
+            run.finish()
         metrics = run.metrics() if run else trainer.metrics
         trained = Trained(model, plan, run.path if run else None, metrics, trainer.best.step)
         if world.is_main:

@@ -139,6 +139,9 @@ class TrainConfig:
     wrap: str = knob("ddp", "copies of the network, or shards of it", choices=("ddp", "shard"), resumes=True)
     compile: bool = knob(False, "compile the network with torch.compile", resumes=True)
     checkpoint_every: str = knob("60s", "such as 60s, 10m, 500steps, never", resumes=True)
+    keep_optimizer: bool = knob(
+        False, "keep the checkpoint at the end too, so that more epochs may follow", flag=True, resumes=True
+    )
     log_every: int = knob(10, "steps between two lines of metrics", low=1, resumes=True)
     monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0, resumes=True)
     stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m", resumes=True)

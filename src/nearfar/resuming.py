@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -107,6 +108,26 @@ def refuse_config(config: Config | None) -> None:
                           hint="Name what is to change, such as epochs=8, and leave config away.")  # fmt: skip
 
 
+def ended(run: Run, config: Config) -> bool:
+    """Whether a run is finished and no further epochs are asked for.
+
+    Raises
+    ------
+    RunError
+        They are asked for, and the checkpoint from which they would go on was not kept.
+    """
+    done, wanted = run.config["config"]["train"]["epochs"], config.train.epochs
+    if not run.finished or not isinstance(wanted, int) or wanted <= done:
+        return run.finished
+    if not os.path.exists(run.checkpoint_file):
+        raise RunError(
+            f"its {done} epochs are done, and the state of the optimiser, which more epochs need, was not kept.",
+            where=str(run.path), hint=f"Begin another training with its weights: --init-from {run.path} --out OTHER. "
+            "Trainings with --keep-optimizer can go on after their end.",
+        )  # fmt: skip
+    return False
+
+
 def nothing_left(run: Run, config: Config, changes: Changes, console: Console) -> bool:
     """Whether a run is finished and no further epochs are asked for; says so.
 
@@ -114,14 +135,15 @@ def nothing_left(run: Run, config: Config, changes: Changes, console: Console) -
     ------
     ConfigError
         Something else was asked for, which would change nothing.
+    RunError
+        As `ended`.
     """
-    done = run.config["config"]["train"]["epochs"]
-    if not run.finished or (isinstance(config.train.epochs, int) and config.train.epochs > done):
+    if not ended(run, config):
         return False
-    how = (
-        f"Say --epochs with more than {done} to train longer, or begin another training with its weights: "
-        f"--init-from {run.path} --out OTHER."
-    )
+    train = run.config["config"]["train"]
+    done, longer = train["epochs"], train["keep_optimizer"] and os.path.exists(run.checkpoint_file)
+    how = f"Say --epochs with more than {done} to train longer, or begin" if longer else "Begin"
+    how += f" another training with its weights: --init-from {run.path} --out OTHER."
     if changes:
         names = " and ".join(changes)
         raise ConfigError(f"its {done} epochs are done, and {names} would change nothing.", where=str(run.path),
@@ -137,7 +159,9 @@ def reading(run: Run) -> Kinds:
 
 
 def check_networks(run: Run) -> None:
-    """Raise `RunError` where the checkpoint is not of the networks that ``config.json`` describes."""
+    """Raise `RunError` where a checkpoint is there that is not of the networks that ``config.json`` describes."""
+    if not os.path.exists(run.checkpoint_file):
+        return
     from nearfar import narrowing
     from nearfar.blueprint import compare, described
 
@@ -197,6 +221,17 @@ def check_data(run: Run, plan: Plan, source: Any, console: Console) -> None:
             where=str(run.path), hint=f"Begin another training with its weights: --init-from {run.path} --out OTHER.",
         )  # fmt: skip
     console.warn("the data are not what they were when this training began; it goes on with what they are now.")
+
+
+def as_trained(run: Run, source: Any, config: Config, console: Console) -> Plan:
+    """The plan of a training that is finished; raises as `check_data`."""
+    from nearfar.console import SILENT
+    from nearfar.plan import prepare
+
+    arrays = None if isinstance(source, str | Path) else source
+    plan = prepare(config, arrays, console=SILENT, known=reading(run))
+    check_data(run, plan, source, console)
+    return plan
 
 
 def _source(run: Run) -> str:

@@ -12,7 +12,8 @@
       README.md            model card
       report.html
       skipped.csv          rows that could not be read, and why
-      checkpoint/          state.safetensors: everything needed to go on, bit for bit
+      checkpoint/          state.safetensors: everything needed to go on, bit for bit; removed at the end of the
+                           training, unless ``train.keep_optimizer``
       classifier/NAME/     classifier.json, weights.safetensors: what `nearfar classify` made
 
 Other files in it are its user's: they are never removed, also where the run is overwritten.
@@ -116,7 +117,7 @@ class Run:
         if occupied and not (resume or overwrite):
             how = "Say --resume to go on, or --overwrite to begin anew." if begun else "Say --overwrite to begin anew."
             raise RunError("the run folder exists.", where=str(path), hint=how)
-        if resume and not begun:
+        if resume and not begun and not run.trained:
             raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
         if (other := _in_the_way(run.path)) is not None:
             said = "a folder, and a run has a file" if other.is_dir() else "no folder, and a run has one"
@@ -247,6 +248,11 @@ class Run:
         return os.path.exists(self.model_file) and self.config.get("finished", True)
 
     @property
+    def trained(self) -> bool:
+        """Whether `finished` is what a training says of itself: it may have left no checkpoint."""
+        return _said(self.config_file, "finished") is True and self.finished
+
+    @property
     def config(self) -> dict[str, Any]:
         """What ``config.json`` says, which fits `nearfar.stored`.
 
@@ -319,6 +325,22 @@ class Run:
         """What `save_checkpoint` wrote."""
         tensors, metadata = files.load_tensors(self.checkpoint_file)
         return tensors, files.json_of(metadata.get("state", "null"), str(self.checkpoint_file))
+
+    def finish(self) -> None:
+        """Say that the model which lies there is that of the end, and then remove what only going on would need.
+
+        Whatever is done of that when the process ends, the rest can be done by the next one that goes on.
+        """
+        if not self.config.get("finished", True):
+            self.write_config({**self.config, "finished": True})
+        if self.config["config"]["train"]["keep_optimizer"]:
+            return
+        try:
+            self.checkpoint_file.unlink(missing_ok=True)
+        except OSError as e:
+            raise files.storage_error(self.checkpoint_file, e) from e
+        with contextlib.suppress(OSError):
+            self.checkpoint_file.parent.rmdir()  # where nothing else is in it
 
 
 def written(folder: Path) -> Iterator[Path]:

@@ -49,7 +49,8 @@ def train_seeds(
         Folder of the runs ``seed0``, ``seed1`` … Without one nothing is written.
     resume : bool
         Keep what is finished in that folder, go on with what was begun, and begin what was not. With more ``epochs``
-        what is finished goes on too; other `knobs` take effect where something is left to do, or are refused by name.
+        what is finished goes on too, if it has kept its checkpoint (``keep_optimizer``); other `knobs` take effect
+        where something is left to do, or are refused by name.
     overwrite, config, quiet, console, command, **knobs
         As `nearfar.train` takes them; ``stop_after`` is the time of each seed.
 
@@ -104,7 +105,7 @@ def train_seeds(
                 hint = f"Say --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e
             finally:
-                if Run(whole.path / f"seed{n}").checkpoint_file.exists():
+                if _is_there(Run(whole.path / f"seed{n}")):
                     whole.settle()
         return trained
     finally:
@@ -122,6 +123,8 @@ def rehearse(
     config, numbers, _ = _asked(source, seeds, folder, resume, overwrite, config, knobs)
     if folder is not None:
         _check(Run(folder), resume or overwrite)
+        for n in numbers:
+            _found(folder / f"seed{n}", resume, config)  # which raises where one cannot be gone on with
     return api.rehearse(source, config=config.set("train.seed", numbers[0]), console=console)
 
 
@@ -162,10 +165,14 @@ def _stored(folder: Path, seeds: int | None) -> tuple[dict[str, Any], list[int]]
 def _found(folder: Path, resume: bool, config: Config) -> str:
     """What is there of a seed: it is ``finished``, ``begun``, or ``new``; with more epochs than it had it is begun."""
     run = Run(folder)
-    if not resume or not os.path.exists(run.checkpoint_file):
+    if not resume or not _is_there(run):
         return "new"
-    wanted, had = config.train.epochs, _of(folder).train.epochs
-    return "finished" if run.finished and (not isinstance(wanted, int) or wanted <= had) else "begun"
+    return "finished" if resuming.ended(run, config) else "begun"
+
+
+def _is_there(run: Run) -> bool:
+    """Whether the training of a seed got as far as its first checkpoint."""
+    return run.trained or os.path.exists(run.checkpoint_file)
 
 
 def _of(folder: Path) -> Config:

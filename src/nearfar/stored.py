@@ -24,7 +24,7 @@ PRECISION = "config.train.precision"
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
 EARLIER = (  # what knobs mean that a run has not yet
     ("model", "fixed", "none"), ("model", "fixed_weight", 1.0), ("views", "flip", None),
-    ("train", "select", "last"), ("train", "patience", 0.0),
+    ("train", "select", "last"), ("train", "patience", 0.0), ("train", "keep_optimizer", True),
 )  # fmt: skip
 NO_DATA = {"fingerprint": "", "train_rows": 0}
 MODEL = ("method", "encoder", "encoder_options", "share", "fixed", "fixed_options", "fixed_weight")

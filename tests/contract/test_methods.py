@@ -30,7 +30,7 @@ ALL = TRAINED
 def whole(request, digits, tmp_path_factory):
     """A training of a second by each method, and its knobs."""
     given = {k: v for k, v in TINY.items() if k != "projector"} | small(request.param)
-    given |= {"method": request.param, "checkpoint_every": "5steps", "log_every": 2}
+    given |= {"method": request.param, "checkpoint_every": "5steps", "log_every": 2, "keep_optimizer": True}
     return api.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
 
 

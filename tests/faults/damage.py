@@ -33,7 +33,7 @@ from nearfar.tuning.outcome import differing, toml
 SLOW = 5.0  # seconds of the processor that no case takes
 WORDS = ("red", "green", "blue", "big", "small", "cat", "dog", "runs", "sleeps", "eats")
 BASE = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "quiet": True, "holdout": 0.0,
-        "projector": {"hidden": 16, "out": 8}}  # fmt: skip
+        "projector": {"hidden": 16, "out": 8}, "keep_optimizer": True}  # fmt: skip
 BAD = (
     None, True, False, 0, -1, 1, 2, 10**6, 2**63, 10**30, 0.5, -0.5, 1e308, float("nan"), float("inf"), "", "x", "auto",
     "none", "1", "x" * 5000, "a\0b", "\ud800", "../..", "/etc/passwd", [], {}, [0], [None], ["x"] * 3, {"x": 1},

@@ -130,11 +130,11 @@ def lay(training: Training, out: Path, run: Path | None) -> None:
 
 
 def _begun(training: Training, out: Path) -> bool:
-    """Whether the training, not another one that lay there, has a checkpoint in `out`."""
+    """Whether the training, not another one that lay there, has a checkpoint or its end in `out`."""
     config = out / ("seeds.json" if training.seeds > 1 else "config.json")
     if training.longer:
         return True
-    if not config.exists() or not any(out.rglob("state.safetensors")):
+    if not config.exists() or not any(any(out.rglob(f"{name}.safetensors")) for name in ("state", "model")):
         return False
     return files.read_json(config)["config"]["train"]["seed"] == training.knobs.get("seed", 0)
 

@@ -14,7 +14,7 @@ from tests.faults.trainings import ALSO, EVERY, METHOD_BY_MODALITY
 
 ALL = os.environ.get("NEARFAR_WALKS") == "all"
 SEED = int(os.environ.get("NEARFAR_WALKS_SEED", 0))
-CASES = chosen(SEED, 200) if ALL else chosen(SEED, 40, also=8)
+CASES = chosen(SEED, 200) if ALL else chosen(SEED, 40, also=12)
 
 
 @pytest.fixture(scope="module")

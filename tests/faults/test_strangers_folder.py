@@ -46,7 +46,7 @@ ROWS = np.random.default_rng(0).normal(size=(32, 6)).astype(np.float32)
 TEXTS = [f"{a} {b} on the {c}" for a in ("a cat", "one dog") for b in ("sat", "ran", "lay") for c in ("mat", "hill")]
 PICTURES = np.random.default_rng(1).random((24, 16, 16, 3)).astype(np.float32)
 SMALL = {"batch_size": 8, "epochs": 1, "threads": 1, "holdout": 0.0, "precision": "fp32", "quiet": True,
-         "method": "simclr", "projector": {"hidden": 8, "out": 4}, "device": "cpu"}  # fmt: skip
+         "method": "simclr", "projector": {"hidden": 8, "out": 4}, "device": "cpu", "keep_optimizer": True}  # fmt: skip
 SECONDS, MEMORY = 2.0, 150  # of processor time, and MiB
 
 

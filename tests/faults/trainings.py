@@ -22,6 +22,7 @@ ROWS = 48
 KNOBS = {
     "epochs": 2, "batch_size": 24, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "precision": "fp32",
     "log_every": 1, "checkpoint_every": "1steps",
+    "keep_optimizer": True,
 }  # fmt: skip
 
 
@@ -187,6 +188,10 @@ def _also(name: str, method: str, modality: str, data: Callable[[Path], Any] | N
 
 EVERY_TWO = {"warmup": 0, "every": 2}
 ALSO = [
+    _also("slim", "moco_v2", "pictures", average=0.5, keep_optimizer=False),
+    _also("slim, two processes", "simclr", "numbers", processes=2, log_every=3, keep_optimizer=False),
+    _also("slim, overwritten", "byol", "texts", needs="simclr on texts", there=True, seed=1, keep_optimizer=False),
+    _also("slim, several seeds", "simclr", "numbers", table, label="kind", seeds=2, epochs=1, keep_optimizer=False),
     _also("two processes", "byol", "numbers", processes=2),
     _also("overwritten", "simclr", "numbers", needs="supcon on numbers", there=True, seed=1),
     _also("longer", "moco_v3", "numbers", needs="moco_v3 on numbers", there=True, longer={"epochs": 4}),

@@ -63,7 +63,8 @@ VERBS: dict[str, Verb] = {
     "train": Verb(ANEW, trains="run"),
     "train --overwrite": Verb([*ANEW, "--overwrite"], USED, trains="run"),
     "train --resume": Verb(["train", "--resume", "--out", "run"], [ANEW], cut=2, trains="run"),
-    "train --resume --epochs": Verb(["train", "--resume", "--out", "run", "--epochs", "2"], USED, trains="run"),
+    "train --resume --epochs": Verb(
+        ["train", "--resume", "--out", "run", "--epochs", "2"], [[*RUN, "--keep-optimizer"], CLASSIFY, EVAL], trains="run"),
     "train on columns, tensorboard, skipped": Verb(_wide("run"), trains="run"),
     "train --seeds": Verb([*NUMBERS, "--out", "three", "--epochs", "1", "--seeds", "2"], trains="three"),
     "train --seeds --overwrite": Verb(

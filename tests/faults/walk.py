@@ -199,7 +199,8 @@ class Walk:
             name = f"{self.verb.trains}/config.json"
             return self.old.get(name) != state(self.root).get(name)
         try:
-            begun = json.loads((folder / "config.json").read_text()).get("finished") is False
+            said = json.loads((folder / "config.json").read_text())
+            begun = not (said["finished"] and said["config"]["train"]["keep_optimizer"])
         except (OSError, ValueError):
             name = f"{self.verb.trains}/seeds.json"
             return state(self.root).get(name) not in (None, self.old.get(name))

@@ -169,7 +169,7 @@ def test_no_cluster_is_empty(library):
 
 
 def test_clusters_come_after_the_warmup_and_only_of_training_rows(few, small, tmp_path):
-    trained = api.train(few, out=tmp_path / "run", positives="clusters:10", **small)
+    trained = api.train(few, out=tmp_path / "run", positives="clusters:10", keep_optimizer=True, **small)
     plan = trained.plan
     assert len(np.unique(plan.groups)) == 400  # not yet
     state = load_file(tmp_path / "run/checkpoint/state.safetensors")
@@ -197,7 +197,7 @@ def test_clusters_come_after_the_warmup_and_only_of_training_rows(few, small, tm
     ],
 )
 def test_resumes_bit_for_bit(few, small, tmp_path, monkeypatch, given, at):
-    knobs = small | given | {"checkpoint_every": "2steps"}
+    knobs = small | given | {"checkpoint_every": "2steps", "keep_optimizer": True}
     api.train(few, out=tmp_path / "whole", **knobs)
     alive = dies_at(monkeypatch, at)
     with pytest.raises(Killed):
@@ -209,7 +209,7 @@ def test_resumes_bit_for_bit(few, small, tmp_path, monkeypatch, given, at):
 
 @pytest.mark.parametrize("way", ["clusters:9", "neighbours:3"])
 def test_a_teacher_resumes_bit_for_bit(few, small, taught, tmp_path, monkeypatch, way):
-    knobs = small | {"positives": f"teacher:{taught}:{way}", "checkpoint_every": "2steps"}
+    knobs = small | {"positives": f"teacher:{taught}:{way}", "checkpoint_every": "2steps", "keep_optimizer": True}
     api.train(few, out=tmp_path / "whole", **knobs)
     alive = dies_at(monkeypatch, 7)
     with pytest.raises(Killed):
@@ -224,7 +224,7 @@ def test_a_teacher_resumes_bit_for_bit(few, small, taught, tmp_path, monkeypatch
 
 
 def test_a_teachers_clusters(few, small, taught, tmp_path):
-    api.train(few, out=tmp_path / "run", positives=f"teacher:{taught}:clusters:7", **small)
+    api.train(few, out=tmp_path / "run", positives=f"teacher:{taught}:clusters:7", keep_optimizer=True, **small)
     groups = load_file(tmp_path / "run/checkpoint/state.safetensors")["positives/groups"].numpy()
     assert set(groups[:200]) == set(range(7))
     assert len(set(groups[200:])) == 200
