@@ -15,13 +15,14 @@ from nearfar.config import assemble, knobs
 
 def _option(section: str, f: Any) -> Any:
     """A command-line option for a knob."""
+    word = f.name.replace("_", "-")
     if "bool" in str(f.type):
-        off = f"/--no-{f.name}" if f.default == "auto" else ""
-        return click.option(f"--{f.name}{off}", f.name, is_flag=True, default=None, help=_help(f))
+        off = f"/--no-{word}" if f.default == "auto" else ""
+        return click.option(f"--{word}{off}", f.name, is_flag=True, default=None, help=_help(f))
     default = f.default if f.default not in ((), None, "") else None
     shown = f" [{default}]" if default is not None else ""
     return click.option(
-        f"--{f.name.replace('_', '-')}", f.name, multiple=f.default == (), default=None,
+        f"--{word}", f.name, multiple=f.default == (), default=None,
         help=_help(f) + shown, metavar=f.name.upper(),
     )  # fmt: skip
 
