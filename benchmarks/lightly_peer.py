@@ -30,7 +30,8 @@ from nearfar.config import assemble
 from nearfar.console import QUIET
 from nearfar.distributed import World
 from nearfar.plan import prepare
-from nearfar.training import Trainer, make_learner
+from nearfar.starting import make_learner
+from nearfar.training import Trainer
 
 ROWS, BATCH = 10_000, 256
 

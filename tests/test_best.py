@@ -16,7 +16,7 @@ from tests.conftest import TINY, lines_of
 from tests.two import trainings
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")} | {"size": 16, "log_every": 2}
-GIVEN = PLAIN | {"holdout": 0.25, "epochs": 5}
+GIVEN = PLAIN | {"holdout": 0.25, "epochs": 5, "keep_optimizer": True}
 TEXTS = [f"w{i % 7} w{i % 11} w{i % 13} own{i}" for i in range(96)]
 OF_TEXTS = {"tokens": "hashed:1000", "encoder_options": {"dim": 8}, "holdout": 0.25, "batch_size": 24, "threads": 1,
             "precision": "fp32", "lr": 0.05, "epochs": 4, "optim.weight_decay": 0.1}  # fmt: skip

@@ -166,7 +166,7 @@ def test_seeds_are_finished_without_checkpoints(few, tmp_path):
     before = contents(out)
     for going_on in (nearfar.train_seeds, nearfar.several.rehearse):
         quiet = {"quiet": True} if going_on is nearfar.train_seeds else {}
-        with pytest.raises(RunError, match="seed0: its 2 epochs are done.* was not kept"):
+        with pytest.raises(RunError, match="seed0: its training is over.* was not kept"):
             going_on(few, out=out, resume=True, epochs=3, **quiet)
     assert contents(out) == before
     more = nearfar.train_seeds(few, seeds=3, out=out, resume=True, quiet=True)

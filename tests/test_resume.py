@@ -95,7 +95,7 @@ def test_what_is_as_it_was_is_no_change(finished):
 def test_a_finished_run_stays_as_it_is(few, run, capsys):
     before = contents(run)
     again = api.train(few, out=run, resume=True, console=nearfar.console.Console())
-    assert "its 2 epochs are done, and nothing is left to do" in capsys.readouterr().err
+    assert "is finished, and nothing is left to do" in capsys.readouterr().err
     assert again.metrics[-1]["step"] == 8
     for given in ({"log_every": 5}, {"epochs": 1}, {"device": "meta"}, {"lr": 0.1}):
         with pytest.raises(ConfigError, match=f"{next(iter(given))} would change nothing"):

@@ -121,7 +121,7 @@ def ended(run: Run, config: Config) -> bool:
         return run.finished
     if not os.path.exists(run.checkpoint_file):
         raise RunError(
-            f"its {done} epochs are done, and the state of the optimiser, which more epochs need, was not kept.",
+            "its training is over, and the state of the optimiser, which more epochs need, was not kept.",
             where=str(run.path), hint=f"Begin another training with its weights: --init-from {run.path} --out OTHER. "
             "Trainings with --keep-optimizer can go on after their end.",
         )  # fmt: skip
@@ -146,9 +146,9 @@ def nothing_left(run: Run, config: Config, changes: Changes, console: Console) -
     how += f" another training with its weights: --init-from {run.path} --out OTHER."
     if changes:
         names = " and ".join(changes)
-        raise ConfigError(f"its {done} epochs are done, and {names} would change nothing.", where=str(run.path),
+        raise ConfigError(f"its training is over, and {names} would change nothing.", where=str(run.path),
                           hint=how)  # fmt: skip
-    console.say(f"{run.path} is finished: its {done} epochs are done, and nothing is left to do. {how}")
+    console.say(f"{run.path} is finished, and nothing is left to do. {how}")
     return True
 
 
@@ -178,7 +178,7 @@ def check_state(run: Run, plan: Plan) -> None:
 
     from nearfar import distributed, narrowing
     from nearfar.blueprint import Blueprint, compare
-    from nearfar.training import make_learner
+    from nearfar.starting import make_learner
 
     header = files.tensor_header(run.checkpoint_file)
     networks = Blueprint(lambda: make_learner(plan, distributed.world(), fresh=False), str(run.checkpoint_file))

@@ -16,13 +16,16 @@ import numpy as np
 from nearfar import branches, distributed, files
 from nearfar.blueprint import check, described
 from nearfar.errors import ConfigError, RunError, UnknownName
+from nearfar.randomness import derive
 from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     from nearfar.branches import Kinds
     from nearfar.config import Config, DataConfig, ModelConfig
     from nearfar.data.table import Column
+    from nearfar.distributed import World
     from nearfar.learner import Branches, Learner
+    from nearfar.plan import Plan
     from nearfar.run import Run
 
 ANY = ""  # stands for the only column of data whose name is not known yet
@@ -269,6 +272,29 @@ def about(found: Mapping[str, Start], model: ModelConfig) -> list[str]:
         fresh = "" if name in found else ", as it is built: no run to begin with was named (model.init_from)"
         said.append(f"Locked: the encoder of {name!r} stays as it is{fresh}.")
     return said
+
+
+def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
+    """The learner of a plan, as it begins: drawn from the seed, or ``model.init_from``; any weights if not `fresh`."""
+    import torch
+
+    from nearfar.learner import Learner, check_room
+
+    encoders = plan.encoders()
+    if fresh:
+        begin(encoders, plan.columns, plan.train)  # before a twin is copied
+    fixed = plan.fixed()
+    if fresh:
+        set_up(fixed[0], plan.columns, plan.train)
+    check_room(plan.record, encoders, world)
+    torch.manual_seed(derive(plan.config.train.seed, "heads"))
+    try:
+        learner = Learner(plan.record, encoders, world, plan.config.model.lock, fixed)
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
+        raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
+    if fresh:
+        copy(starts(plan.config.model.init_from, list(plan.columns)), learner)
+    return learner
 
 
 def begin(encoders: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:

@@ -28,8 +28,8 @@ from nearfar import (
 from nearfar.averaging import Average
 from nearfar.best import Best, Told
 from nearfar.embeddings import Embeddings
-from nearfar.errors import CollapseWarning, ConfigError, Stopped, TrainingError, WorseWarning
-from nearfar.learner import Learner, check_room
+from nearfar.errors import CollapseWarning, Stopped, TrainingError, WorseWarning
+from nearfar.learner import Learner
 from nearfar.objectives.checks import NotFinite
 from nearfar.plan import Plan
 from nearfar.randomness import derive
@@ -78,7 +78,7 @@ class Trainer:
         self.world = distributed.world()
         self.device = torch.device(config.train.device)
         torch.set_num_threads(config.train.threads)
-        self.learner = make_learner(plan, self.world, fresh=fresh).to(self.device)
+        self.learner = starting.make_learner(plan, self.world, fresh=fresh).to(self.device)
         narrowing.narrow(self.learner, plan, None if fresh else run)
         check_chunk(self.learner, config.train.chunk)
         if config.train.wrap != "shard":  # shards must be contiguous
@@ -147,7 +147,7 @@ class Trainer:
         """The learner with whole tensors, also where its parameters are shared out (all processes take part)."""
         if self.config.train.wrap != "shard" or self.world.size == 1:
             return self.learner
-        whole = make_learner(self.plan, self.world, fresh=False)
+        whole = starting.make_learner(self.plan, self.world, fresh=False)
         distributed.load_state(whole, distributed.full_state(self.model))
         return whole
 
@@ -178,7 +178,7 @@ class Trainer:
         if share:
             begun = starting.learnt_before(self.config.model, self.plan.table.kinds)
             self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
-            averaging.interpolate(learner.branches, make_learner(self.plan, self.world).branches, share, begun)
+            averaging.interpolate(learner.branches, starting.make_learner(self.plan, self.world).branches, share, begun)
         averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
         return learner
 
@@ -381,25 +381,6 @@ class Trainer:
             self.run.append_metrics(row)
         for sink in self.sinks:
             sink.write(row)
-
-
-def make_learner(plan: Plan, world: distributed.World, *, fresh: bool = True) -> Learner:
-    """The learner of a plan, as it begins: drawn from the seed, or ``model.init_from``; any weights if not `fresh`."""
-    encoders = plan.encoders()
-    if fresh:
-        starting.begin(encoders, plan.columns, plan.train)  # before a twin is copied
-    fixed = plan.fixed()
-    if fresh:
-        starting.set_up(fixed[0], plan.columns, plan.train)
-    check_room(plan.record, encoders, world)
-    torch.manual_seed(derive(plan.config.train.seed, "heads"))
-    try:
-        learner = Learner(plan.record, encoders, world, plan.config.model.lock, fixed)
-    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
-        raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
-    if fresh:
-        starting.copy(starting.starts(plan.config.model.init_from, list(plan.columns)), learner)
-    return learner
 
 
 def _placed(column: Any, device: torch.device) -> Any:
