@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stopping import LINEAR_ROWS, C, unit
+from stopping import LINEAR_ROWS, NARROW, C, unit
 from text import texts
 from written import machine
 
@@ -62,17 +62,17 @@ def _captions(folder: Path) -> Any:
     return tuple(np.asarray(table[name].to_pylist()[:4000], object) for name in ("en", "de"))
 
 
-NOISE = {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
+NOISE = NARROW | {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
 CASES = {
     "texts, rate": Case(_trec, fast=True),
-    "pictures, rate": Case(_digits, fast=True),
+    "pictures, rate": Case(_digits, fast=True, knobs=NARROW),
     "rows, rate": Case(_rows, fast=True),
     "pairs, rate": Case(_captions, fast=True, knobs={"column": ("en", "de")}),
     "texts, views": Case(_trec, knobs={"views.overrides.drop_words.rate": 1.0}),
     "pictures, views": Case(_digits, knobs=NOISE),
     "rows, views": Case(_rows, knobs={"views.overrides.corrupt.rate": 1.0}),
     "texts, labels": Case(_trec, shuffled=True, knobs={"method": "supcon"}),
-    "pictures, labels": Case(_digits, shuffled=True, knobs={"method": "supcon"}),
+    "pictures, labels": Case(_digits, shuffled=True, knobs=NARROW | {"method": "supcon"}),
     "rows, labels": Case(_rows, shuffled=True, knobs={"method": "supcon"}),
 }
 

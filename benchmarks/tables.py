@@ -214,6 +214,7 @@ def main() -> None:
     import pages_pictures
     import pages_positives
     import pages_several
+    import pages_stopping
     import pages_text
     import pages_views
 
@@ -224,6 +225,7 @@ def main() -> None:
     (ROOT / "views.md").write_text(pages_views.views(), encoding="utf-8")
     pages_classify.main()
     pages_several.main()
+    pages_stopping.main()
     (ROOT / "text.md").write_text(pages_text.text(), encoding="utf-8")
     (ROOT / "pairs.md").write_text(pages_text.pairs(), encoding="utf-8")
     losses = pages_objectives.losses()  # read before it is written

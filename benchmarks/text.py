@@ -12,6 +12,10 @@ With `--labels` the embedding learns from all labels of the training rows instea
 with all labels is measured: two bags, one of words and pairs of neighbours, one of words and their n-grams in random
 halves of each text, and their vectors side by side. `--on held` scores a fifth of the training rows and trains on the
 others: numbers are chosen there.
+
+With `--defaults` nothing is said to the training but its seed: the fixed features beside, a tenth of the rows held out,
+the best state kept. Beside it stand a kNN, and the same draws with TF-IDF brought to 100 dimensions by a singular value
+decomposition (latent semantic analysis, as scikit-learn has it).
 """
 
 from __future__ import annotations
@@ -22,8 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 from written import of_training
 
 import nearfar
@@ -31,6 +38,7 @@ from nearfar import api, files
 from nearfar.evaluation import few_labels, shots
 
 KNOBS: dict[str, Any] = {"epochs": 10, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1}
+LSA_DIMENSIONS = 100
 ALONE: dict[str, Any] = {"fixed": "none"}  # without the fixed features, which are a default since
 
 SUPERVISED = KNOBS | {"method": "supervised", "batch_size": 64, "encoder_options": {"idf_power": 0.0}}
@@ -43,7 +51,17 @@ LABELLED: tuple[dict[str, Any], ...] = (
 def tfidf(train: list[str], y: np.ndarray, test: list[str], truth: np.ndarray, seed: int) -> dict[str, Any]:
     """Accuracy of TF-IDF and logistic regression with all labels, and on the draws of `shots`."""
     words = TfidfVectorizer()
-    x, t = words.fit_transform(train), words.transform(test)
+    return regressed(words.fit_transform(train), y, words.transform(test), truth, seed)
+
+
+def lsa(train: list[str], y: np.ndarray, test: list[str], truth: np.ndarray, seed: int) -> dict[str, Any]:
+    """The same of unit vectors of TF-IDF's leading singular vectors."""
+    steps = make_pipeline(TfidfVectorizer(), TruncatedSVD(LSA_DIMENSIONS, random_state=seed), Normalizer())
+    return regressed(steps.fit_transform(train), y, steps.transform(test), truth, seed)
+
+
+def regressed(x: Any, y: np.ndarray, t: Any, truth: np.ndarray, seed: int) -> dict[str, Any]:
+    """Accuracy of logistic regression with all labels, and on the draws of `shots`."""
     found: dict[str, Any] = {
         "all": float(LogisticRegression(max_iter=1000, C=10).fit(x, y).score(t, truth)), "shots": {},
     }  # fmt: skip
@@ -82,25 +100,32 @@ def main() -> None:
     parser.add_argument("case")
     parser.add_argument("--labels", action="store_true", help="Learn from all labels.")
     parser.add_argument("--fixed", action="store_true", help="With the fixed features beside, 512 dimensions in all.")
+    parser.add_argument("--defaults", action="store_true", help="As a training does that is told nothing.")
     parser.add_argument("--on", default="test", choices=("held", "test"), help="Rows that are scored.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("docs/results/text"))
     args = parser.parse_args()
     rows = parts(args.data / args.case, args.on)
-    without = KNOBS | ({} if args.fixed else ALONE)
+    without = {"threads": 1} if args.defaults else KNOBS | ({} if args.fixed else ALONE)
     start = time.perf_counter()
     given = rows["train"] if args.labels else rows["train"][0]
     trained = [api.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [without])]
     seconds = time.perf_counter() - start
     model = trained[0].model if len(trained) == 1 else nearfar.combine([t.model for t in trained])
-    protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe"]
+    protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe", *["knn"] * args.defaults]
     evaluation = api.evaluate(model, rows, protocols=protocols, floors=not args.labels, seed=args.seed)
     print(evaluation.table())
     y, truth = (np.unique(rows[s][1], return_inverse=True)[1] for s in ("train", "test"))
     floor = tfidf(rows["train"][0], y, rows["test"][0], truth, args.seed)
     print("TF-IDF", {"all": floor["all"], **{k: v["mean"] for k, v in floor["shots"].items()}})
+    more = {}
+    if args.defaults:
+        more = {"lsa": lsa(rows["train"][0], y, rows["test"][0], truth, args.seed), "kept": trained[0].kept,
+                "steps": trained[0].metrics[-1]["step"], "said": trained[0].verdict and trained[0].verdict.as_dict()}  # fmt: skip
+        print("LSA", {"all": more["lsa"]["all"], **{k: v["mean"] for k, v in more["lsa"]["shots"].items()}})
     args.out.mkdir(parents=True, exist_ok=True)
-    files.write_json(args.out / f"{args.case}{'-labels' * args.labels}{'-fixed' * args.fixed}{'-held' * (args.on == 'held')}-seed{args.seed}.json", {
+    kind = "".join(f"-{name}" for name in ("labels", "fixed", "defaults") if getattr(args, name))
+    files.write_json(args.out / f"{args.case}{kind}{'-held' * (args.on == 'held')}-seed{args.seed}.json", more | {
         **of_training(trained[0], seconds), "case": args.case, "on": args.on, "seed": args.seed,
         "knobs": list(LABELLED) if args.labels else without,
         "temperature": trained[0].plan.record.temperature,
