@@ -17,6 +17,7 @@ WATCHED = {
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }
 LABEL_FREE = "label-free"  # stands for `label_free`
+FOUND = 0.8  # share of the first recall between views below which a state is not a candidate
 ERRORS = 2  # standard errors that a difference must exceed
 WHAT_TO_DO = "Try fewer epochs, a lower --lr, milder views, or another method (nearfar methods)."
 
@@ -42,7 +43,9 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
         Lines of metrics of the state and of the one before the first step.
     """
     if by == LABEL_FREE:
-        return label_free(row) if "heldout_agreement" in row else None
+        if "heldout_agreement" not in row:
+            return None
+        return label_free(row) if tells_apart(row, start) else -math.inf
     value = row.get(by)
     if value is None or by != "knn" or row["step"] > 0:
         return value
@@ -60,6 +63,14 @@ def label_free(row: Mapping[str, Any]) -> float:
     what docs/results/stopping.md compares it chose the states with the best figures.
     """
     return max(0.0, row["heldout_agreement"]) * math.sqrt(row["heldout_rank"])
+
+
+def tells_apart(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
+    """Whether one view of a row finds the other among those of all rows nearly as often as at the start.
+
+    A training that is far too fast gains agreement at once by giving up what tells rows apart.
+    """
+    return row["heldout_views"] >= FOUND * start["heldout_views"]
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

@@ -1,0 +1,38 @@
+"""docs/results/stopping.md says what the JSON says, and what it chose is what trainings choose by."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "docs" / "results"
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT.parents[1] / "benchmarks"))
+    import pages_stopping
+
+    return pages_stopping
+
+
+def test_the_page_says_what_the_json_says(pages):
+    assert (ROOT / "stopping.md").read_text(encoding="utf-8") == pages.page()
+
+
+def test_what_trainings_choose_by_is_nearest_to_the_figures_with_labels(pages):
+    found = pages.tables.read("stopping")
+    chosen, *others = pages.CANDIDATES.values()
+    for name in pages.FIGURES:
+        best = float(pages.correlation(found, chosen, name))
+        assert all(best >= float(pages.correlation(found, other, name)) for other in others), name
+
+
+def test_ten_trainings_that_must_go_wrong_leave_nobody_with_less():
+    files = sorted((ROOT / "stopping" / "planted").glob("*.json"))
+    assert len(files) == 10
+    for file in files:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        kept, start = found["figures"]["kept"], found["figures"]["start"]
+        assert found["said"], file.name
+        assert found["kept_step"] == 0 or all(kept[name] >= start[name] for name in kept), file.name
