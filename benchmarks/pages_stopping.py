@@ -103,8 +103,8 @@ no labels is measured on held-out rows, and beside it, with labels, what the emb
 regression on 8 labelled rows a class (5 draws), and on up to 2,000. Texts have their fixed features beside.
 
 A training without labels chooses its best state by the first measure (`nearfar.verdict.label_free`), among states in
-which one view of a row finds the other at least {verdict.FOUND:g} times as often as at the start: with thirty times the learning
-rate on `trec` a training gains agreement within one epoch, while a kNN falls from .70 to .60 (`benchmarks/planted.py`).
+which one view of a row finds the other at least {verdict.FOUND:g} times as often as at the start: with thirty times the
+learning rate a training of texts gains agreement within one epoch, and is worth less than before.
 
 ## If the best state by a measure were the model
 
