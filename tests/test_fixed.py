@@ -76,6 +76,13 @@ def test_pictures_are_compared_without_their_light():
     assert torch.allclose(net(torch.full((1, 3, 64, 64), 0.5)), net(torch.zeros(1, 3, 64, 64)))
 
 
+def test_components_of_large_inputs_are_computed_from_fewer_rows():
+    """5,000 photographs of 1,024 pixels would be 63 GB."""
+    assert pca.build(channels=3, size=32).setup_rows == pca.build(features=9).setup_rows == 5000
+    assert pca.build(channels=3, size=96).setup_rows == 2**26 // (3 * 96 * 96)
+    assert pca.build(channels=3, size=1024, dim=64).setup_rows == 128
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """A training with fixed features, as a run, and one without."""

@@ -53,6 +53,19 @@ def test_the_smallest_pictures(name):
     assert encoder(torch.randn(2, 1, 8, 8)).shape == (2, encoder.out_features)
 
 
+@pytest.mark.parametrize("name", ["small_cnn", "pooled_cnn"])
+@pytest.mark.parametrize("size", [8, 32, 96])
+def test_a_grid_keeps_place(name, size):
+    """What is moved to the other side changes the other half of the features; their mean need not know."""
+    encoder = ENCODERS.get(name).build(channels=1, size=size, widths=(8, 16), grid=2).eval()
+    assert encoder.out_features == 64
+    x = torch.zeros(1, 1, size, size)
+    x[..., : size // 4] = 2 * torch.randn(size, size // 4, generator=torch.Generator().manual_seed(0))
+    blank, left, right = (encoder(v).view(16, 2, 2) for v in (torch.zeros_like(x), x, x.roll(3 * size // 4, -1)))
+    moved = [(v - blank).abs().sum((0, 1)) for v in (left, right)]
+    assert moved[0][0] > moved[0][1] and moved[1][1] > moved[1][0]
+
+
 @pytest.mark.parametrize(
     ("size", "name"), [(16, "small_cnn"), (28, "small_cnn"), (32, "pooled_cnn"), (96, "pooled_cnn")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 MODALITIES = ("image",)
@@ -27,24 +28,28 @@ class Stage(nn.Module):
 
 
 class PooledCnn(nn.Module):
-    """A stem of overlapping patches, the stages, then the mean over positions."""
+    """A stem of overlapping patches, the stages, then the means over positions of `grid` × `grid` parts."""
 
-    def __init__(self, channels: int, first: int, stride: int, widths: tuple[int, ...], pools: tuple[int, ...]) -> None:
+    def __init__(
+        self, channels: int, first: int, stride: int, widths: tuple[int, ...], pools: tuple[int, ...], grid: int
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(channels, first, 2 * stride, stride, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
         )
         before = (first, *widths)
         self.stages = nn.Sequential(*(Stage(a, b, p) for a, b, p in zip(before, widths, pools, strict=False)))
-        self.out_features = widths[-1]
+        self.grid, self.out_features = grid, widths[-1] * grid**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (N, C, S, S) to features (N, D)."""
-        return self.stages(self.stem(x)).mean((2, 3))
+        return F.adaptive_avg_pool2d(self.stages(self.stem(x)), self.grid).flatten(1)
 
 
-def build(*, channels: int, size: int, first: int = 24, widths: tuple[int, ...] = (64, 128, 256)) -> PooledCnn:
-    """The network for images of `channels` and side `size`, with D = ``widths[-1]``.
+def build(
+    *, channels: int, size: int, first: int = 24, widths: tuple[int, ...] = (64, 128, 256), grid: int = 1
+) -> PooledCnn:
+    """The network for images of `channels` and side `size`, with D = ``widths[-1] * grid**2``: a mean for each place.
 
     The shape follows cifar10-airbench (Jordan 2024, arXiv 2404.00498): a stem of 2×2 patches that keeps the side, and
     pooling before the norm. The stem divides sides of 64 and more: 32, 64, 96 and 128 all leave it with a side of 31.
@@ -54,4 +59,4 @@ def build(*, channels: int, size: int, first: int = 24, widths: tuple[int, ...] 
     for _ in widths:
         pools.append(2 if side > 3 else 1)
         side //= pools[-1]
-    return PooledCnn(channels, first, stride, tuple(widths), tuple(pools))
+    return PooledCnn(channels, first, stride, tuple(widths), tuple(pools), grid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 MODALITIES = ("image",)
@@ -30,9 +31,11 @@ class Block(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Stem, then blocks that halve the side and widen, then the mean over positions."""
+    """Stem, then blocks that halve the side and widen, then the means over positions of `grid` × `grid` parts."""
 
-    def __init__(self, channels: int, widths: tuple[int, ...], stem_stride: int, shrink: tuple[bool, ...]) -> None:
+    def __init__(
+        self, channels: int, widths: tuple[int, ...], stem_stride: int, shrink: tuple[bool, ...], grid: int
+    ) -> None:
         super().__init__()
         first = widths[0]
         self.stem = nn.Sequential(
@@ -42,15 +45,15 @@ class SmallCnn(nn.Module):
         self.blocks = nn.Sequential(
             *(Block(a, b, 2 if s else 1) for a, b, s in zip(before, widths, shrink, strict=False))
         )
-        self.out_features = widths[-1]
+        self.grid, self.out_features = grid, widths[-1] * grid**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (N, C, S, S) to features (N, D)."""
-        return self.blocks(self.stem(x)).mean((2, 3))
+        return F.adaptive_avg_pool2d(self.blocks(self.stem(x)), self.grid).flatten(1)
 
 
-def build(*, channels: int, size: int, widths: tuple[int, ...] = (48, 96, 192, 512)) -> SmallCnn:
-    """The network for images of `channels` and side `size`, with D = ``widths[-1]``.
+def build(*, channels: int, size: int, widths: tuple[int, ...] = (48, 96, 192, 512), grid: int = 1) -> SmallCnn:
+    """The network for images of `channels` and side `size`, with D = ``widths[-1] * grid**2``: a mean for each place.
 
     From 32 pixels on the stem already halves the side: three quarters of the time of a first stage at full size
     buy little. Sides of 64 and more are halved once more for every doubling.
@@ -63,4 +66,4 @@ def build(*, channels: int, size: int, widths: tuple[int, ...] = (48, 96, 192, 5
         halve = side > 4 and (i > 0 or side > 16)
         shrink.append(halve)
         side = side // 2 if halve else side
-    return SmallCnn(channels, widths, stem, tuple(shrink))
+    return SmallCnn(channels, widths, stem, tuple(shrink), grid)

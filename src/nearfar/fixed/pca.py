@@ -11,6 +11,7 @@ from nearfar.fixed._svd import leading
 MODALITIES = ("image", "vector")
 SUMMARY = "principal components of rows or of contrast-normalised pixels; computed, not trained"
 SIDE = 32  # pixels that larger pictures are brought to
+ROWS, NUMBERS = 5_000, 2**26  # that the components are computed from, at most: 256 MB
 
 
 class Pca(nn.Module):
@@ -24,12 +25,13 @@ class Pca(nn.Module):
         Components; no more than `features`.
     side : int or None
         Of pictures: what they are brought to, before the mean of each is taken away and its standard deviation made 1.
+    numbers : int
+        Of an input as it comes.
     """
 
-    setup_rows = 5_000
-
-    def __init__(self, features: int, dim: int, side: int | None) -> None:
+    def __init__(self, features: int, dim: int, side: int | None, numbers: int) -> None:
         super().__init__()
+        self.setup_rows = max(2 * dim, min(ROWS, NUMBERS // numbers))
         self.side, self.out_features = side, min(dim, features)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("components", torch.zeros(features, self.out_features))
@@ -62,4 +64,5 @@ class Pca(nn.Module):
 def build(*, features: int = 0, channels: int = 0, size: int = 0, dim: int = 256) -> Pca:
     """The projection of rows of `features` numbers, or of pictures of `channels` and `size`."""
     side = min(size, SIDE) if size else None
-    return Pca(channels * side**2 if side else features, dim, side)
+    numbers = channels * size**2 if size else features
+    return Pca(channels * side**2 if side else features, dim, side, numbers)
