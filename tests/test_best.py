@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nearfar import api, verdict
+from nearfar.best import Best
 from nearfar.console import QUIET
 from nearfar.errors import CollapseWarning, WorseWarning
 from nearfar.files import load_tensors
@@ -163,3 +164,19 @@ def test_what_states_are_compared_by():
     assert verdict.worth("knn", start | {"knn": 0.5}, start | {"knn": 0.5}) == 0.5
     assert verdict.worth("retrieval", {"step": 0, "retrieval": 0.3}, {}) == 0.3
     assert verdict.worth("knn", {"step": 9}, start) is None
+
+
+def test_a_training_is_over_after_patience_or_a_multiple_of_what_the_best_state_took(some, best_at):
+    def ends_after(step, looks):
+        best_at(step)
+        best = Best(api.rehearse(some, quiet=True, **GIVEN | {"epochs": 50, "patience": 0.3}))  # 100 steps
+        for at in looks:
+            best.look({"step": at, "knn": 0.5}, networks)
+            if best.spent():
+                return at
+        return None
+
+    networks = Trainer(api.rehearse(some, quiet=True, **GIVEN), None, QUIET).learner.branches
+    every = range(0, 101, 5)
+    assert ends_after(0, every) == 30 and ends_after(40, every) == 70 and ends_after(80, every) is None
+    assert ends_after(5, every) == 20 and ends_after(5, (0, 5, 25, 30, 40)) == 40  # three looks at least

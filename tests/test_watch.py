@@ -132,9 +132,18 @@ def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, 
 
 def test_looks_are_as_rare_as_their_cost_asks_and_end_with_the_last_epoch(some):
     for epochs, looks in ((5, 5), (10, 10), (45, 12), (200, 29)):
-        watch = trainer_of(some, **PLAIN | {"holdout": 0.25, "epochs": epochs}).watch
-        due = [e for e in range(1, epochs + 1) if watch.due(e)]
-        assert due[-1] == epochs and len(due) == pytest.approx(looks, abs=2)
+        trainer = trainer_of(some, **PLAIN | {"holdout": 0.25, "epochs": epochs})
+        due, per_epoch = sorted(trainer.watch.due), trainer.sampler.steps_per_epoch
+        assert due[-1] == trainer.plan.steps and len(due) == pytest.approx(looks, abs=2)
+        assert all(step % per_epoch == 0 for step in due)
+
+
+def test_what_is_learnt_within_an_epoch_is_looked_at(some):
+    trainer = trainer_of(some, **PLAIN | {"holdout": 0.25, "epochs": 2, "batch_size": 2})
+    per_epoch = trainer.sampler.steps_per_epoch
+    due = sorted(trainer.watch.due)
+    assert due[-2:] == [per_epoch, 2 * per_epoch] and due[:-2] == [per_epoch >> k for k in (3, 2, 1)] and due[0] >= 10
+    assert not trainer_of(some, **PLAIN | {"holdout": 0.25, "monitor_rows": 0}).watch.due
 
 
 # --- what is told -------------------------------------------------------------------------------------------------

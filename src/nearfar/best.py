@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from nearfar.plan import Plan
 
 
+TIMES, LOOKS = 3, 3  # steps without a gain, as a multiple of those up to the best state; and looks among them
+
+
 class Told(TypedDict):
     """What of the best state has to survive a stop, besides its weights."""
 
     step: NotRequired[Annotated[int, within(0)]]
     worth: NotRequired[float]
     looked: NotRequired[Annotated[int, within(0)]]
+    since: NotRequired[Annotated[int, within(0)]]
     start: NotRequired[dict[str, float | None]]
 
 
@@ -41,8 +45,8 @@ class Best:
     ----------
     step : int or None
         After how many steps it was; None before the first look, and where no state is better than another.
-    looked : int
-        Step of the last look.
+    looked, since : int
+        Step of the last look, and how many looks it is after the best one.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -51,7 +55,7 @@ class Best:
         self.patience = train.patience * plan.steps if self.on else 0.0
         self.key = verdict.compared_by(plan)
         self.step: int | None = None
-        self.worth, self.looked = 0.0, 0
+        self.worth, self.looked, self.since = 0.0, 0, 0
         self.start: dict[str, Any] = {}
         self.weights: dict[str, torch.Tensor] = {}
 
@@ -66,14 +70,17 @@ class Best:
         worth = verdict.worth(self.key, row, self.start) if self.on and self.start else None
         if worth is None:
             return
-        self.looked = step
+        self.looked, self.since = step, self.since + 1
         if self.step is None or worth >= self.worth:
-            self.step, self.worth = step, worth
+            self.step, self.worth, self.since = step, worth, 0
             self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
 
     def spent(self) -> bool:
-        """Whether nothing was gained for as long as patience lasts."""
-        return bool(self.patience) and self.step is not None and self.looked - self.step >= self.patience
+        """Whether nothing was gained for as long as patience lasts, or for `TIMES` as long as the best state took."""
+        if not self.patience or self.step is None:
+            return False
+        long = self.looked - self.step
+        return long >= self.patience or (self.since >= LOOKS and 0 < TIMES * self.step <= long)
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -81,7 +88,9 @@ class Best:
         """What a checkpoint says of it in JSON."""
         if self.step is None:
             return {"start": self.start}
-        return {"step": self.step, "worth": self.worth, "looked": self.looked, "start": self.start}
+        return {
+            "step": self.step, "worth": self.worth, "looked": self.looked, "since": self.since, "start": self.start,
+        }  # fmt: skip
 
     def state(self, branches: Branches) -> dict[str, torch.Tensor]:
         """What a checkpoint keeps of its weights, whole tensors; `branches` are those that are trained."""
@@ -90,7 +99,8 @@ class Best:
     def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches) -> None:
         """The inverse of `told` and `state`."""
         self.step, self.worth = told.get("step"), told.get("worth", 0.0)
-        self.looked, self.start = told.get("looked", 0), dict(told.get("start", {}))
+        self.looked, self.since = told.get("looked", 0), told.get("since", 0)
+        self.start = dict(told.get("start", {}))
         self.weights = narrowing.rows(branches, tensors)
 
     def agree(self, world: World) -> None:

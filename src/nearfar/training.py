@@ -270,7 +270,7 @@ class Trainer:
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
-                if index == 0 and self._spent():
+                if self.position.step in self.watch.due and self._spent():
                     break
                 if self._look_for_positives() or order is None or index == 0:
                     order = self.sampler.order(epoch)
@@ -283,7 +283,8 @@ class Trainer:
                 ends_epoch = index == per_epoch - 1
                 if len(self.losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
                     self.check_finite(loss)
-                if len(self.losses) >= self.config.train.log_every or ends_epoch:
+                looks = self.position.step in self.watch.due
+                if looks or ends_epoch or len(self.losses) >= self.config.train.log_every:
                     speed = counted * len(order[: self.config.train.batch_size]) / (time.perf_counter() - began)
                     shown = self._log(embeddings, numbers, epoch, ends_epoch, speed)
                     progress.advance(len(self.losses), **shown)
@@ -353,7 +354,7 @@ class Trainer:
         z, features = _first(e.online), _first(e.features)
         others = [t for t in (*e.online[1:], *e.target) if t is not None]
         row |= self.monitor.measure(z, features, others[0].detach() if others else None)
-        if ends_epoch and self.watch.due(row["epoch"]):
+        if row["step"] in self.watch.due:
             row |= self.watch.look(self.learner)
             self.best.look(row, self.learner.branches)
         for sentence in self.monitor.update(self.position.step, self.plan.steps, row):

@@ -27,10 +27,10 @@ Views are the same at every look. The first look, at step 0, has the numbers of 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,7 @@ ROWS = 1000  # held-out rows that are measured without labels, at most
 FEWEST = 20  # of them, below which nothing is measured
 EVERY = 0.02  # share of the epochs between two looks, at least
 COST = 0.1  # share of the work of training that looks may take, where ten of them or more are left
+EARLIEST = 10  # steps before the first look, at least
 FORWARD = 3  # rows that are looked at cost as much as one that is trained on, which goes back too
 STATISTICS_ROWS = 2000  # training rows that batch norm takes its first statistics from
 
@@ -98,14 +99,24 @@ class Watch:
         column = next(iter(self.plan.columns.values()))
         return label_free.nearest(torch.from_numpy(floors.RawInput().features(column, self.rows)))
 
-    def due(self, epochs: int) -> bool:
-        """Whether to look after so many whole epochs: a formula of them, so that a resumed run looks where it would."""
-        total, batch = self.config.train.epochs, self.config.train.batch_size
+    @cached_property
+    def due(self) -> frozenset[int]:
+        """The steps after which to look: a formula, so that a resumed run looks where it would.
+
+        At ends of epochs, and before the first of these wherever the steps have doubled: what is learnt first is learnt
+        within so many steps, however many an epoch has.
+        """
+        train = self.config.train
+        if not train.monitor_rows or train.wrap == "shard" or not self.plan.steps:
+            return frozenset()
+        total, per_epoch = train.epochs, self.plan.steps // train.epochs
         views = len(self.columns) if len(self.columns) > 1 else self.viewer.count
-        trained = len(self.plan.train) // batch * batch * views
+        trained = per_epoch * train.batch_size * views
         looked = len(self.gallery) + len(self.queries) + (3 + views) * len(self.rows)
         dear = math.ceil(looked / (FORWARD * COST * trained))
-        return epochs == total or epochs % max(1, math.ceil(EVERY * total), min(dear, total // 10)) == 0
+        every = per_epoch * max(1, math.ceil(EVERY * total), min(dear, total // 10))
+        early = itertools.takewhile(lambda step: step >= EARLIEST, (every >> k for k in itertools.count(1)))
+        return frozenset([*range(every, self.plan.steps + 1, every), self.plan.steps, *early])
 
     @torch.no_grad()
     def look(self, learner: Learner) -> dict[str, float]:
@@ -200,7 +211,7 @@ class Watch:
         ids = [_content(c, rows) for c in self.columns]
         if self.plan.scores is not None:
             return {"spearman": _spearman(*sides, *ids, self.plan.scores[rows])}
-        pairs = combinations(range(len(sides)), 2)
+        pairs = itertools.combinations(range(len(sides)), 2)
         return {"retrieval": float(np.mean([_recall(sides[i], sides[j], ids[i], ids[j]) for i, j in pairs]))}
 
     def _loss(self, learner: Learner) -> dict[str, float]:
