@@ -127,8 +127,8 @@ one, and several such sets stand beside each other (`nearfar eval runs/simclr ru
 n, mean and sd of every figure. In Python: `nearfar.train_seeds("photos/", seeds=3, out="runs/three")` and
 `nearfar.evaluate("runs/three").summary`.
 
-Options beside `--resume` are for all seeds: with more `--epochs` what is finished goes on too, more `--seeds` are begun, and
-what cannot change, such as `--batch-size`, is refused by name.
+Options beside `--resume` are for all seeds: with more `--epochs` what is finished goes on too (if it was trained with
+`--keep-optimizer`), more `--seeds` are begun, and what cannot change, such as `--batch-size`, is refused by name.
 
 ## One model of several
 

@@ -203,4 +203,11 @@ def test_verdict():
     assert verdict.of(lines(0.85, 0.757)[1:]) is None
     assert verdict.noise("knn", 0.5, 0.5, 1000) == pytest.approx(2 * np.sqrt(2 * 0.25 / 1002))
     assert verdict.noise("knn", 1.0, 1.0, 10) > 0.2  # ten of ten are not certain
+    assert verdict.sentence(lines(0.85, 0.9), {}, 9) == better.sentence()
+    assert "0.850 before; " not in verdict.sentence(lines(0.85, 0.757), {}, 0)
+    assert "0.850 at the start, 0.757 in the end" in verdict.sentence(lines(0.85, 0.757), {}, 0)
+    nothing = [{"step": 0}, {"step": 5}, {"step": 9}]
+    assert verdict.sentence(nothing, {}) == ""
+    assert verdict.sentence(nothing, {}, 5) == "The model is the state after 5 of 9 steps, the best on held-out rows."
+    assert "No state of this training" in verdict.sentence(nothing, {}, 0)
     assert "before weights were averaged" in verdict.sentence(lines(0.85, 0.9), {"average": 0.3})

@@ -219,7 +219,8 @@ def _work(job: Job, console: Console | bool) -> Trained:
     try:
         earlier = [TrainingRows.load(path) for path in _earlier(plan)]
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
-            console.say(f"Time: about {clock(timing.expected_seconds(trainer))} on this machine.")
+            at_most = "at most " * bool(plan.config.train.patience)
+            console.say(f"Time: {at_most}about {clock(timing.expected_seconds(trainer))} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
         known = TrainingRows.of(plan.table, plan.train, plan.taught).after(earlier)

@@ -82,7 +82,7 @@ def first(
     """
     kept, settings = config.get("kept"), config.get("config", {}).get("train", {})
     found, said = verdict.of(metrics, kept), verdict.sentence(metrics, settings, kept)
-    watched = [(said, found is not None and found.outcome == "better")] if said else []
+    watched = [(said, kept != 0 and (found is None or found.outcome == "better"))] if said else []
     return watched + [(said, False) for said in below.sentences(measured[0]["results"] if measured else ())]
 
 
