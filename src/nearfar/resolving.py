@@ -88,8 +88,8 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
         final = method.weight_decay.end if scheduled else None
     size = column.spec.get("size", 0) if config.data.size == "auto" else config.data.size
     notes.append(
-        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{epochs} epochs of "
-        f"{rows // batch} steps with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
+        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{epochs} epochs "
+        f"of {rows // batch} steps with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
     )
     return replace(
         config,

@@ -169,6 +169,8 @@ def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any], ke
     steps = max((m["step"] for m in metrics), default=0)
     if kept is not None and kept < steps:
         last = f"after {kept:,} of {steps:,} steps, which is kept as the model"
-    if found is None:
-        return f"The model is the state after {kept:,} of {steps:,} steps, the best on held-out rows." * (kept is not None)
-    return found.sentence(last)
+    if found is not None:
+        return found.sentence(last)
+    if kept is None:
+        return ""
+    return f"The model is the state after {kept:,} of {steps:,} steps, the best on held-out rows."
