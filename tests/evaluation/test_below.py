@@ -114,7 +114,7 @@ def ruined(tmp_path_factory):
     (folder / "t.csv").write_text("text,label\n" + "".join(f"{t},c{c}\n" for t, c in zip(texts, labels, strict=True)))
     given = {"column": "text", "label": "label", "holdout": 0.3, "batch_size": 64, "lr": 3.0}
     given |= {"method": "vicreg", "threads": 1, "precision": "fp32", "encoder_options": {"dim": 16}}
-    given |= {"projector": {"hidden": 32, "out": 16}, "epochs": 6}
+    given |= {"projector": {"hidden": 32, "out": 16}, "epochs": 6, "select": "last"}
     with pytest.warns(WorseWarning, match="training is making this model worse"):
         trained = api.train(folder / "t.csv", out=folder / "run", **given)
     return trained, folder
