@@ -62,17 +62,18 @@ def _captions(folder: Path) -> Any:
     return tuple(np.asarray(table[name].to_pylist()[:4000], object) for name in ("en", "de"))
 
 
-NOISE = NARROW | {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
+SHORT = NARROW | {"epochs": 40}  # of pictures: a tenth of the default steps or so
+NOISE = SHORT | {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
 CASES = {
     "texts, rate": Case(_trec, fast=True),
-    "pictures, rate": Case(_digits, fast=True, knobs=NARROW),
+    "pictures, rate": Case(_digits, fast=True, knobs=SHORT),
     "rows, rate": Case(_rows, fast=True),
     "pairs, rate": Case(_captions, fast=True, knobs={"column": ("en", "de")}),
     "texts, views": Case(_trec, knobs={"views.overrides.drop_words.rate": 1.0}),
     "pictures, views": Case(_digits, knobs=NOISE),
     "rows, views": Case(_rows, knobs={"views.overrides.corrupt.rate": 1.0}),
     "texts, labels": Case(_trec, shuffled=True, knobs={"method": "supcon"}),
-    "pictures, labels": Case(_digits, shuffled=True, knobs=NARROW | {"method": "supcon"}),
+    "pictures, labels": Case(_digits, shuffled=True, knobs=SHORT | {"method": "supcon"}),
     "rows, labels": Case(_rows, shuffled=True, knobs={"method": "supcon"}),
 }
 
