@@ -118,7 +118,7 @@ def by_default(cases: dict[str, list[dict[str, Any]]]) -> str:
                       "seconds"]  # fmt: skip
     return f"""## By default
 
-Nothing but the seed is said (`--defaults`): fixed features, a tenth of the training rows held out, the best state by these
+Nothing but the seed is said: fixed features, a tenth of the training rows held out, the best state by these
 kept, as many steps as gain something. LSA is scikit-learn's, with the same draws and regression as TF-IDF.
 
 {tables.rows(head, few_rows)}

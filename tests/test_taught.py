@@ -11,7 +11,7 @@ from nearfar.classifier import Classifier
 from nearfar.training_rows import TrainingRows
 
 ROWS = 400
-MEMORISES = {"batch_size": 50, "threads": 1, "precision": "fp32", "lr": 0.01,
+MEMORISES = {"batch_size": 50, "select": "last", "threads": 1, "precision": "fp32", "lr": 0.01,
              "encoder_options": {"width": 128, "out": 32}}  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_ensembles_and_what_a_run_begins_with(supervised, tmp_path):
     path = str(supervised.model.path)
     shutil.copytree(path, tmp_path / "again")
     both = nearfar.combine([path, tmp_path / "again"], out=tmp_path / "both")
-    knobs = {"method": "simclr", "epochs": 1, "threads": 1}
+    knobs = {"method": "simclr", "epochs": 1, "threads": 1, "select": "last"}
     begun = api.train(x, init_from=path, out=tmp_path / "a", **knobs)
     led = api.train(x, positives=f"teacher:{path}:clusters:4", encoder_options={"width": 16, "out": 8}, **knobs)
     for model in (both, api.load(tmp_path / "both"), begun.model, api.load(tmp_path / "a"), led.model):

@@ -13,7 +13,7 @@ from nearfar.errors import DataError, NearfarWarning, UnknownName
 
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32"}
 TEXTS = QUICK | {"encoder_options": {"dim": 16}, "length": 128}
-VECTORS = QUICK | {"encoder_options": {"width": 16, "out": 8}}
+VECTORS = QUICK | {"select": "last", "encoder_options": {"width": 16, "out": 8}}
 WORDS = ["the", "cat", "dog", "sun", "rain", "tree", "house", "river", "road", "bird", "fish", "stone"]
 
 
