@@ -150,6 +150,11 @@ def speed() -> str:
         body.append(["a step over a table of 65,536 words: freed memory given back / kept (glibc)", f"{d['ratio']:.2f}", "–",
                      f"{d['seconds']['returned'] * 1000:.0f} ms / {d['seconds']['kept'] * 1000:.0f} ms; by block "
                      f"{d['ratio_by_block'][0]:.2f} … {d['ratio_by_block'][1]:.2f}"])  # fmt: skip
+    if d := found.get("static_step"):
+        for name, (low, middle, high) in d["ratio"].items():
+            body.append([f"texts per second of a training step of the default encoder / {name}", f"{middle:.2f}", "≥ 1",
+                         f"{d['rows_per_second']['nearfar']:,.0f} / {d['rows_per_second'][name]:,.0f}; by block "
+                         f"{low:.2f} … {high:.2f}"])  # fmt: skip
     body += pages_objectives.speed_rows()
     body += pages_encode.speed_rows(found["encode"]) if "encode" in found else []
     any_ = found.get("lightly") or next(iter(found.values()))
