@@ -82,6 +82,31 @@ def chosen(found: dict[str, dict[str, Any]], pick: Callable[[list[Look]], Look])
             f"{np.mean(missed):.3f}"]  # fmt: skip
 
 
+def planted() -> str:
+    """What trainings that must go wrong leave."""
+    found = tables.read("stopping/planted")
+    if not found:
+        return ""
+    body, fine = [], 0
+    for d in found.values():
+        kept, last, start = (d["figures"][name] for name in ("kept", "last", "start"))
+        fine += d["kept_step"] == 0 or all(kept[name] >= start[name] for name in kept)
+        state = "the start" if d["kept_step"] == 0 else f"after {d['kept_step']:,} of {d['last_step']:,} steps"
+        figures = ["; ".join(f"{name} {f[name]:.3f}" for name in f) for f in (start, kept, last)]
+        body.append([d["case"], state, *figures])
+    return f"""## Trainings that must go wrong
+
+Thirty times the learning rate; views that share next to nothing; labels, which teach, shuffled (`benchmarks/planted.py`).
+Figures with the right labels, or pairs, of a fifth of the training rows that the training knew nothing of. In {fine} of
+{len(found)} the model is the start or not below it in any figure.
+
+{tables.rows(["training", "kept", "start", "the model", "last weights"], body)}
+
+{tables.commands({next(iter(found.values()))["command"]: next(iter(found.values()))})}
+
+"""
+
+
 def page() -> str:
     """The page."""
     found = tables.read("stopping")
@@ -122,6 +147,7 @@ trainings of pairs choose.
 
 {tables.commands(commands)}
 
+{planted()}
 {next(iter(found.values()))["machine"]}.
 """
 

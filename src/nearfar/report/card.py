@@ -51,7 +51,7 @@ def write(
         *([f"| fixed features | {fixed}, computed from the training rows |"] if fixed != "none" else []),
         f"| takes | {columns} |",
         f"| trained on | {data['train_rows']:,} rows, fingerprint `{data['fingerprint']}` |",
-        f"| training | {settings['train']['epochs']} epochs, batch {settings['train']['batch_size']}, "
+        f"| training | {_epochs(settings['train']['epochs'], metrics)}, batch {settings['train']['batch_size']}, "
         f"learning rate {settings['optim']['lr']:.3g}, seed {settings['train']['seed']}, "
         f"{settings['train']['precision']} |",
         f"| labels | {'used' if settings['model']['positives'] == 'labels' else 'not used'} |",
@@ -84,6 +84,12 @@ def first(
     found, said = verdict.of(metrics, kept), verdict.sentence(metrics, settings, kept)
     watched = [(said, kept != 0 and (found is None or found.outcome == "better"))] if said else []
     return watched + [(said, False) for said in below.sentences(measured[0]["results"] if measured else ())]
+
+
+def _epochs(most: int, metrics: Sequence[Mapping[str, Any]]) -> str:
+    """How many epochs were trained, which are fewer where held-out rows gained nothing any more."""
+    done = metrics[-1]["epoch"] if metrics else most
+    return f"{most} epochs" if done == most else f"{done} of at most {most} epochs"
 
 
 def command(config: Mapping[str, Any]) -> str:
