@@ -62,19 +62,19 @@ def _captions(folder: Path) -> Any:
     return tuple(np.asarray(table[name].to_pylist()[:4000], object) for name in ("en", "de"))
 
 
-SHORT = NARROW | {"epochs": 40}  # of pictures: a tenth of the default steps or so
+SHORT = NARROW | {"epochs": 40}  # of pictures, pairs and what learns from labels: a part of the default steps
 NOISE = SHORT | {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
 CASES = {
     "texts, rate": Case(_trec, fast=True),
     "pictures, rate": Case(_digits, fast=True, knobs=SHORT),
     "rows, rate": Case(_rows, fast=True),
-    "pairs, rate": Case(_captions, fast=True, knobs={"column": ("en", "de")}),
+    "pairs, rate": Case(_captions, fast=True, knobs={"column": ("en", "de"), "epochs": 10}),
     "texts, views": Case(_trec, knobs={"views.overrides.drop_words.rate": 1.0}),
     "pictures, views": Case(_digits, knobs=NOISE),
     "rows, views": Case(_rows, knobs={"views.overrides.corrupt.rate": 1.0}),
-    "texts, labels": Case(_trec, shuffled=True, knobs={"method": "supcon"}),
+    "texts, labels": Case(_trec, shuffled=True, knobs={"method": "supcon", "epochs": 20}),
     "pictures, labels": Case(_digits, shuffled=True, knobs=SHORT | {"method": "supcon"}),
-    "rows, labels": Case(_rows, shuffled=True, knobs={"method": "supcon"}),
+    "rows, labels": Case(_rows, shuffled=True, knobs={"method": "supcon", "epochs": 40}),
 }
 
 

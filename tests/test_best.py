@@ -1,5 +1,6 @@
 """The best state of a training is its model, and its start is one of the states."""
 
+import json
 import warnings
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from nearfar import api, verdict
 from nearfar.best import Best
 from nearfar.console import QUIET
-from nearfar.errors import CollapseWarning, WorseWarning
-from nearfar.files import load_tensors
+from nearfar.errors import CollapseWarning, RunError, WorseWarning
+from nearfar.files import load_tensors, save_tensors
 from nearfar.run import Run
 from nearfar.training import Trainer
 from tests.conftest import TINY, lines_of
@@ -180,3 +181,55 @@ def test_a_training_is_over_after_patience_or_a_multiple_of_what_the_best_state_
     every = range(0, 101, 5)
     assert ends_after(0, every) == 30 and ends_after(40, every) == 70 and ends_after(80, every) is None
     assert ends_after(5, every) == 20 and ends_after(5, (0, 5, 25, 30, 40)) == 40  # three looks at least
+
+
+def killed(folder, data, monkeypatch, at=5, **given):
+    """A training that died after some steps, each of them saved."""
+    step = Trainer.step
+
+    def dies(self, *args):
+        if self.position.step == at:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.train(data, out=folder, quiet=True, checkpoint_every="1steps", **given)
+
+
+@pytest.mark.parametrize("more", [{"select": "last"}, {"average": 0.5}, {"monitor_rows": 0}])
+def test_what_is_said_when_a_training_is_gone_on_with_counts(more, some, tmp_path, best_at, monkeypatch):
+    best_at(2)
+    killed(tmp_path / "run", some, monkeypatch, **GIVEN)
+    trained = api.train(some, out=tmp_path / "run", resume=True, quiet=True, **more)
+    whole = api.train(some, out=tmp_path / "whole", quiet=True, **GIVEN | more)
+    assert trained.kept is whole.kept is None
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_states_are_not_compared_where_the_first_ones_were_not(some, tmp_path, best_at, monkeypatch):
+    best_at(2)
+    killed(tmp_path / "run", some, monkeypatch, **GIVEN | {"select": "last"})
+    assert api.train(some, out=tmp_path / "run", resume=True, quiet=True, select="best").kept is None
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda tensors, state: tensors.pop(next(k for k in tensors if k.startswith("best/"))), "its best state is without"),
+    (lambda tensors, state: state["best"].update(step=99), "its best state is of step 99, and 5 are done"),
+])  # fmt: skip
+def test_a_damaged_best_state_is_refused(change, said, some, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    killed(run, some, monkeypatch, **GIVEN)
+    file = run / "checkpoint/state.safetensors"
+    tensors, metadata = load_tensors(file)
+    state = json.loads(metadata["state"])
+    change(tensors, state)
+    save_tensors(file, tensors, {"state": json.dumps(state)})
+    with pytest.raises(RunError, match=said):
+        api.train(some, out=run, resume=True, quiet=True)
+
+
+def test_too_few_labelled_rows_tell_no_states_apart():
+    start = {"step": 0, "knn": 1.0, "knn_rows": 4, "knn_chance": 0.5}
+    assert verdict.worth("knn", start, start) is None

@@ -208,6 +208,6 @@ def test_verdict():
     assert "0.850 at the start, 0.757 in the end" in verdict.sentence(lines(0.85, 0.757), {}, 0)
     nothing = [{"step": 0}, {"step": 5}, {"step": 9}]
     assert verdict.sentence(nothing, {}) == ""
-    assert verdict.sentence(nothing, {}, 5) == "The model is the state after 5 of 9 steps, the best on held-out rows."
+    assert verdict.sentence(nothing, {}, 5) == "Held-out rows were best after 5 of 9 steps, which is kept as the model."
     assert "No state of this training" in verdict.sentence(nothing, {}, 0)
     assert "before weights were averaged" in verdict.sentence(lines(0.85, 0.9), {"average": 0.3})

@@ -6,6 +6,7 @@ by a kNN. A training without labels has `label_free`, which was chosen by docs/r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
@@ -13,6 +14,7 @@ import torch
 
 from nearfar import narrowing, verdict
 from nearfar.encoders.tables import INSIDE
+from nearfar.errors import RunError
 from nearfar.schema import within
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class Best:
 
     def __init__(self, plan: Plan) -> None:
         train = plan.config.train
-        self.on = train.select == "best" and not train.average
+        watched = train.monitor_rows and train.wrap != "shard"
+        self.on = bool(watched) and train.select == "best" and not train.average
         self.patience = train.patience * plan.steps if self.on else 0.0
         self.key = verdict.compared_by(plan)
         self.step: int | None = None
@@ -71,7 +74,7 @@ class Best:
         if worth is None:
             return
         self.looked, self.since = step, self.since + 1
-        if self.step is None or worth >= self.worth:
+        if worth > -math.inf and (self.step is None or worth >= self.worth):
             self.step, self.worth, self.since = step, worth, 0
             self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
 
@@ -96,12 +99,27 @@ class Best:
         """What a checkpoint keeps of its weights, whole tensors; `branches` are those that are trained."""
         return narrowing.whole(branches, self.weights)
 
-    def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches) -> None:
-        """The inverse of `told` and `state`."""
-        self.step, self.worth = told.get("step"), told.get("worth", 0.0)
-        self.looked, self.since = told.get("looked", 0), told.get("since", 0)
+    def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches, at: int, where: str) -> None:
+        """The inverse of `told` and `state`, after `at` steps.
+
+        Where the states up to there were not compared, those after it are not either: the start would be missing.
+
+        Raises
+        ------
+        RunError
+            The state is one of later, or its weights are not all there.
+        """
         self.start = dict(told.get("start", {}))
+        if not self.on or "step" not in told:
+            self.on, self.patience = False, 0.0
+            return
+        self.step, self.worth = told["step"], told.get("worth", 0.0)
+        self.looked, self.since = told.get("looked", 0), told.get("since", 0)
         self.weights = narrowing.rows(branches, tensors)
+        missing = sorted(_tensors(branches).keys() - self.weights.keys())
+        if self.step > at or missing:
+            why = f"of step {self.step:,}, and {at:,} are done" if self.step > at else f"without {missing[0]}"
+            raise RunError(f"its best state is {why}.", where=where)
 
     def agree(self, world: World) -> None:
         """Take over which step was best from process 0, which alone looks (all processes take part)."""

@@ -81,7 +81,7 @@ def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
         step = {"step": trainer.position.step, "command": job.command, "changed": job.changes}
         before |= {"resumed": [*before.get("resumed", ()), step]}
     run.write_config({
-        "command": job.command, "folder": str(Path.cwd()), **before, "finished": False, "kept": None,
+        "command": job.command, "folder": str(Path.cwd()), **before, "finished": False,
         "config": plan.config.as_dict(), "asked": asked.as_dict(),
         "columns": {n: {"modality": c.modality, "spec": dict(c.spec)} for n, c in plan.columns.items()},
         "data": {

@@ -76,7 +76,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     steps = _target_steps(model, method, table)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
-    patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" else 0.0
+    patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" and epochs else 0.0
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)

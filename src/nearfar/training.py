@@ -202,7 +202,8 @@ class Trainer:
         self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]
         self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
-        self.best.restore(self.position.best, those_of("best/"), self.learner.branches)
+        where, done = str(self.run.checkpoint_file), self.position.step
+        self.best.restore(self.position.best, those_of("best/"), self.learner.branches, done, where)
         self.monitor.restore(self.position.monitor)
         if self.world.is_main and not dry:
             self.run.cut_metrics(self.position.step)

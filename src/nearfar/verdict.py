@@ -17,6 +17,7 @@ WATCHED = {
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }
 LABEL_FREE = "label-free"  # stands for `label_free`
+FEWEST = 20  # held-out rows with labels, below which a kNN tells no states apart
 FOUND = 0.8  # share of the first recall between views below which a state is not a candidate
 ERRORS = 2  # standard errors that a difference must exceed
 WHAT_TO_DO = "Try fewer epochs, a lower --lr, milder views, or another method (nearfar methods)."
@@ -46,12 +47,13 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
         if "heldout_agreement" not in row:
             return None
         return label_free(row) if tells_apart(row, start) else -math.inf
-    value = row.get(by)
-    if value is None or by != "knn" or row["step"] > 0:
+    value, rows, chance = row.get(by), start.get("knn_rows") or 0, start.get("knn_chance")
+    if by == "knn" and rows < FEWEST:
+        return None
+    if value is None or by != "knn" or row["step"] > 0 or chance is None:
         return value
     # labels of which the start tells nothing may be labels of nothing: what a training finds of these is chance
-    chance = start["knn_chance"]
-    scatter = noise(by, chance, chance, start["knn_rows"])
+    scatter = noise(by, chance, chance, rows)
     return value if value > chance + scatter / math.sqrt(2) else max(value, chance) + scatter
 
 
@@ -70,7 +72,7 @@ def tells_apart(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
 
     A training that is far too fast gains agreement at once by giving up what tells rows apart.
     """
-    return row["heldout_views"] >= FOUND * start["heldout_views"]
+    return (row.get("heldout_views") or 0.0) >= FOUND * (start.get("heldout_views") or 0.0)
 
 
 # --- what is said -------------------------------------------------------------------------------------------------
@@ -162,15 +164,14 @@ def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any], ke
     """
     found, end = of(metrics, kept), of(metrics)
     if kept == 0:
-        last = f" {WATCHED[end.figure][0]}: {end.before:.3f} at the start, {end.after:.3f} in the end." if end else ""
+        last = f" {WATCHED[end.figure][0]}: {end.before:.3f} at the start, {end.after:.3f} in the end" if end else ""
+        last += ", which may be chance." if end and end.after > end.before else "." * bool(end)
         return f"No state of this training was better than its start, which is kept as the model.{last} {WHAT_TO_DO}"
-    changed = config.get("average") or config.get("interpolate")
-    last = "after the last step, before weights were averaged" if changed else "after training"
     steps = max((m["step"] for m in metrics), default=0)
-    if kept is not None and kept < steps:
-        last = f"after {kept:,} of {steps:,} steps, which is kept as the model"
+    chosen = kept is not None and kept < steps
+    last = f"after {kept:,} of {steps:,} steps, which is kept as the model" if chosen else "after training"
+    if config.get("average") or config.get("interpolate"):
+        last = f"after {f'{kept:,} of {steps:,} steps' if chosen else 'the last step'}, before weights were averaged"
     if found is not None:
         return found.sentence(last)
-    if kept is None:
-        return ""
-    return f"The model is the state after {kept:,} of {steps:,} steps, the best on held-out rows."
+    return "" if kept is None else f"Held-out rows were best {last}."

@@ -125,7 +125,7 @@ def _report_all(to: Any, out: str, trained: list[Any]) -> None:
 def _watched(trained: Any) -> dict[str, Any]:
     """Whether training helped, where that was watched."""
     found = trained.verdict
-    return {} if found is None else {"watched": found.as_dict()}
+    return {"kept": trained.kept, **({} if found is None else {"watched": found.as_dict()})}
 
 
 def _said(plan: Any) -> dict[str, list[str]]:
