@@ -233,3 +233,14 @@ def test_a_damaged_best_state_is_refused(change, said, some, tmp_path, monkeypat
 def test_too_few_labelled_rows_tell_no_states_apart():
     start = {"step": 0, "knn": 1.0, "knn_rows": 4, "knn_chance": 0.5}
     assert verdict.worth("knn", start, start) is None
+
+
+def test_a_state_without_labels_has_to_tell_rows_apart():
+    start = {"step": 0, "heldout_agreement": 0.4, "heldout_rank": 100.0, "heldout_views": 0.5, "heldout_rows": 500}
+    better = {"step": 9, "heldout_agreement": 0.6, "heldout_rank": 81.0, "heldout_views": 0.45}
+    by = verdict.LABEL_FREE
+    assert verdict.worth(by, start, start) == pytest.approx(4.0) and verdict.worth(by, better, start) == pytest.approx(5.4)
+    assert verdict.worth(by, better | {"heldout_views": 0.39}, start) == -np.inf
+    none = start | {"heldout_views": 0.002, "heldout_agreement": 0.0}  # views that share nothing
+    assert verdict.worth(by, none, none) == 0 and verdict.worth(by, better | {"heldout_views": 0.004}, none) == -np.inf
+    assert verdict.worth(by, {"step": 9}, start) is None

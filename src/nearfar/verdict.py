@@ -46,7 +46,7 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
     if by == LABEL_FREE:
         if "heldout_agreement" not in row:
             return None
-        return label_free(row) if tells_apart(row, start) else -math.inf
+        return label_free(row) if row["step"] == 0 or tells_apart(row, start) else -math.inf
     value, rows, chance = row.get(by), start.get("knn_rows") or 0, start.get("knn_chance")
     if by == "knn" and rows < FEWEST:
         return None
@@ -68,11 +68,15 @@ def label_free(row: Mapping[str, Any]) -> float:
 
 
 def tells_apart(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
-    """Whether one view of a row finds the other among those of all rows nearly as often as at the start.
+    """Whether one view of a row finds the other among those of all: nearly as often as at the start, and not by chance.
 
-    A training that is far too fast gains agreement at once by giving up what tells rows apart.
+    A training that is far too fast gains agreement at once by giving up what tells rows apart; one whose views share
+    nothing has nothing to gain.
     """
-    return (row.get("heldout_views") or 0.0) >= FOUND * (start.get("heldout_views") or 0.0)
+    found, rows = row.get("heldout_views") or 0.0, start.get("heldout_rows") or 2
+    chance = 1 / rows
+    likely = chance + noise("heldout_views", chance, chance, int(rows))
+    return found > likely and found >= FOUND * (start.get("heldout_views") or 0.0)
 
 
 # --- what is said -------------------------------------------------------------------------------------------------
