@@ -10,7 +10,8 @@ import torch
 from nearfar import api, verdict
 from nearfar.best import Best
 from nearfar.console import QUIET
-from nearfar.errors import CollapseWarning, RunError, WorseWarning
+from nearfar.errors import CollapseWarning, NearfarWarning, RunError, WorseWarning
+from nearfar.evaluation import floors
 from nearfar.files import load_tensors, save_tensors
 from nearfar.run import Run
 from nearfar.training import Trainer
@@ -244,3 +245,16 @@ def test_a_state_without_labels_has_to_tell_rows_apart():
     none = start | {"heldout_views": 0.002, "heldout_agreement": 0.0}  # views that share nothing
     assert verdict.worth(by, none, none) == 0 and verdict.worth(by, better | {"heldout_views": 0.004}, none) == -np.inf
     assert verdict.worth(by, {"step": 9}, start) is None
+
+
+def test_the_start_is_what_an_evaluation_calls_untrained(some, tmp_path, best_at):
+    """Whatever the views are, from which the statistics of a training are."""
+    best_at(0)
+    noise = {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearfarWarning)
+        kept = api.train(some, quiet=True, **GIVEN | noise)
+    assert kept.kept == 0
+    floor = floors.untrained(kept.model, kept.plan.table, kept.plan.train)
+    x, y = (m.encode(some[0][:50]) for m in (kept.model, floor))
+    np.testing.assert_allclose(x, y, atol=1e-4)

@@ -55,7 +55,7 @@ EVERY = 0.02  # share of the epochs between two looks, at least
 COST = 0.1  # share of the work of training that looks may take, where ten of them or more are left
 EARLIEST = 10  # steps before the first look, at least
 FORWARD = 3  # rows that are looked at cost as much as one that is trained on, which goes back too
-STATISTICS_ROWS = 2000  # training rows that batch norm takes its first statistics from
+STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norm takes its first statistics from
 
 
 class Watch:
@@ -135,7 +135,8 @@ class Watch:
         """The learner to look at before the first step.
 
         Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than what
-        the networks are worth: they take their statistics from some training rows, on a copy.
+        the networks are worth: they take their statistics from some training rows, on a copy. Those of encoders and
+        projectors take them from rows as they are embedded, as the floor of an evaluation does: views may be anything.
         """
         if not self.looks or not any(_unseen(m) for m in learner.modules()):
             return learner
@@ -144,8 +145,30 @@ class Watch:
             steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
             order = sampler.order(0)
             batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
-            averaging.take_statistics(learner, [m for m in learner.modules() if _unseen(m)], batches, self.config)
+            norms = [m for m in learner.modules() if _unseen(m)]
+            averaging.take_statistics(learner, norms, batches, self.config)
+            self._neutral_statistics(learner, [m for m in learner.branches.modules() if m in norms])
         return learner
+
+    def _neutral_statistics(self, learner: Learner, norms: list[_BatchNorm]) -> None:
+        """Let these batch norms take their statistics anew from training rows without any view."""
+        from nearfar.registry import MODALITIES
+
+        momenta, rows = [norm.momentum for norm in norms], self.plan.train[:STATISTICS_ROWS]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+            norm.momentum = None  # the plain mean over batches
+        for column in self.columns:
+            modality = MODALITIES.get(column.modality)
+            for start in range(0, len(rows), STATISTICS_BATCH):
+                values, geometry = column.take(rows[start : start + STATISTICS_BATCH], self.on[0])
+                with distributed.autocast(*self.on):
+                    neutral = modality.neutral(values, geometry, column.spec)
+                    embedded(learner.branches[column.name], neutral, "projection")
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum
 
     def first(self, learner: Learner) -> dict[str, float]:
         """`look` before the first step, and the numbers of rows behind the figures."""
