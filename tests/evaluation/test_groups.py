@@ -20,6 +20,9 @@ from nearfar.evaluation import few_labels, linear_probe, nearness
 from nearfar.evaluation.features import Features, unit
 from nearfar.tuning.score import parts
 
+# a few steps on small data, which are about groups and not about how good the model is
+pytestmark = pytest.mark.filterwarnings("ignore::nearfar.errors.WorseWarning")
+
 CLASSES, EACH, WIDTH = 3, 5, 96
 CENTRES = np.random.default_rng(7).normal(size=(CLASSES, WIDTH))
 

@@ -199,7 +199,7 @@ def test_a_run_finds_its_own_data_from_any_folder(tmp_path, monkeypatch, capfd):
         (tmp_path / place).mkdir()
         table(tmp_path / place / "rows.csv", 60, len(place))  # another file of the same name lies there
     monkeypatch.chdir(tmp_path / "here")
-    api.train("rows.csv", out="run", **QUICK | {"holdout": 0.4})
+    api.train("rows.csv", out="run", **QUICK | {"holdout": 0.4, "select": "last"})
     monkeypatch.chdir(tmp_path / "there")
     assert cli.run(["eval", "../here/run", "--protocol", "knn", "--no-floors", "--map", "pca", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)["data"]
