@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stopping import CASES as COMPARED
 from stopping import LINEAR_ROWS, NARROW, C, unit
-from text import texts
 from written import machine
 
-from nearfar import api, demo, files, verdict
+from nearfar import api, files, verdict
 from nearfar.errors import NearfarWarning
 from nearfar.evaluation import floors, knn, linear_probe
 from nearfar.evaluation.features import Features
@@ -42,17 +42,7 @@ class Case:
     knobs: dict[str, Any] | None = None
 
 
-def _trec(folder: Path) -> Any:
-    return texts(folder / "trec" / "train.csv")
-
-
-def _digits(_: Path) -> Any:
-    return demo.digits()["train"]
-
-
-def _rows(folder: Path) -> Any:
-    found = np.load(folder / "ts_pendigits" / "train.npz")
-    return found["X"].reshape(len(found["X"]), -1)[::2], found["y"][::2]
+_trec, _digits, _rows = (COMPARED[name].read for name in ("trec", "digits", "pendigits"))
 
 
 def _captions(folder: Path) -> Any:

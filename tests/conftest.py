@@ -73,3 +73,21 @@ def lines_of(run):
     """The lines of metrics of a run folder, without what a clock said."""
     lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("seconds", "rows_per_second")} for line in lines]
+
+
+def killed(data, out, at, monkeypatch, **given):
+    """A training that ended before a step."""
+    from nearfar import api
+    from nearfar.training import Trainer
+
+    own = Trainer.step
+
+    def dies(self, *args):
+        if self.position.step == at:
+            raise KeyboardInterrupt
+        return own(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.train(data, out=out, **given)

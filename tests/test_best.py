@@ -15,7 +15,7 @@ from nearfar.evaluation import floors
 from nearfar.files import load_tensors, save_tensors
 from nearfar.run import Run
 from nearfar.training import Trainer
-from tests.conftest import TINY, lines_of
+from tests.conftest import TINY, killed, lines_of
 from tests.two import trainings
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")} | {"size": 16, "log_every": 2}
@@ -184,25 +184,10 @@ def test_a_training_is_over_after_patience_or_a_multiple_of_what_the_best_state_
     assert ends_after(5, every) == 20 and ends_after(5, (0, 5, 25, 30, 40)) == 40  # three looks at least
 
 
-def killed(folder, data, monkeypatch, at=5, **given):
-    """A training that died after some steps, each of them saved."""
-    step = Trainer.step
-
-    def dies(self, *args):
-        if self.position.step == at:
-            raise KeyboardInterrupt
-        return step(self, *args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "step", dies)
-        with pytest.raises(KeyboardInterrupt):
-            api.train(data, out=folder, quiet=True, checkpoint_every="1steps", **given)
-
-
 @pytest.mark.parametrize("more", [{"select": "last"}, {"average": 0.5}, {"monitor_rows": 0}])
 def test_what_is_said_when_a_training_is_gone_on_with_counts(more, some, tmp_path, best_at, monkeypatch):
     best_at(2)
-    killed(tmp_path / "run", some, monkeypatch, **GIVEN)
+    killed(some, tmp_path / "run", 5, monkeypatch, quiet=True, checkpoint_every="1steps", **GIVEN)
     trained = api.train(some, out=tmp_path / "run", resume=True, quiet=True, **more)
     whole = api.train(some, out=tmp_path / "whole", quiet=True, **GIVEN | more)
     assert trained.kept is whole.kept is None
@@ -211,7 +196,7 @@ def test_what_is_said_when_a_training_is_gone_on_with_counts(more, some, tmp_pat
 
 def test_states_are_not_compared_where_the_first_ones_were_not(some, tmp_path, best_at, monkeypatch):
     best_at(2)
-    killed(tmp_path / "run", some, monkeypatch, **GIVEN | {"select": "last"})
+    killed(some, tmp_path / "run", 5, monkeypatch, quiet=True, checkpoint_every="1steps", **GIVEN | {"select": "last"})
     assert api.train(some, out=tmp_path / "run", resume=True, quiet=True, select="best").kept is None
 
 
@@ -221,7 +206,7 @@ def test_states_are_not_compared_where_the_first_ones_were_not(some, tmp_path, b
 ])  # fmt: skip
 def test_a_damaged_best_state_is_refused(change, said, some, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    killed(run, some, monkeypatch, **GIVEN)
+    killed(some, run, 5, monkeypatch, quiet=True, checkpoint_every="1steps", **GIVEN)
     file = run / "checkpoint/state.safetensors"
     tensors, metadata = load_tensors(file)
     state = json.loads(metadata["state"])

@@ -12,8 +12,7 @@ from nearfar.config import Config, knobs
 from nearfar.errors import ConfigError, NearfarWarning, RunError, UnknownName
 from nearfar.run import Run
 from nearfar.schedule import WarmupCosine
-from nearfar.training import Trainer
-from tests.conftest import TINY, lines_of
+from tests.conftest import TINY, killed, lines_of
 
 GIVEN = TINY | {"batch_size": 32, "lr": 0.003, "log_every": 2, "checkpoint_every": "3steps", "keep_optimizer": True}
 
@@ -33,21 +32,6 @@ def finished(few, tmp_path_factory):
 @pytest.fixture
 def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
-
-
-def killed(few, out, at, monkeypatch, **given):
-    """A training that ended before a step."""
-    own = Trainer.step
-
-    def dies(self, *args):
-        if self.position.step == at:
-            raise KeyboardInterrupt
-        return own(self, *args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "step", dies)
-        with pytest.raises(KeyboardInterrupt):
-            api.train(few, out=out, **given)
 
 
 def contents(folder):

@@ -142,12 +142,14 @@ class Watch:
             return learner
         with torch.random.fork_rng(self._devices):
             learner = distributed.alone(copy.deepcopy(learner))
-            steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
-            order = sampler.order(0)
-            batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
-            norms = [m for m in learner.modules() if _unseen(m)]
-            averaging.take_statistics(learner, norms, batches, self.config)
-            self._neutral_statistics(learner, [m for m in learner.branches.modules() if m in norms])
+            learner.eval()
+            norms, own = ([m for m in part.modules() if _unseen(m)] for part in (learner, learner.branches))
+            if len(norms) > len(own):  # of a twin or a predictor, which only see what views become
+                steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
+                order = sampler.order(0)
+                batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
+                averaging.take_statistics(learner, norms, batches, self.config)
+            self._neutral_statistics(learner, own)
         return learner
 
     def _neutral_statistics(self, learner: Learner, norms: list[_BatchNorm]) -> None:
