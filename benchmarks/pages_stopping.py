@@ -56,6 +56,14 @@ def best(looks: list[Look], measure: Callable[[Look], float]) -> Look:
     return max(enumerate(looks), key=lambda pair: (measure(pair[1]), pair[0]))[1]
 
 
+def kept(looks: list[Look], labels: bool) -> Look:
+    """What a training without labels keeps: of what is as good as the best, the latest; labels may forbid a state."""
+    seen = [x if labels else {k: v for k, v in x.items() if k != "knn"} for x in looks]
+    worth = [verdict.worth(verdict.LABEL_FREE, x, seen[0]) for x in seen]
+    least = max(worth[0], (1 - verdict.EQUAL[verdict.LABEL_FREE]) * max(worth))
+    return looks[max(i for i, w in enumerate(worth) if w >= least)]
+
+
 def correlation(found: dict[str, dict[str, Any]], measure: Callable[[Look], float], name: str) -> str:
     """Mean over the trainings of the rank correlation of a measure with a figure, from the first look to the last."""
     try:
@@ -111,7 +119,8 @@ def page() -> str:
     """The page."""
     found = tables.read("stopping")
     rules = {"the last state": lambda looks: looks[-1], "the start": lambda looks: looks[0]}
-    rules["what trainings choose"] = lambda looks: best(looks, lambda x: verdict.worth(verdict.LABEL_FREE, x, looks[0]))
+    rules["what trainings choose"] = lambda looks: kept(looks, labels=False)
+    rules["the same, where labels forbid some"] = lambda looks: kept(looks, labels=True)
     rules |= {name: lambda looks, m=m: best(looks, m) for name, m in CANDIDATES.items()}
     picked = [[name, *chosen(found, pick)] for name, pick in rules.items()]
     ranks = [[name, *(correlation(found, m, n) for n in (*FIGURES, "retrieval"))] for name, m in CANDIDATES.items()]
@@ -129,7 +138,9 @@ regression on 8 labelled rows a class (5 draws), and on up to 2,000. Texts have 
 
 A training without labels chooses its best state by the first measure (`nearfar.verdict.label_free`), among states in
 which one view of a row finds the other at least {verdict.FOUND:g} times as often as at the start: with thirty times the
-learning rate a training of texts gains agreement within one epoch, and is worth less than before.
+learning rate a training of texts gains agreement within one epoch, and is worth less than before. States within half a
+percent are equal, and the latest of them is kept. Labels of held-out rows, where there are any, forbid states of which a
+kNN is lower than at the start by more than a standard error.
 
 ## If the best state by a measure were the model
 

@@ -232,6 +232,17 @@ def test_a_state_without_labels_has_to_tell_rows_apart():
     assert verdict.worth(by, {"step": 9}, start) is None
 
 
+def test_labels_forbid_a_state_and_choose_none():
+    by, start = verdict.LABEL_FREE, {"step": 0, "heldout_agreement": 0.4, "heldout_rank": 100.0, "heldout_views": 0.5,
+                                     "heldout_rows": 400, "knn": 0.8, "knn_rows": 400}  # fmt: skip
+    state = start | {"step": 9, "heldout_agreement": 0.6}
+    error = (2 * 0.8 * 0.2 / 400) ** 0.5
+    for knn, candidate in ((0.9, True), (0.8 - 0.8 * error, True), (0.8 - 1.2 * error, False)):
+        assert verdict.worth(by, state | {"knn": knn}, start) == pytest.approx(6.0 if candidate else -np.inf)
+    assert verdict.worth(by, state | {"knn": 0.1}, start | {"knn_rows": 19}) == pytest.approx(6.0)
+    assert verdict.worth(by, {k: v for k, v in state.items() if k != "knn"}, start) == pytest.approx(6.0)
+
+
 def test_the_start_is_what_an_evaluation_calls_untrained(some, tmp_path, best_at):
     """Whatever the views are, from which the statistics of a training are."""
     best_at(0)

@@ -47,6 +47,8 @@ class Best:
     ----------
     step : int or None
         After how many steps it was; None before the first look, and where no state is better than another.
+    worth : float
+        The most that a look found.
     looked, since : int
         Step of the last look, and how many looks it is after the best one.
     """
@@ -63,7 +65,7 @@ class Best:
         self.weights: dict[str, torch.Tensor] = {}
 
     def look(self, row: Mapping[str, Any], branches: Branches) -> None:
-        """Keep the weights if a look at held-out rows, a line of metrics, is better than all before; of equals, later.
+        """Keep the weights if a look at held-out rows, a line of metrics, is as good as the best before it.
 
         Without a look before the first step nothing is kept: there would be nothing to compare with.
         """
@@ -74,9 +76,15 @@ class Best:
         if worth is None:
             return
         self.looked, self.since = step, self.since + 1
-        if worth > -math.inf and (self.step is None or worth >= self.worth):
-            self.step, self.worth, self.since = step, worth, 0
+        if worth > -math.inf and (self.step is None or worth >= self._enough()):
+            self.worth = worth if self.step is None else max(worth, self.worth)
+            self.step, self.since = step, 0
             self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
+
+    def _enough(self) -> float:
+        """What a state has to be worth to be the model: what the start is, and as much as the best but for a little."""
+        start = verdict.worth(self.key, self.start, self.start)
+        return max(self.worth * (1 - verdict.EQUAL.get(self.key, 0.0)), -math.inf if start is None else start)
 
     def spent(self) -> bool:
         """Whether nothing was gained for as long as patience lasts, or for `TIMES` as long as the best state took."""

@@ -18,6 +18,7 @@ WATCHED = {
 }
 LABEL_FREE = "label-free"  # stands for `label_free`
 FEWEST = 20  # held-out rows with labels, below which a kNN tells no states apart
+EQUAL = {LABEL_FREE: 0.005}  # share of the best state's worth by which another may be lower and is as good
 FOUND = 0.8  # share of the first recall between views below which a state is not a candidate
 ERRORS = 2  # standard errors that a difference must exceed
 WHAT_TO_DO = "Try fewer epochs, a lower --lr, milder views, or another method (nearfar methods)."
@@ -46,7 +47,9 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
     if by == LABEL_FREE:
         if "heldout_agreement" not in row:
             return None
-        return label_free(row) if row["step"] == 0 or tells_apart(row, start) else -math.inf
+        if row["step"] > 0 and (not tells_apart(row, start) or known_worse(row, start)):
+            return -math.inf
+        return label_free(row)
     value, rows, chance = row.get(by), start.get("knn_rows") or 0, start.get("knn_chance")
     if by == "knn" and rows < FEWEST:
         return None
@@ -77,6 +80,17 @@ def tells_apart(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
     chance = 1 / rows
     likely = chance + noise("heldout_views", chance, chance, int(rows))
     return found > likely and found >= FOUND * (start.get("heldout_views") or 0.0)
+
+
+def known_worse(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
+    """Whether held-out rows have labels, and a kNN tells these worse than at the start by more than a standard error.
+
+    That is the error of independent rows. These are the same, which makes it two or more of their difference.
+    """
+    before, after, rows = start.get("knn"), row.get("knn"), start.get("knn_rows") or 0
+    if before is None or after is None or rows < FEWEST:
+        return False
+    return after < before - noise("knn", before, after, int(rows)) / ERRORS
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

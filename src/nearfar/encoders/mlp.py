@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 MODALITIES = ("vector",)
+BESIDE: dict[str, object] = {}
 SUMMARY = "fully connected network for numeric rows"
 
 

@@ -11,10 +11,12 @@ from nearfar.encoders.tables import Tables
 
 MODALITIES = ("text",)
 TOKENS = "hashed"
-BESIDE = {"dim": 256}
-# Chosen on held-out fifths of the training rows of five sets (benchmarks/fixed.py): where a bag had been trained for
-# four times as long, a kNN was worse on three of four sets of 4,000 to 7,600 texts; 400 texts want as many steps.
+BESIDE = {"dim": 256, "ngram_weight": 0.25}
+# Both were chosen on held-out fifths of the training rows of five sets (benchmarks/fixed.py). Where a bag had been
+# trained for four times as long, a kNN was worse on three of four sets of 4,000 to 7,600 texts; 400 texts want as many
+# steps.
 STEPS = 200
+ONE_CHARACTER = 2  # n-grams of a word of one character
 SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
 
 
@@ -34,13 +36,17 @@ class Static(Tables):
         Of the sum, in training.
     idf_power : float
         Power of the inverse document frequencies to begin with; above 1 rare tokens count more.
+    ngram_weight : float
+        Of n-grams beside their word to begin with, see `token_weights`.
     """
 
     TABLES = ("vectors", "log_weights")
 
-    def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float) -> None:
+    def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float, ngram_weight: float) -> None:
         super().__init__()
-        self.idf_power = idf_power
+        if not ngram_weight > 0:
+            raise ValueError(f"ngram_weight is {ngram_weight!r} and has to be above 0.")
+        self.idf_power, self.ngram_weight = idf_power, ngram_weight
         self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim).div_(dim**0.5))
         self.log_weights = nn.Parameter(torch.zeros(vocabulary + 1))
         self.dropout = nn.Dropout(dropout)
@@ -48,17 +54,9 @@ class Static(Tables):
 
     @torch.no_grad()
     def setup(self, x: torch.Tensor) -> None:
-        """Begin with inverse document frequencies (Spärck Jones 1972) of the rows (N, L).
-
-        The weight of a token is (ln((1 + N)/(1 + n)) + 1) to the power `idf_power`, where n rows hold it.
-        """
-        found = np.zeros(len(self.log_weights), np.int64)
-        for rows in x.split(4096):
-            ids = np.sort(rows.abs().cpu().numpy(), 1)
-            first = np.diff(ids, axis=1, prepend=0) > 0  # each token once a row
-            found += np.bincount(ids[first], minlength=len(found))
-        weights = torch.from_numpy(np.log((1 + len(x)) / (1 + found)) + 1)
-        self.log_weights.copy_(self.idf_power * weights.log())
+        """Begin with the weights of `token_weights` for the rows (N, L)."""
+        weights = token_weights(x, len(self.log_weights), self.idf_power, self.ngram_weight)
+        self.log_weights.copy_(torch.from_numpy(weights).log())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Ids (N, L) to features (N, D); a row without tokens gives zeros."""
@@ -88,10 +86,52 @@ class Static(Tables):
         return weights, known + rest * self.left("vectors")
 
 
+def token_weights(x: torch.Tensor, vocabulary: int, idf_power: float, ngram_weight: float) -> np.ndarray:
+    """How much each token counts: its inverse document frequency (Spärck Jones 1972), less for what repeats a word.
+
+    That frequency is (ln((1 + N)/(1 + n)) + 1) to the power `idf_power`, where n of the N rows hold the token.
+
+    Parameters
+    ----------
+    x : Tensor of int (N, L)
+        Ids as tokenisers give them: negative beside a word, 0 where there is none.
+    vocabulary : int
+        The largest id, and one.
+    idf_power : float
+    ngram_weight : float
+        Of n-grams beside the word that they are of; of words of one character too, which are punctuation for the most
+        part. Parts that a word consists of, fewer than two a word, count in full.
+
+    Returns
+    -------
+    ndarray of float64 (vocabulary,)
+    """
+    rows, words, times = (np.zeros(vocabulary, np.int64) for _ in range(3))
+    repeated = 0
+    for some in x.split(4096):
+        ids = some.cpu().numpy()
+        tokens = ids[ids != 0]
+        begins = np.flatnonzero(tokens > 0)
+        parts = np.diff(np.append(begins, len(tokens))) - 1
+        repeated += parts.sum() - ONE_CHARACTER * len(begins)
+        words += np.bincount(tokens[begins[parts > ONE_CHARACTER]], minlength=vocabulary)
+        times += np.bincount(np.abs(tokens), minlength=vocabulary)
+        ids = np.sort(np.abs(ids), 1)
+        rows += np.bincount(ids[np.diff(ids, axis=1, prepend=0) > 0], minlength=vocabulary)  # each token once a row
+    weights = (np.log((1 + len(x)) / (1 + rows)) + 1) ** idf_power
+    if repeated < 0:
+        return weights
+    share = words / np.maximum(times, 1)  # an id may be a word here and an n-gram there
+    return weights * (ngram_weight + (1 - ngram_weight) * share)
+
+
 def _bags(ids: torch.Tensor, vectors: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return F.embedding_bag(ids, vectors, offsets, mode="sum", per_sample_weights=weights)
 
 
-def build(*, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0) -> Static:
+def build(
+    *, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0,
+    ngram_weight: float = 1.0,
+) -> Static:  # fmt: skip
     """The bag of tokens with vectors of `dim` dimensions."""
-    return Static(vocabulary, dim, dropout, idf_power)
+    return Static(vocabulary, dim, dropout, idf_power, ngram_weight)

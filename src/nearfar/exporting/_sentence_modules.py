@@ -11,6 +11,7 @@ import torch
 from sentence_transformers.sentence_transformer import modules as st
 from torch import nn
 
+from nearfar.encoders import static
 from nearfar.encoders.static import Static
 from nearfar.encoders.text_cnn import TextCnn
 from nearfar.encoders.transformers import TransformersEncoder
@@ -61,7 +62,7 @@ def _joined(encoder: nn.Module, fixed: nn.Module, scale: torch.Tensor) -> Static
     if not (isinstance(encoder, Static) and isinstance(fixed, Lsa)):
         raise Unfit(f"there is nothing like {type(fixed).__name__} beside {type(encoder).__name__}")
     weights = encoder.log_weights.exp()[:, None]
-    joined = Static(len(weights) - 1, encoder.out_features + fixed.out_features, 0.0, encoder.idf_power)
+    joined = static.build(vocabulary=len(weights) - 1, length=0, dim=encoder.out_features + fixed.out_features)
     joined.vectors.copy_(torch.cat([encoder.vectors, scale * fixed.vectors / weights], 1))
     joined.log_weights.copy_(encoder.log_weights)
     return joined.eval()

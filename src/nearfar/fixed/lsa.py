@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nearfar.encoders.static import Static
+from nearfar.encoders.static import Static, token_weights
 from nearfar.fixed._svd import leading
 
 MODALITIES = ("text",)
@@ -27,13 +27,15 @@ class Lsa(nn.Module):
         Singular vectors.
     idf_power : float
         Power of the inverse document frequencies; 0 for plain counts.
+    ngram_weight : float
+        Of n-grams beside their word, see `nearfar.encoders.static.token_weights`.
     """
 
     setup_rows = 30_000
 
-    def __init__(self, vocabulary: int, dim: int, idf_power: float) -> None:
+    def __init__(self, vocabulary: int, dim: int, idf_power: float, ngram_weight: float) -> None:
         super().__init__()
-        self.idf_power = idf_power
+        self.idf_power, self.ngram_weight = idf_power, ngram_weight
         self.register_buffer("vectors", torch.zeros(vocabulary + 1, dim))  # inverse document frequencies included
         self.register_buffer("log_weights", torch.zeros(vocabulary + 1))
         self.out_features = dim
@@ -48,8 +50,8 @@ class Lsa(nn.Module):
         live, column = np.unique(ids[row, place], return_inverse=True)
         counts = sp.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(ids), len(live)))
         counts.sum_duplicates()
-        rows_with = np.bincount(counts.indices, minlength=len(live))
-        idf = ((np.log((1 + len(ids)) / (1 + rows_with)) + 1) ** self.idf_power).astype(np.float32)
+        weights = token_weights(x, len(self.vectors), self.idf_power, self.ngram_weight)
+        idf = weights[live].astype(np.float32)
         weighted = counts.copy()
         weighted.data *= idf[weighted.indices]
         norms = np.sqrt(weighted.power(2).sum(1))
@@ -80,6 +82,8 @@ class Lsa(nn.Module):
             return total / squares.clamp(min=1e-12).sqrt()[:, None]
 
 
-def build(*, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0) -> Lsa:
+def build(
+    *, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0, ngram_weight: float = 0.25
+) -> Lsa:
     """The projection onto `dim` singular vectors."""
-    return Lsa(vocabulary, dim, idf_power)
+    return Lsa(vocabulary, dim, idf_power, ngram_weight)

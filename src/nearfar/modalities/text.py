@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "text"
 MILD = "tokens"  # views of a column whose rows have another one
 DEFAULT_METHOD = "simcse"
-FIXED = "lsa", 0.7
+FIXED = "lsa", 1.0
 SAMPLE = 50_000  # cells that a tokeniser learns from
 LOOKED_AT = 2_000  # cells whose lengths are looked at
 LONGEST = 1024  # numbers of a row at most, unless asked for
