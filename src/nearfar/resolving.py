@@ -80,7 +80,7 @@ def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[C
     device = distributed.device(t.device)
     precision = distributed.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
-    lr = method.lr * batch / 256 if config.optim.lr == "auto" else config.optim.lr
+    lr = _rate(model, method, table) * batch / 256 if config.optim.lr == "auto" else config.optim.lr
     decay = at(method.weight_decay, 0.0) if config.optim.weight_decay == "auto" else config.optim.weight_decay
     final = config.optim.final_decay
     if final == "auto":
@@ -139,9 +139,19 @@ def _with_fixed(model: ModelConfig, method: Method, table: Table) -> ModelConfig
 
 def _target_steps(model: ModelConfig, method: Method, table: Table) -> int:
     """How many steps "auto" epochs aim at: the encoder's own number where one column is learnt without labels."""
+    return _of_encoder("STEPS", TARGET_STEPS, model, method, table)
+
+
+def _rate(model: ModelConfig, method: Method, table: Table) -> float:
+    """The method's learning rate for 256 rows, or the most that the encoder bears without labels."""
+    return min(method.lr, _of_encoder("HIGHEST_RATE", method.lr, model, method, table))
+
+
+def _of_encoder(name: str, otherwise: Any, model: ModelConfig, method: Method, table: Table) -> Any:
+    """What an encoder's file says of trainings of one column without labels, from random weights."""
     if len(table.columns) > 1 or method.positives != "views" or model.init_from:
-        return TARGET_STEPS
-    return getattr(ENCODERS.get(model.encoder.partition(":")[0]), "STEPS", TARGET_STEPS)
+        return otherwise
+    return getattr(ENCODERS.get(model.encoder.partition(":")[0]), name, otherwise)
 
 
 def _columns(table: Table) -> tuple[str, ...]:
