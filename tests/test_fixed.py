@@ -34,7 +34,10 @@ def test_leading_vectors_are_those_of_the_whole_decomposition():
     found, whole = leading(matrix, 5), np.linalg.svd(matrix)[2][:5].T
     assert np.abs((found * whole).sum(0)) == pytest.approx(1, abs=1e-4)
     assert (found[np.abs(found).argmax(0), np.arange(5)] > 0).all()
-    assert (leading(matrix[:4], 5)[:, 3:] == 0).all() and (leading(matrix[:1], 5) == 0).all()
+    assert (leading(matrix[:4], 5)[:, 4:] == 0).all() and (leading(matrix[:1], 5)[:, 1:] == 0).all()
+    assert leading(matrix[:4], 5)[:, :4].any(0).all() and (leading(0 * matrix, 5) == 0).all()
+    centred = matrix[:4] - matrix[:4].mean(0)
+    assert leading(centred, 5)[:, :3].any(0).all() and (leading(centred, 5)[:, 3:] == 0).all()
 
 
 def test_lsa_is_the_decomposition_of_tfidf():
@@ -56,7 +59,7 @@ def test_lsa_is_the_decomposition_of_tfidf():
 
 
 def test_what_repeats_a_word_counts_less():
-    """A word's n-grams do, and words of one character, whose n-grams are two; pieces of words do not."""
+    """A word's n-grams do, and words of one character, whose n-grams are two, where these are not most of the words."""
     ids = np.asarray([[1, -2, -3, -4, 5, -6, -7, 0], [1, -2, -3, -4, 8, -9, -9, -4]], np.int32)
     idf = np.log(3 / (1 + np.asarray([2, 2, 2, 2, 1, 1, 1, 1, 1]))) + 1
     found = token_weights(torch.from_numpy(ids), 10, 1.0, 0.2)[1:]
@@ -64,10 +67,50 @@ def test_what_repeats_a_word_counts_less():
     assert token_weights(torch.from_numpy(ids), 10, 0.0, 1.0) == pytest.approx(1)
     shared = np.asarray([[1, -2, -3, -4, 4, -2, -3, -2]], np.int32)  # 4 is a word half of the time
     assert token_weights(torch.from_numpy(shared), 5, 0.0, 0.2)[4] == pytest.approx(0.6)
-    pieces = np.asarray([[1, -2, -3, 4, 5, 6, -7, 0]], np.int32)
-    assert token_weights(torch.from_numpy(pieces), 8, 0.0, 0.2) == pytest.approx(1)
-    with pytest.raises(ConfigError, match=r"ngram_weight is 0.0 and has to be above 0"):
-        api.rehearse(TEXTS, quiet=True, **FEW | {"encoder_options": {"ngram_weight": 0.0}})
+    characters = np.asarray([[1, -2, -3, 4, -5, -6, 7, -8, -9, -9]], np.int32)
+    assert token_weights(torch.from_numpy(characters), 8 + 2, 0.0, 0.2)[[1, 2, 4, 7]] == pytest.approx([1, 0.2, 1, 1])
+
+
+@pytest.mark.parametrize("where", ["encoder_options", "fixed_options"])
+@pytest.mark.parametrize("weight", [0.0, -1.0, 1e300])
+def test_a_weight_that_is_none(where, weight):
+    with pytest.raises(ConfigError, match=r"ngram_weight is .* and has to be above 0 and at most 1\.$"):
+        api.train(TEXTS, quiet=True, **FEW | {where: {"ngram_weight": weight}})
+
+
+def test_who_says_that_tokens_repeat_a_word():
+    """The tokeniser, of what begins; a run holds what was decided, and one of an earlier version has none of it."""
+    for tokens, weight in (("hashed", 0.25), ("hashed:1000,2-3", 0.25), ("hashed:3-5", None), ("bpe:300", None)):
+        model = api.rehearse(TEXTS, quiet=True, epochs=1, tokens=tokens).config.model
+        assert model.fixed == "lsa" and model.encoder_options["dim"] == 256
+        assert model.encoder_options.get("ngram_weight") == model.fixed_options.get("ngram_weight") == weight
+    assert "ngram_weight" not in api.rehearse(TEXTS, quiet=True, epochs=1, fixed="none").config.model.encoder_options
+    other = api.rehearse(TEXTS, quiet=True, epochs=1, fixed="lsa", encoder="text_cnn", tokens="hashed").config.model
+    assert "ngram_weight" not in other.encoder_options and other.fixed_options == {"ngram_weight": 0.25}
+
+
+def test_a_training_of_an_earlier_version_goes_on_as_it_began(tmp_path, monkeypatch):
+    """Defaults that came later are not for it."""
+    from nearfar.tokenisers import hashed
+
+    given = {"encoder_options": {}, "fixed_options": {}, "keep_optimizer": True, "select": "last"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(hashed, "beside", lambda spec: {})
+        api.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | given)
+        whole = api.train(TEXTS, out=tmp_path / "whole", quiet=True, **FEW | given | {"epochs": 3})
+    more = api.train(TEXTS, out=tmp_path / "run", quiet=True, resume=True, epochs=3)
+    assert more.plan.config.model == whole.plan.config.model and more.model.config.model.encoder_options == {"dim": 256}
+
+
+def test_a_training_that_begins_with_a_run_computes_them_anew(tmp_path):
+    api.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | {"select": "last"})
+    others = TEXTS[:36]
+    with_run, alone = (
+        api.train(others, quiet=True, fixed="lsa", **FEW | {"select": "last", "init_from": run}).model
+        for run in (str(tmp_path / "run"), None)
+    )
+    a, b = (m.tensors()["text.fixed.vectors"] for m in (with_run, alone))
+    assert torch.equal(a, b)
 
 
 def test_principal_components():
@@ -79,6 +122,9 @@ def test_principal_components():
     want = (rows - rows.mean(0)) @ right[:3].T
     assert np.abs(net(torch.from_numpy(rows)).numpy()) == pytest.approx(np.abs(want), abs=2e-3)
     assert pca.build(features=7).out_features == 7
+    whole = pca.build(features=7)
+    whole.setup(torch.from_numpy(rows))
+    assert (whole(torch.from_numpy(rows)).std(0) > 0.05).all()
 
 
 def test_pictures_are_compared_without_their_light():

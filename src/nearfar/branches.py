@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,7 @@ from nearfar import record, room, values
 from nearfar.errors import ConfigError, UnknownName
 from nearfar.learner import Branches
 from nearfar.randomness import derive
-from nearfar.registry import ENCODERS, FIXED, MODALITIES
+from nearfar.registry import ENCODERS, FIXED, MODALITIES, TOKENISERS
 
 if TYPE_CHECKING:
     from nearfar.config import Config, ModelConfig
@@ -109,20 +110,26 @@ def options_of(model: ModelConfig, column: str, columns: Kinds) -> dict[str, Any
     return dict(options)
 
 
-def settled(model: ModelConfig, columns: Kinds) -> ModelConfig:
-    """The config's encoders without any "auto", and with all that they need to be built from a run's folder alone."""
+def settled(model: ModelConfig, columns: Kinds, begins: bool = True) -> ModelConfig:
+    """The config's encoders without any "auto", and with all that they need to be built from a run's folder alone.
+
+    A training that `begins` takes the defaults that stand beside fixed features; one that goes on has its own.
+    """
     names = named(model.encoder, columns)
     options = {}
     for column, name in names.items():
         module, _, variant = name.partition(":")
         own = options_of(model, column, columns)
         entry = ENCODERS.get(module)
-        if model.fixed != "none":
-            own = {**getattr(entry, "BESIDE", {}), **own}
+        if model.fixed != "none" and begins:
+            own = {**getattr(entry, "BESIDE", {}), **_of_tokens(entry, columns[column][1]), **own}
         options[column] = (
             entry.settle({"name": variant, **own} if variant else own) if hasattr(entry, "settle") else own
         )
     share = True if model.share == "auto" else model.share
+    if model.fixed != "none" and begins:
+        more = [_of_tokens(FIXED.get(model.fixed), spec) for _, spec in columns.values()]
+        model = replace(model, fixed_options={k: v for m in more for k, v in m.items()} | dict(model.fixed_options))
     if len(columns) == 1:
         (name,), (own,) = names.values(), options.values()
         return replace(model, encoder=name, encoder_options=own, share=share)
@@ -151,6 +158,14 @@ def encoders(model: ModelConfig, columns: Kinds, seed: int) -> dict[str, torch.n
         own = options_of(model, column, columns)
         made[column] = made[leader] if leader in made else _built(ENCODERS, names[column], own, *columns[column])
     return made
+
+
+def _of_tokens(entry: ModuleType, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a column's tokeniser says beside fixed features, as far as an encoder, or these, have such options."""
+    if "tokeniser" not in spec:
+        return {}
+    said = getattr(TOKENISERS.get(spec["tokeniser"]["kind"]), "beside", lambda spec: {})(spec["tokeniser"])
+    return {k: v for k, v in said.items() if k in values.settable(entry.build)}
 
 
 def _built(

@@ -196,7 +196,7 @@ def prepare(
 
     method, counted = _with_views(method, config, table)
     config, mirrored = mirroring.settled(config, method, table, rows.train)
-    config, decided = resolving.resolved(config, method, table, len(rows.train))
+    config, decided = resolving.resolved(config, method, table, len(rows.train), begins=known is None)
     starting.check_lock(config.model, table.kinds)
     starting.check_interpolate(config, table.kinds)
     decided += starting.about(begin, config.model)
@@ -345,7 +345,7 @@ def narrowed(
         The numbers do not fit so few rows.
     """
     method = record.resolve(config.model.method, config.method)
-    config, _ = resolving.resolved(config, method, plan.table, len(train))
+    config, _ = resolving.resolved(config, method, plan.table, len(train), begins=False)
     method = method.suited(_facts(config, plan.table, train))
     config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
     if like is None:

@@ -55,14 +55,16 @@ def check_words(config: Config) -> None:
     Ticker(t.checkpoint_every, t.stop_after, distributed.world())
 
 
-def resolved(config: Config, method: Method, table: Table, rows: int) -> tuple[Config, list[str]]:
-    """The config without any "auto", and what was decided."""
+def resolved(
+    config: Config, method: Method, table: Table, rows: int, begins: bool = True
+) -> tuple[Config, list[str]]:
+    """The config without any "auto", and what was decided; that of a training that goes on has been decided."""
     import torch
 
     from nearfar.transforms.recipe import summary
 
     column, t = table.first, config.train
-    model, notes = branches.settled(_with_fixed(config.model, method, table), table.kinds), []
+    model, notes = branches.settled(_with_fixed(config.model, method, table), table.kinds, begins), []
     if model.fixed != "none":
         notes.append(f"Beside what is trained stand fixed features, computed from the training rows: {model.fixed} "
                      f"(--fixed none for none).")  # fmt: skip
@@ -143,8 +145,8 @@ def _target_steps(model: ModelConfig, method: Method, table: Table) -> int:
 
 
 def _rate(model: ModelConfig, method: Method, table: Table) -> float:
-    """The method's learning rate for 256 rows, or the most that the encoder bears without labels."""
-    return min(method.lr, _of_encoder("HIGHEST_RATE", method.lr, model, method, table))
+    """The learning rate for 256 rows: the method's, or that which the encoder has for it."""
+    return _of_encoder("RATES", {}, model, method, table).get(method.name, method.lr)
 
 
 def _of_encoder(name: str, otherwise: Any, model: ModelConfig, method: Method, table: Table) -> Any:

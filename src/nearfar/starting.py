@@ -348,6 +348,8 @@ def copy(found: Mapping[str, Start], learner: Learner) -> None:
         leader = branches.leaders(start.config.model, _kinds(start.run))[start.column]
         for part, tensor in learner.branches[name].state_dict().items():
             theirs = weights.get(f"{leader}.{part}")
+            if part.startswith("fixed."):  # is computed from the rows
+                continue
             if theirs is not None and theirs.shape == tensor.shape:
                 tensor.copy_(theirs)
             elif part.startswith("encoder."):

@@ -7,7 +7,6 @@ from torch import nn
 
 MODALITIES = ("vector",)
 BESIDE: dict[str, object] = {}
-HIGHEST_RATE = 1e-3  # with 4e-3 one of three sets came out worse (docs/results/pictures.md)
 SUMMARY = "fully connected network for numeric rows"
 
 

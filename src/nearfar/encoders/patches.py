@@ -9,7 +9,6 @@ from nearfar.registry import ENCODERS
 
 MODALITIES = ("image",)
 MOST = 64  # patches along an axis
-HIGHEST_RATE = 1e-3  # more was not measured
 SUMMARY = "another encoder, as patches:NAME, on a grid of patches whose features are averaged"
 
 

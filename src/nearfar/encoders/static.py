@@ -11,12 +11,12 @@ from nearfar.encoders.tables import Tables
 
 MODALITIES = ("text",)
 TOKENS = "hashed"
-BESIDE = {"dim": 256, "ngram_weight": 0.25}
+BESIDE = {"dim": 256}
 # Both were chosen on held-out fifths of the training rows of five sets (benchmarks/fixed.py). Where a bag had been
 # trained for four times as long, a kNN was worse on three of four sets of 4,000 to 7,600 texts; 400 texts want as many
 # steps.
 STEPS = 200
-ONE_CHARACTER = 2  # n-grams of a word of one character
+ONE_CHARACTER, MOSTLY = 2, 0.5  # n-grams of a word of one character; share of these where they are the words
 SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
 
 
@@ -44,8 +44,7 @@ class Static(Tables):
 
     def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float, ngram_weight: float) -> None:
         super().__init__()
-        if not ngram_weight > 0:
-            raise ValueError(f"ngram_weight is {ngram_weight!r} and has to be above 0.")
+        check_ngram_weight(ngram_weight)
         self.idf_power, self.ngram_weight = idf_power, ngram_weight
         self.vectors = nn.Parameter(torch.randn(vocabulary + 1, dim).div_(dim**0.5))
         self.log_weights = nn.Parameter(torch.zeros(vocabulary + 1))
@@ -99,30 +98,36 @@ def token_weights(x: torch.Tensor, vocabulary: int, idf_power: float, ngram_weig
         The largest id, and one.
     idf_power : float
     ngram_weight : float
-        Of n-grams beside the word that they are of; of words of one character too, which are punctuation for the most
-        part. Parts that a word consists of, fewer than two a word, count in full.
+        Of n-grams beside the word that they are of, where tokens repeat it as those of `hashed` do. Words of one
+        character have it too, which are punctuation for the most part; not where most words are such, as in scripts
+        without spaces.
 
     Returns
     -------
     ndarray of float64 (vocabulary,)
     """
-    rows, words, times = (np.zeros(vocabulary, np.int64) for _ in range(3))
-    repeated = 0
+    rows, words, times, one = (np.zeros(vocabulary, np.int64) for _ in range(4))
     for some in x.split(4096):
         ids = some.cpu().numpy()
         tokens = ids[ids != 0]
         begins = np.flatnonzero(tokens > 0)
-        parts = np.diff(np.append(begins, len(tokens))) - 1
-        repeated += parts.sum() - ONE_CHARACTER * len(begins)
-        words += np.bincount(tokens[begins[parts > ONE_CHARACTER]], minlength=vocabulary)
+        short = np.diff(np.append(begins, len(tokens))) - 1 <= ONE_CHARACTER
+        for found, which in ((words, begins[~short]), (one, begins[short])):
+            found += np.bincount(tokens[which], minlength=vocabulary)
         times += np.bincount(np.abs(tokens), minlength=vocabulary)
         ids = np.sort(np.abs(ids), 1)
         rows += np.bincount(ids[np.diff(ids, axis=1, prepend=0) > 0], minlength=vocabulary)  # each token once a row
     weights = (np.log((1 + len(x)) / (1 + rows)) + 1) ** idf_power
-    if repeated < 0:
-        return weights
+    if one.sum() > MOSTLY * (one.sum() + words.sum()):
+        words += one
     share = words / np.maximum(times, 1)  # an id may be a word here and an n-gram there
     return weights * (ngram_weight + (1 - ngram_weight) * share)
+
+
+def check_ngram_weight(weight: float) -> None:
+    """Raise `ValueError` where it is no weight."""
+    if not 0 < weight <= 1:
+        raise ValueError(f"ngram_weight is {weight!r} and has to be above 0 and at most 1")
 
 
 def _bags(ids: torch.Tensor, vectors: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ from torch import nn
 from nearfar.errors import ConfigError
 
 MODALITIES = ("image",)
-HIGHEST_RATE = 1e-3  # more was not measured
 SUMMARY = "any timm model, as timm:NAME; pretrained weights with encoder_options.pretrained=true"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 OVERSAMPLING = 10
 POWERS = 2
+NOTHING = 1e-4  # of the largest singular value
 
 
 def leading(matrix: Any, rank: int) -> np.ndarray:
@@ -21,11 +22,11 @@ def leading(matrix: Any, rank: int) -> np.ndarray:
     Returns
     -------
     ndarray of float32 (F, rank)
-        Columns in order of their singular values, the largest number of each positive; zeros beyond min(N, F) - 1,
-        for of centred rows and of near-singular matrices the rest is rounding.
+        Columns in order of their singular values, the largest number of each positive; zeros where these are next to
+        nothing beside the first, which is rounding.
     """
     rows, features = matrix.shape
-    kept = min(rank, min(rows, features) - 1)
+    kept = min(rank, rows, features)
     found = np.zeros((features, rank), np.float32)
     if kept < 1:
         return found
@@ -34,7 +35,9 @@ def leading(matrix: Any, rank: int) -> np.ndarray:
     basis = np.linalg.qr(matrix @ drawn)[0]
     for _ in range(POWERS):
         basis = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ basis)[0])[0]
-    vectors = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)[2][:kept].T
+    _, values, vectors = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
+    kept = min(kept, int((values > NOTHING * values[0]).sum()))
+    vectors = vectors[:kept].T
     top = np.abs(vectors).argmax(0)
     found[:, :kept] = vectors * np.sign(vectors[top, np.arange(kept)])  # else rounding would decide the signs
     return found

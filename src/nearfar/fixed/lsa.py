@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nearfar.encoders.static import Static, token_weights
+from nearfar.encoders.static import Static, check_ngram_weight, token_weights
 from nearfar.fixed._svd import leading
 
 MODALITIES = ("text",)
@@ -35,6 +35,7 @@ class Lsa(nn.Module):
 
     def __init__(self, vocabulary: int, dim: int, idf_power: float, ngram_weight: float) -> None:
         super().__init__()
+        check_ngram_weight(ngram_weight)
         self.idf_power, self.ngram_weight = idf_power, ngram_weight
         self.register_buffer("vectors", torch.zeros(vocabulary + 1, dim))  # inverse document frequencies included
         self.register_buffer("log_weights", torch.zeros(vocabulary + 1))
@@ -83,7 +84,7 @@ class Lsa(nn.Module):
 
 
 def build(
-    *, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0, ngram_weight: float = 0.25
+    *, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0, ngram_weight: float = 1.0
 ) -> Lsa:
     """The projection onto `dim` singular vectors."""
     return Lsa(vocabulary, dim, idf_power, ngram_weight)

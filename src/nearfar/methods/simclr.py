@@ -5,7 +5,6 @@ from __future__ import annotations
 from nearfar.parts import Mlp
 from nearfar.record import Figure, Loss, Method, Paper, compare_views
 
-# The rate was chosen on held-out training rows of three sets of pictures (docs/results/pictures.md).
 RECORD = Method(
     name="simclr",
     idea="two views of a row agree, against all other rows of the batch",
@@ -18,7 +17,6 @@ RECORD = Method(
     objective=Loss("info_nce"),
     projector=Mlp(hidden=512, out=128),
     temperature=0.2,
-    lr=4e-3,
     wants=("negatives from the batch",),
 )
 

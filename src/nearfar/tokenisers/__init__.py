@@ -10,6 +10,8 @@ puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` nee
 ``tokenise(texts, spec, length) -> int32 (N, L)``  ids of each text, cut to `length`; 0 where there is none
 ``Spec``                                           optional: what that has to fit, see `nearfar.schema`
 ``spelt(text, spec, length) -> list of str``       optional: what each positive id of a text stands for, in order
+``beside(spec) -> dict``                           optional: options of encoders and fixed features that have
+                                                   them, where the latter stand beside
 ================================================== =====================================================
 
 A positive id begins a word, a negative one belongs to the same word as the id before it, so that views can move whole

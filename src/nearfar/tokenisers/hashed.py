@@ -40,6 +40,11 @@ def _in_order(spec: dict[str, Any]) -> str | None:
 Spec = Annotated[_Spec, CLOSED, _in_order]
 
 
+def beside(spec: dict[str, Any]) -> dict[str, Any]:
+    """N-grams repeat their word. Their weight was chosen on held-out rows of five sets (benchmarks/fixed.py)."""
+    return {"ngram_weight": 0.25} if spec["shortest"] == SHORT else {}  # a word of one character has two of these
+
+
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """Nothing is learnt from the texts; `argument` is the number of buckets, the n-grams' lengths, or both: 2000,2-3.
 
