@@ -214,7 +214,7 @@ def test_options_that_cannot_be(tmp_path):
 def test_words_for_missing_cells_are_those_of_the_run_that_is_gone_on_with(tmp_path):
     frame = pd.DataFrame({"a": [-999.0 if i % 4 == 0 else i / 2 for i in range(40)], "b": [i % 3 for i in range(40)]})
     small = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "holdout": 0.0, "lr": 1e-9,
-             "encoder_options": {"width": 8, "layers": 1, "out": 4}, "projector": {"hidden": 8, "out": 4}}  # fmt: skip
+             "encoder_options": {"width": 8, "layers": 1, "out": 4}, "projector": {"hidden": 8, "out": 4}, "fixed": "none"}  # fmt: skip
     first = nearfar.train(frame, out=tmp_path / "first", missing=["-999"], **small).model
     second = nearfar.train(frame, init_from=str(tmp_path / "first"), **small)
     assert second.plan.config.data.missing == ("-999",)

@@ -93,7 +93,7 @@ SIZES = {
     "wide": ("rows", encoder(10**6, "width"), r"weight \S+ is float32 \(8, 6\), and float32 \(1000000, 6\) by config"),
     "wide and wide": ("rows", encoder(2 * 10**9, "width"), r"and float32 \(2000000000, 6\) by config.json"),
     "wider than can be": ("rows", encoder(10**18, "width"), "cannot be built|must be|larger"),
-    "layers": ("rows", encoder(10**6, "layers"), "16 tensors.*far more or far larger"),
+    "layers": ("rows", encoder(10**6, "layers"), "19 tensors.*far more or far larger"),
     "very many layers": ("rows", encoder(10**12, "layers"), "far more or far larger|must be|larger"),
     "fewer layers": ("rows", encoder(1, "layers"), "is missing"),
     "out": ("rows", encoder(10**6, "out"), r"by config.json"),
