@@ -18,7 +18,7 @@ from nearfar.training import Trainer
 from tests.conftest import TINY, killed, lines_of
 from tests.two import trainings
 
-PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")} | {"size": 16, "log_every": 2}
+PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")} | {"size": 16, "log_every": 2, "lr": 2.5e-4}
 GIVEN = PLAIN | {"holdout": 0.25, "epochs": 5, "keep_optimizer": True}
 TEXTS = [f"w{i % 7} w{i % 11} w{i % 13} own{i}" for i in range(96)]
 OF_TEXTS = {"tokens": "hashed:1000", "encoder_options": {"dim": 8}, "holdout": 0.25, "batch_size": 24, "threads": 1,

@@ -158,7 +158,7 @@ def test_training_with_two_processes(digits, tiny, tmp_path):
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, "average": 0.6}
+SHARDED, AVERAGED = TINY | {"epochs": 1, "wrap": "shard"}, TINY | {"epochs": 1, "average": 0.6, "lr": 2.5e-4}
 
 
 def kept(folder):

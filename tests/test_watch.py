@@ -109,7 +109,7 @@ def test_pairs_are_watched_by_what_they_are_trained_for():
 
 
 def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, tmp_path, monkeypatch):
-    given = PLAIN | {"holdout": 0.25, "epochs": 3, "checkpoint_every": "2steps", "log_every": 2}
+    given = PLAIN | {"holdout": 0.25, "epochs": 3, "checkpoint_every": "2steps", "log_every": 2, "lr": 2.5e-4}
     whole = api.train(some, out=tmp_path / "whole", **given, select="last")
     blind = api.train(some, out=tmp_path / "blind", **given, monitor_rows=0)
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "blind/model.safetensors").read_bytes()
