@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from nearfar import files
-from nearfar.alignment import align, evaluate
-from nearfar.errors import ConfigError, DataError, UnknownName
-from nearfar.monotone import cheapest
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, DataError, UnknownName
+from nearfar.vectors.monotone import cheapest
+from nearfar.vectors.sequences import align, evaluate
 
 ROWS, MERGED = 1_000, 0.1
 CONDITIONS = {  # share of rows left out on each side, of places of the right where neighbours are exchanged
@@ -201,9 +201,9 @@ def sentences(paths: Sequence[Path], columns: Sequence[str], rows: int = ROWS) -
 
 def of_run(run: str, columns: Sequence[str]) -> Encode:
     """What encodes with the model of a run."""
-    from nearfar import api
+    from nearfar.models import loading
 
-    model = api.load(run)
+    model = loading.load(run)
     names = columns if len(model.columns) > 1 else [model.only_column()] * 2
     return lambda side, rows: model.encode(rows, column=names[side])
 

@@ -21,9 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from written import of_training
 
-from nearfar import api, files
-from nearfar.evaluation import floors, pair_classification, retrieval
+from nearfar.core import files
+from nearfar.evaluation import floors
+from nearfar.evaluation.protocols import pair_classification, retrieval
 from nearfar.evaluation.sides import Sides
+from nearfar.training import train
 
 KNOBS: dict[str, Any] = {"epochs": 20, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "flip": None}
 TRUE = ("true", "1", "yes")
@@ -56,7 +58,7 @@ def main() -> None:
         }
     kept = {s: t if true[s] is None else t.filter(pc.equal(true[s], 1)) for s, t in arrow.items()}
     start = time.perf_counter()
-    trained = api.train(kept["train"].select(list(columns)), column=columns, seed=args.seed, **KNOBS)
+    trained = train.train(kept["train"].select(list(columns)), column=columns, seed=args.seed, **KNOBS)
     seconds, model = time.perf_counter() - start, trained.model
     fresh = floors.untrained(model, trained.plan.table, trained.plan.train)
     found: dict[str, Any] = {}

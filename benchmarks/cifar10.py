@@ -17,11 +17,16 @@ from typing import Any
 
 import torch
 
-from nearfar import __version__, api, files
-from nearfar.combining import combine
-from nearfar.console import Console
-from nearfar.embedder import Embedder
-from nearfar.run import Run
+from nearfar import __version__
+from nearfar.core import files
+from nearfar.core.console import Console
+from nearfar.downstream.ensemble import combine
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.report import of_run
+from nearfar.models import loading
+from nearfar.models.embedder import Embedder
+from nearfar.models.run import Run
+from nearfar.training import train
 
 COMMON = {"epochs": 10, "batch_size": 128, "holdout": 0.0, "lr": 2e-3, "weight_decay": 0.05}
 # Chosen on training rows only (25,000 trained on for three epochs, 5,000 others measured) with `small_cnn`: with labels
@@ -61,7 +66,7 @@ def of_patches(model: Embedder, data: str, console: Console) -> dict[str, Any]:
         for branch in member.branches.values():
             if hasattr(branch.encoder, "grid"):
                 branch.encoder.grid = 3
-    evaluation = api.evaluate(model, data, protocols=PROTOCOLS, floors=False, console=console)
+    evaluation = evaluate.evaluate(model, data, protocols=PROTOCOLS, floors=False, console=console)
     print(evaluation.table())
     return {"grid": 3, "results": evaluation.as_dict()["results"]}
 
@@ -88,13 +93,15 @@ def main() -> None:
         knobs = {k: knobs[k] for k in ("members", "seed")}
         combine([str(m) for m in members], out=run, overwrite=True, console=console)
     elif args.resume:
-        api.train(args.data, out=run, resume=True, console=console)
+        train.train(args.data, out=run, resume=True, console=console)
     elif not args.measure:
-        api.train(args.data, out=run, overwrite=True, console=console, **knobs)
-    model = api.load(run)
+        train.train(args.data, out=run, overwrite=True, console=console, **knobs)
+    model = loading.load(run)
     seconds = max(metrics[-1]["seconds"] if (metrics := Run.open(r).metrics()) else 0.0 for r in members or [run])
     branches = [b for m in getattr(model, "members", [model]) for b in m.branches.values()]
-    evaluation = api.evaluate(model, args.data, protocols=PROTOCOLS, floors=args.case == "untrained", console=console)
+    evaluation = evaluate.evaluate(
+        model, args.data, protocols=PROTOCOLS, floors=args.case == "untrained", console=console
+    )
     print(evaluation.table())
     found = evaluation.as_dict()
     averaged = of_patches(model, args.data, console) if any(hasattr(b.encoder, "grid") for b in branches) else None
@@ -111,7 +118,7 @@ def main() -> None:
         "nearfar": __version__, "evaluation": found,
         **({"averaged": averaged} if averaged else {}),
     })  # fmt: skip
-    api.keep(model, evaluation)
+    of_run.keep(model, evaluation)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from nearfar import files
-from nearfar.objectives.relation import Relation
-from nearfar.record import Loss
+from nearfar.core import files
+from nearfar.methods.record import Loss
+from nearfar.objectives.kernel.relation import Relation
 
 ROWS, CLASSES, STEPS, RATE = 100, 5, 400, 0.02
 LABELS = {

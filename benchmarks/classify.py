@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import demo, files, loading
-from nearfar.classifier import Classifier
+from nearfar.core import files
+from nearfar.downstream import demo
+from nearfar.downstream.classify.classifier import Classifier
+from nearfar.models import loading
 
 COUNTS = (1, 2, 5, 10, 20, 50, None)
 STRANGERS = (8, 9)

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.faults import damage
 
-from nearfar import __version__, files
+from nearfar import __version__
+from nearfar.core import files
 
 FOUND = ("same", "told", "changed", "refused", "FAULT")
 

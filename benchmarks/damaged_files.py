@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from damages import VALID, cases
 
-from nearfar import api
+from nearfar.core.errors import NearfarWarning, UserError
 from nearfar.data.read import read
 from nearfar.data.readers import arrays
-from nearfar.errors import NearfarWarning, UserError
+from nearfar.training import train
 
 SECONDS, MEMORY = 20, 512  # that a file may take, in MiB the latter
 WAYS: tuple[dict[str, Any], ...] = (
@@ -79,7 +79,7 @@ def _way(file: Path, i: int, draw: np.random.Generator, models: dict[str, Any]) 
     kind = "text" if "text" in file.name or file.stem in ("lines", "plain") else "image"
     kind = "vector" if file.stem in ("rows", "packed", "fortran", "lists") else kind
     if i % 9 == 4:
-        return lambda: len(api.rehearse(file, **SMALL).table.skipped)
+        return lambda: len(train.rehearse(file, **SMALL).table.skipped)
     if i % 9 == 8:
         return lambda: len(models[kind].encode(file)) * 0
     options, source = WAYS[int(draw.integers(len(WAYS)))], file
@@ -146,7 +146,7 @@ def trained() -> dict[str, Any]:
     rows = {"vector": numbers(), "text": sentences(), "image": [picture(i) for i in range(24)]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {kind: api.train(x, **SMALL).model for kind, x in rows.items()}
+        return {kind: train.train(x, **SMALL).model for kind, x in rows.items()}
 
 
 def main() -> None:

@@ -19,9 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import api, demo, files
-from nearfar.evaluation import few_labels
+from nearfar.core import files
+from nearfar.downstream import demo
+from nearfar.evaluation import evaluate
 from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import few_labels
+from nearfar.training import train
 
 COUNTS = ("1", "2", "5", "10")
 ASKED = {"1": 0.737, "2": 0.835, "5": 0.900, "10": 0.922}
@@ -53,7 +56,7 @@ def choose() -> list[dict[str, Any]]:
             order = np.random.default_rng(100 + split).permutation(len(labels))
             held, rest = order[: len(order) // 3], order[len(order) // 3 :]
             began = time.perf_counter()
-            trained = api.train((images[rest], labels[rest]), seed=split, **demo.RECIPE | changes)
+            trained = train.train((images[rest], labels[rest]), seed=split, **demo.RECIPE | changes)
             seconds.append(time.perf_counter() - began)
             accuracies.append(few(trained, (images[rest], labels[rest]), (images[held], labels[held])))
         found.append({
@@ -76,9 +79,9 @@ def main() -> None:
     data, per_seed, seconds = demo.digits(), [], []
     for seed in range(args.seeds):
         began = time.perf_counter()
-        trained = api.train(data, seed=seed, **demo.RECIPE)
+        trained = train.train(data, seed=seed, **demo.RECIPE)
         seconds.append(time.perf_counter() - began)
-        per_seed.append(api.evaluate(trained.model, data, protocols=["few_labels"]).results[0])
+        per_seed.append(evaluate.evaluate(trained.model, data, protocols=["few_labels"]).results[0])
         print(seed, {c: per_seed[-1]["few_labels"][c]["mean"] for c in COUNTS}, f"{seconds[-1]:.0f} s", flush=True)
 
     def mean(of: Any) -> dict[str, Any]:

@@ -40,12 +40,13 @@ def sentences(data: Path) -> list[str]:
 
 def ours(texts: list[str], dim: int, tokens: str) -> Callable[[], Any]:
     """What encodes with nearfar, with random weights too."""
-    from nearfar import api, branches
-    from nearfar.config import assemble
-    from nearfar.embedder import Embedder
+    from nearfar.core.config import assemble
+    from nearfar.models import branches
+    from nearfar.models.embedder import Embedder
+    from nearfar.training import train
 
     config, _ = assemble(None, (), method="random", encoder="static", tokens=tokens, fixed="none", encoder_options={"dim": dim})
-    plan = api.plan(config, source=texts)
+    plan = train.plan(config, source=texts)
     model = Embedder(plan.config, plan.table.kinds, branches.fresh(plan.config, plan.table.kinds))
     assert model.encode(texts[:2]).shape == (2, dim)
     return lambda: model.encode(texts)
@@ -78,7 +79,7 @@ def tfidf(texts: list[str], **options: Any) -> Callable[[], Any]:
 
 def forgotten(encode: Callable[[], Any]) -> Callable[[], Any]:
     """The same with no word known."""
-    from nearfar.tokenisers import hashed
+    from nearfar.modalities.text.tokenisers import hashed
 
     def run() -> Any:
         hashed.forget()
@@ -156,7 +157,7 @@ def main() -> None:
             for name, rate in of["per_second"].items():
                 print(threads, clock, f"{name:40} {rate:10,.0f}", of["ratios"].get(name, {}).get("median", ""))
     if args.out:
-        from nearfar import files
+        from nearfar.core import files
 
         args.out.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(args.out, found)

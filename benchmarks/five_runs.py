@@ -18,7 +18,9 @@ from typing import Any
 
 from written import machine
 
-from nearfar import api, demo, files
+from nearfar.core import files
+from nearfar.downstream import demo
+from nearfar.training import train
 
 OUT = Path(__file__).parents[1] / "docs" / "results" / "five_runs.json"
 COMMON: dict[str, Any] = {
@@ -56,7 +58,7 @@ def main() -> None:
     found = {}
     for name, given in trainings().items():
         knobs = COMMON | {k: v for k, v in given.items() if k != "data"}
-        found[name] = sha256(api.train(given["data"], **knobs).model)
+        found[name] = sha256(train.train(given["data"], **knobs).model)
         print(name, found[name], flush=True)
     if args.write:
         files.write_json(OUT, machine() | {"sha256": found})

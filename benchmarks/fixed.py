@@ -19,9 +19,11 @@ import numpy as np
 from text import parts
 from written import machine
 
-from nearfar import api, files
-from nearfar.evaluation import knn, shots
-from nearfar.evaluation.features import Features, unit
+from nearfar.core import files
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import knn, shots
+from nearfar.training import train
+from nearfar.vectors.basics import unit
 
 CASES = ("trec", "agnews_small", "subj", "sst2", "mr")
 WEIGHTS = (0.5, 0.7, 1.0)
@@ -64,7 +66,7 @@ def main() -> None:
         found = {}
         for variant, changed in VARIANTS.items():
             began = time.process_time()
-            model = api.train(texts, **KNOBS | changed).model
+            model = train.train(texts, **KNOBS | changed).model
             line: dict[str, Any] = {"cpu_seconds": round(time.process_time() - began, 1)}
             x, held = (model.encode(t, normalize=False) for t in (texts, rows["test"][0]))
             at = x.shape[1] - next(iter(model.branches.values())).fixed.out_features

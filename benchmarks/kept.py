@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/kept.py [--out docs/results/speed/kept.json]
 
 Steps of `simcse` with the encoder `static` (512 dimensions) on made-up texts, 256 rows. Blocks of 10 steps with
-`nearfar.allocator.kept` and without take turns; medians of 7 blocks.
+`nearfar.training.allocator.kept` and without take turns; medians of 7 blocks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from written import machine
 
-from nearfar import allocator, files
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.core import files
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.training import allocator
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
 
 BLOCKS, STEPS, ROWS = 7, 10, 2560
 WAYS = {"kept": allocator.kept, "returned": nullcontext}

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the trainings are those of
 
 from tests.faults.random_kills import House, chosen
 
-from nearfar import files
+from nearfar.core import files
 
 
 def main() -> None:

@@ -25,13 +25,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from nearfar import files
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.distributed import World
-from nearfar.plan import prepare
-from nearfar.starting import make_learner
-from nearfar.training import Trainer
+from nearfar.core import files
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.training.distributed import World
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.plan.warm_start import make_learner
+from nearfar.training.trainer import Trainer
 
 ROWS, BATCH = 10_000, 256
 

@@ -22,11 +22,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import __version__, api, files
-from nearfar.console import Console
+from nearfar import __version__
+from nearfar.core import files
+from nearfar.core.console import Console
+from nearfar.core.registry import METHODS
 from nearfar.data.read import read
-from nearfar.registry import METHODS
-from nearfar.run import Run
+from nearfar.evaluation import evaluate
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import train as training
 from nearfar.transforms.frame import side
 from nearfar.transforms.recipes import named
 
@@ -71,10 +75,10 @@ def main() -> None:
     run = args.runs / f"methods-{args.method}-seed{args.seed}"
     peak = None
     if not args.measure:
-        api.train({"train": train}, out=run, overwrite=True, console=Console(), **knobs)
+        training.train({"train": train}, out=run, overwrite=True, console=Console(), **knobs)
         peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    model, stored, metrics = api.load(run), Run.open(run).config, Run.open(run).metrics()
-    evaluation = api.evaluate(
+    model, stored, metrics = loading.load(run), Run.open(run).config, Run.open(run).metrics()
+    evaluation = evaluate.evaluate(
         model, {"train": train, "test": test}, protocols=["linear_probe", "knn"],
         floors=args.method == "random",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How far mirrored pictures are from the others of a set, and how long it takes to see it: src/nearfar/mirroring.py.
+"""How far mirrored pictures are from the others of a set, and how long it takes to see it: src/nearfar/training/plan/mirroring.py.
 
     OMP_NUM_THREADS=1 python benchmarks/mirrored.py DATA --out docs/results/pictures/mirrored.json
 
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from written import machine
 
-from nearfar import demo, files
+from nearfar.core import files
+from nearfar.core.registry import MODALITIES
 from nearfar.data.read import read
-from nearfar.mirroring import ASKED, HANDED, ROWS, handed
-from nearfar.registry import MODALITIES
+from nearfar.downstream import demo
+from nearfar.training.plan.mirroring import ASKED, HANDED, ROWS, handed
 
 SETS = ("cifar10", "nlvr_captions", "clothing_small", "twemoji_captions", "mnist", "orl_faces", "digits")
 FEW = 300

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 
 from nearfar.objectives.barlow_twins import barlow_twins
 from nearfar.objectives.info_nce import info_nce, info_nce_between
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
 from nearfar.objectives.triplet import triplet
@@ -274,7 +274,7 @@ def main() -> None:
     if args.child:
         child(*args.child, args.calls)
         return
-    from nearfar import files
+    from nearfar.core import files
 
     found = files.read_json(args.out)["cases"] if args.out and args.out.exists() else {}
     for case in args.only or CASES:

@@ -76,7 +76,7 @@ nothing crosses. What stands in another order on the two sides is skipped or joi
 A text file has one row a line; blank lines are passed over, and counted. Of a table the model's column is read; folders of
 pictures, `.npy` and whatever else the model takes will do. `pairs.tsv` has the rows of both sides (counted from 1), a score,
 and what they say or are called; `--json` prints the same numbers. `--columns` says which of the model's columns A and B are.
-In Python, with vectors from anywhere: `nearfar.alignment.align(left, right)`, rows counted from 0; `evaluate(found, truth)`
+In Python, with vectors from anywhere: `nearfar.vectors.sequences.align(left, right)`, rows counted from 0; `evaluate(found, truth)`
 counts precision and recall, strict and lax, as Vecalign does.
 
 **Cost and score.** The cost of joining a rows with b is a · b · (1 − cosine), divided by the mean of what 1 − cosine is between

@@ -11,7 +11,7 @@ from typing import Any
 
 import tables
 
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
 
 FIGURES = Path(__file__).parents[1] / "src" / "nearfar" / "methods" / "figures.json"
 

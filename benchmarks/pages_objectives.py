@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nearfar.objectives.info import DATA
-from nearfar.registry import OBJECTIVES
+from nearfar.core.registry import OBJECTIVES
+from nearfar.objectives.kernel.info import DATA
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- losses: written by benchmarks/tables.py -->", "<!-- /losses -->"

@@ -15,7 +15,7 @@ import numpy as np
 import tables
 from scipy import stats
 
-from nearfar import verdict
+from nearfar.evaluation import verdict
 
 Look = dict[str, Any]
 
@@ -136,7 +136,7 @@ out; test rows were never read. Each training was looked at nine times, from bef
 no labels is measured on held-out rows, and beside it, with labels, what the embedding is worth: a kNN, logistic
 regression on 8 labelled rows a class (5 draws), and on up to 2,000. Texts have their fixed features beside.
 
-A training without labels chooses its best state by the first measure (`nearfar.verdict.label_free`), among states in
+A training without labels chooses its best state by the first measure (`nearfar.evaluation.verdict.label_free`), among states in
 which one view of a row finds the other at least {verdict.FOUND:g} times as often as at the start: with thirty times the
 learning rate a training of texts gains agreement within one epoch, and is worth less than before. States within half a
 percent are equal, and the latest of them is kept. Labels of held-out rows, where there are any, forbid states of which a

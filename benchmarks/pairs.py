@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from written import of_training
 
-from nearfar import api, files
-from nearfar.evaluation import bitext, floors, retrieval
+from nearfar.core import files
+from nearfar.evaluation import floors
+from nearfar.evaluation.protocols import bitext, retrieval
 from nearfar.evaluation.sides import Sides
+from nearfar.training import train as api
 
 KNOBS: dict[str, Any] = {"epochs": 4, "batch_size": 512, "holdout": 0.0, "monitor_rows": 0, "threads": 1}
 FEW = {"epochs": 40, "batch_size": 128}  # for at most 2,000 pairs

@@ -22,11 +22,13 @@ from stopping import CASES as COMPARED
 from stopping import LINEAR_ROWS, NARROW, C, unit
 from written import machine
 
-from nearfar import api, files, verdict
-from nearfar.errors import NearfarWarning
-from nearfar.evaluation import floors, knn, linear_probe
+from nearfar.core import files
+from nearfar.core.errors import NearfarWarning
+from nearfar.evaluation import floors, verdict
 from nearfar.evaluation.features import Features
-from nearfar.evaluation.logistic import Problem
+from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.training import train
+from nearfar.vectors.logistic import Problem
 
 ASIDE = 5  # every fifth row
 TIMES = 30  # of the default learning rate
@@ -86,14 +88,14 @@ def _inputs(x: np.ndarray) -> Any:
     return x.tolist() if x.dtype == object else x
 
 
-def trained(case: Case, data: Any, **more: Any) -> api.Trained:
+def trained(case: Case, data: Any, **more: Any) -> train.Trained:
     """A training of the case, whose warnings are part of the plan."""
     given = {"threads": 1, "precision": "fp32", "seed": 0, "quiet": True} | (case.knobs or {}) | more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NearfarWarning)
         if case.fast:
-            given["lr"] = TIMES * api.rehearse(data, **given).config.optim.lr
-        return api.train(data, **given)
+            given["lr"] = TIMES * train.rehearse(data, **given).config.optim.lr
+        return train.train(data, **given)
 
 
 def main() -> None:

@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import __version__, api, files
-from nearfar.console import Console
+from nearfar import __version__
+from nearfar.core import files
+from nearfar.core.console import Console
 from nearfar.data.read import read
-from nearfar.run import Run
+from nearfar.evaluation import evaluate
+from nearfar.models.run import Run
+from nearfar.training import train
 
 ROWS, SHARE, CLUSTERS, NEIGHBOURS = 10_000, 0.1, 100, 5
 COMMON: dict[str, Any] = {
@@ -80,11 +83,11 @@ def main() -> None:
         knobs["positives"] = knobs["positives"].format(views=str(run).format("views"))
     given = hidden(labels) if args.case.startswith("labels10") else labels
     console = Console()
-    trained = api.train(
+    trained = train.train(
         {"train": (images, given)}, out=str(run).format(args.case), overwrite=True, console=console, **knobs
     )
     floors = args.case == "untrained"
-    evaluation = api.evaluate(
+    evaluation = evaluate.evaluate(
         trained.model, {"train": (images, labels), "test": test}, protocols=["linear_probe", "knn"], floors=floors
     )
     print(evaluation.table())

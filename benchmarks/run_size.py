@@ -18,8 +18,9 @@ from typing import Any
 from encode import sentences
 from written import machine
 
-from nearfar import api, files
-from nearfar.run import Run
+from nearfar.core import files
+from nearfar.models.run import Run
+from nearfar.training import train
 
 ROWS = 2000
 
@@ -32,7 +33,7 @@ def kib(path: Path) -> int:
 def measure(texts: list[str], folder: Path) -> dict[str, Any]:
     """KiB of both folders and of the model, which is to be the same in both."""
     kept, slim = (
-        Run(api.train(texts, out=folder / str(keep), keep_optimizer=keep, quiet=True).path) for keep in (True, False)
+        Run(train.train(texts, out=folder / str(keep), keep_optimizer=keep, quiet=True).path) for keep in (True, False)
     )
     assert kept.weights == slim.weights
     sizes = {"kept": kept.path, "checkpoint": kept.checkpoint_file, "slim": slim.path, "model": slim.model_file}

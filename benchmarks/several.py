@@ -25,19 +25,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import demo, files
-from nearfar.averaging import statistics_anew
-from nearfar.config import Config
-from nearfar.console import QUIET
+from nearfar.core import files
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
 from nearfar.data.read import read
-from nearfar.data.split import evaluation_plan
-from nearfar.embedder import Embedder
-from nearfar.ensemble import Ensemble
-from nearfar.evaluation import floors, knn, linear_probe
+from nearfar.data.splits import evaluation_plan
+from nearfar.downstream import demo
+from nearfar.evaluation import floors
 from nearfar.evaluation.features import Features
-from nearfar.job import with_knobs
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.models.embedder import Embedder
+from nearfar.models.ensemble import Ensemble
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
+from nearfar.training.weight_averaging import statistics_anew
 
 SHARE = 0.2
 SCHEDULES = {"to zero": 0.0, "to half": 0.5}

@@ -33,14 +33,18 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from written import machine
 
-from nearfar import api, averaging, demo, files, starting, watch
-from nearfar.console import SILENT
+from nearfar.core import files
+from nearfar.core.console import SILENT
 from nearfar.data.read import read
-from nearfar.encoders import pooled_cnn, small_cnn
-from nearfar.evaluation import knn, linear_probe, shots
-from nearfar.evaluation.features import Features, unit
-from nearfar.learner import Learner
-from nearfar.training import Trainer
+from nearfar.downstream import demo
+from nearfar.encoders.image import pooled_cnn, small_cnn
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import knn, linear_probe, shots
+from nearfar.models import setup
+from nearfar.training import train, watch, weight_averaging
+from nearfar.training.learner import Learner
+from nearfar.training.trainer import Trainer
+from nearfar.vectors.basics import unit
 
 LOOKS = (0.0, 0.25, 1.0)  # shares of all steps
 WEIGHTS = (0.35, 0.5, 0.7, 1.0)
@@ -163,10 +167,10 @@ def trained(
     knobs = KNOBS | {"seed": seed} | case.knobs | VARIANTS[variant]
     knobs["lr"] = case.knobs.get("lr", (FASTER if "rate" in variant else RATE) * knobs["batch_size"] / 256)
     if share is None:
-        epochs = -(-case.steps // api.rehearse(source, quiet=True, epochs=1, **knobs).steps)
+        epochs = -(-case.steps // train.rehearse(source, quiet=True, epochs=1, **knobs).steps)
     else:
-        epochs = max(1, round(share * api.rehearse(source, quiet=True, **knobs).config.train.epochs))
-    plan = api.rehearse(source, quiet=True, epochs=epochs, **knobs)
+        epochs = max(1, round(share * train.rehearse(source, quiet=True, **knobs).config.train.epochs))
+    plan = train.rehearse(source, quiet=True, epochs=epochs, **knobs)
     with encoders(variant):
         trainer = Trainer(plan, None, SILENT)
     looks, spent = [], 0.0
@@ -189,7 +193,7 @@ def with_statistics(trainer: Trainer) -> Learner:
     some = min(sampler.steps_per_epoch, max(1, watch.STATISTICS_ROWS // sampler.batch_size))
     batches = (trainer.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(some))
     with torch.no_grad():
-        averaging.take_statistics(learner, norms, batches, trainer.config)
+        weight_averaging.take_statistics(learner, norms, batches, trainer.config)
     return learner
 
 
@@ -198,7 +202,7 @@ def looked(trainer: Trainer, learner: Learner, variant: str) -> dict[str, Any]:
     plan, on = trainer.plan, (trainer.device, trainer.config.train.precision)
     column = plan.table.first
     branch = learner.branches[column.name]
-    starting.scale(learner.branches, plan.columns, plan.train, on[1])
+    setup.scale(learner.branches, plan.columns, plan.train, on[1])
     rows = [r[plan.table.labels[r] >= 0] for r in (plan.train, plan.heldout)]
     x, held = (watch.encode_rows(learner, column, r, *on, layer="embedding").numpy() for r in rows)
     y, truth = (plan.table.labels[r] for r in rows)

@@ -24,11 +24,12 @@ import torch
 from encode import PIECES, sentences
 from written import machine
 
-from nearfar import allocator, files, narrowing
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.plan import Plan, prepare
-from nearfar.training import Trainer
+from nearfar.core import files
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.training import allocator, narrowing
+from nearfar.training.plan.prepare import Plan, prepare
+from nearfar.training.trainer import Trainer
 
 BLOCKS, STEPS, BATCH, TABLE, DIM = 7, 10, 256, 65_536, 512
 

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nearfar import distributed, files
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.core import devices, files
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     def bare(_: int) -> None:
         for p in trainer.parameters:
             p.grad = None
-        with distributed.autocast(device, precision):
+        with devices.autocast(device, precision):
             z = branch(both)[1]
         z.float().sum().backward()
 

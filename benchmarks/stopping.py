@@ -4,7 +4,7 @@
 
 DATA is a folder of data sets. Each case is trained three times: as by default, with ten times the learning rate, and
 with a quarter of the batch. A fifth of its training rows is held out; test rows are never read. At steps that double
-from 1 % of the training on, what needs no labels is measured on the held-out rows (src/nearfar/watch.py, and here
+from 1 % of the training on, what needs no labels is measured on the held-out rows (src/nearfar/training/watch.py, and here
 LiDAR, arXiv 2312.04000, and how many of the ten nearest rows are those of the raw input), and with labels a kNN and
 logistic regression on 8 rows a class and on up to 2,000 rows, which are fitted on the training rows and scored on those
 held out; where the model has fixed features, also with these beside. Of pairs recall at 1 stands for all. One JSON file
@@ -25,13 +25,16 @@ import torch
 from text import texts
 from written import machine
 
-from nearfar import api, demo, files, starting, watch
-from nearfar.console import SILENT
-from nearfar.evaluation import few_labels, knn, linear_probe
+from nearfar.core import files
+from nearfar.core.console import SILENT
+from nearfar.downstream import demo
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput
-from nearfar.evaluation.logistic import Problem
-from nearfar.training import Trainer
+from nearfar.evaluation.protocols import few_labels, knn, linear_probe
+from nearfar.models import setup
+from nearfar.training import train, watch
+from nearfar.training.trainer import Trainer
+from nearfar.vectors.logistic import Problem
 
 LOOKS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # shares of all steps
 SETTINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -88,10 +91,10 @@ CASES = {
 def trained(source: Any, case: Case, setting: str, seed: int) -> dict[str, Any]:
     """One training, and its figures at each look."""
     knobs = {"holdout": 0.2, "seed": seed, "threads": 1, "precision": "fp32", **case.knobs}
-    knobs |= SETTINGS[setting](api.rehearse(source, quiet=True, **knobs))
-    plan = api.rehearse(source, quiet=True, epochs=1, **knobs)
+    knobs |= SETTINGS[setting](train.rehearse(source, quiet=True, **knobs))
+    plan = train.rehearse(source, quiet=True, epochs=1, **knobs)
     knobs["epochs"] = -(-case.steps // plan.steps)
-    plan = api.rehearse(source, quiet=True, **knobs)
+    plan = train.rehearse(source, quiet=True, **knobs)
     trainer = Trainer(plan, None, SILENT)
     steps = sorted({round(share * plan.steps) for share in LOOKS})
     looks, spent = [], 0.0
@@ -120,7 +123,7 @@ def measured(trainer: Trainer, seed: int) -> dict[str, float]:
     found |= labelled(trainer, "features", "", seed)
     if trainer.config.model.fixed == "none":
         return found
-    starting.scale(trainer.learner.branches, plan.columns, plan.train, on[1])
+    setup.scale(trainer.learner.branches, plan.columns, plan.train, on[1])
     return found | labelled(trainer, "embedding", "_beside", seed)
 
 

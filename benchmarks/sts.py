@@ -31,11 +31,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from written import machine, of_training
 
 import nearfar
-from nearfar import api, files
-from nearfar.embedder import Embedder
-from nearfar.ensemble import Ensemble
-from nearfar.evaluation import floors, sts
+from nearfar.core import files
+from nearfar.evaluation import floors
+from nearfar.evaluation.protocols import sts
 from nearfar.evaluation.sides import Sides
+from nearfar.models.embedder import Embedder
+from nearfar.models.ensemble import Ensemble
+from nearfar.training import train
 
 COMMON: dict[str, Any] = {"holdout": 0.0, "monitor_rows": 0, "threads": 1, "encoder": "static"}
 BATCHES = {"epochs": 2, "batch_size": 256, "mix": 0.5, "sets": "set", "interpolate": 0.6}
@@ -150,7 +152,7 @@ def learnt(
         run = args.runs / f"sts-{BEFORE[case]}-seed{args.seed}"
         knobs["init_from"] = ",".join(f"{k}={run}" for k in column)
     start = time.perf_counter()
-    trained = api.train(table, column=column, out=args.runs / f"sts-{case}-seed{args.seed}", overwrite=True, fixed="none", **knobs)
+    trained = train.train(table, column=column, out=args.runs / f"sts-{case}-seed{args.seed}", overwrite=True, fixed="none", **knobs)
     about = of_training(trained, time.perf_counter() - start)
     untrained = floors.untrained(trained.model, trained.plan.table, trained.plan.train)
     return trained.model, {"untrained": untrained}, about | {

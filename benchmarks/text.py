@@ -34,8 +34,10 @@ from sklearn.preprocessing import Normalizer
 from written import of_training
 
 import nearfar
-from nearfar import api, files
-from nearfar.evaluation import few_labels, shots
+from nearfar.core import files
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.protocols import few_labels, shots
+from nearfar.training import train
 
 KNOBS: dict[str, Any] = {"epochs": 10, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1}
 LSA_DIMENSIONS = 100
@@ -108,11 +110,11 @@ def main() -> None:
     without = {"threads": 1} if args.defaults else KNOBS | ALONE
     start = time.perf_counter()
     given = rows["train"] if args.labels else rows["train"][0]
-    trained = [api.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [without])]
+    trained = [train.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [without])]
     seconds = time.perf_counter() - start
     model = trained[0].model if len(trained) == 1 else nearfar.combine([t.model for t in trained])
     protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe", *["knn"] * args.defaults]
-    evaluation = api.evaluate(model, rows, protocols=protocols, floors=not args.labels, seed=args.seed)
+    evaluation = evaluate.evaluate(model, rows, protocols=protocols, floors=not args.labels, seed=args.seed)
     print(evaluation.table())
     y, truth = (np.unique(rows[s][1], return_inverse=True)[1] for s in ("train", "test"))
     floor = tfidf(rows["train"][0], y, rows["test"][0], truth, args.seed)

@@ -16,7 +16,8 @@ import numpy as np
 from text import texts
 from written import machine
 
-from nearfar import api, files
+from nearfar.core import files
+from nearfar.training import train
 
 SIZES = (2_000, 10_000, 100_000)
 
@@ -39,7 +40,7 @@ def main() -> None:
     every, found = corpus(args.data), []
     for size in SIZES:
         began = time.process_time()
-        trained = api.train(every[:size], threads=1, quiet=True)
+        trained = train.train(every[:size], threads=1, quiet=True)
         seconds = time.process_time() - began
         found.append({
             "rows": size, "cpu_seconds": round(seconds, 1), "ms_per_row": round(1000 * seconds / size, 2),

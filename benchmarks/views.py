@@ -31,7 +31,7 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from nearfar import files
+from nearfar.core import files
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.recipe import apply
 from nearfar.transforms.recipes import BLUR_FROM, named
@@ -149,10 +149,10 @@ def at_size(size: int, rounds: int, least: float, device: str) -> dict[str, obje
 
 def share_of_a_step(rounds: int, steps: int = 4) -> dict[str, float]:
     """CPU time of the views of a batch within that of a whole training step at 32×32, one thread."""
-    from nearfar.config import assemble
-    from nearfar.console import QUIET
-    from nearfar.plan import prepare
-    from nearfar.training import Trainer
+    from nearfar.core.config import assemble
+    from nearfar.core.console import QUIET
+    from nearfar.training.plan.prepare import prepare
+    from nearfar.training.trainer import Trainer
 
     images = np.random.default_rng(0).integers(0, 256, (5120, 32, 32, 3), dtype=np.uint8)
     config, _ = assemble(None, (), method="simclr", batch_size=256, epochs=100, holdout=0.0, threads=1)

@@ -10,18 +10,18 @@ import sys
 
 import torch
 
+from nearfar.data.batches.sampler import Sampler
 from nearfar.data.read import read
-from nearfar.data.sampler import Sampler
-from nearfar.distributed import World
-from nearfar.encoders.tutorial_cnn import build
-from nearfar.evaluation import knn, linear_probe
+from nearfar.encoders.image.tutorial_cnn import build
 from nearfar.evaluation.features import Features
-from nearfar.heads import mlp
-from nearfar.modalities import image
+from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.methods.parts.heads import mlp
+from nearfar.modalities.image import image
 from nearfar.objectives.info_nce import info_nce
-from nearfar.positives import Positives
+from nearfar.training.distributed import World
+from nearfar.training.positives import Positives
+from nearfar.training.viewer import Viewer
 from nearfar.transforms.recipes import named
-from nearfar.views import Viewer
 
 SEED, BATCH, TEMPERATURE = 0, 256, 0.2
 torch.manual_seed(SEED)

@@ -23,7 +23,7 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def digits():
     """A few hundred handwritten digits, in splits."""
-    from nearfar.demo import digits
+    from nearfar.downstream.demo import digits
 
     found = digits()
     return {"train": tuple(a[:400] for a in found["train"]), "test": tuple(a[:200] for a in found["test"])}
@@ -77,8 +77,8 @@ def lines_of(run):
 
 def killed(data, out, at, monkeypatch, **given):
     """A training that ended before a step."""
-    from nearfar import api
-    from nearfar.training import Trainer
+    from nearfar.training import train
+    from nearfar.training.trainer import Trainer
 
     own = Trainer.step
 
@@ -90,4 +90,4 @@ def killed(data, out, at, monkeypatch, **given):
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "step", dies)
         with pytest.raises(KeyboardInterrupt):
-            api.train(data, out=out, **given)
+            train.train(data, out=out, **given)

@@ -1,8 +1,8 @@
 """Small forms of every method, for tests that walk the registry."""
 
-from nearfar import record
-from nearfar.parts import Facts
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
+from nearfar.methods import record
+from nearfar.methods.parts import Facts
 
 OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]  # those of text and pairs: tests/test_pairs.py
 TRAINED = [m for m in OF_ROWS if METHODS.get(m).RECORD.trains]

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from nearfar import alignment
-from nearfar.alignment import Match, align, evaluate
-from nearfar.errors import ConfigError, DataError
-from nearfar.monotone import Corridor
+from nearfar.core.errors import ConfigError, DataError
+from nearfar.vectors import sequences
+from nearfar.vectors.monotone import Corridor
+from nearfar.vectors.sequences import Match, align, evaluate
 
 
 def unit(x):
@@ -111,7 +111,7 @@ def test_what_is_dear_is_skipped():
 
 def test_a_percentage_is_taken_of_random_pairs():
     left, right, _ = story(40)
-    pair = alignment.Segments(unit(left).astype(np.float32), unit(right).astype(np.float32), 2)
+    pair = sequences.Segments(unit(left).astype(np.float32), unit(right).astype(np.float32), 2)
     every = pair.costs(slice(1, None), slice(1, None))[0]
     assert pair.percentile(0.3) == pytest.approx(np.quantile(every, 0.3), rel=1e-5)
     assert every.mean() == pytest.approx(1, abs=0.05)
@@ -149,10 +149,10 @@ def test_joined_vectors_from_outside():
 def test_coarse_to_fine_finds_the_same_path(size, whole, levels, monkeypatch):
     left, right, _ = story(size, noise=0.5, seed=size)
     full, widths, around = align(left, right), [], Corridor.around
-    monkeypatch.setattr(alignment, "WHOLE", whole)
+    monkeypatch.setattr(sequences, "WHOLE", whole)
     monkeypatch.setattr(Corridor, "around", lambda nodes, width: widths.append(width) or around(nodes, width))
     assert align(left, right) == full
-    assert widths == [alignment.BAND] * levels
+    assert widths == [sequences.BAND] * levels
     assert align(left, right, band=12) == full
     assert widths[levels:] == [12] * max(levels, 1)
 
@@ -162,7 +162,7 @@ def test_coarse_to_fine_crosses_a_large_gap(monkeypatch):
     right = np.concatenate([right[:90], right[190:]])
     left = np.concatenate([left[:20], np.random.default_rng(1).normal(size=(70, 24)), left[20:]])
     full = align(left, right)
-    monkeypatch.setattr(alignment, "WHOLE", 90)
+    monkeypatch.setattr(sequences, "WHOLE", 90)
     assert align(left, right, band=20) == full
 
 
@@ -170,21 +170,21 @@ def test_coarse_to_fine_crosses_a_large_gap(monkeypatch):
 def test_very_uneven_sides_in_a_band(m, n, monkeypatch):
     draw = np.random.default_rng(0)
     left, right = draw.normal(size=(m, 8)), draw.normal(size=(n, 8))
-    monkeypatch.setattr(alignment, "WHOLE", 10)
+    monkeypatch.setattr(sequences, "WHOLE", 10)
     found = align(left, right, band=5)
     assert [i for k in found for i in k.left] == list(range(m))
     assert [j for k in found for j in k.right] == list(range(n))
 
 
 def test_a_band_looks_at_few_pairs(monkeypatch):
-    rows, nodes, cheapest = np.random.default_rng(0).normal(size=(2_000, 16)), [], alignment.cheapest
+    rows, nodes, cheapest = np.random.default_rng(0).normal(size=(2_000, 16)), [], sequences.cheapest
 
     def counting(costs, moves, skips, corridor):
         nodes.append(int((corridor.high - corridor.low + 1).sum()))
         return cheapest(costs, moves, skips, corridor)
 
-    monkeypatch.setattr(alignment, "cheapest", counting)
-    monkeypatch.setattr(alignment, "WHOLE", 300)
+    monkeypatch.setattr(sequences, "cheapest", counting)
+    monkeypatch.setattr(sequences, "WHOLE", 300)
     found = align(rows, rows, band=20)
     assert all(m.left == m.right for m in found)
     assert nodes[0] == 251**2

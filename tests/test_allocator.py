@@ -6,7 +6,7 @@ import resource
 import pytest
 import torch
 
-from nearfar import allocator
+from nearfar.training import allocator
 
 
 def faults(steps):

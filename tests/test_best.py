@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, verdict
-from nearfar.best import Best
-from nearfar.console import QUIET
-from nearfar.errors import CollapseWarning, NearfarWarning, RunError, WorseWarning
-from nearfar.evaluation import floors
-from nearfar.files import load_tensors, save_tensors
-from nearfar.run import Run
-from nearfar.training import Trainer
+from nearfar.core.console import QUIET
+from nearfar.core.errors import CollapseWarning, NearfarWarning, RunError, WorseWarning
+from nearfar.core.files import load_tensors, save_tensors
+from nearfar.evaluation import floors, verdict
+from nearfar.models.run import Run
+from nearfar.training import train
+from nearfar.training.best import Best
+from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, killed, lines_of
 from tests.two import trainings
 
@@ -53,16 +53,16 @@ def same(a, b):
 def test_the_model_has_the_weights_that_were_best(data, given, some, tmp_path, best_at):
     """Batch norms' statistics and the tables of which only some rows are trained among them."""
     data = some if data == "digits" else TEXTS
-    plan = api.rehearse(data, quiet=True, **given)
+    plan = train.rehearse(data, quiet=True, **given)
     trainer, per_epoch = Trainer(plan, None, QUIET), plan.steps // given["epochs"]
     best_at(2 * per_epoch)
     trainer.fit(lambda step: step == 2 * per_epoch)
     there = trainer.finished().branches.state_dict()
-    trained = api.train(data, out=tmp_path / "run", quiet=True, **given)
+    trained = train.train(data, out=tmp_path / "run", quiet=True, **given)
     assert trained.kept == Run.open(tmp_path / "run").config["kept"] == 2 * per_epoch < plan.steps
     held = model_of(tmp_path / "run")
     assert held.keys() <= there.keys() and all(torch.equal(held[k], there[k]) for k in held)
-    last = api.train(data, out=tmp_path / "last", quiet=True, select="last", **given)
+    last = train.train(data, out=tmp_path / "last", quiet=True, select="last", **given)
     assert last.kept is None and not same(model_of(tmp_path / "last"), held)
     assert [line["loss"] for line in lines_of(tmp_path / "last")[1:]] == [
         line["loss"] for line in lines_of(tmp_path / "run")[1:]
@@ -73,10 +73,10 @@ def test_the_model_has_the_weights_that_were_best(data, given, some, tmp_path, b
 @pytest.mark.parametrize(("data", "given"), [("digits", GIVEN), ("texts", OF_TEXTS)])
 def test_a_training_that_was_stopped_keeps_the_same_state(data, given, some, tmp_path, best_at, monkeypatch):
     data = some if data == "digits" else TEXTS
-    plan = api.rehearse(data, quiet=True, **given)
+    plan = train.rehearse(data, quiet=True, **given)
     per_epoch, step = plan.steps // given["epochs"], Trainer.step
     best_at(2 * per_epoch)
-    api.train(data, out=tmp_path / "whole", quiet=True, **given)
+    train.train(data, out=tmp_path / "whole", quiet=True, **given)
     for stop in (per_epoch, 2 * per_epoch, 3 * per_epoch + 1):  # before the best state, at it, and after
 
         def dies(self, *args, stop=stop):
@@ -87,9 +87,9 @@ def test_a_training_that_was_stopped_keeps_the_same_state(data, given, some, tmp
         folder = tmp_path / str(stop)
         monkeypatch.setattr(Trainer, "step", dies)
         with pytest.raises(KeyboardInterrupt):
-            api.train(data, out=folder, quiet=True, checkpoint_every="1steps", **given)
+            train.train(data, out=folder, quiet=True, checkpoint_every="1steps", **given)
         monkeypatch.setattr(Trainer, "step", step)
-        api.train(data, resume=True, out=folder, quiet=True)
+        train.train(data, resume=True, out=folder, quiet=True)
         assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
         assert lines_of(folder) == lines_of(tmp_path / "whole")
 
@@ -97,28 +97,28 @@ def test_a_training_that_was_stopped_keeps_the_same_state(data, given, some, tmp
 def test_training_ends_where_nothing_is_gained_and_goes_on_where_more_epochs_are_asked_for(some, tmp_path, best_at, capsys):
     best_at(4)
     given = GIVEN | {"epochs": 10, "patience": 0.3}
-    trained = api.train(some, out=tmp_path / "run", **given)
+    trained = train.train(some, out=tmp_path / "run", **given)
     assert trained.kept == 4 and trained.plan.steps == 20 and trained.metrics[-1]["step"] == 10
     assert "gain nothing after step 4: training ends at step 10 of at most 20" in capsys.readouterr().err
-    assert api.train(some, out=tmp_path / "run", resume=True).metrics == trained.metrics
+    assert train.train(some, out=tmp_path / "run", resume=True).metrics == trained.metrics
     assert "nothing is left to do" in capsys.readouterr().err
-    more = api.train(some, out=tmp_path / "run", resume=True, epochs=12)
+    more = train.train(some, out=tmp_path / "run", resume=True, epochs=12)
     assert more.metrics[-1]["step"] == 24 and more.kept == 4
-    whole = api.train(some, out=tmp_path / "whole", **given | {"patience": 0.0, "epochs": 10})
+    whole = train.train(some, out=tmp_path / "whole", **given | {"patience": 0.0, "epochs": 10})
     assert whole.metrics[-1]["step"] == 20
 
 
 def test_patience_is_for_epochs_that_nobody_named(some):
-    assert api.rehearse(some, quiet=True, **GIVEN).config.train.patience == 0
+    assert train.rehearse(some, quiet=True, **GIVEN).config.train.patience == 0
     open_ = {k: v for k, v in GIVEN.items() if k != "epochs"}
-    assert api.rehearse(some, quiet=True, **open_).config.train.patience > 0
-    assert api.rehearse(some, quiet=True, **GIVEN | {"patience": 0.5}).config.train.patience == 0.5
+    assert train.rehearse(some, quiet=True, **open_).config.train.patience > 0
+    assert train.rehearse(some, quiet=True, **GIVEN | {"patience": 0.5}).config.train.patience == 0.5
 
 
 def test_the_start_may_be_the_model_and_that_is_said(some, tmp_path, best_at, capsys):
     best_at(0)
     with pytest.warns(WorseWarning, match="No state of this training was better than its start.*kNN.*Try fewer epochs"):
-        trained = api.train(some, out=tmp_path / "run", quiet=True, **GIVEN)
+        trained = train.train(some, out=tmp_path / "run", quiet=True, **GIVEN)
     assert trained.kept == 0 and trained.verdict.before == trained.verdict.after == trained.metrics[0]["knn"]
     first, model = (t.model.branches.state_dict() for t in (untrained(some), trained))
     weights = [k for k in model if "running" not in k and "num_batches" not in k]
@@ -130,7 +130,7 @@ def test_the_start_may_be_the_model_and_that_is_said(some, tmp_path, best_at, ca
 
 def untrained(data):
     """The networks of a training as they begin."""
-    trainer = Trainer(api.rehearse(data, quiet=True, **GIVEN), None, QUIET)
+    trainer = Trainer(train.rehearse(data, quiet=True, **GIVEN), None, QUIET)
 
     class Begun:
         model = trainer.learner
@@ -140,7 +140,7 @@ def untrained(data):
 
 @pytest.mark.parametrize("more", [{"monitor_rows": 0}, {"average": 0.5}, {"select": "last"}, {"holdout": 0.0}])
 def test_the_last_state_is_the_model_where_none_is_looked_for(more, some, tmp_path):
-    trained = api.train(some, out=tmp_path / "run", quiet=True, **GIVEN | more)
+    trained = train.train(some, out=tmp_path / "run", quiet=True, **GIVEN | more)
     assert trained.kept is None and Run.open(tmp_path / "run").config["kept"] is None
 
 
@@ -155,7 +155,7 @@ def test_labels_of_nothing_leave_the_start(digits, tmp_path):
     shuffled = np.random.default_rng(0).permutation(y)
     with pytest.warns(WorseWarning, match="No state of this training was better"), warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
-        trained = api.train((x, shuffled), quiet=True, **GIVEN | {"method": "supcon", "epochs": 12, "lr": 0.01})
+        trained = train.train((x, shuffled), quiet=True, **GIVEN | {"method": "supcon", "epochs": 12, "lr": 0.01})
     assert trained.kept == 0
 
 
@@ -171,14 +171,14 @@ def test_what_states_are_compared_by():
 def test_a_training_is_over_after_patience_or_a_multiple_of_what_the_best_state_took(some, best_at):
     def ends_after(step, looks):
         best_at(step)
-        best = Best(api.rehearse(some, quiet=True, **GIVEN | {"epochs": 50, "patience": 0.3}))  # 100 steps
+        best = Best(train.rehearse(some, quiet=True, **GIVEN | {"epochs": 50, "patience": 0.3}))  # 100 steps
         for at in looks:
             best.look({"step": at, "knn": 0.5}, networks)
             if best.spent():
                 return at
         return None
 
-    networks = Trainer(api.rehearse(some, quiet=True, **GIVEN), None, QUIET).learner.branches
+    networks = Trainer(train.rehearse(some, quiet=True, **GIVEN), None, QUIET).learner.branches
     every = range(0, 101, 5)
     assert ends_after(0, every) == 30 and ends_after(40, every) == 70 and ends_after(80, every) is None
     assert ends_after(5, every) == 20 and ends_after(5, (0, 5, 25, 30, 40)) == 40  # three looks at least
@@ -188,8 +188,8 @@ def test_a_training_is_over_after_patience_or_a_multiple_of_what_the_best_state_
 def test_what_is_said_when_a_training_is_gone_on_with_counts(more, some, tmp_path, best_at, monkeypatch):
     best_at(2)
     killed(some, tmp_path / "run", 5, monkeypatch, quiet=True, checkpoint_every="1steps", **GIVEN)
-    trained = api.train(some, out=tmp_path / "run", resume=True, quiet=True, **more)
-    whole = api.train(some, out=tmp_path / "whole", quiet=True, **GIVEN | more)
+    trained = train.train(some, out=tmp_path / "run", resume=True, quiet=True, **more)
+    whole = train.train(some, out=tmp_path / "whole", quiet=True, **GIVEN | more)
     assert trained.kept is whole.kept is None
     assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
@@ -197,7 +197,7 @@ def test_what_is_said_when_a_training_is_gone_on_with_counts(more, some, tmp_pat
 def test_states_are_not_compared_where_the_first_ones_were_not(some, tmp_path, best_at, monkeypatch):
     best_at(2)
     killed(some, tmp_path / "run", 5, monkeypatch, quiet=True, checkpoint_every="1steps", **GIVEN | {"select": "last"})
-    assert api.train(some, out=tmp_path / "run", resume=True, quiet=True, select="best").kept is None
+    assert train.train(some, out=tmp_path / "run", resume=True, quiet=True, select="best").kept is None
 
 
 @pytest.mark.parametrize(("change", "said"), [
@@ -213,7 +213,7 @@ def test_a_damaged_best_state_is_refused(change, said, some, tmp_path, monkeypat
     change(tensors, state)
     save_tensors(file, tensors, {"state": json.dumps(state)})
     with pytest.raises(RunError, match=said):
-        api.train(some, out=run, resume=True, quiet=True)
+        train.train(some, out=run, resume=True, quiet=True)
 
 
 def test_too_few_labelled_rows_tell_no_states_apart():
@@ -249,7 +249,7 @@ def test_the_start_is_what_an_evaluation_calls_untrained(some, tmp_path, best_at
     noise = {"views.add": "noise", "views.overrides.noise.sigma": 50.0, "views.overrides.noise.p": 1.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NearfarWarning)
-        kept = api.train(some, quiet=True, **GIVEN | noise)
+        kept = train.train(some, quiet=True, **GIVEN | noise)
     assert kept.kept == 0
     floor = floors.untrained(kept.model, kept.plan.table, kept.plan.train)
     x, y = (m.encode(some[0][:50]) for m in (kept.model, floor))

@@ -8,14 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from nearfar import api, cli
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.data import split
+from nearfar import cli
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, DataError, UserError
+from nearfar.data import splits
 from nearfar.data.read import read
-from nearfar.errors import ConfigError, DataError, UserError
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.evaluation import evaluate
+from nearfar.training import train
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
 from tests.colours import COLOURS, QUICK, pictures
 
 PAIR = ("image", "caption")
@@ -87,7 +89,7 @@ def test_lists_that_say_too_little_or_are_not_meant_are_told(listed):
     both = listed | {"german": listed["caption"]}
     with pytest.raises(DataError, match="both hold lists"):
         read(both, column=("caption", "german"))
-    model = api.train(listed, column=PAIR, **QUICK | {"epochs": 0}).model
+    model = train.train(listed, column=PAIR, **QUICK | {"epochs": 0}).model
     with pytest.raises(DataError, match="hold lists of texts"):
         model.encode(listed["caption"], column="caption")
 
@@ -96,7 +98,7 @@ def test_lists_that_say_too_little_or_are_not_meant_are_told(listed):
 
 
 def test_training_on_lists_is_training_on_rows(listed, rows):
-    a, b = (api.train(data, column=PAIR, **QUICK | {"epochs": 1}) for data in (listed, rows))
+    a, b = (train.train(data, column=PAIR, **QUICK | {"epochs": 1}) for data in (listed, rows))
     assert [m["loss"] for m in a.metrics] == [m["loss"] for m in b.metrics]
 
 
@@ -146,10 +148,10 @@ def test_neither_a_picture_nor_a_caption_is_its_own_negative(method):
 def test_a_picture_is_set_aside_with_all_its_captions(listed):
     table = read(listed, column=PAIR)
     picture = table.columns["image"].hashes
-    found = split.plan(table, holdout=0.2)
+    found = splits.plan(table, holdout=0.2)
     assert 10 < len(found.heldout) < 70
     assert not set(picture[found.train]) & set(picture[found.heldout])
-    measured = split.evaluation_plan(table)
+    measured = splits.evaluation_plan(table)
     assert 20 <= len(measured.test) <= 32
     assert not set(picture[measured.train]) & set(picture[measured.test])
 
@@ -157,7 +159,7 @@ def test_a_picture_is_set_aside_with_all_its_captions(listed):
 def test_rows_that_share_nothing_are_set_aside_by_their_own_content():
     x, _, captions = pictures(100)
     table = read({"image": x, "caption": captions}, column=PAIR)
-    aside = split.plan(table, holdout=0.1).heldout
+    aside = splits.plan(table, holdout=0.1).heldout
     expected = (table.hashes >> np.uint64(32)).astype(float) / 2**32 >= 0.9
     np.testing.assert_array_equal(aside, np.flatnonzero(expected))
 
@@ -166,9 +168,9 @@ def test_rows_that_share_nothing_are_set_aside_by_their_own_content():
 
 
 def test_any_caption_of_a_picture_is_right_both_ways(listed, rows):
-    model = api.train(listed, column=PAIR, **QUICK | {"epochs": 3}).model
+    model = train.train(listed, column=PAIR, **QUICK | {"epochs": 3}).model
     new = {"train": listed, "test": listed}
-    found = api.evaluate(model, new, column=PAIR, floors=False).results[0]["retrieval"]
+    found = evaluate.evaluate(model, new, column=PAIR, floors=False).results[0]["retrieval"]
     u, v = model.encode(listed["image"], column="image"), model.encode(rows["caption"], column="caption")
     owner = np.asarray([i for i, texts in enumerate(listed["caption"]) for _ in texts])
     cosine = u @ v.T
@@ -200,12 +202,12 @@ def test_any_caption_of_a_picture_is_right_both_ways(listed, rows):
 def test_pairs_that_make_no_sense_are_told_in_a_sentence(change, column, said):
     x, _, captions = pictures(64)
     with pytest.raises(UserError, match=said):
-        api.train({"image": x, "caption": captions} | change, column=column, epochs=1, **QUICK)
+        train.train({"image": x, "caption": captions} | change, column=column, epochs=1, **QUICK)
 
 
 def test_two_lists_of_texts_of_different_length():
     with pytest.raises(DataError, match=r"different lengths: en \(40,\), de \(39,\)"):
-        api.train({"en": ["a b"] * 40, "de": ["c d"] * 39}, column=("en", "de"))
+        train.train({"en": ["a b"] * 40, "de": ["c d"] * 39}, column=("en", "de"))
 
 
 def test_mostly_equal_captions_are_said():
@@ -217,7 +219,7 @@ def test_mostly_equal_captions_are_said():
 def test_a_few_empty_captions_are_left_out():
     x, _, captions = pictures(64)
     captions[3] = captions[9] = None
-    trained = api.train({"image": x, "caption": captions}, column=PAIR, epochs=1, **QUICK)
+    trained = train.train({"image": x, "caption": captions}, column=PAIR, epochs=1, **QUICK)
     assert len(trained.plan.table) == 62
     assert trained.metrics
 

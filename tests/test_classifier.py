@@ -10,15 +10,16 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from nearfar import files
-from nearfar.choosing import choose
-from nearfar.classifier import Classifier
-from nearfar.errors import ConfigError, DataError, RunError, UnknownName
-from nearfar.evaluation import calibration, linear_probe, nearness
-from nearfar.evaluation.features import standardised, unit
-from nearfar.evaluation.logistic import Problem
-from nearfar.evaluation.out_of_fold import FOLDS, TAU, candidates, folds
-from nearfar.predictions import Predictions, write
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.downstream.classify.classifier import Classifier
+from nearfar.downstream.classify.out_of_fold import FOLDS, TAU, candidates, folds
+from nearfar.downstream.classify.selection import choose
+from nearfar.evaluation.protocols import linear_probe
+from nearfar.models.predictions import Predictions, write
+from nearfar.vectors import calibration, rejection
+from nearfar.vectors.basics import standardised, unit
+from nearfar.vectors.logistic import Problem
 
 NAMES = ("a", "b", "c", "d")
 CENTRES = np.random.default_rng(99).normal(size=(6, 16)) * 1.5
@@ -226,17 +227,17 @@ def slow_leave_one_out(x, y):
 
 @pytest.mark.parametrize("tile", [1, 64, 2**24])
 def test_nearness_is_that_of_a_slow_loop(monkeypatch, tile):
-    monkeypatch.setattr(nearness, "TILE", tile)
+    monkeypatch.setattr(rejection, "TILE", tile)
     x, y = blobs(12, spread=2.0)
     kept = np.concatenate([np.flatnonzero(y == c)[:n] for c, n in enumerate((1, 2, 4, 12))])
     x, y = x[kept], y[kept]
-    np.testing.assert_allclose(nearness.leave_one_out(unit(x), y), slow_leave_one_out(x, y), atol=1e-5)
+    np.testing.assert_allclose(rejection.leave_one_out(unit(x), y), slow_leave_one_out(x, y), atol=1e-5)
     new, asked = blobs(5, seed=1)
     u, q, wanted = unit(x), unit(new), []
     for i, c in enumerate(asked):
         members = sorted(float(q[i] @ v) for v in u[y == c])
         wanted.append(np.mean(members[-min(5, max(1, len(members) - 1)) :]))
-    np.testing.assert_allclose(nearness.to_class(u, y, q, asked), wanted, atol=1e-5)
+    np.testing.assert_allclose(rejection.to_class(u, y, q, asked), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("reject", [0.01, 0.1])
@@ -338,7 +339,7 @@ def test_dimensions_that_say_nothing_do_no_harm():
 
 
 def test_more_rows_than_are_needed_to_choose_by(monkeypatch):
-    from nearfar.evaluation import out_of_fold
+    from nearfar.downstream.classify import out_of_fold
 
     x, y = blobs(50)
     monkeypatch.setattr(out_of_fold, "ROWS", 60)

@@ -6,19 +6,21 @@ import sys
 import pytest
 import torch
 
-from nearfar import optim, room
+from nearfar.core import devices
+from nearfar.models import room
 
 RUN = """
 import sys, tempfile, warnings
 import numpy as np, torch
 warnings.simplefilter("ignore")
-from nearfar import api, optim, room
-from nearfar.encoders import text_cnn
-from nearfar.evaluation.logistic import Problem
+from nearfar.training import train, optim
+from nearfar.models import loading, room
+from nearfar.encoders.text import text_cnn
+from nearfar.vectors.logistic import Problem
 
 texts, folder = [f"text {i} of {i % 7} kinds" for i in range(32)], tempfile.mkdtemp() + "/run"
-api.train(texts, out=folder, epochs=1, batch_size=16, encoder_options={"dim": 8}, quiet=True)
-Problem(api.load(folder).encode(texts), np.arange(32) % 4, 4).solve(1.0)
+train.train(texts, out=folder, epochs=1, batch_size=16, encoder_options={"dim": 8}, quiet=True)
+Problem(loading.load(folder).encode(texts), np.arange(32) % 4, 4).solve(1.0)
 for name in ("sgd", "lars"):
     layer = torch.nn.Linear(2, 2)
     optimizer = optim.build(layer, name=name, lr=0.1, weight_decay=0.1)
@@ -43,7 +45,7 @@ def test_the_steps_of_an_eager_optimiser_are_those_of_torch(kind, numbers):
     drawn = torch.Generator().manual_seed(0)
     start, slopes = torch.randn(5, 3, generator=drawn), torch.randn(4, 5, 3, generator=drawn)
     ends = []
-    for cls in (kind, optim.eager(kind)):
+    for cls in (kind, devices.eager(kind)):
         p = torch.nn.Parameter(start.clone())
         optimizer = cls([p], weight_decay=0.1, **numbers)
         for slope in slopes:

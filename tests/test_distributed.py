@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, distributed
-from nearfar.distributed import World
-from nearfar.embeddings import View, ViewBatch
-from nearfar.errors import DataError
-from nearfar.launching import launch
-from nearfar.learner import Learner
+from nearfar.core.errors import DataError
+from nearfar.core.registry import METHODS
+from nearfar.methods.embeddings import View, ViewBatch
 from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
-from nearfar.registry import METHODS
+from nearfar.training import distributed, train
+from nearfar.training.distributed import World
+from nearfar.training.launching import launch
+from nearfar.training.learner import Learner
 from tests import two
 from tests.conftest import TINY
 from tests.methods import TRAINED, resolved, small
@@ -149,8 +149,8 @@ def test_a_failing_process_is_one_sentence_and_leaves_no_orphans():
 
 def test_training_with_two_processes(digits, tiny, tmp_path):
     given = tiny | {"epochs": 1, "method": "byol", "predictor": {"hidden": 16, "out": 16}, "holdout": 0.05}
-    one = api.train(digits, out=tmp_path / "one", **given)
-    both = api.train(digits, out=tmp_path / "two", processes=2, **given)
+    one = train.train(digits, out=tmp_path / "one", **given)
+    both = train.train(digits, out=tmp_path / "two", processes=2, **given)
     assert "knn" in one.metrics[0] and both.metrics[0] == one.metrics[0]  # the look before the first step
     losses = [[m["loss"] for m in t.metrics[1:]] for t in (one, both)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
@@ -169,25 +169,25 @@ def kept(folder):
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    api.train(digits, out=folder / "start", **TINY | {"epochs": 1, "seed": 1})
+    train.train(digits, out=folder / "start", **TINY | {"epochs": 1, "seed": 1})
     return two.trainings(digits, folder, sharded=SHARDED, averaged=AVERAGED, kept=kept(folder))
 
 
 def test_sharded_parameters(digits, trained, tmp_path):
-    one = api.train(digits, out=tmp_path / "one", **SHARDED)
+    one = train.train(digits, out=tmp_path / "one", **SHARDED)
     np.testing.assert_allclose(one.metrics[-1]["loss"], trained["sharded"].metrics[-1]["loss"], rtol=1e-3)
     a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["sharded"]))
     np.testing.assert_allclose(a, b, atol=5e-3)
 
 
 def test_averaging_with_two_processes(digits, trained):
-    one = api.train(digits, **AVERAGED)
+    one = train.train(digits, **AVERAGED)
     a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["averaged"]))
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
 def test_keeping_with_two_processes(digits, trained):
-    one = api.train(digits, **kept(trained["kept"].path.parent))
+    one = train.train(digits, **kept(trained["kept"].path.parent))
     a, b = (t.encode(digits["test"][0][:50]) for t in (one, trained["kept"]))
     np.testing.assert_allclose(a, b, atol=5e-3)
 

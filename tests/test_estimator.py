@@ -6,7 +6,7 @@ from sklearn.datasets import load_iris
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nearfar import ContrastiveEmbedding
-from nearfar.errors import ConfigError
+from nearfar.core.errors import ConfigError
 
 # Checks that may fail, with the reason. There are none.
 EXPECTED_TO_FAIL: dict[str, str] = {}

@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, cli, errors, exporting
-from nearfar.exporting import _layers
-from nearfar.heads import mlp
-from nearfar.registry import TARGETS
+from nearfar import cli
+from nearfar.core import errors
+from nearfar.core.registry import TARGETS
+from nearfar.downstream import export as exporting
+from nearfar.downstream.export import _layers
+from nearfar.methods.parts.heads import mlp
+from nearfar.models import loading
+from nearfar.training import train as training
 
 pytest.importorskip("sentence_transformers", reason="the library sentence-transformers is not installed")
 
-from nearfar.exporting.sentence_transformers import export
+from nearfar.downstream.export.sentence_transformers import export
 from tests.encoders.test_transformers import config_of, tokenizer_of, transformers
 
 # some texts are longer than the models read, on purpose
-pytestmark = pytest.mark.filterwarnings("ignore:.* longer than:nearfar.errors.NearfarWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than:nearfar.core.errors.NearfarWarning")
 WORDS = "cat dog sat on the mat and ran far away from home house café 你好 naïve Übung x1 — ﬁne".split()  # noqa: SIM905
 TEXTS = [
     "the cat sat on the mat", "cat", "the cat " * 300, "Grüße, 你好! naïve café ①", ".", "\u200b", " \t the\n  dog ",
@@ -52,7 +56,7 @@ def run(tmp_path_factory):
         (folder / "texts.txt").write_text("\n".join(sentences()), encoding="utf-8")
         knobs = {"method": "simcse", "epochs": 2, "batch_size": 16, "threads": 1, "precision": "fp32",
                  "holdout": 0.0, "length": 12, "lr": 0.01} | knobs  # fmt: skip
-        api.train(str(folder / "texts.txt"), encoder=encoder, out=folder / "run", **knobs)
+        training.train(str(folder / "texts.txt"), encoder=encoder, out=folder / "run", **knobs)
         return folder / "run"
 
     return train
@@ -79,9 +83,9 @@ def same_vectors(path, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     out = tmp_path / "exported"
-    found = export(api.load(path), out)
+    found = export(loading.load(path), out)
     own = "NearfarModule" in found.form
-    expected = api.load(path).encode(TEXTS)
+    expected = loading.load(path).encode(TEXTS)
     z = SentenceTransformer(str(out), device="cpu", trust_remote_code=own).encode(TEXTS, batch_size=5)
     assert z.dtype == np.float32
     assert np.allclose(z, expected, rtol=0, atol=1e-5)
@@ -135,7 +139,7 @@ def test_models_of_transformers(run, pretrained, tmp_path, kind, options, knobs,
     path = run(pretrained(kind), encoder_options=options, epochs=4, lr=0.001, **knobs)
     if "lora" in options:
         pytest.importorskip("peft", reason="the library peft is not installed")
-        moved = [w for name, w in api.load(path).branches.named_parameters() if ".lora_B." in name]
+        moved = [w for name, w in loading.load(path).branches.named_parameters() if ".lora_B." in name]
         assert moved
         assert all(w.abs().max() > 0 for w in moved)
     assert same_vectors(path, tmp_path).form == form
@@ -144,7 +148,7 @@ def test_models_of_transformers(run, pretrained, tmp_path, kind, options, knobs,
 def test_folders_are_all_that_a_fresh_process_needs(run, pretrained, tmp_path):
     runs = {"plain": run(pretrained("bert"), lr=0.001), "own": run("text_rnn")}
     for name, path in runs.items():
-        export(api.load(path), tmp_path / name)
+        export(loading.load(path), tmp_path / name)
     (tmp_path / "texts").write_text("\0".join(TEXTS), encoding="utf-8", newline="")
     said = subprocess.run(
         [sys.executable, "-c", OPEN, *[tmp_path / name for name in (*runs, "texts", "z.npz")]],
@@ -153,7 +157,7 @@ def test_folders_are_all_that_a_fresh_process_needs(run, pretrained, tmp_path):
     assert said.returncode == 0, said.stderr
     found = np.load(tmp_path / "z.npz")
     for name, path in runs.items():
-        assert np.allclose(found[name], api.load(path).encode(TEXTS), rtol=0, atol=1e-5)
+        assert np.allclose(found[name], loading.load(path).encode(TEXTS), rtol=0, atol=1e-5)
 
 
 # --- what needs nearfar -------------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ def test_a_module_of_ours(run, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     path = run("text_rnn")
-    export(api.load(path), tmp_path / "exported")
+    export(loading.load(path), tmp_path / "exported")
     assert str(path.parent) not in (tmp_path / "exported" / "0_NearfarModule" / "config.json").read_text()
     with pytest.raises(ValueError, match="trust_remote_code"):
         SentenceTransformer(str(tmp_path / "exported"))
@@ -191,11 +195,11 @@ def test_a_module_of_ours(run, tmp_path):
 
 
 def test_what_gives_other_vectors_is_not_kept(run, tmp_path, monkeypatch):
-    from nearfar.exporting import _sentence_modules
+    from nearfar.downstream.export import _sentence_modules
 
     right = _sentence_modules.modules
     monkeypatch.setattr(_sentence_modules, "modules", lambda *given: right(*given)[:-1])  # not of unit length
-    found = export(api.load(run("static", tokens="bpe:300")), tmp_path / "exported")
+    found = export(loading.load(run("static", tokens="bpe:300")), tmp_path / "exported")
     assert found.form.startswith("NearfarModule")
     assert "vectors differ by" in found.notes[0]
 
@@ -239,7 +243,7 @@ def test_the_verb(run, tmp_path, capfd):
     assert f"Open it in Python: {result['opens']}" in shown
     names = {}
     exec(result["opens"], names)
-    assert names["model"].encode(["cat"]).shape == api.load(path).encode(["cat"]).shape
+    assert names["model"].encode(["cat"]).shape == loading.load(path).encode(["cat"]).shape
     assert "SentenceTransformer(FOLDER)" in (out / "README.md").read_text()
     assert list(tmp_path.glob(".exported*")) == []
 
@@ -284,18 +288,18 @@ def test_models_that_cannot_be_exported(tmp_path):
 
 
 def test_an_encoder_of_mteb(run):
-    from nearfar.exporting.mteb import as_mteb
+    from nearfar.downstream.export.mteb import as_mteb
 
     path = run("static", tokens="hashed:2000")
     model = as_mteb(path)
-    expected = api.load(path).encode(TEXTS[:6])
+    expected = loading.load(path).encode(TEXTS[:6])
     batches = [{"text": TEXTS[:4], "title": [""] * 4}, {"text": TEXTS[4:6]}]
     z = model.encode(batches, task_metadata=None, hf_split="test", hf_subset="default", prompt_type=None, batch_size=2)
     assert np.allclose(z, expected, atol=1e-6)
     assert np.allclose(model.encode(TEXTS[:6]), expected, atol=1e-6)
     blank = model.encode(["", "cat", " \n"])
     assert not blank[[0, 2]].any()
-    assert np.allclose(blank[1], api.load(path).encode(["cat"])[0])
+    assert np.allclose(blank[1], loading.load(path).encode(["cat"])[0])
     assert not model.encode(["", " "]).any()
     assert np.allclose(model.similarity(z, 2 * z), expected @ expected.T, atol=1e-5)
     assert np.allclose(model.similarity_pairwise(z, z[::-1].copy()), (expected * expected[::-1]).sum(1), atol=1e-5)
@@ -306,7 +310,7 @@ def test_mteb_takes_it(run):
     from mteb.mocks.mock_tasks import retrieval, sts
     from mteb.models import EncoderProtocol
 
-    from nearfar.exporting.mteb import as_mteb
+    from nearfar.downstream.export.mteb import as_mteb
 
     model = as_mteb(run("static", tokens="hashed:2000"), name="me/texts")
     assert isinstance(model, EncoderProtocol)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api
-from nearfar.config import Config
-from nearfar.errors import RunError, StorageError
-from nearfar.run import Run
+from nearfar.core.config import Config
+from nearfar.core.errors import RunError, StorageError
+from nearfar.models.run import Run
+from nearfar.training import train
 from tests.conftest import TINY
 from tests.faults.trainings import EVERY
 from tests.test_resume import contents, killed
@@ -33,7 +33,7 @@ def of(name, folder):
         needed = folder / "needed"
         data, given = of(training.needs, folder)
         if not needed.exists():
-            api.train(data, out=needed, quiet=True, **given)
+            train.train(data, out=needed, quiet=True, **given)
     given = {k: v for k, v in training.given(needed).items() if k != "keep_optimizer"}
     return training.data(folder / "data"), given
 
@@ -43,7 +43,7 @@ def made(request, tmp_path_factory):
     """Data, knobs and the run of a training."""
     folder = tmp_path_factory.mktemp("finished")
     data, given = of(request.param, folder)
-    return data, given, api.train(data, out=folder / "run", quiet=True, **given).path
+    return data, given, train.train(data, out=folder / "run", quiet=True, **given).path
 
 
 def test_the_checkpoint_is_gone_and_resume_finds_nothing_left(made, capsys):
@@ -51,11 +51,11 @@ def test_the_checkpoint_is_gone_and_resume_finds_nothing_left(made, capsys):
     assert not Config().train.keep_optimizer
     assert {p.name for p in run.iterdir()} == KEPT
     before = contents(run)
-    api.train(data, out=run, resume=True)
+    train.train(data, out=run, resume=True)
     assert contents(run) == before
     assert "nothing is left to do" in (said := capsys.readouterr().err) and "--init-from" in said and "--epochs" not in said
-    assert api.rehearse(data, out=run, resume=True, quiet=True).config.train.epochs == Run(run).config["config"]["train"]["epochs"]
-    for going_on in (api.train, api.rehearse):
+    assert train.rehearse(data, out=run, resume=True, quiet=True).config.train.epochs == Run(run).config["config"]["train"]["epochs"]
+    for going_on in (train.train, train.rehearse):
         with pytest.raises(RunError, match=r"state of the optimiser.* was not kept.*--init-from .*--keep-optimizer"):
             going_on(data, out=run, resume=True, epochs=50, quiet=True)
     assert contents(run) == before
@@ -86,12 +86,12 @@ def test_a_kill_between_two_operations_of_the_end_loses_nothing(made, tmp_path, 
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, does)
         with pytest.raises(KeyboardInterrupt):
-            api.train(data, out=out, quiet=True, **given)
+            train.train(data, out=out, quiet=True, **given)
     assert Run.finish is finish and (out / "model.safetensors").exists()
     assert Run(out).finished == (place != "model saved")
     assert Run(out).checkpoint_file.exists() == (place != "checkpoint removed")
     assert (out / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
-    api.train(data, out=out, resume=True, quiet=True)
+    train.train(data, out=out, resume=True, quiet=True)
     assert Run(out).finished and {p.name for p in out.iterdir()} == KEPT
     for file in ("model.safetensors", "rows.safetensors"):
         assert (out / file).read_bytes() == (run / file).read_bytes()
@@ -103,7 +103,7 @@ def test_a_table_of_words_leaves_no_more_than_the_model(tmp_path):
     given = {"tokens": "hashed:30000", "epochs": 1, "threads": 1, "quiet": True, "encoder_options": {"dim": 64},
              "select": "last"}  # fmt: skip
     slim, kept = (
-        api.train(data, out=tmp_path / str(keep), **given, **{"keep_optimizer": True} if keep else {}).path
+        train.train(data, out=tmp_path / str(keep), **given, **{"keep_optimizer": True} if keep else {}).path
         for keep in (False, True)
     )
     size = {run: sum(p.stat().st_size for p in run.rglob("*")) for run in (slim, kept)}
@@ -120,25 +120,25 @@ def few(digits):
 
 def test_whoever_keeps_it_goes_on(few, tmp_path, monkeypatch):
     given = TINY | {"checkpoint_every": "1steps", "quiet": True}
-    whole = api.train(few, out=tmp_path / "whole", **given, keep_optimizer=True).path
+    whole = train.train(few, out=tmp_path / "whole", **given, keep_optimizer=True).path
     killed(few, tmp_path / "cut", 3, monkeypatch, **given)
-    cut = api.train(few, out=tmp_path / "cut", resume=True, quiet=True, keep_optimizer=True).path  # said later
+    cut = train.train(few, out=tmp_path / "cut", resume=True, quiet=True, keep_optimizer=True).path  # said later
     assert Run(cut).load_checkpoint()[1]["step"] == Run(whole).load_checkpoint()[1]["step"] == 4
-    runs = [api.train(few, out=run, resume=True, epochs=4, quiet=True).path for run in (whole, cut)]
+    runs = [train.train(few, out=run, resume=True, epochs=4, quiet=True).path for run in (whole, cut)]
     assert all(Run(run).load_checkpoint()[1]["step"] == 8 for run in runs)
-    runs[1] = api.train(few, out=cut, resume=True, epochs=5, keep_optimizer=False, quiet=True).path
+    runs[1] = train.train(few, out=cut, resume=True, epochs=5, keep_optimizer=False, quiet=True).path
     assert not (cut / "checkpoint").exists() and not Run(cut).config["config"]["train"]["keep_optimizer"]
 
 
 def test_a_run_of_an_earlier_version_keeps_its_checkpoint(few, tmp_path):
-    run = api.train(few, out=tmp_path / "run", keep_optimizer=True, quiet=True, **TINY).path
+    run = train.train(few, out=tmp_path / "run", keep_optimizer=True, quiet=True, **TINY).path
     config = json.loads((run / "config.json").read_text())
     del config["config"]["train"]["keep_optimizer"], config["asked"]["train"]["keep_optimizer"]
     (run / "config.json").write_text(json.dumps(config))
     before = contents(run)
-    api.train(few, out=run, resume=True, quiet=True)
+    train.train(few, out=run, resume=True, quiet=True)
     assert contents(run) == before
-    assert api.train(few, out=run, resume=True, epochs=3, quiet=True).metrics[-1]["step"] == 6
+    assert train.train(few, out=run, resume=True, epochs=3, quiet=True).metrics[-1]["step"] == 6
     assert (run / "checkpoint").exists()
 
 
@@ -153,10 +153,10 @@ def test_a_disk_that_removes_nothing_leaves_a_finished_run(few, tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", fails)
         with pytest.raises(StorageError, match=r"state\.safetensors"):
-            api.train(few, out=tmp_path / "run", quiet=True, **TINY)
+            train.train(few, out=tmp_path / "run", quiet=True, **TINY)
         assert Run(tmp_path / "run").finished
-        api.train(few, out=tmp_path / "run", resume=True, quiet=True)  # opens all the same
-    api.train(few, out=tmp_path / "run", resume=True, quiet=True)
+        train.train(few, out=tmp_path / "run", resume=True, quiet=True)  # opens all the same
+    train.train(few, out=tmp_path / "run", resume=True, quiet=True)
     assert {p.name for p in (tmp_path / "run").iterdir()} == KEPT
 
 
@@ -165,7 +165,7 @@ def test_seeds_are_finished_without_checkpoints(few, tmp_path):
     nearfar.train_seeds(few, seeds=2, out=out, **given)
     assert all({p.name for p in (out / f"seed{n}").iterdir()} == KEPT for n in (0, 1))
     before = contents(out)
-    for going_on in (nearfar.train_seeds, nearfar.several.rehearse):
+    for going_on in (nearfar.train_seeds, nearfar.training.seeds.rehearse):
         quiet = {"quiet": True} if going_on is nearfar.train_seeds else {}
         with pytest.raises(RunError, match="seed0: its training is over.* was not kept"):
             going_on(few, out=out, resume=True, epochs=3, **quiet)
@@ -176,7 +176,7 @@ def test_seeds_are_finished_without_checkpoints(few, tmp_path):
     assert all(after[name] == content for name, content in before.items() if name.name != "seeds.json")
     ensemble = nearfar.combine([out / "seed0", out / "seed1"], out=tmp_path / "both", quiet=True).path
     with pytest.raises(RunError, match="no checkpoint to go on from"):
-        api.train(few, out=ensemble, resume=True, quiet=True)
+        train.train(few, out=ensemble, resume=True, quiet=True)
     again = nearfar.train_seeds(few, seeds=2, out=out, overwrite=True, **given | {"seed": 5})
     assert [{p.name for p in t.path.iterdir()} for t in again] == [KEPT, KEPT]
 
@@ -188,11 +188,11 @@ def test_two_processes_leave_none_either(few, tmp_path):
     assert own == {"ddp": KEPT, "shard": KEPT, "kept": KEPT | {"checkpoint"}}
     for name in ("ddp", "shard"):
         before = contents(runs[name].path)
-        assert api.train(few, out=runs[name].path, resume=True, quiet=True).metrics[-1]["step"] == 4
+        assert train.train(few, out=runs[name].path, resume=True, quiet=True).metrics[-1]["step"] == 4
         assert contents(runs[name].path) == before
     cut = shutil.copytree(runs["kept"].path, tmp_path / "killed")  # as a kill leaves it before the removal
     config = json.loads((cut / "config.json").read_text())
     config["config"]["train"]["keep_optimizer"] = config["asked"]["train"]["keep_optimizer"] = False
     (cut / "config.json").write_text(json.dumps(config))
-    api.train(few, out=cut, resume=True, quiet=True)
+    train.train(few, out=cut, resume=True, quiet=True)
     assert not (cut / "checkpoint").exists()

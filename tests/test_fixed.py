@@ -7,13 +7,15 @@ import pytest
 import torch
 
 import nearfar
-from nearfar import api, files
-from nearfar.encoders.static import token_weights
-from nearfar.errors import ConfigError, NearfarWarning, UnknownName
-from nearfar.evaluation.knn import online_knn
-from nearfar.fixed import lsa, pca
-from nearfar.fixed._svd import leading
-from nearfar.run import Run
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, NearfarWarning, UnknownName
+from nearfar.encoders.fixed import lsa, pca
+from nearfar.encoders.fixed._svd import leading
+from nearfar.encoders.text.static import token_weights
+from nearfar.evaluation import evaluate
+from nearfar.models.run import Run
+from nearfar.training import train
+from nearfar.vectors.knn import online_knn
 from tests.conftest import TINY
 
 TEXTS = [
@@ -75,38 +77,38 @@ def test_what_repeats_a_word_counts_less():
 @pytest.mark.parametrize("weight", [0.0, -1.0, 1e300])
 def test_a_weight_that_is_none(where, weight):
     with pytest.raises(ConfigError, match=r"ngram_weight is .* and has to be above 0 and at most 1\.$"):
-        api.train(TEXTS, quiet=True, **FEW | {where: {"ngram_weight": weight}})
+        train.train(TEXTS, quiet=True, **FEW | {where: {"ngram_weight": weight}})
 
 
 def test_who_says_that_tokens_repeat_a_word():
     """The tokeniser, of what begins; a run holds what was decided, and one of an earlier version has none of it."""
     for tokens, weight in (("hashed", 0.25), ("hashed:1000,2-3", 0.25), ("hashed:3-5", None), ("bpe:300", None)):
-        model = api.rehearse(TEXTS, quiet=True, epochs=1, tokens=tokens).config.model
+        model = train.rehearse(TEXTS, quiet=True, epochs=1, tokens=tokens).config.model
         assert model.fixed == "lsa" and model.encoder_options["dim"] == 256
         assert model.encoder_options.get("ngram_weight") == model.fixed_options.get("ngram_weight") == weight
-    assert "ngram_weight" not in api.rehearse(TEXTS, quiet=True, epochs=1, fixed="none").config.model.encoder_options
-    other = api.rehearse(TEXTS, quiet=True, epochs=1, fixed="lsa", encoder="text_cnn", tokens="hashed").config.model
+    assert "ngram_weight" not in train.rehearse(TEXTS, quiet=True, epochs=1, fixed="none").config.model.encoder_options
+    other = train.rehearse(TEXTS, quiet=True, epochs=1, fixed="lsa", encoder="text_cnn", tokens="hashed").config.model
     assert "ngram_weight" not in other.encoder_options and other.fixed_options == {"ngram_weight": 0.25}
 
 
 def test_a_training_of_an_earlier_version_goes_on_as_it_began(tmp_path, monkeypatch):
     """Defaults that came later are not for it."""
-    from nearfar.tokenisers import hashed
+    from nearfar.modalities.text.tokenisers import hashed
 
     given = {"encoder_options": {}, "fixed_options": {}, "keep_optimizer": True, "select": "last"}
     with monkeypatch.context() as earlier:
         earlier.setattr(hashed, "beside", lambda spec: {})
-        api.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | given)
-        whole = api.train(TEXTS, out=tmp_path / "whole", quiet=True, **FEW | given | {"epochs": 3})
-    more = api.train(TEXTS, out=tmp_path / "run", quiet=True, resume=True, epochs=3)
+        train.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | given)
+        whole = train.train(TEXTS, out=tmp_path / "whole", quiet=True, **FEW | given | {"epochs": 3})
+    more = train.train(TEXTS, out=tmp_path / "run", quiet=True, resume=True, epochs=3)
     assert more.plan.config.model == whole.plan.config.model and more.model.config.model.encoder_options == {"dim": 256}
 
 
 def test_a_training_that_begins_with_a_run_computes_them_anew(tmp_path):
-    api.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | {"select": "last"})
+    train.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | {"select": "last"})
     others = TEXTS[:36]
     with_run, alone = (
-        api.train(others, quiet=True, fixed="lsa", **FEW | {"select": "last", "init_from": run}).model
+        train.train(others, quiet=True, fixed="lsa", **FEW | {"select": "last", "init_from": run}).model
         for run in (str(tmp_path / "run"), None)
     )
     a, b = (m.tensors()["text.fixed.vectors"] for m in (with_run, alone))
@@ -150,7 +152,7 @@ def test_components_of_large_inputs_are_computed_from_fewer_rows():
 def both(tmp_path_factory):
     """A training with fixed features, as a run, and one without."""
     out = tmp_path_factory.mktemp("fixed") / "run"
-    return api.train(TEXTS, out=out, quiet=True, **FEW), api.train(TEXTS, quiet=True, **FEW | {"fixed": "none"})
+    return train.train(TEXTS, out=out, quiet=True, **FEW), train.train(TEXTS, quiet=True, **FEW | {"fixed": "none"})
 
 
 def test_what_is_trained_does_not_see_them(both):
@@ -181,7 +183,7 @@ def test_a_run_holds_them(both):
 
 def test_a_run_of_an_earlier_version_has_none(both, tmp_path):
     old = tmp_path / "old"
-    api.train(TEXTS, out=old, quiet=True, **FEW | {"fixed": "none"})
+    train.train(TEXTS, out=old, quiet=True, **FEW | {"fixed": "none"})
     config = json.loads((old / "config.json").read_text())
     weights, about = files.load_tensors(old / "model.safetensors")
     for name in ("fixed", "fixed_options", "fixed_weight"):
@@ -198,14 +200,14 @@ def test_a_run_of_an_earlier_version_has_none(both, tmp_path):
 def test_the_untrained_encoder_has_them_too(both):
     labels = [t.split()[0] for t in TEXTS]
     with pytest.warns(NearfarWarning, match="too good"):
-        found = api.evaluate(both[0].model, {"train": (TEXTS, labels)}, protocols="knn", quiet=True)
+        found = evaluate.evaluate(both[0].model, {"train": (TEXTS, labels)}, protocols="knn", quiet=True)
     assert found.results[0]["floors"]["untrained_encoder"]["geometry"]["dimensions"] == 32
 
 
 def test_the_watch_sees_them():
     """A kNN of held-out rows, before the first step and after the last, is that of the model's own vectors."""
     labels = [t.split()[0] for t in TEXTS]
-    trained = api.train((TEXTS, labels), quiet=True, holdout=0.4, select="last", **FEW)
+    trained = train.train((TEXTS, labels), quiet=True, holdout=0.4, select="last", **FEW)
     plan, y = trained.plan, trained.plan.table.labels
     x, q = (trained.model.features(plan.table.first, r) for r in (plan.train, plan.heldout))
     own = online_knn(torch.from_numpy(x), y[plan.train], torch.from_numpy(q), y[plan.heldout])
@@ -216,7 +218,7 @@ def test_the_watch_sees_them():
 def test_a_twin_has_no_copy_of_them(tmp_path):
     x = np.random.default_rng(0).random((80, 16, 16), np.float32)
     given = TINY | {"fixed": "pca", "fixed_options": {"dim": 4}, "keep_optimizer": True}
-    api.train(x, out=tmp_path / "run", method="moco_v2", quiet=True, **given)
+    train.train(x, out=tmp_path / "run", method="moco_v2", quiet=True, **given)
     from safetensors.torch import load_file
 
     held = load_file(Run(tmp_path / "run").checkpoint_file)
@@ -228,7 +230,7 @@ def test_a_bag_without_labels_is_trained_for_some_200_steps():
     many = [f"{t} {i}" for i in range(50) for t in TEXTS]
     labels = [t.split()[0] for t in many]
     epochs = [
-        api.rehearse(data, quiet=True, batch_size=b, **k).config.train.epochs for data, b, k in (
+        train.rehearse(data, quiet=True, batch_size=b, **k).config.train.epochs for data, b, k in (
             (many, 256, {}), (many, 32, {}), ((many, labels), 256, {"method": "supcon"}),
             ({"a": many, "b": many[::-1]}, 256, {"column": ("a", "b")}),
         )
@@ -239,14 +241,14 @@ def test_a_bag_without_labels_is_trained_for_some_200_steps():
 @pytest.mark.parametrize("knobs", [{"method": "supcon", "label": "y"}, {"nested": [8]}])
 def test_by_default_only_where_they_are_known_to_help(knobs):
     data = {"x": TEXTS, "y": [t.split()[0] for t in TEXTS]} if "label" in knobs else TEXTS
-    assert api.rehearse(data, quiet=True, **FEW | knobs | {"fixed_options": {}}).config.model.fixed == "none"
+    assert train.rehearse(data, quiet=True, **FEW | knobs | {"fixed_options": {}}).config.model.fixed == "none"
     pairs = {"a": TEXTS, "b": TEXTS[::-1]}
-    assert api.rehearse(pairs, column=("a", "b"), quiet=True, epochs=1).config.model.fixed == "none"
+    assert train.rehearse(pairs, column=("a", "b"), quiet=True, epochs=1).config.model.fixed == "none"
 
 
 def test_a_run_with_them_begins_one_without(both):
     pairs = {"a": TEXTS, "b": TEXTS[::-1]}
-    found = api.train(pairs, column=("a", "b"), init_from=f"a={both[0].path}", epochs=1, lr=1e-12, quiet=True,
+    found = train.train(pairs, column=("a", "b"), init_from=f"a={both[0].path}", epochs=1, lr=1e-12, quiet=True,
                       batch_size=16)  # fmt: skip
     weights = both[0].model.branches["text"].encoder.vectors
     assert torch.allclose(found.model.branches["a"].encoder.vectors, weights, atol=1e-6)
@@ -259,4 +261,4 @@ def test_a_run_with_them_begins_one_without(both):
 ])  # fmt: skip
 def test_requests_that_make_no_sense(knobs, error, said):
     with pytest.raises(error, match=said):
-        api.rehearse(TEXTS, quiet=True, epochs=1, **knobs)
+        train.rehearse(TEXTS, quiet=True, epochs=1, **knobs)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, health
-from nearfar.errors import CollapseWarning
-from nearfar.registry import METHODS
+from nearfar.core.errors import CollapseWarning
+from nearfar.core.registry import METHODS
+from nearfar.training import health, train
+from nearfar.vectors import geometry
 from tests.methods import small
 
 FAMILIES = ["simclr", "supcon", "moco_v2", "byol"]  # tests/contract has a healthy run of every method
@@ -17,7 +18,7 @@ FAMILIES = ["simclr", "supcon", "moco_v2", "byol"]  # tests/contract has a healt
 def told(data, **knobs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CollapseWarning)
-        trained = api.train(data, **knobs)
+        trained = train.train(data, **knobs)
     return [str(w.message) for w in caught if issubclass(w.category, CollapseWarning)], trained
 
 
@@ -52,14 +53,14 @@ def test_rows_that_are_nearly_alike(name, digits, tiny):
 def test_effective_rank_alignment_uniformity():
     torch.manual_seed(0)
     x = torch.randn(600, 10)
-    assert float(health.effective_rank(x)) > 9.5
-    assert float(health.effective_rank(x[:, :1] @ torch.randn(1, 10))) == pytest.approx(1, abs=0.02)
-    assert float(health.effective_rank(torch.ones(20, 4))) == pytest.approx(1, abs=0.02)
-    assert float(health.alignment(x, x)) == pytest.approx(0, abs=1e-6)
-    assert float(health.alignment(x, -x)) == pytest.approx(4, abs=1e-4)
-    assert float(health.uniformity(torch.ones(20, 4))) == pytest.approx(0, abs=1e-5)
-    assert float(health.uniformity(x)) < -3
-    assert float(health.mean_cosine(torch.ones(20, 4))) == pytest.approx(1, abs=1e-5)
+    assert float(geometry.effective_rank(x)) > 9.5
+    assert float(geometry.effective_rank(x[:, :1] @ torch.randn(1, 10))) == pytest.approx(1, abs=0.02)
+    assert float(geometry.effective_rank(torch.ones(20, 4))) == pytest.approx(1, abs=0.02)
+    assert float(geometry.alignment(x, x)) == pytest.approx(0, abs=1e-6)
+    assert float(geometry.alignment(x, -x)) == pytest.approx(4, abs=1e-4)
+    assert float(geometry.uniformity(torch.ones(20, 4))) == pytest.approx(0, abs=1e-5)
+    assert float(geometry.uniformity(x)) < -3
+    assert float(geometry.mean_cosine(torch.ones(20, 4))) == pytest.approx(1, abs=1e-5)
 
 
 def test_each_warning_is_told_once_and_survives_a_stop():

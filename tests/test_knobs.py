@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api, record
-from nearfar.config import Config, assemble, knobs, read_file
-from nearfar.errors import ConfigError, UnknownName, UserError, listed
-from nearfar.stopping import saving
+from nearfar.core.config import Config, assemble, knobs, read_file
+from nearfar.core.errors import ConfigError, UnknownName, UserError, listed
+from nearfar.methods import record
+from nearfar.training import train
+from nearfar.training.stopping import saving
 from tests.conftest import TINY
 
 NUMBERS = [(s, f) for s, f, _ in knobs() if "int" in f.type or "float" in f.type]
@@ -45,8 +46,8 @@ def test_every_zero_that_is_taken_trains(digits):
     assert {"clip", "warmup", "momentum", "weight_decay", "epochs", "monitor_rows", "workers", "mix"} <= set(zeros)
     del zeros["mix"]  # needs rows of several sets
     given = TINY | zeros | {"optim.name": "sgd", "batch_size": 32}
-    assert api.train(few, **given).metrics == []
-    assert np.isfinite(api.train(few, **given | {"epochs": 1}).metrics[-1]["loss"])
+    assert train.train(few, **given).metrics == []
+    assert np.isfinite(train.train(few, **given | {"epochs": 1}).metrics[-1]["loss"])
 
 
 def test_whole_numbers_keep_all_their_digits():
@@ -82,7 +83,7 @@ def test_when_to_save(text, found):
 def test_times_that_are_none_are_told_before_the_data_are_read(text):
     for word in ("checkpoint_every", "stop_after"):
         with pytest.raises(ConfigError, match=f"train.{word}"):
-            api.plan(Config().set(word, text), source="there is no such file")
+            train.plan(Config().set(word, text), source="there is no such file")
 
 
 def test_names_are_told_before_the_data_are_read():
@@ -95,7 +96,7 @@ def test_names_are_told_before_the_data_are_read():
         word, _, value = knob.partition("=")
         if said is not None:
             with pytest.raises(UserError, match=said):
-                api.plan(Config().set(word, value), source="there is no such file")
+                train.plan(Config().set(word, value), source="there is no such file")
 
 
 def test_what_cannot_be_built_is_a_sentence(digits, tiny):
@@ -106,11 +107,11 @@ def test_what_cannot_be_built_is_a_sentence(digits, tiny):
         ({"method": "moco_v2", "chunk": 4, "parts": {"memory": {"size": 96}}}, "multiple of 8"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=said):
-            api.train(digits, **tiny | given)
+            train.train(digits, **tiny | given)
 
 
 def test_encode_in_batches_of_nothing(digits, tiny):
-    trained = api.train(digits, **tiny)
+    trained = train.train(digits, **tiny)
     for size in (0, -1, 2.5, math.nan, math.inf, "many", None, True):
         with pytest.raises(ConfigError, match="batch_size is .*; it must be a whole number of at least 1"):
             trained.encode(digits["test"][0][:3], batch_size=size)

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from nearfar import record
-from nearfar.config import assemble
-from nearfar.errors import ConfigError, UnknownName
+from nearfar.core.config import assemble
+from nearfar.core.errors import ConfigError, UnknownName
+from nearfar.methods import record
+from nearfar.methods.parts import Learnt
+from nearfar.methods.record import Loss
+from nearfar.models.run import Run
 from nearfar.objectives.info_nce import info_nce
-from nearfar.objectives.relation import Relation
-from nearfar.parts import Learnt
-from nearfar.record import Loss
-from nearfar.run import Run
+from nearfar.objectives.kernel.relation import Relation
 
 
 def test_a_learnt_temperature_moves_and_keeps_its_bounds():
@@ -70,9 +70,9 @@ def test_what_does_not_fit_is_refused_with_what_does():
 
 
 def test_training_with_another_objective(digits, tiny, tmp_path):
-    from nearfar import api
+    from nearfar.training import train
 
     objective = {"name": "supcon", "parameters": {"variant": "in"}}
-    trained = api.train(digits, out=tmp_path / "run", **tiny | {"method": "simclr", "objective": objective})
+    trained = train.train(digits, out=tmp_path / "run", **tiny | {"method": "simclr", "objective": objective})
     assert math.isfinite(trained.metrics[-1]["loss"])
     assert Run.open(tmp_path / "run").config["config"]["method"]["objective"] == objective

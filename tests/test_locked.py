@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, distributed, files
-from nearfar.errors import UserError
-from nearfar.learner import Branch
-from nearfar.training import Trainer
+from nearfar.core import files
+from nearfar.core.errors import UserError
+from nearfar.models import loading
+from nearfar.models.branches import Branch
+from nearfar.training import distributed, train
+from nearfar.training.trainer import Trainer
 from tests.colours import pictures
 from tests.two import trainings
 
@@ -20,7 +22,7 @@ def photos(tmp_path_factory):
     """A run of pictures alone."""
     x, _, _ = pictures(64, seed=9)
     out = tmp_path_factory.mktemp("photos") / "run"
-    api.train(x, method="simclr", epochs=2, out=out, **QUICK, encoder="small_cnn",
+    train.train(x, method="simclr", epochs=2, out=out, **QUICK, encoder="small_cnn",
               encoder_options={"widths": [8, 16]}, projector={"hidden": 16, "out": 8})  # fmt: skip
     return out
 
@@ -38,7 +40,7 @@ def knobs(photos, **given):
 
 
 def lit(data, photos, out=None, **given):
-    return api.train(data, out=out, **knobs(photos, **given))
+    return train.train(data, out=out, **knobs(photos, **given))
 
 
 def weights_of(path):
@@ -53,7 +55,7 @@ def check(path, photos, moved=("caption.encoder.", "image.projector.", "caption.
     assert any(k.endswith("running_mean") for k in kept)
     for k in kept:
         assert torch.equal(after[k], before[k.replace("image", theirs, 1)]), k
-    fresh = api.load(path).untrained()
+    fresh = loading.load(path).untrained()
     fresh = fresh.tensors()
     for start in moved:
         assert any(not torch.equal(after[k], fresh[k]) for k in after if k.startswith(start)), start
@@ -80,7 +82,7 @@ def test_a_locked_encoder_stays_as_it_is_to_the_bit(data, photos, tmp_path, give
     assert trained.plan.config.model.encoder.startswith("image=small_cnn,")  # nobody named it: it is the run's
     x, _, _ = pictures(8, seed=3)
     np.testing.assert_array_equal(
-        trained.model.encode(x, column="image", layer="features"), api.load(photos).encode(x, layer="features")
+        trained.model.encode(x, column="image", layer="features"), loading.load(photos).encode(x, layer="features")
     )
 
 
@@ -104,7 +106,7 @@ def test_resumes_to_the_same_bits(data, photos, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="power cut"):
         lit(data, photos, out=tmp_path / "broken", epochs=3, checkpoint_every="3steps")
     monkeypatch.setattr(Trainer, "step", step)
-    api.train(data, out=tmp_path / "broken", resume=True)
+    train.train(data, out=tmp_path / "broken", resume=True)
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "broken/model.safetensors").read_bytes()
     check(tmp_path / "broken", photos)
 
@@ -148,7 +150,9 @@ def test_evaluation_mode_inside_a_training_network():
 def test_started_without_a_lock_it_learns(data, photos, tmp_path):
     started = lit(data, photos, lock=(), epochs=0, out=tmp_path / "started")
     check(tmp_path / "started", photos, moved=())
-    assert started.model.columns["image"][1] == api.load(photos).columns[next(iter(api.load(photos).columns))][1]
+    assert (
+        started.model.columns["image"][1] == loading.load(photos).columns[next(iter(loading.load(photos).columns))][1]
+    )
     lit(data, photos, lock=(), out=tmp_path / "run")
     with pytest.raises(AssertionError):
         check(tmp_path / "run", photos)
@@ -157,44 +161,44 @@ def test_started_without_a_lock_it_learns(data, photos, tmp_path):
 def test_a_run_of_pairs_starts_the_columns_of_its_names(data, photos, tmp_path):
     lit(data, photos, out=tmp_path / "first")
     other = QUICK | {"seed": 7, "epochs": 0, "projector": {"out": 32}}  # nobody names the encoders
-    again = api.train(data, column=PAIR, init_from=str(tmp_path / "first"), **other)
+    again = train.train(data, column=PAIR, init_from=str(tmp_path / "first"), **other)
     np.testing.assert_array_equal(
         again.model.encode(data["caption"][:5], column="caption"),
-        api.load(tmp_path / "first").encode(data["caption"][:5], column="caption"),
+        loading.load(tmp_path / "first").encode(data["caption"][:5], column="caption"),
     )
     swapped = {"photo": data["image"], "caption": data["caption"]}
     both = f"photo={photos}, caption={tmp_path / 'first'}"
-    mixed = api.train(swapped, column=("photo", "caption"), init_from=both, epochs=0, **QUICK)
+    mixed = train.train(swapped, column=("photo", "caption"), init_from=both, epochs=0, **QUICK)
     np.testing.assert_array_equal(
         mixed.model.encode(data["image"][:5], column="photo", layer="features"),
-        api.load(photos).encode(data["image"][:5]),
+        loading.load(photos).encode(data["image"][:5]),
     )
 
 
 def test_texts_are_read_with_the_tokeniser_of_the_run(tmp_path):
     _, _, captions = pictures(64)
-    api.train(captions, out=tmp_path / "texts", epochs=1, tokens="bpe:300", fixed="none", **QUICK,
+    train.train(captions, out=tmp_path / "texts", epochs=1, tokens="bpe:300", fixed="none", **QUICK,
               encoder_options={"dim": 8})  # fmt: skip
     x, _, other = pictures(64, seed=1)
     data = {"image": x, "caption": [f"{c}, all other words" for c in other]}
     given = QUICK | {"init_from": f"caption={tmp_path / 'texts'}", "lock": ("caption",), "epochs": 1,
                      "encoder_options": {"image": {"widths": [8, 16]}}}  # fmt: skip
-    trained = api.train(data, column=PAIR, out=tmp_path / "run", **given)
-    theirs = api.load(tmp_path / "texts")
+    trained = train.train(data, column=PAIR, out=tmp_path / "run", **given)
+    theirs = loading.load(tmp_path / "texts")
     assert trained.model.columns["caption"][1] == theirs.columns["text"][1]
     np.testing.assert_array_equal(
         trained.model.encode(other, column="caption", layer="features"), theirs.encode(other, layer="features")
     )
-    api.train(data, out=tmp_path / "run", resume=True)  # reads the same again
-    assert api.load(tmp_path / "run").columns["caption"][1] == theirs.columns["text"][1]
+    train.train(data, out=tmp_path / "run", resume=True)  # reads the same again
+    assert loading.load(tmp_path / "run").columns["caption"][1] == theirs.columns["text"][1]
 
 
 def test_a_twin_starts_there_too(digits, tiny, tmp_path):
-    from nearfar.config import Config
-    from nearfar.console import QUIET
-    from nearfar.plan import prepare
+    from nearfar.core.config import Config
+    from nearfar.core.console import QUIET
+    from nearfar.training.plan.prepare import prepare
 
-    api.train(digits, out=tmp_path / "first", **tiny)
+    train.train(digits, out=tmp_path / "first", **tiny)
     config = Config()
     for k, v in {**tiny, "method": "moco_v2", "init_from": str(tmp_path / "first")}.items():
         config = config.set(f"method.{k}" if k == "projector" else k, v)
@@ -224,17 +228,17 @@ def test_columns_that_share_an_encoder_cannot_be_locked_apart(tmp_path):
     _, _, captions = pictures(64)
     pair = {"en": captions, "de": [c.replace("picture", "bild") for c in captions]}
     with pytest.raises(UserError, match=r"have one encoder.*model\.share=false"):
-        api.train(pair, column=("en", "de"), lock=("en",), epochs=1, **QUICK)
-    trained = api.train(pair, column=("en", "de"), lock=("en",), share=False, epochs=1, **QUICK)
+        train.train(pair, column=("en", "de"), lock=("en",), epochs=1, **QUICK)
+    trained = train.train(pair, column=("en", "de"), lock=("en",), share=False, epochs=1, **QUICK)
     assert any("as it is built" in n for n in trained.plan.notes)
     with pytest.raises(UserError, match="all columns are locked"):
-        api.train(captions, lock=("text",), epochs=1, **QUICK)
+        train.train(captions, lock=("text",), epochs=1, **QUICK)
 
 
 def test_weights_are_kept_of_what_had_learnt_before_only(data, photos):
     """The pictures' encoder ends between that of the run and where training led; the texts' began at random."""
     ends, kept = (lit(data, photos, lock=(), **k).model.branches for k in ({}, {"interpolate": 0.5}))
-    begun = api.load(photos).branches
+    begun = loading.load(photos).branches
     (photo,) = begun.values()
     first = dict(photo.encoder.named_parameters())
     for column in PAIR:

@@ -8,13 +8,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import nearfar
-from nearfar import api, cli
-from nearfar.config import Config
+from nearfar import cli
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import MODALITIES
 from nearfar.data.read import read
-from nearfar.errors import ConfigError
-from nearfar.mirroring import FEWEST, handed
-from nearfar.registry import MODALITIES
-from nearfar.resolving import recipes
+from nearfar.training import train
+from nearfar.training.plan.mirroring import FEWEST, handed
+from nearfar.training.plan.resolve import recipes
 from nearfar.transforms.recipe import name_of
 from tests.conftest import TINY
 
@@ -45,7 +46,7 @@ def free(written):
 
 
 def planned(data, **knobs):
-    plan = api.rehearse(data, quiet=True, epochs=1, **knobs)
+    plan = train.rehearse(data, quiet=True, epochs=1, **knobs)
     views = {name_of(t) for own in plan.recipes.values() for recipe in own for t in recipe}
     return plan.config.views.flip, "flip" in views, [n for n in plan.notes if "mirror" in n]
 
@@ -96,9 +97,9 @@ def test_texts_cannot_be_mirrored(flip):
 def test_of_several_columns_the_pictures_are(written):
     data = {"picture": list(written), "name": [f"letter {i}" for i in range(len(written))]}
     knobs = {"quiet": True, "epochs": 1, "column": ("picture", "name")}
-    plan = api.rehearse(data, **knobs)
+    plan = train.rehearse(data, **knobs)
     assert plan.config.views.flip is False and any("of the pictures of 'picture'" in n for n in plan.notes)
-    plan = api.rehearse(data, flip=True, **knobs)
+    plan = train.rehearse(data, flip=True, **knobs)
     assert [name_of(t) for t in plan.recipes["picture"][0]].count("flip") == 1
     assert all(name_of(t) != "flip" for t in plan.recipes["name"][0])
 
@@ -130,7 +131,7 @@ def test_the_command_takes_both(written, tmp_path, capfd):
 
 
 def test_a_run_of_an_earlier_version_mirrors_as_its_recipe_does(free, tmp_path):
-    api.train(free[:80], out=tmp_path / "run", quiet=True, **TINY)
+    train.train(free[:80], out=tmp_path / "run", quiet=True, **TINY)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["config"]["views"].pop("flip", "none") is None
     del config["asked"]["views"]["flip"]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nearfar.monotone import Corridor, cheapest
+from nearfar.vectors.monotone import Corridor, cheapest
 
 MOVES = {
     "one to one": [(1, 1)],
@@ -87,7 +87,7 @@ def test_costs_are_asked_for_in_any_blocks(monkeypatch):
     _, costs, skips = problem(50, 40, MOVES["to three"], 0)
     whole = cheapest(costs, MOVES["to three"], skips)
     for cells in (1, 100, 300):
-        monkeypatch.setattr("nearfar.monotone.CELLS", cells)
+        monkeypatch.setattr("nearfar.vectors.monotone.CELLS", cells)
         assert (cheapest(costs, MOVES["to three"], skips).steps == whole.steps).all()
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import narrowing
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.job import with_knobs
-from nearfar.plan import prepare
-from nearfar.run import Run
-from nearfar.training import Trainer, encode_rows
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.models.run import Run
+from nearfar.training import narrowing
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer, encode_rows
 
 WORDS = np.array([f"w{i}" for i in range(60)])
 DRAWN = np.random.default_rng(0)

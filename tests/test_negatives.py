@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, cli
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.errors import ConfigError, UserError
+from nearfar import cli
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, UserError
+from nearfar.models import loading
 from nearfar.objectives.info_nce import info_nce_between
-from nearfar.objectives.relation import Relation
-from nearfar.plan import prepare
-from nearfar.positives import mined
-from nearfar.training import Trainer
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.training import train
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.positives import mined
+from nearfar.training.trainer import Trainer
 from tests.objectives.inputs import similarity
 from tests.test_text_runs import QUICK, sentences
 
@@ -32,7 +34,7 @@ GIVEN = QUICK | {"column": ("en", "de"), "negative": ("wrong",), "epochs": 2}
 @pytest.fixture(scope="module")
 def miner(triplets, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "miner"
-    api.train({k: triplets[k] for k in ("en", "de")}, out=out, **QUICK | {"column": ("en", "de"), "epochs": 30})
+    train.train({k: triplets[k] for k in ("en", "de")}, out=out, **QUICK | {"column": ("en", "de"), "epochs": 30})
     return out
 
 
@@ -59,22 +61,22 @@ def test_ignored_negatives_by_the_slow_formula():
 
 
 def test_a_column_of_negatives(triplets, tmp_path):
-    trained = api.train(triplets, out=tmp_path / "run", **GIVEN)
+    trained = train.train(triplets, out=tmp_path / "run", **GIVEN)
     assert list(trained.model.columns) == ["en", "de"]  # what it embeds
     assert any("'wrong' as 'de'" in n for n in trained.plan.notes)
     (hard,) = trained.plan.hard
     np.testing.assert_array_equal(hard.ignore, np.roll(trained.plan.ignore, -1))  # each is another row's right side
     view = Trainer(trained.plan, None, QUIET).viewer.batch(np.arange(8), 0, 0)
     assert [(v.column, v.role) for v in view.views] == [("en", "global"), ("de", "global"), ("de", "negative")]
-    drawn = api.load(tmp_path / "run").encode(triplets["wrong"][:2], column="de")
+    drawn = loading.load(tmp_path / "run").encode(triplets["wrong"][:2], column="de")
     assert drawn.shape == (2, 32)
-    again = api.train(triplets, out=tmp_path / "none", **GIVEN | {"negative": ()})
+    again = train.train(triplets, out=tmp_path / "none", **GIVEN | {"negative": ()})
     assert trained.metrics[0]["loss"] > again.metrics[0]["loss"]  # more to tell apart
 
 
 def test_negatives_resume_to_the_same_bits(triplets, tmp_path, monkeypatch):
     given = GIVEN | {"checkpoint_every": "3steps", "epochs": 3, "length": 120}
-    whole = api.train(triplets, out=tmp_path / "whole", **given)
+    whole = train.train(triplets, out=tmp_path / "whole", **given)
     step = Trainer.step
 
     def dies(self, *args):
@@ -84,10 +86,10 @@ def test_negatives_resume_to_the_same_bits(triplets, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", dies)
     with pytest.raises(RuntimeError):
-        api.train(triplets, out=tmp_path / "cut", **given)
+        train.train(triplets, out=tmp_path / "cut", **given)
     monkeypatch.setattr(Trainer, "step", step)
-    api.train(triplets, out=tmp_path / "cut", resume=True)
-    a, b = (api.load(tmp_path / r).encode(triplets["en"], column="en") for r in ("whole", "cut"))
+    train.train(triplets, out=tmp_path / "cut", resume=True)
+    a, b = (loading.load(tmp_path / r).encode(triplets["en"], column="en") for r in ("whole", "cut"))
     np.testing.assert_array_equal(a, b)
     assert whole.plan.config.data.negative == ("wrong",)
 
@@ -112,7 +114,7 @@ def test_who_cannot_take_them(triplets):
 
 def test_one_column_with_negatives(triplets):
     data = {"text": triplets["en"], "wrong": triplets["de"]}
-    trained = api.train(data, **GIVEN | {"column": ("text",), "method": "simcse"})
+    trained = train.train(data, **GIVEN | {"column": ("text",), "method": "simcse"})
     roles = [v.role for v in Trainer(trained.plan, None, QUIET).viewer.batch(np.arange(4), 0, 0).views]
     assert roles == ["global", "global", "negative"]
 
@@ -137,7 +139,7 @@ def test_hardest_by_hand():
 def test_mined_by_a_run(triplets, miner):
     data = {k: triplets[k] for k in ("en", "de")}
     given = QUICK | {"column": ("en", "de"), "epochs": 1, "positives": f"mined:{miner}:2"}
-    trained = api.train(data, **given)
+    trained = train.train(data, **given)
     trainer = Trainer(trained.plan, None, QUIET)
     trainer._look_for_positives()
     found = trainer.positives.negatives
@@ -147,7 +149,7 @@ def test_mined_by_a_run(triplets, miner):
     for k in range(2):
         assert (found[:, k] != rows).all()
         assert all((h[found[:, k]] != h).all() for h in own)  # nor equal to the row's own
-    model = api.load(miner)
+    model = loading.load(miner)
     left, right = model.encode(data["en"], column="en"), model.encode(data["de"], column="de")
     cosine = left @ right.T
     chosen, drawn = cosine[rows, found[:, 0]].mean(), cosine[rows, np.random.default_rng(0).permutation(160)].mean()
@@ -166,9 +168,9 @@ def test_methods_without_negatives_refuse_mined_ones(digits, tmp_path):
     given = {"epochs": 1, "batch_size": 50, "holdout": 0.0, "threads": 1, "monitor_rows": 0}
     given["encoder_options"] = {"widths": [8]}
     x = digits["train"][0][:100]
-    api.train(x, out=tmp_path / "run", **given)
+    train.train(x, out=tmp_path / "run", **given)
     with pytest.raises(ConfigError, match="simclr takes no hard negatives"):
-        api.train(x, positives=f"mined:{tmp_path / 'run'}", **given)
+        train.train(x, positives=f"mined:{tmp_path / 'run'}", **given)
 
 
 def test_mined_of_pairs_of_numbers(tmp_path):
@@ -176,15 +178,15 @@ def test_mined_of_pairs_of_numbers(tmp_path):
     x = draw.normal(size=(120, 6)).astype("f4")
     data = {"a": x, "b": x[:, ::-1] + 0.1 * draw.normal(size=x.shape).astype("f4")}
     given = {"column": ("a", "b"), "epochs": 2, "batch_size": 40, "holdout": 0.0, "threads": 1, "monitor_rows": 0}
-    api.train(data, out=tmp_path / "run", **given)
-    trained = api.train(data, positives=f"mined:{tmp_path / 'run'}", **given)
+    train.train(data, out=tmp_path / "run", **given)
+    trained = train.train(data, positives=f"mined:{tmp_path / 'run'}", **given)
     assert 0 < trained.metrics[0]["mined"] < 1
 
 
 def test_mined_without_a_run(triplets):
     for said, why in (("mined", "which run mines"), ("mined:nowhere", "nowhere"), ("mined:nowhere:0", "at least 1")):
         with pytest.raises(UserError, match=why):
-            api.train(
+            train.train(
                 {k: triplets[k] for k in ("en", "de")},
                 **QUICK | {"column": ("en", "de"), "epochs": 1, "positives": said},
             )

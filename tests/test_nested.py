@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api
-from nearfar.console import QUIET
-from nearfar.errors import ConfigError
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError
+from nearfar.evaluation import evaluate
+from nearfar.models import loading
 from nearfar.objectives.info_nce import info_nce_between
 from nearfar.objectives.matryoshka import matryoshka
-from nearfar.training import Trainer
+from nearfar.training import train
+from nearfar.training.trainer import Trainer
 from tests.test_text_runs import QUICK, sentences
 
 
@@ -24,7 +26,7 @@ GIVEN = QUICK | {"column": ("en", "de"), "epochs": 15, "lr": 0.01}
 
 @pytest.fixture(scope="module")
 def nested(pairs, tmp_path_factory):
-    return api.train(pairs, nested="4,8", out=tmp_path_factory.mktemp("runs") / "nested", **GIVEN)
+    return train.train(pairs, nested="4,8", out=tmp_path_factory.mktemp("runs") / "nested", **GIVEN)
 
 
 def test_the_loss_is_that_of_every_size(nested):
@@ -41,7 +43,7 @@ def test_the_loss_is_that_of_every_size(nested):
 
 
 def test_few_dimensions_hold_more_than_without(pairs, nested):
-    plain = api.train(pairs, **GIVEN).model
+    plain = train.train(pairs, **GIVEN).model
     en, de, _ = sentences(100, seed=1)
 
     def found(model):
@@ -53,7 +55,7 @@ def test_few_dimensions_hold_more_than_without(pairs, nested):
 
 
 def test_a_cut_model_gives_the_first_dimensions_at_unit_length(nested, pairs):
-    model = api.load(nested.path)
+    model = loading.load(nested.path)
     whole, cut = model.encode(pairs["en"][:5], column="en"), model.cut(8).encode(pairs["en"][:5], column="en")
     assert cut.shape == (5, 8) and model.encode(pairs["en"][:1], column="en").shape == (1, 32)
     expected = torch.nn.functional.normalize(torch.from_numpy(whole[:, :8]), dim=1).numpy()
@@ -66,8 +68,8 @@ def test_a_cut_model_gives_the_first_dimensions_at_unit_length(nested, pairs):
 
 def test_sizes_side_by_side(nested):
     en, de, _ = sentences(60, seed=1)
-    model = api.load(nested.path)
-    found = api.evaluate([model, model.cut(4)], {"en": en, "de": de}, column=("en", "de"))
+    model = loading.load(nested.path)
+    found = evaluate.evaluate([model, model.cut(4)], {"en": en, "de": de}, column=("en", "de"))
     assert [r["run"] for r in found.results] == ["nested", "nested, 4 dimensions"]
     assert "nested, 4 dimensions" in found.table()
 
@@ -83,15 +85,15 @@ def test_sizes_side_by_side(nested):
 )
 def test_what_cannot_be_nested(pairs, knobs, why):
     with pytest.raises(ConfigError, match=why):
-        api.train(pairs, **GIVEN | {"epochs": 1} | knobs)
+        train.train(pairs, **GIVEN | {"epochs": 1} | knobs)
 
 
 def test_methods_of_one_column(digits, tiny):
     given = tiny | {"nested": (4, 8), "epochs": 1}
     x = digits["train"][0][:200]
     with pytest.raises(ConfigError, match="the features are kept"):
-        api.train(x, method="simclr", **given)
-    trained = api.train(x, method="simclr", keep="projection", **given)
+        train.train(x, method="simclr", **given)
+    trained = train.train(x, method="simclr", keep="projection", **given)
     assert trained.model.cut(4).encode(x[:2]).shape == (2, 4)
     with pytest.raises(ConfigError, match="has all of them"):
-        api.train(x, method="swav", keep="projection", **given)
+        train.train(x, method="swav", keep="projection", **given)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import nearfar
-from nearfar.errors import DataError, NearfarWarning, UnknownName
+from nearfar.core.errors import DataError, NearfarWarning, UnknownName
 
 DRAW = np.random.default_rng(0)
 COLOUR = DRAW.integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api, resuming
-from nearfar.config import Config, knobs
-from nearfar.errors import ConfigError, NearfarWarning, RunError, UnknownName
-from nearfar.run import Run
-from nearfar.schedule import WarmupCosine
+from nearfar.core.config import Config, knobs
+from nearfar.core.errors import ConfigError, NearfarWarning, RunError, UnknownName
+from nearfar.methods.schedule import WarmupCosine
+from nearfar.models.run import Run
+from nearfar.training import resuming, train
 from tests.conftest import TINY, killed, lines_of
 
 GIVEN = TINY | {"batch_size": 32, "lr": 0.003, "log_every": 2, "checkpoint_every": "3steps", "keep_optimizer": True}
@@ -25,7 +25,7 @@ def few(digits):
 @pytest.fixture(scope="module")
 def finished(few, tmp_path_factory):
     out = tmp_path_factory.mktemp("resume") / "finished"
-    api.train(few, out=out, **GIVEN)
+    train.train(few, out=out, **GIVEN)
     return out
 
 
@@ -78,12 +78,12 @@ def test_what_is_as_it_was_is_no_change(finished):
 
 def test_a_finished_run_stays_as_it_is(few, run, capsys):
     before = contents(run)
-    again = api.train(few, out=run, resume=True, console=nearfar.console.Console())
+    again = train.train(few, out=run, resume=True, console=nearfar.core.console.Console())
     assert "is finished, and nothing is left to do" in capsys.readouterr().err
     assert again.metrics[-1]["step"] == 8
     for given in ({"log_every": 5}, {"epochs": 1}, {"device": "meta"}, {"lr": 0.1}):
         with pytest.raises(ConfigError, match=f"{next(iter(given))} would change nothing"):
-            api.train(few, out=run, resume=True, **given)
+            train.train(few, out=run, resume=True, **given)
     assert contents(run) == before
 
 
@@ -93,7 +93,7 @@ def test_more_epochs_make_a_new_schedule(few, run, tmp_path, monkeypatch, capsys
     (run / "classifier" / "of the old weights" / "classifier.json").write_text("{}")
     before = (run / "model.safetensors").read_bytes()
     copy = shutil.copytree(run, tmp_path / "cut")
-    longer = api.train(few, out=run, resume=True, epochs=4, log_every=1, console=nearfar.console.Console())
+    longer = train.train(few, out=run, resume=True, epochs=4, log_every=1, console=nearfar.core.console.Console())
     said = capsys.readouterr().err
     assert "train.epochs 2 → 4" in said and "schedules are made anew over all 16 steps" in said
     assert (run / "model.safetensors").read_bytes() != before
@@ -111,11 +111,11 @@ def test_more_epochs_make_a_new_schedule(few, run, tmp_path, monkeypatch, capsys
     # Killed on the way, it goes on to the same without a word about epochs.
     killed(few, copy, 14, monkeypatch, resume=True, epochs=4, log_every=1)
     assert (copy / "model.safetensors").read_bytes() == before and not Run(copy).finished
-    api.train(few, out=copy, resume=True)
+    train.train(few, out=copy, resume=True)
     assert (copy / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert lines_of(copy) == lines_of(run)
     with pytest.raises(ConfigError, match="would change nothing"):
-        api.train(few, out=run, resume=True, epochs=3)
+        train.train(few, out=run, resume=True, epochs=3)
 
 
 def test_a_model_keeps_its_precision_until_the_training_that_goes_on_is_done(few, run, monkeypatch):
@@ -123,7 +123,7 @@ def test_a_model_keeps_its_precision_until_the_training_that_goes_on_is_done(few
     killed(few, run, 10, monkeypatch, resume=True, epochs=4, precision="bf16")
     assert Run(run).config["config"]["train"]["precision"] == "bf16"
     assert (nearfar.load(run, "cpu").encode(few["test"][0]) == before).all()
-    api.train(few, out=run, resume=True)
+    train.train(few, out=run, resume=True)
     assert nearfar.load(run, "cpu").config.train.precision == "bf16"
 
 
@@ -131,15 +131,15 @@ def test_an_interrupted_one_takes_what_it_can(few, tmp_path, monkeypatch):
     out = tmp_path / "cut"
     killed(few, out, 7, monkeypatch, **GIVEN)
     with pytest.raises(ConfigError, match="6 steps are done already, and 1 epochs have 4.* at least 2"):
-        api.train(few, out=out, resume=True, epochs=1)
+        train.train(few, out=out, resume=True, epochs=1)
     with pytest.raises(ConfigError, match="either gone on with or begun anew"):
-        api.train(few, out=out, resume=True, overwrite=True)
+        train.train(few, out=out, resume=True, overwrite=True)
     with pytest.raises(ConfigError, match="has its own config"):
-        api.train(few, out=out, resume=True, config=Config())
+        train.train(few, out=out, resume=True, config=Config())
     with pytest.raises(ConfigError, match=r"trained on data from Python.*again"):
-        api.train(out=out, resume=True)
+        train.train(out=out, resume=True)
     given = {"log_every": 1, "lr": 0.01, "weight_decay": 0.5, "clip": 1.0, "checkpoint_every": "1steps", "chunk": 16}
-    trained = api.train(few, out=out, resume=True, **given)
+    trained = train.train(few, out=out, resume=True, **given)
     assert [line["step"] for line in lines_of(out)] == [2, 4, 6, 7, 8]
     config = trained.plan.config
     assert {word: getattr(config.optim, word, getattr(config.train, word, None)) for word in given} == given
@@ -150,18 +150,18 @@ def test_other_data_are_refused(tmp_path):
     rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     out, given = tmp_path / "run", {"epochs": 1, "batch_size": 16, "holdout": 0.0, "threads": 1}
-    api.train(tmp_path / "rows.npy", out=out, keep_optimizer=True, **given)
+    train.train(tmp_path / "rows.npy", out=out, keep_optimizer=True, **given)
     shutil.copy(tmp_path / "rows.npy", tmp_path / "moved.npy")
-    assert api.train(tmp_path / "moved.npy", out=out, resume=True, epochs=2).plan.config.train.epochs == 2
+    assert train.train(tmp_path / "moved.npy", out=out, resume=True, epochs=2).plan.config.train.epochs == 2
     np.save(tmp_path / "others.npy", rows + 1)
     with pytest.raises(RunError, match="these are others.*--init-from"):
-        api.train(tmp_path / "others.npy", out=out, resume=True, epochs=3)
+        train.train(tmp_path / "others.npy", out=out, resume=True, epochs=3)
     np.save(tmp_path / "moved.npy", rows + 1)
     with pytest.warns(NearfarWarning, match="not what they were"):
-        api.train(out=out, resume=True, epochs=3)
+        train.train(out=out, resume=True, epochs=3)
     np.save(tmp_path / "moved.npy", rows[:30])
     with pytest.raises(RunError, match="now there are 30"):
-        api.train(out=out, resume=True, epochs=4)
+        train.train(out=out, resume=True, epochs=4)
 
 
 def test_seeds_take_what_they_can(few, tmp_path):
@@ -176,7 +176,7 @@ def test_seeds_take_what_they_can(few, tmp_path):
             nearfar.train_seeds(few, out=out, resume=True, **given)
     assert contents(out) == before
     # As if it had been killed between the seeds: the second one is still to have its further epoch.
-    api.train(few, out=out / "seed0", resume=True, epochs=3)
+    train.train(few, out=out / "seed0", resume=True, epochs=3)
     asked = json.loads((out / "seeds.json").read_text())
     asked["config"]["train"]["epochs"] = 3
     (out / "seeds.json").write_text(json.dumps(asked))

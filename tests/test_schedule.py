@@ -6,12 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from nearfar import api, record
-from nearfar.config import Config
-from nearfar.errors import ConfigError
-from nearfar.registry import METHODS
-from nearfar.schedule import Schedule, at
-from nearfar.training import Trainer
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import METHODS
+from nearfar.methods import record
+from nearfar.methods.schedule import Schedule, at
+from nearfar.training import train
+from nearfar.training.trainer import Trainer
 from tests.methods import small
 
 
@@ -49,7 +50,7 @@ def test_the_step_sees_the_value_of_its_progress(digits, tiny, monkeypatch):
     seen = []
     real = simclr.compare
     monkeypatch.setattr(simclr, "compare", lambda e, r: (seen.append((e.step, r.temperature)), real(e, r))[1])
-    trained = api.train(
+    trained = train.train(
         digits, **tiny | {"method": "simclr", "temperature": {"start": 0.1, "end": 0.4, "shape": "linear"}}
     )
     steps = trained.plan.steps
@@ -69,13 +70,13 @@ def test_weight_decay_follows_the_methods_schedule(digits, tiny, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", noted)
     knobs = {k: v for k, v in tiny.items() if k != "projector"} | small("dino") | {"method": "dino"}
-    trained = api.train(digits, **knobs)
+    trained = train.train(digits, **knobs)
     o = trained.plan.config.optim
     assert (o.weight_decay, o.final_decay) == (0.04, 0.4)
     wanted = [Schedule(0.04, 0.4).at(s / trained.plan.steps) for s in range(trained.plan.steps)]
     np.testing.assert_allclose([d[0] for d in seen], wanted)
     assert {d[1] for d in seen} == {0.0}  # norms and biases
-    fixed = api.plan(
+    fixed = train.plan(
         Config.from_dict(trained.plan.config.as_dict()).set("optim.weight_decay", 0.1).set("optim.final_decay", None),
         source=digits,
     )

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
 
-from nearfar import files
-from nearfar.errors import DataError, RunError
-from nearfar.schema import CLOSED, DEEPEST, By, above, as_many, fits, long, within
+from nearfar.core import files
+from nearfar.core.errors import DataError, RunError
+from nearfar.core.schema import CLOSED, DEEPEST, By, above, as_many, fits, long, within
 
 
 class Point(TypedDict):

@@ -11,19 +11,23 @@ import torch
 from safetensors.torch import load_file
 
 import nearfar
-from nearfar import api, cli, loading
-from nearfar.averaging import Average
-from nearfar.config import Config
-from nearfar.console import QUIET
+from nearfar import cli
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, RunError, Stopped, UnknownName
 from nearfar.data.read import read
-from nearfar.ensemble import Ensemble
-from nearfar.errors import ConfigError, DataError, NearfarWarning, RunError, Stopped, UnknownName
-from nearfar.evaluation.features import unit
+from nearfar.evaluation import evaluate
 from nearfar.evaluation.floors import untrained
 from nearfar.evaluation.summary import over_seeds
-from nearfar.job import with_knobs
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.models import loading
+from nearfar.models import loading as loading_
+from nearfar.models.ensemble import Ensemble
+from nearfar.training import train
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
+from nearfar.training.weight_averaging import Average
+from nearfar.vectors.basics import unit
 from tests.conftest import TINY, lines_of
 
 ROOT = Path(__file__).parents[1]
@@ -72,12 +76,12 @@ def weights(run):
 
 
 def test_each_seed_is_a_run_of_its_own(three, digits, tmp_path):
-    alone = api.train(digits, out=tmp_path / "alone", seed=1, **TINY)
+    alone = train.train(digits, out=tmp_path / "alone", seed=1, **TINY)
     assert weights(alone.path) == weights(three / "seed1") != weights(three / "seed0")
     in_memory = nearfar.train_seeds(digits, seeds=2, seed=1, **TINY)
     assert [t.plan.config.train.seed for t in in_memory] == [1, 2]
     np.testing.assert_array_equal(
-        in_memory[1].encode(digits["test"][0][:9]), api.load(three / "seed2").encode(digits["test"][0][:9])
+        in_memory[1].encode(digits["test"][0][:9]), loading_.load(three / "seed2").encode(digits["test"][0][:9])
     )
 
 
@@ -108,9 +112,9 @@ def test_a_stop_says_how_the_whole_goes_on(digits, tmp_path, monkeypatch):
 
 def test_folders_that_are_something_else(three, tmp_path):
     with pytest.raises(RunError, match="holds several runs"):
-        api.load(three)
+        loading_.load(three)
     with pytest.raises(RunError, match="not a run folder"):
-        api.evaluate(tmp_path)
+        evaluate.evaluate(tmp_path)
     with pytest.raises(RunError, match="holds a single run"):
         nearfar.train_seeds("x", out=three / "seed0", overwrite=True)
     with pytest.raises(RunError, match="holds no training from several seeds"):
@@ -124,7 +128,7 @@ def test_folders_that_are_something_else(three, tmp_path):
 
 def test_evaluation_sums_up_over_seeds(three, digits):
     few = {split: tuple(a[:100] for a in found) for split, found in digits.items()}
-    data = api.evaluate(three, few, protocols=["knn", "linear_probe"])
+    data = evaluate.evaluate(three, few, protocols=["knn", "linear_probe"])
     assert [r["run"] for r in data.results] == ["three/seed0", "three/seed1", "three/seed2"]
     (summary,) = data.as_dict()["summary"]
     assert (summary["name"], summary["n"], summary["seeds"]) == ("three, 3 seeds", 3, [0, 1, 2])
@@ -143,14 +147,14 @@ def test_evaluation_sums_up_over_seeds(three, digits):
     assert table.replace(said, "").count("three, 3 seeds") == 2  # one line of models, one of floors
     assert f"{probes['mean']:.3f} ± {probes['sd']:.3f}" in table
     assert f"{data.results[1]['linear_probe']['accuracy']:.3f} [" in table
-    one_by_one = api.evaluate([three / f"seed{n}" for n in range(3)], few, protocols=["knn"], floors=False)
+    one_by_one = evaluate.evaluate([three / f"seed{n}" for n in range(3)], few, protocols=["knn"], floors=False)
     assert one_by_one.summary[0]["figures"]["knn"] == summary["figures"]["knn"]
-    assert "summary" not in api.evaluate(three / "seed0", few, protocols=["knn"], floors=False).as_dict()
+    assert "summary" not in evaluate.evaluate(three / "seed0", few, protocols=["knn"], floors=False).as_dict()
 
 
 def test_only_runs_that_differ_by_the_seed_alone_are_summed_up(three):
     models = loading.models([three])
-    other = api.load(three / "seed0")
+    other = loading_.load(three / "seed0")
     other.config = other.config.set("optim.lr", 1.0).set("train.seed", 7)
     few = {"mean": 0.5, "std": 0.1, "draws": [0.4, 0.6]}
     results = [
@@ -183,7 +187,7 @@ def test_concat_by_hand_and_from_its_folder_alone(three, digits, tmp_path, monke
     for file in ("config.json", "README.md"):
         assert str(tmp_path) not in Path("elsewhere/both", file).read_text()
         assert str(three) not in Path("elsewhere/both", file).read_text()
-    a, b = (api.load(three / f"seed{n}").encode(images) for n in (0, 2))
+    a, b = (loading_.load(three / f"seed{n}").encode(images) for n in (0, 2))
     z = loaded.encode(images)
     assert z.dtype == np.float32
     np.testing.assert_array_equal(z, made.encode(images))
@@ -193,7 +197,7 @@ def test_concat_by_hand_and_from_its_folder_alone(three, digits, tmp_path, monke
     np.testing.assert_allclose(loaded.features(loaded.read(images).first, rows), z[:7], atol=1e-6)
     assert loaded.encode(images[:3], layer="projection").shape == (3, 32)
     assert "seed0" in Path("elsewhere/both/README.md").read_text()
-    taught = api.train(digits, positives="teacher:elsewhere/both:neighbours", **TINY | {"epochs": 1})
+    taught = train.train(digits, positives="teacher:elsewhere/both:neighbours", **TINY | {"epochs": 1})
     assert np.isfinite(taught.metrics[-1]["loss"])
 
 
@@ -210,7 +214,7 @@ class Turned(torch.nn.Module):
 
 def test_average_finds_a_space_that_was_only_turned(three, digits):
     """The mean of a model and its turned twin is the model itself once they are aligned, and something else if not."""
-    model, twin = (api.load(three / "seed0", device="cpu") for _ in range(2))
+    model, twin = (loading_.load(three / "seed0", device="cpu") for _ in range(2))
     turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(0)))[0]
     branch = twin.branches["x"]
     branch.encoder = Turned(branch.encoder, turn)
@@ -277,21 +281,21 @@ def unlike(tmp_path_factory):
             array = np.clip(np.array(colour) + draw.normal(0, 25, (20 + i, 24, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(array).save(folder / "pictures" / name / f"{i:02}.png")
     small = TINY | {"epochs": 1, "batch_size": 8}
-    api.train(folder / "pictures", out=folder / "a", size=16, **small)
+    train.train(folder / "pictures", out=folder / "a", size=16, **small)
     wide = {"encoder": "pooled_cnn", "encoder_options": {}, "method": "supcon"}
-    api.train(folder / "pictures", out=folder / "b", size=24, **small | wide)
+    train.train(folder / "pictures", out=folder / "b", size=24, **small | wide)
     return folder
 
 
 def test_each_member_reads_in_its_own_way(unlike):
-    a, b = (api.load(unlike / n) for n in "ab")
+    a, b = (loading_.load(unlike / n) for n in "ab")
     made = nearfar.combine([a, b])
     files = sorted((unlike / "pictures").rglob("*.png"))
     z, own = made.encode(files), [m.encode(files) for m in (a, b)]
     assert own[0].shape[1] != own[1].shape[1]
     np.testing.assert_allclose(z, np.hstack(own) / np.sqrt(2), atol=1e-5)
     with pytest.warns(NearfarWarning, match="ensemble was trained on"):
-        found = api.evaluate(made, protocols=["knn"])
+        found = evaluate.evaluate(made, protocols=["knn"])
     assert found.results[0]["geometry"]["dimensions"] == z.shape[1]
     assert "untrained_encoder" in found.results[0]["floors"]
     with pytest.raises(ConfigError, match=r"b takes .*24 × 24, the column 'image' holds .*16 × 16"):
@@ -309,7 +313,7 @@ def test_rows_that_only_one_member_can_read_are_an_error(unlike, monkeypatch):
 
 def test_what_does_not_go_together_is_refused(three, digits, unlike, tmp_path):
     rows = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
-    vectors = api.train(rows, epochs=1, batch_size=16, threads=1, encoder_options={"width": 16, "out": 8}).model
+    vectors = train.train(rows, epochs=1, batch_size=16, threads=1, encoder_options={"width": 16, "out": 8}).model
     a, b = loading.models([three / "seed0", three / "seed1"])
     for members, how, said in (
         ([a, vectors], "concat", "takes image, .* takes vector"),
@@ -354,7 +358,7 @@ def test_the_command(unlike, tmp_path, monkeypatch, nearfar_command):
     assert code == 0, err
     with np.load("v.npz") as found:
         np.testing.assert_allclose(np.linalg.norm(found["vector"], axis=1), 1, atol=1e-5)
-        np.testing.assert_allclose(found["vector"], api.load("both").encode(pictures), atol=1e-6)
+        np.testing.assert_allclose(found["vector"], loading_.load("both").encode(pictures), atol=1e-6)
     code, out, err = nearfar_command("search", "both", pictures / "red" / "03.png", "-k", "2", "--json")
     assert code == 0, err
     assert json.loads(out)["results"][0]["hits"][0]["name"] == str(Path("red", "03.png"))
@@ -442,14 +446,14 @@ def test_statistics_are_the_mean_over_one_more_epoch_of_views():
 def test_averaging_resumes_bit_for_bit(digits, tmp_path, monkeypatch):
     given = TINY | {"average": 0.7, "checkpoint_every": "3steps", "keep_optimizer": True}
     given |= {"method": "moco_v2", "parts": {"memory": {"size": 96}}}  # a twin, a queue, batch norm by groups
-    api.train(digits, out=tmp_path / "whole", **given)
+    train.train(digits, out=tmp_path / "whole", **given)
     own = Trainer.step
     dying(monkeypatch, seed=0, step=8)
     with pytest.raises(Killed):
-        api.train(digits, out=tmp_path / "broken", **given)
+        train.train(digits, out=tmp_path / "broken", **given)
     assert int(load_file(tmp_path / "broken/checkpoint/state.safetensors")["average/count"]) == 2  # after step 4
     monkeypatch.setattr(Trainer, "step", own)
-    api.train(digits, out=tmp_path / "broken", resume=True)
+    train.train(digits, out=tmp_path / "broken", resume=True)
     for file in ("model.safetensors", "checkpoint/state.safetensors"):
         a, b = (load_file(tmp_path / run / file) for run in ("whole", "broken"))
         assert a.keys() == b.keys()
@@ -457,7 +461,7 @@ def test_averaging_resumes_bit_for_bit(digits, tmp_path, monkeypatch):
             assert torch.equal(a[key], b[key]), key
     assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
     before = weights(tmp_path / "whole")
-    api.train(digits, out=tmp_path / "whole", resume=True)
+    train.train(digits, out=tmp_path / "whole", resume=True)
     assert weights(tmp_path / "whole") == before
 
 
@@ -485,13 +489,13 @@ def test_a_mean_of_steps_that_are_no_longer_the_last_is_left_behind():
 def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path, monkeypatch):
     """Training goes as without, and resumes; the encoder ends between where it began and where that led."""
     given = TINY | {"init_from": str(three / "seed0"), "seed": 5, "checkpoint_every": "3steps", "keep_optimizer": True}
-    plain = api.train(digits, out=tmp_path / "plain", **given)
+    plain = train.train(digits, out=tmp_path / "plain", **given)
     dying(monkeypatch, seed=5, step=8)
     with pytest.raises(Killed):
-        api.train(digits, out=tmp_path / "kept", interpolate=0.25, **given)
+        train.train(digits, out=tmp_path / "kept", interpolate=0.25, **given)
     monkeypatch.undo()
-    kept = api.train(digits, out=tmp_path / "kept", resume=True)
-    begun = dict(api.load(three / "seed0").branches.named_parameters())
+    kept = train.train(digits, out=tmp_path / "kept", resume=True)
+    begun = dict(loading_.load(three / "seed0").branches.named_parameters())
     ends = dict(plain.model.branches.named_parameters())
     for name, found in kept.model.branches.named_parameters():
         want = ends[name].lerp(begun[name], 0.25 if ".encoder." in name else 0.0)
@@ -503,7 +507,7 @@ def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path
 
 def test_nothing_is_kept_of_a_random_beginning(digits):
     with pytest.raises(ConfigError, match="begin at random"):
-        api.train(digits, interpolate=0.5, **TINY)
+        train.train(digits, interpolate=0.5, **TINY)
 
 
 # --- the page -----------------------------------------------------------------------------------------------------

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar import cli, sheet, text_sheet, tokenisers
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.distributed import World
-from nearfar.plan import prepare
-from nearfar.training import Trainer
-from nearfar.views import Viewer
+from nearfar import cli
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.modalities.text import tokenisers
+from nearfar.training.distributed import World
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.preview import sheet, text_sheet
+from nearfar.training.trainer import Trainer
+from nearfar.training.viewer import Viewer
 
 DRAW = np.random.default_rng(0)
 
@@ -120,7 +122,7 @@ def test_all_words_are_shown_at_their_places_and_parts_are_counted():
 
 
 def test_words_of_other_rows_are_told():
-    from nearfar.transforms.replace_words import ReplaceWords
+    from nearfar.transforms.text.replace_words import ReplaceWords
 
     plan = planned({"text": SENTENCES})
     plan.recipes[plan.table.first.name] = ((ReplaceWords(0.5),),)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api
-from nearfar.classifier import Classifier
-from nearfar.training_rows import TrainingRows
+from nearfar.downstream.classify.classifier import Classifier
+from nearfar.models import loading
+from nearfar.models.training_rows import TrainingRows
+from nearfar.training import train
 
 ROWS = 400
 MEMORISES = {"batch_size": 50, "select": "last", "threads": 1, "precision": "fp32", "lr": 0.01,
@@ -25,7 +26,7 @@ def chance(seed=0, rows=ROWS):
 def supervised(tmp_path_factory):
     """A run that knows the labels of its training rows by heart."""
     out = tmp_path_factory.mktemp("taught") / "run"
-    return api.train(chance(), method="supervised", out=out, epochs=25, holdout=0.25, **MEMORISES)
+    return train.train(chance(), method="supervised", out=out, epochs=25, holdout=0.25, **MEMORISES)
 
 
 def fitted(model, data=None, **options):
@@ -42,7 +43,7 @@ def about_chance(found):
 
 def test_the_figure_is_of_rows_that_did_not_teach(supervised):
     model, plan = supervised.model, supervised.plan
-    for given in (model, api.load(model.path)):
+    for given in (model, loading.load(model.path)):
         found = fitted(given).classifier
         assert found.out_of_fold["taught"] == len(plan.train)
         assert found.out_of_fold["rows"] == ROWS - len(plan.train)
@@ -84,13 +85,13 @@ def test_new_rows_that_taught_are_told(supervised):
 def test_rows_without_a_label_did_not_teach():
     x, y = chance()
     some = np.where(np.arange(ROWS) < 200, y.astype(float), np.nan)
-    trained = api.train((x, some), method="supervised", epochs=1, holdout=0.0, **MEMORISES)
+    trained = train.train((x, some), method="supervised", epochs=1, holdout=0.0, **MEMORISES)
     taught = trained.model.training_rows.teach(trained.model.read(x).first)
     np.testing.assert_array_equal(taught, np.arange(ROWS) < 200)
 
 
 def test_what_is_learnt_without_labels_did_not_teach():
-    found = fitted(api.train(chance(), method="simclr", epochs=1, **MEMORISES).model).classifier
+    found = fitted(train.train(chance(), method="simclr", epochs=1, **MEMORISES).model).classifier
     assert found.out_of_fold["rows"] == ROWS and "taught" not in found.out_of_fold
     assert found.out_of_fold["accuracy"] < 0.6  # the best of several C is a little better than chance
 
@@ -100,7 +101,7 @@ def test_another_column_teaches_as_labels_do(tmp_path):
     x, y = chance()
     columns = {"x": x, "said": np.eye(2, dtype=np.float32)[y] + np.float32(1e-3) * x[:, :2]}
     knobs = MEMORISES | {"encoder_options": {"x": {"width": 128, "out": 32}, "said": {"width": 16, "out": 32}}}
-    trained = api.train(
+    trained = train.train(
         columns, column=("x", "said"), method="clip", epochs=40, holdout=0.25, share=False, out=tmp_path / "run", **knobs
     )
     found = nearfar.classify(trained.model, {"x": x, "label": y}, column="x", label="label").classifier
@@ -116,9 +117,9 @@ def test_ensembles_and_what_a_run_begins_with(supervised, tmp_path):
     shutil.copytree(path, tmp_path / "again")
     both = nearfar.combine([path, tmp_path / "again"], out=tmp_path / "both")
     knobs = {"method": "simclr", "epochs": 1, "threads": 1, "select": "last"}
-    begun = api.train(x, init_from=path, out=tmp_path / "a", **knobs)
-    led = api.train(x, positives=f"teacher:{path}:clusters:4", encoder_options={"width": 16, "out": 8}, **knobs)
-    for model in (both, api.load(tmp_path / "both"), begun.model, api.load(tmp_path / "a"), led.model):
+    begun = train.train(x, init_from=path, out=tmp_path / "a", **knobs)
+    led = train.train(x, positives=f"teacher:{path}:clusters:4", encoder_options={"width": 16, "out": 8}, **knobs)
+    for model in (both, loading.load(tmp_path / "both"), begun.model, loading.load(tmp_path / "a"), led.model):
         np.testing.assert_array_equal(model.training_rows.teach(model.read(x).first), expected)
 
 
@@ -167,7 +168,7 @@ def test_rows_of_a_group_with_one_that_taught_are_not_scored():
 
 
 def test_many_rows_are_drawn_so_that_those_that_can_be_scored_come_first(monkeypatch):
-    from nearfar.evaluation import out_of_fold
+    from nearfar.downstream.classify import out_of_fold
 
     monkeypatch.setattr(out_of_fold, "ROWS", 100)
     x, y, _ = vectors(0)
@@ -217,8 +218,8 @@ def test_classes_that_taught_are_not_left_out():
 
 
 def test_the_interval_widens_where_classes_differ():
-    from nearfar.evaluation.features import wilson
-    from nearfar.evaluation.left_out_classes import mean_share
+    from nearfar.downstream.classify.left_out_classes import mean_share
+    from nearfar.vectors.intervals import wilson
 
     labels = np.repeat(np.arange(10), 50)
     alike = (np.arange(500) % 2).astype(bool)

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from nearfar import api
-from nearfar.config import Config
-from nearfar.errors import ConfigError, DataError, NearfarWarning, UserError
-from nearfar.registry import METHODS
-from nearfar.training import Trainer
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UserError
+from nearfar.core.registry import METHODS
+from nearfar.evaluation import evaluate
+from nearfar.models import loading
+from nearfar.training import train
+from nearfar.training.trainer import Trainer
 
 ANIMALS = ["cat", "dog", "horse", "bird", "fish", "mouse", "lion", "wolf"]
 TIERE = ["katze", "hund", "pferd", "vogel", "fisch", "maus", "loewe", "wolf"]
@@ -37,12 +39,12 @@ def pairs():
 @pytest.fixture(scope="module")
 def translations(pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "pairs"
-    return api.train(pairs, column=("en", "de"), epochs=60, out=out, **QUICK)
+    return train.train(pairs, column=("en", "de"), epochs=60, out=out, **QUICK)
 
 
 def test_translations_find_each_other(translations):
     en, de, _ = sentences(60, seed=1)
-    found = api.evaluate(translations.model, {"en": en, "de": de}, column=("en", "de"))
+    found = evaluate.evaluate(translations.model, {"en": en, "de": de}, column=("en", "de"))
     r = found.results[0]
     chance = r["retrieval"]["en->de"]["chance"]["1"]
     assert r["retrieval"]["en->de"]["recall"]["1"] > max(0.5, 10 * chance)
@@ -57,16 +59,18 @@ def test_one_encoder_for_two_columns(translations, pairs):
     model = translations.model
     assert list(model.branches) == ["en"] and model.branches["de"] is model.branches["en"]
     assert translations.plan.config.method["projector"]["out"] == 0
-    again = api.load(translations.path)
+    again = loading.load(translations.path)
     np.testing.assert_array_equal(again.encode(pairs["de"], column="de"), model.encode(pairs["de"], column="de"))
     np.testing.assert_array_equal(again.encode(pairs["de"]), again.encode(pairs["de"], column="de"))
 
 
 @pytest.mark.parametrize("method", ["clip", "siglip"])
 def test_encoders_of_their_own_meet_in_one_space(pairs, method, tmp_path):
-    trained = api.train(pairs, column=("en", "de"), method=method, share=False, epochs=2, out=tmp_path / "run", **QUICK)
+    trained = train.train(
+        pairs, column=("en", "de"), method=method, share=False, epochs=2, out=tmp_path / "run", **QUICK
+    )
     assert list(trained.model.branches) == ["en", "de"]
-    model = api.load(tmp_path / "run")
+    model = loading.load(tmp_path / "run")
     assert model.encode(["the cat"], column="en").shape == (1, 256)
     np.testing.assert_array_equal(
         model.encode(pairs["en"], column="en"), trained.model.encode(pairs["en"], column="en")
@@ -84,7 +88,7 @@ def test_resumes_to_the_same_bits(method, pairs, tmp_path, monkeypatch):
     if takes == "scored pairs":
         data["score"] = np.arange(len(pairs["en"]), dtype=float) % 5
         given["score"] = "score"
-    api.train(data, out=tmp_path / "whole", **given)
+    train.train(data, out=tmp_path / "whole", **given)
     step = Trainer.step
 
     def dies_at_eight(self, *args):
@@ -94,9 +98,9 @@ def test_resumes_to_the_same_bits(method, pairs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", dies_at_eight)
     with pytest.raises(RuntimeError, match="power cut"):
-        api.train(data, out=tmp_path / "broken", **given)
+        train.train(data, out=tmp_path / "broken", **given)
     monkeypatch.setattr(Trainer, "step", step)
-    api.train(data, out=tmp_path / "broken", resume=True)
+    train.train(data, out=tmp_path / "broken", resume=True)
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "broken/model.safetensors").read_bytes()
 
 
@@ -104,9 +108,9 @@ def test_texts_beat_the_untrained_bag_with_few_labels():
     en, _, who = sentences(400)
     labels = who % 2  # which half of the animals
     table = {"train": (en[:300], labels[:300]), "test": (en[300:], labels[300:])}
-    trained = api.train(en[:300], epochs=20, **QUICK)
+    trained = train.train(en[:300], epochs=20, **QUICK)
     assert trained.plan.config.model.method == "simcse"
-    found = api.evaluate(trained.model, table, protocols=["shots", "knn"]).results[0]
+    found = evaluate.evaluate(trained.model, table, protocols=["shots", "knn"]).results[0]
     assert found["shots"]["8"]["mean"] > 0.5
 
 
@@ -114,10 +118,10 @@ def test_scores_order_the_pairs(tmp_path):
     en, _, who = sentences(200)
     other = np.random.default_rng(3).permutation(200)
     data = {"a": en, "b": [en[i] for i in other], "score": (who == who[other]).astype(float)}
-    trained = api.train(data, column=("a", "b"), score="score", epochs=25, **QUICK)
+    trained = train.train(data, column=("a", "b"), score="score", epochs=25, **QUICK)
     assert trained.plan.config.model.method == "cosent"
     with pytest.warns(NearfarWarning, match="was trained on 200 of the 200 rows that are scored"):
-        found = api.evaluate(trained.model, data, column=("a", "b"), score="score").results[0]
+        found = evaluate.evaluate(trained.model, data, column=("a", "b"), score="score").results[0]
     assert found["sts"]["settings"]["pairs"] == 200
     assert found["sts"]["spearman"] > found["floors"]["untrained_encoder"]["sts"]["spearman"] + 0.2
 
@@ -127,10 +131,10 @@ def test_a_loss_that_reads_signs_says_what_it_takes_scores_for():
     data = {"a": en, "b": en[::-1]}
     given = {"column": ("a", "b"), "score": "s", "method": "cosent", "objective": "cosine_embedding", "epochs": 1}
     with pytest.raises(DataError, match="all of the 80 scores are above 0. Give the pairs that do not belong"):
-        api.train(data | {"s": np.arange(80) % 5 + 1.0}, **given, **QUICK)
+        train.train(data | {"s": np.arange(80) % 5 + 1.0}, **given, **QUICK)
     with pytest.warns(NearfarWarning, match="above 0 as belonging together, and the others as not: 64 of 80 do"):
-        api.train(data | {"s": np.arange(80) % 5 + 0.0}, **given, **QUICK)
-    api.train(data | {"s": np.arange(80) % 2 * 2.0 - 1}, **given, **QUICK)  # two values say just that
+        train.train(data | {"s": np.arange(80) % 5 + 0.0}, **given, **QUICK)
+    train.train(data | {"s": np.arange(80) % 2 * 2.0 - 1}, **given, **QUICK)  # two values say just that
 
 
 def test_pictures_and_captions(tmp_path):
@@ -140,11 +144,11 @@ def test_pictures_and_captions(tmp_path):
     x[np.arange(96), :, :, colour] += 180
     captions = [f"a {['red', 'green', 'blue'][c]} picture number {n}" for n, c in enumerate(colour)]
     given = QUICK | {"encoder_options": {"image": {"widths": [16, 32, 32, 32]}, "caption": {"dim": 64}}}
-    trained = api.train(
+    trained = train.train(
         {"image": x, "caption": captions}, column=("image", "caption"), epochs=10, out=tmp_path / "r", **given
     )
     assert trained.plan.config.model.encoder == "image=small_cnn,caption=static"
-    model = api.load(tmp_path / "r")
+    model = loading.load(tmp_path / "r")
     z = model.encode(x[:20], column="image") @ model.encode(["a red", "a green", "a blue"], column="caption").T
     assert (z.argmax(1) == colour[:20]).mean() > 0.8
 
@@ -163,16 +167,16 @@ def test_pictures_and_captions(tmp_path):
 )
 def test_requests_that_make_no_sense(data, given, what):
     with pytest.raises(UserError, match=what):
-        api.train(data, epochs=1, **(QUICK | given))
+        train.train(data, epochs=1, **(QUICK | given))
 
 
 def test_two_texts_in_a_table_are_asked_about():
     with pytest.raises(DataError, match="can both be embedded"):
-        api.plan(Config(), source={"a": ["one two", "three four"] * 20, "b": ["five six", "seven eight"] * 20})
+        train.plan(Config(), source={"a": ["one two", "three four"] * 20, "b": ["five six", "seven eight"] * 20})
 
 
 def test_a_default_that_a_user_changes():
-    trained = api.train({"text": sentences(64)[0]}, epochs=1, temperature=0.2, **QUICK)
+    trained = train.train({"text": sentences(64)[0]}, epochs=1, temperature=0.2, **QUICK)
     assert trained.plan.record.temperature == 0.2
     with pytest.raises(UserError, match="temperatur"):
-        api.train({"text": sentences(64)[0]}, epochs=1, temperatur=0.2, **QUICK)
+        train.train({"text": sentences(64)[0]}, epochs=1, temperatur=0.2, **QUICK)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar import api, cli
-from nearfar.errors import ConfigError, DataError, UserError
-from nearfar.evaluation import retrieval
+from nearfar import cli
+from nearfar.core.errors import ConfigError, DataError, UserError
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.protocols import retrieval
+from nearfar.models import loading
+from nearfar.training import train
 from tests.colours import COLOURS, QUICK, pictures
 from tests.evaluation.pairs import sides_of
 from tests.two import trainings
@@ -34,13 +37,13 @@ def threes(count=96, seed=0):
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def trained(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("three") / request.param
-    return api.train(threes(), column=COLUMNS, method=request.param, epochs=12, lr=0.01, out=out, **GIVEN)
+    return train.train(threes(), column=COLUMNS, method=request.param, epochs=12, lr=0.01, out=out, **GIVEN)
 
 
 def test_all_three_meet_in_one_space_and_come_back(trained):
     assert list(trained.model.branches) == list(COLUMNS)
     assert trained.metrics[-1]["loss"] < trained.metrics[0]["loss"]
-    model, new = api.load(trained.path), threes(40, seed=5)
+    model, new = loading.load(trained.path), threes(40, seed=5)
     for name in COLUMNS:
         z = model.encode(new[name], column=name)
         assert z.shape == (40, 16)
@@ -48,8 +51,8 @@ def test_all_three_meet_in_one_space_and_come_back(trained):
 
 
 def test_retrieval_is_measured_between_every_two(trained):
-    model, new = api.load(trained.path), threes(50, seed=6)
-    found = api.evaluate(model, {"train": new, "test": new}, column=COLUMNS)
+    model, new = loading.load(trained.path), threes(50, seed=6)
+    found = evaluate.evaluate(model, {"train": new, "test": new}, column=COLUMNS)
     r = found.results[0]
     assert set(r["retrieval"]) == {f"{a}->{b}" for a, b in itertools.permutations(COLUMNS, 2)}
     for a, b in itertools.combinations(COLUMNS, 2):
@@ -61,8 +64,8 @@ def test_retrieval_is_measured_between_every_two(trained):
     assert json.dumps(found.as_dict())
     with pytest.raises(DataError, match="cannot be compared"):
         features = {"image": {"widths": [8, 16]}, "caption": {"dim": 8}}
-        other = api.train(threes(), column=COLUMNS[:2], epochs=0, **GIVEN | {"encoder_options": features}).model
-        api.evaluate(other, new, column=COLUMNS[:2], layer="features")
+        other = train.train(threes(), column=COLUMNS[:2], epochs=0, **GIVEN | {"encoder_options": features}).model
+        evaluate.evaluate(other, new, column=COLUMNS[:2], layer="features")
 
 
 def test_each_two_learn_from_each_other():
@@ -71,12 +74,12 @@ def test_each_two_learn_from_each_other():
 
     import torch
 
-    from nearfar.config import Config
-    from nearfar.console import QUIET
+    from nearfar.core.config import Config
+    from nearfar.core.console import QUIET
     from nearfar.objectives.info_nce import info_nce_between
-    from nearfar.objectives.relation import Relation
-    from nearfar.plan import prepare
-    from nearfar.training import Trainer
+    from nearfar.objectives.kernel.relation import Relation
+    from nearfar.training.plan.prepare import prepare
+    from nearfar.training.trainer import Trainer
 
     data = threes()
     data["numbers"] = data["numbers"].copy()
@@ -99,24 +102,24 @@ def test_a_missing_cell_leaves_its_row_out():
     data = threes()
     data["caption"][3] = None
     data["numbers"][7], data["numbers"][8, 2] = np.nan, np.nan  # of a row of numbers some may be missing, not all
-    trained = api.train(data, column=COLUMNS, epochs=1, **GIVEN)
+    trained = train.train(data, column=COLUMNS, epochs=1, **GIVEN)
     assert len(trained.plan.table) == 94
     assert {s.reason for s in trained.plan.table.skipped} == {"is empty", "holds no number"}
     data["numbers"] = [None if i == 7 else row.tolist() for i, row in enumerate(data["numbers"])]
     data["numbers"][8][2] = 0.0
-    assert len(api.train(data, column=COLUMNS, epochs=0, **GIVEN).plan.table) == 94
+    assert len(train.train(data, column=COLUMNS, epochs=0, **GIVEN).plan.table) == 94
     assert trained.metrics
     data["caption"] = data["caption"][:48] + [None] * 48
     with pytest.raises(DataError, match="rows cannot be read"):
-        api.train(data, column=COLUMNS, epochs=1, **GIVEN)
+        train.train(data, column=COLUMNS, epochs=1, **GIVEN)
 
 
 def test_judgements_of_three_columns_are_refused(trained):
     data = threes(40, seed=7) | {"score": np.arange(40.0)}
     with pytest.raises(DataError, match="which two are judged"):
-        api.evaluate(trained.model, data, column=COLUMNS, score="score", protocols=["sts"])
+        evaluate.evaluate(trained.model, data, column=COLUMNS, score="score", protocols=["sts"])
     with pytest.raises(UserError, match="two columns and their scores"):
-        api.train(data, column=COLUMNS, score="score", method="cosent", epochs=1, **GIVEN)
+        train.train(data, column=COLUMNS, score="score", method="cosent", epochs=1, **GIVEN)
 
 
 def test_other_models_are_asked_which_column(trained):
@@ -183,7 +186,7 @@ def test_two_processes_equal_one(tmp_path):
     given = GIVEN | {"column": COLUMNS[:2], "epochs": 2, "log_every": 1}
     runs = {method: given | {"method": method} for method in ("clip", "siglip")}
     for method, two in trainings(data, tmp_path, **runs).items():
-        one = api.train(data, **runs[method])
+        one = train.train(data, **runs[method])
         np.testing.assert_allclose([m["loss"] for m in one.metrics], [m["loss"] for m in two.metrics], rtol=1e-4)
         for name in COLUMNS[:2]:
             a, b = (t.encode(data[name], column=name) for t in (one, two))

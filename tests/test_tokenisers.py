@@ -6,10 +6,10 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from nearfar import tokenisers
-from nearfar.errors import ConfigError, DataError, RunError, UnknownName
-from nearfar.schema import fits
-from nearfar.tokenisers import hashed
+from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.core.schema import fits
+from nearfar.modalities.text import tokenisers
+from nearfar.modalities.text.tokenisers import hashed
 
 TEXTS = ["The cat sat on the mat.", "a dog ran", "naïve café — 東京は大きい", "don't stop 123", "🙂 é e\u0301 x"] * 8
 
@@ -118,7 +118,7 @@ def of_library(model, **parts):
     library = pytest.importorskip("tokenizers")
     text = json.dumps({"version": "1.0", "model": model, **dict.fromkeys(("truncation", "padding", "pre_tokenizer", "normalizer",
                        "post_processor", "decoder"), None), "added_tokens": [], **parts})  # fmt: skip
-    from nearfar.tokenisers import _trained
+    from nearfar.modalities.text.tokenisers import _trained
 
     return {"kind": "transformers", **_trained.spec(library.Tokenizer.from_str(text))}
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api, cli
+from nearfar import cli
+from nearfar.core.errors import NearfarWarning
+from nearfar.core.registry import TOKENISERS
 from nearfar.data.read import read
-from nearfar.errors import NearfarWarning
-from nearfar.modalities import text
-from nearfar.registry import TOKENISERS
+from nearfar.modalities.text import text
+from nearfar.training import train
 
 LENGTH = 12
 KNOBS = {"epochs": 1, "batch_size": 16, "holdout": 0.0, "threads": 1, "tokens": "word_pairs", "length": LENGTH,
@@ -26,7 +27,7 @@ def rows(short, long):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     out = tmp_path_factory.mktemp("long") / "run"
-    return api.train(rows(40, 0), out=out, **KNOBS).model
+    return train.train(rows(40, 0), out=out, **KNOBS).model
 
 
 def said(call):
@@ -82,7 +83,7 @@ def test_several_texts_a_cell_are_counted_one_by_one():
 
 
 def test_training_says_it_as_a_note(tmp_path):
-    plan = api.plan(nearfar.Config().set("tokens", "word_pairs").set("length", LENGTH), source=rows(20, 1))
+    plan = train.plan(nearfar.Config().set("tokens", "word_pairs").set("length", LENGTH), source=rows(20, 1))
     assert any("1 of 21 texts of 'text' is longer than 12 tokens" in note for note in plan.notes)
 
 
@@ -123,7 +124,7 @@ def test_commands_say_it_even_when_quiet(verb, model, tmp_path, capfd):
 
 def test_each_column_is_counted(tmp_path, capfd):
     pairs = {"en": rows(30, 10), "de": rows(40, 0)}
-    api.train(pairs, out=tmp_path / "run", column=("en", "de"), **KNOBS)
+    train.train(pairs, out=tmp_path / "run", column=("en", "de"), **KNOBS)
     file = tmp_path / "pairs.jsonl"
     lines = [{"en": a, "de": b} for a, b in zip(rows(38, 2), rows(37, 3), strict=True)]
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
@@ -143,6 +144,6 @@ def test_a_pretrained_model_that_takes_less_than_is_kept(tmp_path):
     wanted = "11 of 40 texts of 'text' are longer than 38 tokens; the rest of each is not read."
     knobs = {"encoder": f"transformers:{tmp_path / 'bert'}", "length": 60, "threads": 1, "holdout": 0.0}
     made = []
-    assert wanted in said(lambda: made.append(api.train(texts, epochs=1, batch_size=20, **knobs)))
+    assert wanted in said(lambda: made.append(train.train(texts, epochs=1, batch_size=20, **knobs)))
     assert said(lambda: made[0].model.encode(texts)) == [wanted]
     assert said(lambda: made[0].model.encode(texts[:29])) == []

@@ -3,9 +3,10 @@
 import numpy as np
 
 import nearfar
-from nearfar import api
 from nearfar.data.read import read
-from nearfar.training_rows import TrainingRows
+from nearfar.models import loading
+from nearfar.models.training_rows import TrainingRows
+from nearfar.training import train
 
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "encoder_options": {"width": 16, "out": 8}}
 
@@ -16,25 +17,25 @@ def rows(n, seed, d=6):
 
 def test_a_run_knows_its_training_rows_in_any_order_and_company(tmp_path):
     x = rows(200, 0)
-    trained = api.train(x, out=tmp_path / "run", holdout=0.2, select="last", **QUICK)
+    trained = train.train(x, out=tmp_path / "run", holdout=0.2, select="last", **QUICK)
     taught = np.zeros(200, bool)
     taught[trained.plan.train] = True
     assert 20 < (~taught).sum() < 60
     order = np.random.default_rng(1).permutation(250)
     new = np.concatenate([x, rows(50, 2)])[order]
     expected = np.concatenate([taught, np.zeros(50, bool)])[order]
-    for model in (trained.model, api.load(tmp_path / "run")):
+    for model in (trained.model, loading.load(tmp_path / "run")):
         np.testing.assert_array_equal(model.training_rows.among(model.read(new)), expected)
     (tmp_path / "run" / "rows.safetensors").unlink()
-    assert api.load(tmp_path / "run").training_rows is None
+    assert loading.load(tmp_path / "run").training_rows is None
 
 
 def test_an_ensemble_was_trained_on_the_rows_of_all_members(tmp_path):
     x = rows(120, 0)
-    runs = [api.train(x[:50], out=tmp_path / f"{i}", holdout=0.0, seed=i, **QUICK).path for i in range(2)]
+    runs = [train.train(x[:50], out=tmp_path / f"{i}", holdout=0.0, seed=i, **QUICK).path for i in range(2)]
     nearfar.combine(runs, out=tmp_path / "both")
-    for model in (nearfar.combine(runs), api.load(tmp_path / "both")):
-        assert model.fingerprint == api.load(runs[0]).fingerprint
+    for model in (nearfar.combine(runs), loading.load(tmp_path / "both")):
+        assert model.fingerprint == loading.load(runs[0]).fingerprint
         np.testing.assert_array_equal(model.training_rows.among(model.read(x)), np.arange(120) < 50)
     a, b = (TrainingRows(h, {"x": h}) for h in np.array([[1, 2], [2, 3]], np.uint64))
     assert TrainingRows.together([a, b]).rows.tolist() == [1, 2, 3]

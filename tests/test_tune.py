@@ -14,17 +14,21 @@ import pytest
 import torch
 
 import nearfar
-from nearfar import cli, config, tuning
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.data import split
+from nearfar import cli
+from nearfar.core import config
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, DataError, Stopped, UnknownName
+from nearfar.data import splits
 from nearfar.data.table import Column
-from nearfar.errors import ConfigError, DataError, Stopped, UnknownName
-from nearfar.evaluation import knn, label_free
-from nearfar.evaluation.features import Features, wilson
-from nearfar.plan import prepare
-from nearfar.training import Trainer
-from nearfar.tuning import halving, outcome, score, space
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import knn
+from nearfar.training import tuning
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
+from nearfar.training.tuning import halving, outcome, score, space
+from nearfar.vectors import label_free
+from nearfar.vectors.intervals import wilson
 
 pytest.importorskip("optuna")
 
@@ -117,7 +121,7 @@ def test_mean_rank_prefers_what_is_good_to_what_fools_one_measure():
 
 
 def space_of(data, only=(), **knobs):
-    from nearfar.job import with_knobs
+    from nearfar.training.job import with_knobs
 
     plan = prepare(with_knobs(Config(), data, KNOBS | knobs), data)
     return space.of(plan, plan.config, 120, only)
@@ -222,7 +226,7 @@ def test_rows_that_eval_would_score_are_left_out():
     x, y = pictures(200, 3)
     unsplit = tune((x, y), trials=1, horizon=1, holdout=0.1)
     rows, table = unsplit.search.rows, unsplit.search.plan.table
-    later = split.evaluation_plan(table).test
+    later = splits.evaluation_plan(table).test
     assert not np.isin(np.concatenate([rows.train, rows.held]), later).any()
     assert rows.spared > 0
 
@@ -259,7 +263,7 @@ def test_too_few_rows():
 
 
 def test_a_paused_training_goes_on_to_the_same_weights(data):
-    from nearfar.job import with_knobs
+    from nearfar.training.job import with_knobs
 
     plan = prepare(with_knobs(Config(), data, KNOBS | {"epochs": 3}), data)
     whole, paused = Trainer(plan, None, QUIET), Trainer(plan, None, QUIET)

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, health, verdict
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.evaluation import label_free, retrieval, sts
-from nearfar.evaluation.knn import online_knn
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.registry import METHODS
+from nearfar.evaluation import verdict
+from nearfar.evaluation.protocols import retrieval, sts
 from nearfar.evaluation.sides import Sides
-from nearfar.job import with_knobs
-from nearfar.plan import prepare
-from nearfar.registry import METHODS
-from nearfar.training import Trainer
-from nearfar.watch import encode_rows
+from nearfar.training import health, train
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
+from nearfar.training.watch import encode_rows
+from nearfar.vectors import geometry, label_free
+from nearfar.vectors.knn import online_knn
 from tests.conftest import TINY, lines_of
 from tests.methods import TRAINED, small
 
@@ -62,7 +64,7 @@ def test_the_figures_are_those_of_the_features(some):
     assert found["knn"] == online_knn(x, labels[plan.train], y, labels[plan.heldout])
     order = torch.from_numpy(np.searchsorted(plan.heldout, watch.rows))
     assert found["heldout_rankme"] == label_free.rankme(y[order])
-    assert found["heldout_rank"] == float(health.effective_rank(y[order]))
+    assert found["heldout_rank"] == float(geometry.effective_rank(y[order]))
     batch = watch.pair.batch(watch.rows, 0, 0)
     trainer.learner.eval()
     with torch.no_grad():
@@ -70,7 +72,7 @@ def test_the_figures_are_those_of_the_features(some):
     ids = np.arange(len(a))
     ways = retrieval.measure(Sides(a.numpy(), b.numpy(), ids, ids, ("a", "b")))
     assert found["heldout_views"] == pytest.approx(np.mean([w["recall"]["1"] for w in ways.values()]))
-    assert found["heldout_alignment"] == pytest.approx(float(health.alignment(a, b)), rel=1e-5)
+    assert found["heldout_alignment"] == pytest.approx(float(geometry.alignment(a, b)), rel=1e-5)
 
 
 def test_batch_norms_have_statistics_at_the_first_look(some):
@@ -110,8 +112,8 @@ def test_pairs_are_watched_by_what_they_are_trained_for():
 
 def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, tmp_path, monkeypatch):
     given = PLAIN | {"holdout": 0.25, "epochs": 3, "checkpoint_every": "2steps", "log_every": 2, "lr": 2.5e-4}
-    whole = api.train(some, out=tmp_path / "whole", **given, select="last")
-    blind = api.train(some, out=tmp_path / "blind", **given, monitor_rows=0)
+    whole = train.train(some, out=tmp_path / "whole", **given, select="last")
+    blind = train.train(some, out=tmp_path / "blind", **given, monitor_rows=0)
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "blind/model.safetensors").read_bytes()
     assert [m["step"] for m in blind.metrics] == [2, 4, 6]
     assert [m["step"] for m in whole.metrics if "knn" in m] == [m["step"] for m in whole.metrics] == [0, 2, 4, 6]
@@ -124,9 +126,9 @@ def test_a_training_with_looks_has_the_same_weights_and_goes_on_with_them(some, 
 
     monkeypatch.setattr(Trainer, "step", dies)
     with pytest.raises(KeyboardInterrupt):
-        api.train(some, out=tmp_path / "cut", **given, select="last")
+        train.train(some, out=tmp_path / "cut", **given, select="last")
     monkeypatch.setattr(Trainer, "step", step)
-    api.train(resume=True, out=tmp_path / "cut", source=some)
+    train.train(resume=True, out=tmp_path / "cut", source=some)
     assert lines_of(tmp_path / "cut") == lines_of(tmp_path / "whole")
 
 

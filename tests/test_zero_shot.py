@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nearfar import api, cli, files
-from nearfar.classifying import classify
-from nearfar.errors import ConfigError, DataError, NearfarWarning, UserError
-from nearfar.evaluation import labelled
-from nearfar.evaluation import zero_shot as protocol
-from nearfar.evaluation.features import Features, unit
+from nearfar import cli
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UserError
+from nearfar.downstream.classify.classify import classify
+from nearfar.evaluation import evaluate, labelled
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import zero_shot as protocol
+from nearfar.models import loading
+from nearfar.training import train as training
+from nearfar.vectors.basics import unit
 from tests.colours import COLOURS, QUICK, pictures
 
 TEMPLATES = ("a {} picture", "{}", "picture of {} things")
@@ -21,7 +25,7 @@ TEMPLATES = ("a {} picture", "{}", "picture of {} things")
 
 def train(out, **given):
     x, _, captions = pictures()
-    return api.train({"image": x, "caption": captions}, column=("image", "caption"), out=out, **QUICK | given).path
+    return training.train({"image": x, "caption": captions}, column=("image", "caption"), out=out, **QUICK | given).path
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("method", ["clip", "siglip"])
 def test_it_is_the_softmax_over_the_prompts_at_the_learnt_temperature(method, run, tmp_path):
     path = run if method == "clip" else train(tmp_path / "run", epochs=2, method=method, keep_optimizer=True)
-    model = api.load(path)
+    model = loading.load(path)
     stored, _ = files.load_tensors(path / "checkpoint" / "state.safetensors")
     if method == "clip":
         temperature, before = math.exp(stored["parts.temperature.raw"]), 0.07
@@ -76,14 +80,14 @@ def test_it_is_the_softmax_over_the_prompts_at_the_learnt_temperature(method, ru
 )
 def test_mistakes_are_sentences(run, args, given, said):
     with pytest.raises(ConfigError, match=said):
-        api.load(run).zero_shot(*args, **given)
+        loading.load(run).zero_shot(*args, **given)
 
 
 def test_a_model_without_text_and_vectors_of_another_space_are_told(digits, tiny, run):
-    model = api.train(digits, **tiny).model
+    model = training.train(digits, **tiny).model
     with pytest.raises(ConfigError, match="no column of text"):
         model.zero_shot(COLOURS)
-    made = api.load(run).zero_shot(COLOURS)
+    made = loading.load(run).zero_shot(COLOURS)
     with pytest.raises(DataError, match="dimensions"):
         made.predict(np.zeros((2, 3)))
     with pytest.raises(DataError, match="not finite"):
@@ -92,7 +96,7 @@ def test_a_model_without_text_and_vectors_of_another_space_are_told(digits, tiny
 
 
 def test_classes_that_the_model_cannot_tell_apart_are_told(run):
-    assert any("are the same" in n for n in api.load(run).zero_shot(["red", "RED", "blue"]).notes)
+    assert any("are the same" in n for n in loading.load(run).zero_shot(["red", "RED", "blue"]).notes)
 
 
 @pytest.fixture
@@ -156,7 +160,7 @@ def test_an_ensemble_says_that_it_cannot(tmp_path, digits, tiny):
     import nearfar
 
     for seed in (0, 1):
-        api.train(digits, out=tmp_path / f"r{seed}", **tiny | {"epochs": 1, "seed": seed})
+        training.train(digits, out=tmp_path / f"r{seed}", **tiny | {"epochs": 1, "seed": seed})
     nearfar.combine([tmp_path / "r0", tmp_path / "r1"], out=tmp_path / "both")
     with pytest.raises(ConfigError, match="ensemble"):
         classify(tmp_path / "both", classes=["one", "two"], new=digits["test"][0])
@@ -186,9 +190,9 @@ def test_a_collapsed_embedding_scores_chance():
 
 def test_labelled_pictures_are_measured_where_the_labels_have_names(run):
     x, colour, _ = pictures(60, seed=3)
-    model = api.load(run)
+    model = loading.load(run)
     names = [f"{COLOURS[c]}_picture" for c in colour]
-    found = api.evaluate(model, {"x": x, "label": names}, column="image", templates="a {}",
+    found = evaluate.evaluate(model, {"x": x, "label": names}, column="image", templates="a {}",
                          protocols=["knn", "zero_shot"])  # fmt: skip
     r = found.results[0]
     own = r["zero_shot"]["image"]
@@ -208,7 +212,7 @@ def test_labelled_pictures_are_measured_where_the_labels_have_names(run):
     numbers = replace(found.table_of_rows, label_names=("0", "1", "2"))
     assert "zero_shot" not in labelled.protocols([model], numbers, ())
     with pytest.raises(DataError, match="no words"):
-        api.evaluate(model, {"x": x, "label": colour}, column="image", protocols=["zero_shot"])
+        evaluate.evaluate(model, {"x": x, "label": colour}, column="image", protocols=["zero_shot"])
 
 
 def test_of_pairs_each_picture_counts_once(run):
@@ -216,24 +220,24 @@ def test_of_pairs_each_picture_counts_once(run):
     twice = {"image": np.concatenate([x, x[:20]]), "caption": captions + [f"again {c}" for c in captions[:20]]}
     twice["label"] = [COLOURS[c] for c in [*colour, *colour[:20]]]
     with pytest.warns(NearfarWarning, match="40 of 120 texts of 'caption' are longer than 72 tokens"):
-        found = api.evaluate(api.load(run), {"train": twice, "test": twice}, floors=False)
+        found = evaluate.evaluate(loading.load(run), {"train": twice, "test": twice}, floors=False)
     r = found.results[0]
     assert set(r["retrieval"]) == {"image->caption", "caption->image"}
     assert r["zero_shot"]["image"]["settings"]["queries"] == 40
     del twice["label"]
     with pytest.raises(UserError, match="no labels"), pytest.warns(NearfarWarning, match="20 of 60 texts"):
-        api.evaluate(api.load(run), twice, protocols=["zero_shot"])
+        evaluate.evaluate(loading.load(run), twice, protocols=["zero_shot"])
 
 
 def test_a_run_of_pictures_alone_is_told_so(digits, tiny):
-    model = api.train(digits, **tiny).model
+    model = training.train(digits, **tiny).model
     data = {k: (x, [f"digit {i}" for i in y]) for k, (x, y) in digits.items()}
     with pytest.raises(DataError, match="has none"):
-        api.evaluate(model, data, protocols=["zero_shot"])
+        evaluate.evaluate(model, data, protocols=["zero_shot"])
 
 
 def test_the_temperature_outlives_a_copy(run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(copied / "checkpoint")
-    a, b = api.load(run), api.load(copied)
+    a, b = loading.load(run), loading.load(copied)
     assert a.numbers == b.numbers != {}

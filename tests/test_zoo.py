@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api, auto, record
-from nearfar.clustering import NOBODY, Clustering, _concentration
-from nearfar.config import Config
-from nearfar.distributed import World
-from nearfar.embeddings import Embeddings, View, ViewBatch
-from nearfar.errors import ConfigError, DataError, UnknownName
-from nearfar.foresight import Foresight
-from nearfar.heads import Directions
-from nearfar.health import no_learning
-from nearfar.learner import Learner
-from nearfar.memory import Queue
-from nearfar.objectives.relation import Relation
-from nearfar.parts import Facts
-from nearfar.registry import METHODS
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError, DataError, UnknownName
+from nearfar.core.registry import METHODS
+from nearfar.methods import record
+from nearfar.methods.embeddings import Embeddings, View, ViewBatch
+from nearfar.methods.no_learning import no_learning
+from nearfar.methods.parts import Facts
+from nearfar.methods.parts.cluster_bank import NOBODY, Clustering, _concentration
+from nearfar.methods.parts.heads import Directions
+from nearfar.methods.parts.predictive import Foresight
+from nearfar.methods.parts.queue import Queue
+from nearfar.models import loading
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.training import train
+from nearfar.training.distributed import World
+from nearfar.training.learner import Learner
+from nearfar.training.plan import auto_method
 from tests.methods import TRAINED, resolved, small
 
 SEVERAL = [m for m in TRAINED if METHODS.get(m).RECORD.count > 1 and m != "cpc"]  # cpc's views are places of a grid
@@ -55,21 +58,21 @@ def test_small_crops_work_with_every_method(name):
 
 def test_a_recipe_of_several_views_is_taken_whole():
     images = np.random.default_rng(0).integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
-    plan = api.plan(Config().set("model.method", "byol").set("views.recipe", "swav"), source=images)
+    plan = train.plan(Config().set("model.method", "byol").set("views.recipe", "swav"), source=images)
     assert plan.record.count == 8
     assert any("8 views" in note for note in plan.notes)
     asked = Config().set("model.method", "byol").set("views.recipe", "swav").set("method.count", 3)
-    assert api.plan(asked, source=images).record.count == 3
+    assert train.plan(asked, source=images).record.count == 3
 
 
 def test_too_small_a_batch_is_told_before_training(digits):
     with pytest.raises(DataError, match="at least 65 rows"):
-        api.train(digits, method="w_mse", batch_size=32, epochs=1)
+        train.train(digits, method="w_mse", batch_size=32, epochs=1)
 
 
 def test_open_numbers_of_parts_come_from_the_data(digits, tiny, tmp_path):
     knobs = {k: v for k, v in tiny.items() if k != "projector"}
-    api.train(digits, **knobs | {"method": "supervised", "out": tmp_path / "run"})
+    train.train(digits, **knobs | {"method": "supervised", "out": tmp_path / "run"})
     stored = Config.from_dict(__import__("json").loads((tmp_path / "run/config.json").read_text())["config"])
     assert stored.method["parts"]["classifier"]["classes"] == 10
     clusters = (
@@ -79,7 +82,7 @@ def test_open_numbers_of_parts_come_from_the_data(digits, tiny, tmp_path):
 
 
 def test_random_is_the_encoder_as_it_is_drawn(digits, tmp_path):
-    trained = api.train(digits, method="random", out=tmp_path / "run", encoder_options={"widths": [8, 16]})
+    trained = train.train(digits, method="random", out=tmp_path / "run", encoder_options={"widths": [8, 16]})
     assert trained.plan.config.train.epochs == 0
     a, b = trained.model.encode(digits["test"][0][:20]), trained.model.untrained().encode(digits["test"][0][:20])
     np.testing.assert_array_equal(a, b)
@@ -188,8 +191,8 @@ def test_directions_are_cosines():
 def test_auto_chooses_by_the_data(labels, rows, device, epochs, name):
     x = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
     y = None if labels is None else np.where(np.arange(rows) < labels * rows, np.arange(rows) % 3, np.nan)
-    table = api.plan(Config(), source=x if y is None else {"train": (x, y)}).table
-    chosen, why = auto.choose(table, np.arange(rows), device, epochs)
+    table = train.plan(Config(), source=x if y is None else {"train": (x, y)}).table
+    chosen, why = auto_method.choose(table, np.arange(rows), device, epochs)
     assert chosen == name
     assert why
 
@@ -197,19 +200,19 @@ def test_auto_chooses_by_the_data(labels, rows, device, epochs, name):
 def test_auto_says_what_it_chose_and_why(digits, tiny, tmp_path):
     knobs = {k: v for k, v in tiny.items() if k != "projector"} | {"method": "auto"}
     with pytest.raises(ConfigError, match="auto has not chosen"):
-        api.train(digits, **knobs, temperature=0.3)
+        train.train(digits, **knobs, temperature=0.3)
     with pytest.raises(UnknownName, match="epoks"):
-        api.train(digits, **knobs, epoks=3)
-    trained = api.train(digits, **knobs, out=tmp_path / "run")
+        train.train(digits, **knobs, epoks=3)
+    trained = train.train(digits, **knobs, out=tmp_path / "run")
     assert trained.plan.config.model.method == "supcon"
     assert any("supcon was chosen, since 100% of the rows have a label" in n for n in trained.plan.notes)
-    assert api.load(tmp_path / "run").config.model.method == "supcon"
+    assert loading.load(tmp_path / "run").config.model.method == "supcon"
 
 
 def test_auto_without_labels_takes_the_best_of_the_table():
-    figures = auto.figures()
-    table = api.plan(Config(), source=np.zeros((600, 4), np.float32) + np.arange(600)[:, None]).table
-    chosen, why = auto.choose(table, np.arange(600), "cpu", "auto")
+    figures = auto_method.figures()
+    table = train.plan(Config(), source=np.zeros((600, 4), np.float32) + np.arange(600)[:, None]).table
+    chosen, why = auto_method.choose(table, np.arange(600), "cpu", "auto")
     free = {m: f["linear"] for m, f in figures.items() if METHODS.get(m).RECORD.positives == "views"}
     assert not figures or (free[chosen] >= free.get("simclr", 0) and f"{free[chosen]:.3f}" in why)
 
@@ -219,7 +222,7 @@ def test_auto_without_labels_takes_the_best_of_the_table():
 ])  # fmt: skip
 def test_small_grey_pictures_are_not_mirrored_whatever_the_method(channels, method, recipe):
     images = np.random.default_rng(0).integers(0, 255, (40, 16, 16, channels), dtype=np.uint8)
-    plan = api.plan(Config().set("model.method", method), source=(images, np.arange(40) % 4))
+    plan = train.plan(Config().set("model.method", method), source=(images, np.arange(40) % 4))
     assert plan.config.views.recipe == recipe
 
 

@@ -3,16 +3,17 @@
 import json
 from pathlib import Path
 
-from nearfar import api, distributed
-from nearfar.config import Config
-from nearfar.job import Job, with_knobs
-from nearfar.launching import launch
-from nearfar.run import Run
+from nearfar.core.config import Config
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import distributed, train
+from nearfar.training.job import Job, with_knobs
+from nearfar.training.launching import launch
 
 
 def work(jobs):
     for job in jobs:
-        branches = api._work(job, True).model.branches
+        branches = train._work(job, True).model.branches
         state = {k: v.double().sum().item() for k, v in branches.state_dict().items()}
         Path(job.out, f"rank{distributed.world().rank}.json").write_text(json.dumps(state))
 
@@ -28,5 +29,6 @@ def trainings(data, folder, **runs):
         first, second = ((folder / name / f"rank{rank}.json").read_text() for rank in (0, 1))
         assert first == second, name
     return {
-        name: api.Trained(api.load(folder / name), None, folder / name, Run(folder / name).metrics()) for name in runs
+        name: train.Trained(loading.load(folder / name), None, folder / name, Run(folder / name).metrics())
+        for name in runs
     }

@@ -12,29 +12,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from nearfar.core.version import __version__
 
 _HOMES = {
-    "train": "nearfar.api", "load": "nearfar.api", "evaluate": "nearfar.api",
-    "train_seeds": "nearfar.several", "combine": "nearfar.combining", "Ensemble": "nearfar.ensemble",
-    "tune": "nearfar.tuning", "classify": "nearfar.classifying", "Classifier": "nearfar.classifier",
-    "Embedder": "nearfar.embedder", "ContrastiveEmbedding": "nearfar.estimator",
-    "Config": "nearfar.config", "NearfarError": "nearfar.errors", "NearfarWarning": "nearfar.errors",
+    "train": "nearfar.training.train", "load": "nearfar.models.loading", "evaluate": "nearfar.evaluation.evaluate",
+    "train_seeds": "nearfar.training.seeds", "combine": "nearfar.downstream.ensemble",
+    "Ensemble": "nearfar.models.ensemble", "tune": "nearfar.training.tuning",
+    "classify": "nearfar.downstream.classify.classify", "Classifier": "nearfar.downstream.classify.classifier",
+    "Embedder": "nearfar.models.embedder", "ContrastiveEmbedding": "nearfar.training.estimator",
+    "Config": "nearfar.core.config", "NearfarError": "nearfar.core.errors", "NearfarWarning": "nearfar.core.errors",
 }  # fmt: skip
 __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
-    from nearfar.api import evaluate, load, train
-    from nearfar.classifier import Classifier
-    from nearfar.classifying import classify
-    from nearfar.combining import combine
-    from nearfar.config import Config
-    from nearfar.embedder import Embedder
-    from nearfar.ensemble import Ensemble
-    from nearfar.errors import NearfarError, NearfarWarning
-    from nearfar.estimator import ContrastiveEmbedding
-    from nearfar.several import train_seeds
-    from nearfar.tuning import tune
+    from nearfar.core.config import Config
+    from nearfar.core.errors import NearfarError, NearfarWarning
+    from nearfar.downstream.classify.classifier import Classifier
+    from nearfar.downstream.classify.classify import classify
+    from nearfar.downstream.ensemble import combine
+    from nearfar.evaluation.evaluate import evaluate
+    from nearfar.models.embedder import Embedder
+    from nearfar.models.ensemble import Ensemble
+    from nearfar.models.loading import load
+    from nearfar.training.estimator import ContrastiveEmbedding
+    from nearfar.training.seeds import train_seeds
+    from nearfar.training.train import train
+    from nearfar.training.tuning import tune
 
 
 def __getattr__(name: str) -> Any:

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from nearfar import api, cli
-from nearfar.errors import DataError
+from nearfar import cli
+from nearfar.core.errors import DataError
+from nearfar.models import loading
+from nearfar.training import train
 
 KNOBS = {
     "epochs": 1, "batch_size": 32, "projector": {"hidden": 16, "out": 8}, "holdout": 0.0, "precision": "fp32",
@@ -34,7 +36,7 @@ def numbers(tmp_path_factory, rows):
     """A run on rows of numbers."""
     folder = tmp_path_factory.mktemp("numbers")
     np.save(folder / "rows.npy", rows)
-    api.train(str(folder / "rows.npy"), out=folder / "run", **KNOBS)
+    train.train(str(folder / "rows.npy"), out=folder / "run", **KNOBS)
     return folder / "run"
 
 
@@ -71,7 +73,7 @@ def test_the_screen_shows_the_first_matches(nearfar, numbers, rows, tmp_path):
 
 def test_folders_of_pictures(nearfar, pictures, tiny, tmp_path):
     tiny |= {"epochs": 1, "batch_size": 8}
-    api.train(str(pictures), out=tmp_path / "run", size=16, **tiny)
+    train.train(str(pictures), out=tmp_path / "run", size=16, **tiny)
     code, said, err = nearfar(
         "align", pictures / "red", pictures / "red", "--run", tmp_path / "run", "--most", 1, "--json"
     )
@@ -126,7 +128,7 @@ class Words:
 @pytest.fixture
 def words(monkeypatch):
     model = Words()
-    monkeypatch.setattr(api, "load", lambda run: model)
+    monkeypatch.setattr(loading, "load", lambda run: model)
     return model
 
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 import nearfar
-from nearfar import api, cli
-from nearfar.classifier import Classifier
+from nearfar import cli
+from nearfar.downstream.classify.classifier import Classifier
+from nearfar.training import train
 from tests.conftest import TINY
 
 
@@ -28,7 +29,7 @@ def command(capfd):
 def trained(digits, tmp_path_factory):
     """A run on digits."""
     out = tmp_path_factory.mktemp("classify") / "run"
-    api.train(digits, out=out, **TINY)
+    train.train(digits, out=out, **TINY)
     return out
 
 
@@ -152,7 +153,7 @@ def test_other_weights_and_damage_are_told(command, run, data, digits):
     weights.write_bytes(whole)
     assert command(run, data / "bare.npy", "--use", "default")[0] == 0
     shutil.copytree(run / "classifier", data / "elsewhere")
-    api.train(digits, out=run, overwrite=True, **TINY | {"epochs": 1})
+    train.train(digits, out=run, overwrite=True, **TINY | {"epochs": 1})
     assert not (run / "classifier").exists()
     shutil.copytree(data / "elsewhere", run / "classifier")
     code, _, err = command(run, data / "bare.npy", "--use", "default")
@@ -161,7 +162,7 @@ def test_other_weights_and_damage_are_told(command, run, data, digits):
 
 
 def test_folders_of_pictures(command, pictures, tmp_path):
-    api.train(pictures, out=tmp_path / "run", size=16, **TINY | {"batch_size": 8, "epochs": 1})
+    train.train(pictures, out=tmp_path / "run", size=16, **TINY | {"batch_size": 8, "epochs": 1})
     (tmp_path / "new" / "green").mkdir(parents=True)
     for i in range(3):
         Image.new("RGB", (20, 24), (20, 220 + i, 20)).save(tmp_path / "new" / "green" / f"{i}.png")
@@ -195,7 +196,7 @@ def test_tables_whose_label_column_is_named(command, tmp_path):
     y = np.arange(80) % 2
     x = draw.normal(size=(80, 4)) + 3 * y[:, None]
     columns = {f"f{i}": x[:, i] for i in range(4)}
-    api.train(x, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0)
+    train.train(x, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0)
     kind = np.where(y, "high", "low")
     table(tmp_path / "labelled.csv", range(40), **columns, kind=kind)
     table(tmp_path / "bare.csv", range(40, 80), **columns)
@@ -213,7 +214,7 @@ def test_tables_whose_label_column_is_named(command, tmp_path):
 
 
 def test_a_column_is_named_where_there_are_several(command, pictures, tmp_path):
-    api.train(pictures, out=tmp_path / "run", size=16, **TINY | {"batch_size": 8, "epochs": 1})
+    train.train(pictures, out=tmp_path / "run", size=16, **TINY | {"batch_size": 8, "epochs": 1})
     files = sorted(pictures.rglob("*.png"))
     columns = {"front": [str(f) for f in files], "back": [str(f) for f in reversed(files)],
                "kind": [f.parent.name for f in files]}  # fmt: skip
@@ -247,7 +248,7 @@ def test_an_ensemble_and_python(command, trained, run, data, digits, tmp_path):
 
 
 def test_a_model_without_a_folder_keeps_nothing(digits):
-    model = api.train(digits, **TINY | {"epochs": 1}).model
+    model = train.train(digits, **TINY | {"epochs": 1}).model
     found = nearfar.classify(model, digits["train"], kind="knn")
     assert (found.path, found.predictions, found.lines()) == (None, None, [])
     with pytest.raises(nearfar.NearfarError, match="keeps no classifiers"):
@@ -272,9 +273,9 @@ def test_what_is_wrong_with_new_rows_leaves_the_kept_classifier_as_it_was(comman
         assert {p.name: p.read_bytes() for p in folder.iterdir()} == kept, args
 
     def full(*_):
-        raise nearfar.errors.StorageError("the disk is full.")
+        raise nearfar.core.errors.StorageError("the disk is full.")
 
-    monkeypatch.setattr("nearfar.predictions.write", full)
+    monkeypatch.setattr("nearfar.models.predictions.write", full)
     assert command(run, "few.npz", "bare.npy", "--out", "p.csv", "--kind", "logistic")[0] != 0
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == kept
 
@@ -283,7 +284,7 @@ def test_predictions_of_texts_hold_the_texts(command, tmp_path):
     words = {"a": ["red rose", "red cherry, ripe", "a red car"], "b": ["blue sea", "the blue sky", 'blue "jay"']}
     labelled = [(t, label) for label, texts in words.items() for t in texts]
     rows = [f"{t} {i}" for i in range(8) for t, _ in labelled]
-    api.train(rows, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0, length=200,
+    train.train(rows, out=tmp_path / "run", epochs=1, batch_size=16, threads=1, holdout=0.0, length=200,
               encoder_options={"dim": 16})  # fmt: skip
     texts, kinds = zip(*labelled, strict=True)
     table(tmp_path / "labelled.csv", range(6), text=texts, label=kinds)

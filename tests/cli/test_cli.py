@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nearfar import cli
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
 
 FAST = [
     "--epochs", "1", "--batch-size", "8", "--set", "model.encoder_options.widths=[8,16]",

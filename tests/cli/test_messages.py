@@ -6,10 +6,10 @@ import warnings
 import pytest
 
 from nearfar import cli
-from nearfar.config import Config
-from nearfar.console import QUIET, Console
-from nearfar.errors import ConfigError, DataError, NearfarWarning, UnknownName
-from nearfar.names import brief, visible
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET, Console
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UnknownName
+from nearfar.core.names import brief, visible
 
 CODES = [chr(c) for c in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
 

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from nearfar import api, cli
+from nearfar import cli
+from nearfar.training import train
 from tests.test_text_runs import QUICK, sentences
 
 
@@ -17,7 +18,7 @@ def trained(tmp_path_factory):
     with (folder / "pairs.csv").open("w", newline="") as f:
         csv.writer(f).writerows([["en", "de"], *zip(en, de, strict=True)])
     given = QUICK | {"column": ("en", "de"), "epochs": 15, "lr": 0.01}
-    api.train(str(folder / "pairs.csv"), out=folder / "run", **given)
+    train.train(str(folder / "pairs.csv"), out=folder / "run", **given)
     return folder
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from nearfar import api
-from nearfar.errors import CollapseWarning
+from nearfar.core.errors import CollapseWarning
 from nearfar.methods import simsiam
+from nearfar.training import train
 
 COMMON = {
     "epochs": 12, "batch_size": 32, "encoder_options": {"widths": [8, 16]}, "holdout": 0.0, "threads": 1,
@@ -44,9 +44,9 @@ def spread(trained, digits):
 def test_without_its_safeguard_it_collapses_and_says_so(name, digits, monkeypatch):
     given = COMMON | WITH[name] | {"method": name}
     data = {"train": tuple(a[:192] for a in digits["train"]), "test": digits["test"]}
-    kept = spread(api.train(data, **given), digits)
+    kept = spread(train.train(data, **given), digits)
     if name == "simsiam":
         monkeypatch.setattr(simsiam, "compare", with_gradient_to_the_target)
     with pytest.warns(CollapseWarning, match=f"collapse.*{ADVICE.get(name, '')}"):
-        lost = spread(api.train(data, **given | WITHOUT[name]), digits)
+        lost = spread(train.train(data, **given | WITHOUT[name]), digits)
     assert lost < 0.5 * kept

@@ -8,18 +8,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nearfar import api, distributed, record
-from nearfar.config import Config, knobs
-from nearfar.console import QUIET
-from nearfar.distributed import World
-from nearfar.embeddings import View, ViewBatch
-from nearfar.job import with_knobs
-from nearfar.learner import Learner
-from nearfar.objectives.relation import Relation
-from nearfar.plan import prepare
-from nearfar.registry import METHODS
-from nearfar.training import Trainer
-from nearfar.two_pass import backward
+from nearfar.core import devices
+from nearfar.core.config import Config, knobs
+from nearfar.core.console import QUIET
+from nearfar.core.registry import METHODS
+from nearfar.methods import record
+from nearfar.methods.embeddings import View, ViewBatch
+from nearfar.models import loading
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.training import train as training
+from nearfar.training.distributed import World
+from nearfar.training.gradient_cache import backward
+from nearfar.training.job import with_knobs
+from nearfar.training.learner import Learner
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
 from tests.methods import OF_ROWS, TRAINED, resolved, small
 
@@ -31,7 +34,7 @@ def whole(request, digits, tmp_path_factory):
     """A training of a second by each method, and its knobs."""
     given = {k: v for k, v in TINY.items() if k != "projector"} | small(request.param)
     given |= {"method": request.param, "checkpoint_every": "5steps", "log_every": 2, "keep_optimizer": True}
-    return api.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
+    return training.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
 
 
 def test_a_bare_word_means_one_knob():
@@ -64,7 +67,7 @@ def test_trains_and_encodes(whole, digits):
     losses = [m["loss"] for m in trained.metrics]
     assert np.isfinite(losses).all()
     assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
-    loaded = api.load(trained.path, device="cpu")
+    loaded = loading.load(trained.path, device="cpu")
     z = loaded.encode(digits["test"][0])
     assert z.shape == (200, 16)
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
@@ -86,9 +89,9 @@ def test_resumes_bit_for_bit(whole, digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", dies_at_eight)
     with pytest.raises(Killed):
-        api.train(digits, out=tmp_path / "broken", **given)
+        training.train(digits, out=tmp_path / "broken", **given)
     monkeypatch.setattr(Trainer, "step", step)
-    api.train(digits, out=tmp_path / "broken", resume=True)
+    training.train(digits, out=tmp_path / "broken", resume=True)
     runs = (trained.path, tmp_path / "broken")
     for file in ("model.safetensors", "checkpoint/state.safetensors"):
         a, b = (load_file(run / file) for run in runs)
@@ -163,7 +166,7 @@ def test_two_passes_equal_one_in_every_precision(name, norm, precision, off, shi
     """
 
     def cast():
-        return distributed.autocast(torch.device("cpu"), precision)
+        return devices.autocast(torch.device("cpu"), precision)
 
     learner, batch = learner_and_batch(name, 4, norm, dtype=torch.float32)
     with cast():
@@ -230,8 +233,8 @@ def test_two_passes_replay_dropout():
 
 
 def test_chunks_train_like_the_whole_batch(digits, tiny, tmp_path):
-    whole = api.train(digits, **tiny | {"method": "simclr", "bn_groups": 4})
-    parts = api.train(digits, **tiny | {"method": "simclr", "chunk": 16})
+    whole = training.train(digits, **tiny | {"method": "simclr", "bn_groups": 4})
+    parts = training.train(digits, **tiny | {"method": "simclr", "chunk": 16})
     a, b = whole.model.encode(digits["test"][0][:20]), parts.model.encode(digits["test"][0][:20])
     np.testing.assert_allclose(a, b, atol=2e-3)
 
@@ -263,7 +266,7 @@ LEARNING = {  # what differs from 6 epochs of the method's own numbers; without 
 def test_learns_digits(name, digits, tmp_path):
     """A few seconds of training beat the untrained encoder by a margin; a warning of a collapse would be an error."""
     from nearfar.evaluation.floors import untrained
-    from nearfar.evaluation.knn import told
+    from nearfar.vectors.knn import told
 
     r = METHODS.get(name).RECORD
     given = {"epochs": 6, "batch_size": 32, "encoder_options": {"widths": [8, 16, 32]}, "holdout": 0.0, "threads": 1}
@@ -273,7 +276,7 @@ def test_learns_digits(name, digits, tmp_path):
     given |= {"parts": {"memory": {"size": 256}}, "bn_groups": min(2, r.bn_groups)} if "memory" in r.parts else {}
     given |= {"twin": {"momentum": 0.95, "final": 1.0}} if r.twin else {}  # one that lags needs hundreds of steps
     given |= LEARNING.get(name, {})
-    trained = api.train(digits, method=name, **given)
+    trained = training.train(digits, method=name, **given)
     table, columns = trained.plan.table, trained.plan.table.first
     train, test = table.splits["train"], table.splits["test"]
     accuracy = []
@@ -287,10 +290,10 @@ def test_learns_digits(name, digits, tmp_path):
 
 
 def test_supcon_needs_labels_and_keeps_unlabelled_rows_apart(digits, tiny):
-    from nearfar.errors import DataError
+    from nearfar.core.errors import DataError
 
     with pytest.raises(DataError, match="--label"):
-        api.train(digits["train"][0], **tiny | {"method": "supcon"})
+        training.train(digits["train"][0], **tiny | {"method": "supcon"})
     images, labels = digits["train"]
     some = labels.astype(float).copy()
     some[::2] = np.nan

@@ -10,28 +10,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar.errors import ConfigError
-from nearfar.registry import ALL, METHODS, READERS
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import ALL, METHODS, READERS
 
 FILES = {
     "methods/mine.py": """
-        from nearfar.record import Method, Mlp, Twin
+        from nearfar.methods.record import Method, Mlp, Twin
         RECORD = Method(name="mine", idea="an idea", projector=Mlp(8, 8), twin=Twin(), objective="pull")
         def compare(e, record):
-            from nearfar.registry import OBJECTIVES
+            from nearfar.core.registry import OBJECTIVES
             pull = OBJECTIVES.get("pull").pull
             return pull([e.online[i] for i, _ in e.pairs], [e.target[j] for _, j in e.pairs])
     """,
     "objectives/pull.py": """
         import torch
-        from nearfar.objectives.info import Objective
+        from nearfar.objectives.kernel.info import Objective
         INFO = Objective("pull", "|a-b|", "none", "none", "two sides", ("rows",))
         def pull(a, b):
             return sum((x - y).square().mean() for x, y in zip(a, b)), {}
     """,
     "positives/halves.py": """
         import numpy as np
-        from nearfar.positives import Positives
+        from nearfar.training.positives import Positives
         def build(context, argument): return Positives(np.arange(len(context.table)) % 2)
     """,
     "encoders/tinynet.py": """
@@ -68,7 +68,7 @@ FILES = {
     """,
     "modalities/word.py": """
         import numpy as np
-        from nearfar.modalities import BadCell
+        from nearfar.core.errors import BadCell
         NAME = "word"
         def recognise(cells): return 1.0 if all(isinstance(c, str) and len(c) == 6 for c in cells) else 0.0
         def plan(cells, options): return {"length": 6}
@@ -94,7 +94,7 @@ FILES = {
         def describe(spec): return "words"
     """,
     "readers/words.py": """
-        from nearfar.data.raw import Raw
+        from nearfar.data.readers.raw import Raw
         def recognises(path): return path.suffix == ".words"
         def open(path):
             words = path.read_text().splitlines()
@@ -151,7 +151,7 @@ FILES = {
     """,
     "targets/listing.py": """
         from pathlib import Path
-        from nearfar.exporting import Exported
+        from nearfar.downstream.export import Exported
         SUMMARY = "a list of its weights"
         def export(model, out, *, column=None, overwrite=False):
             Path(out).write_text("weights of " + model.name)
@@ -273,12 +273,12 @@ FAULTS = {
     "methods/failing.py": ("import nothing_such\nRECORD = 1", "methods failing", "failing.py: fails when it is imported"),
     "methods/number.py": ("RECORD = compare = 1", "methods number", "number.py: its 'RECORD' is no Method"),
     "methods/other.py": (
-        "from nearfar.record import Method\nRECORD = Method(name='another', idea='x')\ndef compare(e, record): pass",
+        "from nearfar.methods.record import Method\nRECORD = Method(name='another', idea='x')\ndef compare(e, record): pass",
         "methods other", "other.py: its record is named 'another', and its file 'other'",
     ),
     "methods/half.py": ("RECORD = 1", "methods half", "half.py: is no method: it does not define 'compare'"),
     "objectives/half.py": (
-        "from nearfar.objectives.info import Objective\nINFO = Objective('pull', 'f', '', '', 'views', ())",
+        "from nearfar.objectives.kernel.info import Objective\nINFO = Objective('pull', 'f', '', '', 'views', ())",
         "train photos --set method.objective=half --out new",
         "half.py: does not define 'pull', which INFO names",
     ),
@@ -305,7 +305,7 @@ FAULTS = {
     "methods/folder.py": (None, "methods", "folder.py: cannot be read as Python: Is a directory"),
     "methods/a\x1b[31m.py": ("RECORD = 1", "methods", "a\\x1b[31m.py: a plug-in's name has letters, digits, _ and - alone"),
     "methods/called.py": (
-        "from nearfar.record import Method\nRECORD = Method(name='called', idea='x')\ncompare = 3",
+        "from nearfar.methods.record import Method\nRECORD = Method(name='called', idea='x')\ncompare = 3",
         "methods called", "called.py: its 'compare' is no function",
     ),
     "encoders/words.py": ("MODALITIES = 3\ndef build(): pass", "train texts.csv --encoder words --column first", "words.py: its 'MODALITIES' is no tuple of words"),
@@ -348,7 +348,7 @@ def test_a_name_that_does_not_exist_is_told_where_its_file_lies(tmp_path, monkey
 def test_a_reader_of_ones_own_is_asked_before_those_of_nearfar(tmp_path, monkeypatch):
     write(tmp_path, {
         "plugins/readers/semicolons.py": """
-            from nearfar.data.raw import Raw
+            from nearfar.data.readers.raw import Raw
             def recognises(path): return path.suffix == ".csv"
             def open(path):
                 rows = [line.split(";") for line in path.read_text().splitlines()]
@@ -385,5 +385,5 @@ def test_documented_folders_are_those_of_the_registries():
 
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     for registry in ALL:
-        for folder in filter(None, (registry.folder, registry.short)):
+        for folder in (registry.folder, *registry.plugins):
             assert f"`{folder}/`" in text, folder

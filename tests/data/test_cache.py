@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nearfar.data import cache
+from nearfar.data.decoding import cache
 from nearfar.data.read import read
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
@@ -109,7 +109,7 @@ def test_what_has_not_changed_is_not_decoded_again(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("nearfar.data.decode._form", fail)
+    monkeypatch.setattr("nearfar.data.decoding.decode._form", fail)
     assert np.array_equal(read(file).first.values, before.first.values)
 
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from nearfar import api
+from nearfar.core.errors import BadCell, DataError
 from nearfar.data.read import read
-from nearfar.errors import DataError
-from nearfar.modalities import BadCell, bands, image
+from nearfar.modalities.image import bands, image
+from nearfar.models import loading
+from nearfar.training import train
 
 FAST = {
     "epochs": 1, "batch_size": 8, "encoder_options": {"widths": [8, 16]}, "projector": {"hidden": 16, "out": 8},
@@ -181,8 +182,8 @@ def test_training_evaluating_and_encoding(channels, dtype, tmp_path):
     y = np.arange(48) % 2
     x[y == 1] = x[y == 1] // 2 if np.issubdtype(dtype, np.integer) else x[y == 1] / 2
     np.savez(tmp_path / "x.npz", x=x, y=y)
-    api.train(tmp_path / "x.npz", out=tmp_path / "run", **FAST)
-    model = api.load(tmp_path / "run")
+    train.train(tmp_path / "x.npz", out=tmp_path / "run", **FAST)
+    model = loading.load(tmp_path / "run")
     assert model.config.data.depth == ("8" if dtype == np.uint8 else "full")
     assert model.encode(x[:5]).shape == (5, 16)
     assert np.isfinite(model.encode(x[:5])).all()

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import nearfar
+from nearfar.core.errors import DataError, NearfarWarning, UnknownName
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning, UnknownName
 
 KNOBS = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "holdout": 0.0,
          "encoder_options": {"width": 8, "layers": 1, "out": 4}, "projector": {"hidden": 8, "out": 4}}  # fmt: skip
@@ -98,7 +98,7 @@ def test_every_door_matches_by_name(run, tmp_path):
     figures = [nearfar.evaluate(model, file, protocols=["knn"], with_floors=False).results[0]["knn"]["accuracy"]
                for file in (straight, turned)]  # fmt: skip
     assert figures[0] == figures[1]
-    from nearfar.classifying import classify
+    from nearfar.downstream.classify.classify import classify
 
     made = classify(model, straight, new=turned, name="door")
     assert made.figures["accuracy"] == classify(model, new=straight, use="door").figures["accuracy"]

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import nearfar
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning
 from nearfar.data.read import read
-from nearfar.errors import ConfigError, DataError, NearfarWarning
 
 TEXTS = [f"this is the sentence number {i} of a few" for i in range(20)]
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar import api
+from nearfar.core.errors import DataError
 from nearfar.data import facts
 from nearfar.data.read import read
-from nearfar.errors import DataError
+from nearfar.evaluation import evaluate
+from nearfar.training import train
 
 GOOD = 1000
 
@@ -126,7 +127,7 @@ def thousand(tmp_path_factory):
 @pytest.fixture
 def forbidding(monkeypatch):
     """Root may read everything, so the refusal is simulated where the file is opened."""
-    from nearfar.modalities import opened
+    from nearfar.modalities.image import opened
 
     real = opened._stream
 
@@ -212,7 +213,7 @@ def uneven(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(uneven, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    return api.train(uneven, out=out, max_bad=0.5, **FAST)
+    return train.train(uneven, out=out, max_bad=0.5, **FAST)
 
 
 def test_it_is_said_at_training(run):
@@ -237,7 +238,7 @@ def test_it_stands_in_the_run_and_the_report(run):
 
 
 def test_it_is_said_at_evaluation(run, uneven):
-    found = api.evaluate(run.path, uneven, max_bad=0.5, protocols=("knn",), floors=False)
+    found = evaluate.evaluate(run.path, uneven, max_bad=0.5, protocols=("knn",), floors=False)
     text = found.table()
     assert "scored on the split 'test'" in text
     assert "1 of 20 test rows are also among the training rows" in text
@@ -259,7 +260,7 @@ def test_facts_without_labels_or_duplicates():
 
 
 def test_the_report_names_rows_up_to_a_limit(tmp_path):
-    from nearfar.report.write import SKIPPED_SHOWN, write
+    from nearfar.evaluation.report.write import SKIPPED_SHOWN, write
 
     skipped = [(f"{i}.png", "is empty") for i in range(SKIPPED_SHOWN + 7)]
     page = write(tmp_path / "r.html", name="x", config={}, metrics=[], skipped=skipped).read_text()

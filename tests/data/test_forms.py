@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar.errors import ConfigError
+from nearfar.core.errors import ConfigError
 
 SMALL = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "holdout": 0.0}
 ROWS = {**SMALL, "encoder_options": {"width": 8, "layers": 1, "out": 4}, "projector": {"hidden": 8, "out": 4}}

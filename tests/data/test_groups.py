@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nearfar.data import groups, split
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UnknownName
+from nearfar.data import groups, splits
 from nearfar.data.read import read
-from nearfar.errors import ConfigError, DataError, NearfarWarning, UnknownName
-from nearfar.evaluation.out_of_fold import folds
+from nearfar.downstream.classify.out_of_fold import folds
 
 FROM = r"^(.*)_\d+\."
 
@@ -121,11 +121,11 @@ def test_a_split_that_cuts_groups_is_counted(tmp_path):
 @pytest.mark.parametrize("seed", range(5))
 def test_training_and_evaluation_hold_out_whole_groups(tmp_path, seed):
     table = read(csv(tmp_path / "a.csv", visits(seed=seed)), group="patient")
-    plan = split.plan(table, holdout=0.1)
+    plan = splits.plan(table, holdout=0.1)
     assert len(plan.heldout) == 18  # 3 of 30 patients
     assert apart(table, plan.train, plan.heldout)
     assert np.array_equal(np.sort(np.concatenate([plan.train, plan.heldout])), np.arange(180))
-    measured = split.evaluation_plan(table, seed=seed)
+    measured = splits.evaluation_plan(table, seed=seed)
     assert apart(table, measured.train, measured.test)
     assert np.bincount(table.labels[measured.test]).tolist() == [12, 12, 12]  # 2 of 10 patients of every class
     assert "whole groups" in measured.notes[0]
@@ -136,22 +136,22 @@ def test_held_out_rows_do_not_depend_on_the_order_of_rows(tmp_path):
     backwards = {k: list(v)[::-1] for k, v in rows.items()}
     a = read(csv(tmp_path / "a.csv", rows), group="patient")
     b = read(csv(tmp_path / "b.csv", backwards), group="patient")
-    assert set(a.groups[split.plan(a).heldout]) == set(b.groups[split.plan(b).heldout])
+    assert set(a.groups[splits.plan(a).heldout]) == set(b.groups[splits.plan(b).heldout])
 
 
 def test_few_and_uneven_groups(tmp_path):
     rows = visits(4, 30)
     table = read(csv(tmp_path / "a.csv", rows | {"label": np.arange(120) % 2}), group="patient")
-    assert len(split.plan(table, holdout=0.1).heldout) == 0  # a quarter is farther from a tenth than none
-    measured = split.evaluation_plan(table)
+    assert len(splits.plan(table, holdout=0.1).heldout) == 0  # a quarter is farther from a tenth than none
+    measured = splits.evaluation_plan(table)
     assert len(measured.test) == 30
     assert apart(table, measured.train, measured.test)
     one = read(csv(tmp_path / "b.csv", rows | {"patient": ["p"] * 120, "label": np.arange(120) % 2}), group="patient")
     with pytest.raises(DataError, match="no group can be held out"):
-        split.evaluation_plan(one)
+        splits.evaluation_plan(one)
     by_class = read(csv(tmp_path / "c.csv", rows | {"label": rows["patient"]}), group="patient")
     with pytest.raises(DataError, match="every class must have rows in two groups"):
-        split.evaluation_plan(by_class)
+        splits.evaluation_plan(by_class)
 
 
 def test_a_large_group_is_not_held_out(tmp_path):
@@ -159,7 +159,7 @@ def test_a_large_group_is_not_held_out(tmp_path):
     rows["patient"] = [0 if p < 12 else p for p in rows["patient"]]
     table = read(csv(tmp_path / "a.csv", rows | {"label": np.arange(180) % 2}), group="patient")
     for seed in range(5):
-        measured = split.evaluation_plan(table, seed=seed)
+        measured = splits.evaluation_plan(table, seed=seed)
         assert 30 <= len(measured.test) <= 42
         assert apart(table, measured.train, measured.test)
 
@@ -185,8 +185,8 @@ def test_without_groups_equal_rows_are_not_measured_on_themselves(tmp_path):
     rows = visits(columns=1)
     rows["x0"] = rows["x0"].round(1)
     table = read(csv(tmp_path / "a.csv", {k: v for k, v in rows.items() if k != "patient"}))
-    measured = split.evaluation_plan(table)
-    assert len(split.duplicates(table, measured.train, measured.test)) == 0
+    measured = splits.evaluation_plan(table)
+    assert len(splits.duplicates(table, measured.train, measured.test)) == 0
     assert abs(len(measured.test) - 36) <= 4
 
 

@@ -6,11 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nearfar import api
-from nearfar.config import Config
+from nearfar.core.config import Config
+from nearfar.core.errors import DataError, NearfarWarning
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning
+from nearfar.evaluation import evaluate
 from nearfar.modalities import vector
+from nearfar.training import train
 
 ROWS = [f"the {a} cat sat by the {b} tree,{'xy'[b % 2]}" for a in range(10) for b in range(8)]
 TEXTS = [r.rpartition(",")[0] for r in ROWS]
@@ -182,7 +183,7 @@ def test_labels_that_are_names_of_rows(tmp_path):
         config = Config().set("data.source", str(file))
         for knob, value in given.items():
             config = config.set(f"data.{knob}", value)
-        return api.plan(config)
+        return train.plan(config)
 
     ids = [f"the text of {i},id{i}" for i in range(1200)]
     plan = planned(ids)
@@ -203,19 +204,21 @@ def test_measuring_leaves_ids_out(tmp_path):
     rows = [f"the {a} cat sat by tree {i},id{i}" for i, a in enumerate(["old", "young"] * 60)]
     file = write(tmp_path / "a.csv", rows)
     given = {"epochs": 1, "batch_size": 32, "threads": 1, "encoder_options": {"dim": 8}}
-    model = api.train(str(file), **given).model
+    model = train.train(str(file), **given).model
     trained, ids = (pytest.warns(NearfarWarning, match=m) for m in ("was trained on", "looks like an identifier"))
     with trained, ids:
-        assert api.evaluate(model, str(file)).data["classes"] == []
+        assert evaluate.evaluate(model, str(file)).data["classes"] == []
     with pytest.raises(DataError, match="looks like an identifier: is it an id"):
-        api.evaluate(model, str(file), label="label")
+        evaluate.evaluate(model, str(file), label="label")
 
 
 def test_equal_texts_teach_nothing():
     with pytest.raises(DataError, match="all 40 rows to train on are equal"):
-        api.plan(Config(), source={"text": ["the same text"] * 40})
+        train.plan(Config(), source={"text": ["the same text"] * 40})
     same = [f"text number {i}" for i in range(40)]
-    api.plan(Config().set("data.column", ["a", "b"]), source={"a": same, "b": same})  # equal in a row, not across rows
+    train.plan(
+        Config().set("data.column", ["a", "b"]), source={"a": same, "b": same}
+    )  # equal in a row, not across rows
 
 
 def test_a_column_that_is_named_is_no_label():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar.console import QUIET
+from nearfar.core.console import QUIET
+from nearfar.core.errors import DataError, NearfarWarning
 from nearfar.data.label_sets import several
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning
 
 TEXTS = [f"text number {i} of these" for i in range(12)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nearfar.data.looks_grouped import hint
-from nearfar.data.raw import Raw
+from nearfar.data.readers.raw import Raw
 
 DRAW = np.random.default_rng(0)
 

@@ -19,11 +19,11 @@ import resource, sys
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from nearfar import api
-from nearfar.config import assemble
-from nearfar.console import QUIET
+from nearfar.training import train as api
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
 from nearfar.data.read import read
-from nearfar.training import Trainer
+from nearfar.training.trainer import Trainer
 
 def most():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmPeak"))

@@ -5,11 +5,11 @@ import csv
 import numpy as np
 import pytest
 
-from nearfar import api
-from nearfar.config import Config
-from nearfar.data import mixing
-from nearfar.errors import UserError
-from nearfar.plan import prepare
+from nearfar.core.config import Config
+from nearfar.core.errors import UserError
+from nearfar.data.batches import by_source
+from nearfar.training import train
+from nearfar.training.plan.prepare import prepare
 
 KNOBS = {"holdout": 0.0, "batch_size": 10, "epochs": 2, "threads": 1, "monitor_rows": 0, "encoder_options": {"dim": 8}}
 
@@ -53,7 +53,7 @@ def test_shares_sum_up_and_leave_out_what_is_not_there():
     for _ in range(50):
         size = draw.integers(0, 1000, 7) * draw.integers(0, 2, 7)
         size[0] += 1
-        steps = mixing.shares(size, 97, float(draw.random()))
+        steps = by_source.shares(size, 97, float(draw.random()))
         assert steps.sum() == 97 and (steps[size == 0] == 0).all()
 
 
@@ -62,7 +62,7 @@ def test_files_are_sets_where_no_column_is_named(tmp_path):
         table(tmp_path / f"{name}.csv", {name: 40}, column=None)
     plan = planned(tmp_path / "{one,two}.csv", mix=1.0)
     assert any("one.csv 4 steps" in n and "two.csv 4 steps" in n for n in plan.notes)
-    trained = api.train(str(tmp_path / "{one,two}.csv"), mix=0.0, **KNOBS)
+    trained = train.train(str(tmp_path / "{one,two}.csv"), mix=0.0, **KNOBS)
     assert np.isfinite(trained.metrics[-1]["loss"])
 
 

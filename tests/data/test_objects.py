@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import nearfar
+from nearfar.core.errors import DataError, NearfarWarning
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nearfar.data import cache, split
+from nearfar.core.errors import DataError, UnknownName
+from nearfar.data import splits
+from nearfar.data.decoding import cache
 from nearfar.data.read import read
-from nearfar.errors import DataError, UnknownName
 
 
 def png(colour=(200, 30, 30), size=(20, 16), mode="RGB", kind="PNG"):
@@ -303,7 +304,7 @@ def test_hub_names_without_a_network(monkeypatch):
 
 
 def test_decoded_once(pictures, monkeypatch):
-    from nearfar.modalities import image
+    from nearfar.modalities.image import image
 
     first = read(pictures)
     monkeypatch.setattr(image, "decode", lambda *_: pytest.fail("decoded again"))
@@ -357,8 +358,8 @@ def test_least_recently_used_goes_first(pictures, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_a_sentence(pictures, tmp_path, monkeypatch):
-    from nearfar import files
-    from nearfar.errors import StorageError
+    from nearfar.core import files
+    from nearfar.core.errors import StorageError
 
     monkeypatch.setenv("NEARFAR_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(files, "free_bytes", lambda _: 1000)
@@ -373,22 +374,22 @@ def test_rows_set_aside_by_content(tmp_path):
     x = np.random.default_rng(0).normal(size=(500, 4))
     x[250:] = x[:250]  # every row twice
     table = read(x)
-    plan = split.plan(table)
+    plan = splits.plan(table)
     assert 20 < len(plan.heldout) < 90
     assert not np.isin(table.hashes[plan.train], table.hashes[plan.heldout]).any()
-    assert split.plan(table, holdout=0).heldout.size == 0
+    assert splits.plan(table, holdout=0).heldout.size == 0
 
 
 def test_evaluation_rows():
     x, y = np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 4
     table = read((x, y))
-    plan = split.evaluation_plan(table)
+    plan = splits.evaluation_plan(table)
     assert np.bincount(table.labels[plan.test]).tolist() == [5, 5, 5, 5]
     assert not set(plan.train) & set(plan.test)
     table = read({"train": (x, y), "test": (x[:7], y[:7])})
-    plan = split.evaluation_plan(table)
+    plan = splits.evaluation_plan(table)
     assert (len(plan.train), len(plan.test)) == (100, 7)
-    assert len(split.duplicates(table, plan.train, plan.test)) == 7
+    assert len(splits.duplicates(table, plan.train, plan.test)) == 7
 
 
 def test_limit():
@@ -398,8 +399,8 @@ def test_limit():
 
 @pytest.mark.parametrize("words", [["cat"], ["cat", "dog"]])
 def test_single_words_are_texts_where_texts_are_meant(words):
+    from nearfar.core.errors import DataError
     from nearfar.data.read import read
-    from nearfar.errors import DataError
 
     assert len(read(words, modality="text")) == len(words)
     with pytest.raises(DataError):

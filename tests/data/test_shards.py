@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nearfar.data import lazy
+from nearfar.core.errors import DataError
 from nearfar.data.opening import expanded
 from nearfar.data.read import read
-from nearfar.errors import DataError
+from nearfar.data.readers import parquet as lazy
 
 
 def picture(seed, size=(20, 18), kind="PNG"):
@@ -230,12 +230,12 @@ def test_many_shards_keep_few_files_open(tmp_path):
 
 
 def test_streamed_parquet_in_one_pool_is_unstreamed(tmp_path):
-    from nearfar import api
+    from nearfar.training import train
     from tests.data.test_stream import FAST, equal, weights
 
     path = parquet(tmp_path / "x.parquet", 40, 10)
-    a = api.train(path, column="image", **FAST)
-    b = api.train(path, column="image", stream=True, workers=1, **FAST)
+    a = train.train(path, column="image", **FAST)
+    b = train.train(path, column="image", stream=True, workers=1, **FAST)
     assert equal(weights(a), weights(b))
 
 

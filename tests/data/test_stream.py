@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api
-from nearfar.config import Config
-from nearfar.console import Console
-from nearfar.data import cache, lazy
-from nearfar.data.decode import Decoded
+from nearfar.core.config import Config
+from nearfar.core.console import Console
+from nearfar.core.errors import DataError, StorageError
+from nearfar.data.batches.sampler import Sampler
+from nearfar.data.decoding import cache
+from nearfar.data.decoding.decode import Decoded
+from nearfar.data.decoding.streaming import AHEAD, Blocks, Streamed
 from nearfar.data.read import read
-from nearfar.data.sampler import Sampler
-from nearfar.data.stream import AHEAD, Blocks, Streamed
+from nearfar.data.readers import parquet
 from nearfar.data.table import Column
-from nearfar.errors import DataError, StorageError
+from nearfar.training import train
 
 FAST = {
     "epochs": 3, "batch_size": 8, "encoder_options": {"widths": [8, 16]}, "projector": {"hidden": 16, "out": 8},
@@ -56,7 +57,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unstreamed(folder):
-    return weights(api.train(folder, **FAST))
+    return weights(train.train(folder, **FAST))
 
 
 # --- the same ---------------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ def unstreamed(folder):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_streamed_is_unstreamed_bit_for_bit(folder, unstreamed, workers):
     before = children()
-    trained = api.train(folder, stream=True, workers=workers, **FAST)
+    trained = train.train(folder, stream=True, workers=workers, **FAST)
     assert isinstance(trained.plan.table.first.values, Streamed)
     assert equal(weights(trained), unstreamed)
     assert children() <= before
@@ -101,8 +102,8 @@ def test_bad_rows_are_left_out_of_both_alike(folder, tmp_path, monkeypatch):
 
 
 def test_stopped_and_resumed(folder, unstreamed, tmp_path, monkeypatch):
-    from nearfar.errors import Stopped
-    from nearfar.training import Trainer
+    from nearfar.core.errors import Stopped
+    from nearfar.training.trainer import Trainer
 
     step = Trainer.step
 
@@ -113,9 +114,9 @@ def test_stopped_and_resumed(folder, unstreamed, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", stopping)
     with pytest.raises(Stopped):
-        api.train(folder, out=tmp_path / "run", stream=True, workers=1, checkpoint_every="1steps", **FAST)
+        train.train(folder, out=tmp_path / "run", stream=True, workers=1, checkpoint_every="1steps", **FAST)
     monkeypatch.setattr(Trainer, "step", step)
-    assert equal(weights(api.train(out=tmp_path / "run", resume=True)), unstreamed)
+    assert equal(weights(train.train(out=tmp_path / "run", resume=True)), unstreamed)
 
 
 def test_what_is_ready_ahead_is_what_comes(folder):
@@ -187,7 +188,7 @@ def test_where_the_cache_has_no_room_it_streams(folder, unstreamed, tmp_path, mo
         monkeypatch.setenv("NEARFAR_CACHE_LIMIT", "20000")
     with pytest.raises(StorageError, match="--stream"):
         read(folder, size=16)
-    trained = api.train(folder, workers=0, **FAST)
+    trained = train.train(folder, workers=0, **FAST)
     assert equal(weights(trained), unstreamed)
     said = next(n for n in trained.plan.notes if n.startswith("Streaming"))
     assert ("are free" if lacking == "disk" else "NEARFAR_CACHE_LIMIT") in said
@@ -224,23 +225,23 @@ class FakeValues:
 def test_data_go_to_the_device_where_they_fit_a_quarter_of_it(monkeypatch, nbytes, moved):
     from types import SimpleNamespace
 
-    from nearfar import training
+    from nearfar.training import trainer
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
     monkeypatch.setattr(Column, "to", lambda self, device: "on the device")
     column = Column("x", "image", {}, FakeValues(nbytes))
-    assert (training._placed(column, torch.device("cuda:0")) == "on the device") is moved
-    assert training._placed(column, torch.device("cpu")) is column
+    assert (trainer._placed(column, torch.device("cuda:0")) == "on the device") is moved
+    assert trainer._placed(column, torch.device("cpu")) is column
 
 
 def test_streamed_data_stay_where_they_are(folder, monkeypatch):
     from types import SimpleNamespace
 
-    from nearfar import training
+    from nearfar.training import trainer
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=10**12))
     column = read(folder, size=16, stream=True).first
-    assert training._placed(column, torch.device("cuda:0")) is column
+    assert trainer._placed(column, torch.device("cuda:0")) is column
 
 
 def test_batches_for_a_gpu_go_through_pinned_memory(monkeypatch):
@@ -360,7 +361,7 @@ def test_order_by_blocks():
 
 
 def test_limits_of_what_is_kept():
-    memory = lazy.Memory(100)
+    memory = parquet.Memory(100)
     for i in range(10):
         memory.put(i, f"page {i}", 30)
     assert [memory.get(i) for i in range(10)] == [None] * 7 + ["page 7", "page 8", "page 9"]

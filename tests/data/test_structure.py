@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nearfar.core.errors import DataError, NearfarWarning, UnknownName
+from nearfar.core.names import printable
 from nearfar.data.read import read
-from nearfar.data.structure import of_mapping, parted, split_of, splits_of
-from nearfar.errors import DataError, NearfarWarning, UnknownName
-from nearfar.names import printable
+from nearfar.data.readers.structure import of_mapping, parted, split_of, splits_of
 
 
 def png(seed):
@@ -200,7 +200,7 @@ def test_classes_that_are_called_like_splits(tmp_path):
 
 
 def test_test_pictures_are_never_trained_on(tmp_path):
-    from nearfar.data.split import plan
+    from nearfar.data.splits import plan
 
     tree(tmp_path, ["images*30", "test*4"])
     with pytest.warns(NearfarWarning, match=r"in images/ \(30\)"):

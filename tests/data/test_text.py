@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nearfar.core.errors import DataError, NearfarWarning, UnknownName
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning, UnknownName
 
 TEXTS = ["the cat sat", "a dog ran off", "東京は大きい", "مرحبا بالعالم", "🙂 it is fun", "दुनिया को नमस्ते"]
 LABELS = ["x", "y", "x", "y", "x", "y"]

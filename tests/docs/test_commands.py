@@ -12,11 +12,11 @@ import click
 import pytest
 
 import nearfar
-from nearfar import record
-from nearfar.config import SECTIONS, assemble, locate
-from nearfar.embedder import Embedder
-from nearfar.errors import UnknownName
-from nearfar.registry import ALL, ENCODERS, METHODS, POSITIVES, PROTOCOLS, TARGETS, TOKENISERS, VERBS
+from nearfar.core.config import SECTIONS, assemble, locate
+from nearfar.core.errors import UnknownName
+from nearfar.core.registry import ALL, ENCODERS, METHODS, POSITIVES, PROTOCOLS, TARGETS, TOKENISERS, VERBS
+from nearfar.methods import record
+from nearfar.models.embedder import Embedder
 from nearfar.transforms.recipe import changed, kind
 from nearfar.transforms.recipes import RECIPES
 
@@ -126,7 +126,7 @@ def test_every_file_spoken_of_exists(page):
     homes = (ROOT, ROOT / "src/nearfar")
     for span in SPANS[page]:
         if re.fullmatch(r"[\w/-]+(\.py|/)" if page.endswith("architecture.md") else r"[\w/-]+\.py", span):
-            assert any((home / span).exists() for home in homes) or span in {f"{r.short}/" for r in ALL}, span
+            assert any((home / span).exists() for home in homes) or span in {f"{p}/" for r in ALL for p in r.plugins}, span
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nearfar import config
-from nearfar.registry import METHODS
+from nearfar.core import config
+from nearfar.core.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -36,10 +36,13 @@ def test_there_is_help_in_the_readme():
 
 def test_every_file_of_the_tree_exists():
     tree = re.search(r"```text\nsrc/nearfar/\n(.*?)```", README.read_text(), re.S)[1]
+    homes = {2: ROOT / "src/nearfar"}  # by how far a line is indented
     for line in tree.splitlines():
-        if line.startswith("  "):
-            for name in re.findall(r"[\w/]+\.py|\w+/", line.split("  ")[1] if "  " in line[2:] else line):
-                assert (ROOT / "src/nearfar" / name).exists(), name
+        if indent := len(line) - len(line.lstrip()):
+            names = re.findall(r"[\w/]+\.py|\w+/", line)
+            homes[indent + 2] = homes[indent] / names[0]
+            for name in names:  # what is spoken of in the line may lie in the folder that it is about
+                assert any((homes[i] / name).exists() for i in (indent, indent + 2)), (line, name)
 
 
 def test_links_lead_somewhere():

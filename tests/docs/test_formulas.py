@@ -5,11 +5,11 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.encoders.tutorial_cnn import build
+from nearfar.encoders.image.tutorial_cnn import build
 from nearfar.objectives.contrastive import contrastive
 from nearfar.objectives.cosine_embedding import cosine_embedding
 from nearfar.objectives.info_nce import info_nce, info_nce_against
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.supcon import supcon
 
 

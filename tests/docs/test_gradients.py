@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nearfar.registry import OBJECTIVES
+from nearfar.core.registry import OBJECTIVES
 from tests.objectives.inputs import build, changed, function_of, gradients
 
 ROOT = Path(__file__).parents[2]

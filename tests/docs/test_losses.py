@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from nearfar import record
-from nearfar.config import assemble
-from nearfar.registry import OBJECTIVES
+from nearfar.core.config import assemble
+from nearfar.core.registry import OBJECTIVES
+from nearfar.methods import record
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "losses.md"

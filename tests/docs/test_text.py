@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nearfar import cli
-from nearfar.registry import ENCODERS, TOKENISERS
+from nearfar.core.registry import ENCODERS, TOKENISERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "text.md").read_text(encoding="utf-8")
 WORDS = [

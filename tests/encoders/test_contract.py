@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from nearfar.encoders import tutorial_cnn
-from nearfar.modalities import image
-from nearfar.registry import ENCODERS
+from nearfar.core.registry import ENCODERS
+from nearfar.encoders.image import tutorial_cnn
+from nearfar.modalities.image import image
 from tests.encoders import texts
 
 BRIDGES = ("timm", "transformers")  # they need a name, and have tests of their own
@@ -176,10 +176,10 @@ def test_patches_average_their_features_and_leave_views_of_their_size_alone():
 def test_patches_train_with_many_small_views():
     import numpy as np
 
-    from nearfar import api
+    from nearfar.training import train
 
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
-    trained = api.train(
+    trained = train.train(
         images, method="emp_ssl", encoder="patches:small_cnn", encoder_options={"widths": [8, 16], "grid": 2},
         recipe="emp_small", count=4, epochs=1, batch_size=16, holdout=0.0, threads=1,
     )  # fmt: skip

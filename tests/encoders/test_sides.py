@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nearfar.encoders.small_cnn import build
+from nearfar.encoders.image.small_cnn import build
 
 
 @pytest.mark.parametrize("size", [8, 9, 15, 28, 33, 63, 100])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from nearfar.encoders import buckets, pooling, text_transformer
-from nearfar.registry import ENCODERS
+from nearfar.core.registry import ENCODERS
+from nearfar.encoders.text import buckets, pooling, text_transformer
 from tests.encoders import texts
 
 ORDERED = [

@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
-from nearfar.encoders import pretrained
-from nearfar.errors import ConfigError
-from nearfar.registry import ENCODERS
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import ENCODERS
+from nearfar.encoders.text import pretrained
 
 transformers = pytest.importorskip("transformers", reason="the library transformers is not installed")
 bridge = ENCODERS.get("transformers")

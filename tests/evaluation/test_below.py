@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from nearfar import api
-from nearfar.errors import WorseWarning
+from nearfar.core.errors import WorseWarning
+from nearfar.core.registry import PROTOCOLS
 from nearfar.evaluation import below
-from nearfar.evaluation.run import Evaluation
-from nearfar.registry import PROTOCOLS
-from nearfar.report import write
-from nearfar.verdict import WHAT_TO_DO
+from nearfar.evaluation.measurement import Evaluation
+from nearfar.evaluation.report import write
+from nearfar.evaluation.verdict import WHAT_TO_DO
+from nearfar.training import train
 from tests.conftest import TINY
 
 GEOMETRY = {"geometry": {"effective_rank": 3.0}}
@@ -116,7 +116,7 @@ def ruined(tmp_path_factory):
     given |= {"method": "vicreg", "threads": 1, "precision": "fp32", "encoder_options": {"dim": 16}}
     given |= {"projector": {"hidden": 32, "out": 16}, "epochs": 6, "select": "last"}
     with pytest.warns(WorseWarning, match="training is making this model worse"):
-        trained = api.train(folder / "t.csv", out=folder / "run", **given)
+        trained = train.train(folder / "t.csv", out=folder / "run", **given)
     return trained, folder
 
 
@@ -142,7 +142,7 @@ def test_a_training_that_makes_it_worse_says_so_everywhere(ruined, capsys):
 
 def test_a_training_that_helps_says_so_in_one_sentence(digits, tmp_path, capsys):
     given = {k: v for k, v in TINY.items() if k != "projector"} | {"epochs": 6, "lr": 0.003, "holdout": 0.25}
-    trained = api.train(tuple(a[:400] for a in digits["train"]), out=tmp_path / "run", method="supcon", **given)
+    trained = train.train(tuple(a[:400] for a in digits["train"]), out=tmp_path / "run", method="supcon", **given)
     before, after = (trained.metrics[i]["knn"] for i in (0, -1))
     sentence = f"kNN accuracy on held-out training rows: {after:.3f} after training, {before:.3f} before"
     assert sentence in capsys.readouterr().err and sentence in (tmp_path / "run/README.md").read_text()

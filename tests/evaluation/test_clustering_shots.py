@@ -6,9 +6,10 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import v_measure_score
 
-from nearfar.evaluation import clustering, shots
-from nearfar.evaluation.features import Features, unit
-from nearfar.evaluation.few_labels import draws
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import clustering, shots
+from nearfar.evaluation.protocols.few_labels import draws
+from nearfar.vectors.basics import unit
 
 
 def blobs(n=200, d=10, classes=4, seed=0, spread=1.0):

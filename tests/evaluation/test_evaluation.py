@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from nearfar import api
+from nearfar.core.errors import DataError, UnknownName
+from nearfar.core.registry import PROTOCOLS
 from nearfar.data.read import read
-from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import few_labels, floors, geometry, knn, linear_probe
-from nearfar.evaluation.features import Features, paired, standardised, wilson
-from nearfar.evaluation.logistic import Problem
+from nearfar.evaluation import evaluate, floors, geometry
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.evaluation.protocols import knn as knn_protocol
 from nearfar.evaluation.sides import Sides
-from nearfar.registry import PROTOCOLS
+from nearfar.training import train
+from nearfar.vectors import knn
+from nearfar.vectors.basics import standardised
+from nearfar.vectors.intervals import paired, wilson
+from nearfar.vectors.logistic import Problem
 
 
 def blobs(n=300, d=12, classes=4, seed=0, spread=2.0):
@@ -44,7 +49,7 @@ def test_knn(k, tau):
     fast = knn.votes(train.x, train.y, test.x, 4, k, tau).numpy()
     assert fast == pytest.approx(slow_knn(train, test, k, tau), rel=1e-4, abs=1e-5)
     few = Features(train.x[:5], train.y[:5], 4)
-    assert knn.measure(few, test)["settings"]["k"] == 5
+    assert knn_protocol.measure(few, test)["settings"]["k"] == 5
 
 
 def test_linear_probe_equals_scikit_learn():
@@ -115,11 +120,11 @@ def test_broken_features_are_a_sentence():
 def model(digits):
     from tests.conftest import TINY
 
-    return api.train(digits, **TINY).model
+    return train.train(digits, **TINY).model
 
 
 def test_the_json_form(model, digits):
-    evaluation = api.evaluate(model, digits | {"train": tuple(a[:60] for a in digits["train"])})
+    evaluation = evaluate.evaluate(model, digits | {"train": tuple(a[:60] for a in digits["train"])})
     stored = evaluation.as_dict()
     assert stored["schema"] == 1
     assert stored["verb"] == "eval"
@@ -138,7 +143,7 @@ def test_the_json_form(model, digits):
 
 
 def test_without_labels_only_the_geometry(model, digits):
-    evaluation = api.evaluate(model, digits["test"][0])
+    evaluation = evaluate.evaluate(model, digits["test"][0])
     assert "geometry" in evaluation.results[0]
     assert "knn" not in evaluation.results[0]
     assert any("no labels" in w for w in evaluation.warnings)
@@ -146,16 +151,16 @@ def test_without_labels_only_the_geometry(model, digits):
 
 
 def test_side_by_side_and_protocols_by_name(model, digits):
-    evaluation = api.evaluate([model, model], digits, protocols=["knn"], floors=False)
+    evaluation = evaluate.evaluate([model, model], digits, protocols=["knn"], floors=False)
     assert len(evaluation.results) == 2
     with pytest.raises(UnknownName, match="'knn'"):
-        api.evaluate(model, digits, protocols=["knm"])
+        evaluate.evaluate(model, digits, protocols=["knm"])
 
 
 def test_duplicates_across_splits_are_counted(model, digits):
     images, labels = digits["train"]
     data = {"train": (images, labels), "test": (images[:50], labels[:50])}
-    evaluation = api.evaluate(model, data, protocols=["knn"], floors=False)
+    evaluation = evaluate.evaluate(model, data, protocols=["knn"], floors=False)
     assert evaluation.data["duplicates"] == 50
     assert any("byte for byte" in w for w in evaluation.warnings)
 
@@ -190,14 +195,14 @@ def test_classes_that_only_the_test_rows_have(model, digits):
     images, labels = digits["train"]
     some = labels < 8
     data = {"train": (images[some], labels[some]), "test": digits["test"]}
-    evaluation = api.evaluate(model, data, protocols=["knn"], floors=False)
+    evaluation = evaluate.evaluate(model, data, protocols=["knn"], floors=False)
     assert any("without training rows" in w for w in evaluation.warnings)
 
 
 @pytest.mark.parametrize("side", [16, 32, 33, 40, 48, 63, 64, 65, 100])
 def test_pixels_are_averaged_by_area_down_to_32(side):
     """Each of the pixels that remain is the mean over its share of the picture, part pixels by their part."""
-    from nearfar.modalities import image
+    from nearfar.modalities.image import image
 
     values = np.random.default_rng(0).integers(0, 256, (2, 3, side, side), np.uint8)
     found, count = image.raw_features(values, {"size": side, "channels": 3}), min(side, 32)

@@ -10,18 +10,24 @@ import warnings
 import numpy as np
 import pytest
 
-from nearfar import api, cli, rejecting
-from nearfar.choosing import choose
-from nearfar.classifier import Classifier
-from nearfar.classifying import classify
-from nearfar.data import split
-from nearfar.errors import NearfarWarning
-from nearfar.evaluation import few_labels, linear_probe, nearness
-from nearfar.evaluation.features import Features, unit
-from nearfar.tuning.score import parts
+from nearfar import cli
+from nearfar.core.errors import NearfarWarning
+from nearfar.data import splits
+from nearfar.downstream.classify import rejecting
+from nearfar.downstream.classify.classifier import Classifier
+from nearfar.downstream.classify.classify import classify
+from nearfar.downstream.classify.selection import choose
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.models import loading
+from nearfar.training import train
+from nearfar.training.tuning.score import parts
+from nearfar.vectors import rejection
+from nearfar.vectors.basics import unit
 
 # a few steps on small data, which are about groups and not about how good the model is
-pytestmark = pytest.mark.filterwarnings("ignore::nearfar.errors.WorseWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::nearfar.core.errors.WorseWarning")
 
 CLASSES, EACH, WIDTH = 3, 5, 96
 CENTRES = np.random.default_rng(7).normal(size=(CLASSES, WIDTH))
@@ -73,7 +79,7 @@ def test_out_of_fold_accuracy_is_that_of_new_groups(kind):
 
 def test_the_threshold_keeps_the_share_of_new_groups_that_was_asked_for():
     (x, y, group), (new, truth, _) = planted(120), planted(120, seed=1)
-    similarity = nearness.to_class(unit(x), y, unit(new), truth)
+    similarity = rejection.to_class(unit(x), y, unit(new), truth)
     plain, whole = (rejecting.decide(x, y, "knn", 20, 0.1, groups=g).threshold for g in (None, group))
     assert (similarity >= whole).mean() == pytest.approx(0.9, abs=3 * np.sqrt(0.09 / 120) + 0.03)
     assert (similarity >= plain).mean() < 0.6
@@ -82,7 +88,7 @@ def test_the_threshold_keeps_the_share_of_new_groups_that_was_asked_for():
 def test_each_row_is_compared_with_other_groups_of_its_class():
     x = unit(np.asarray([[1, 0], [1, 0.01], [1, 1], [0, 1], [1, 3]], np.float32))
     y, group = np.asarray([0, 0, 0, 0, 1]), np.asarray([0, 0, 1, 0, 2])
-    found = nearness.leave_one_out(x, y, group)
+    found = rejection.leave_one_out(x, y, group)
     cosine = x @ x.T
     assert found[2] == pytest.approx(cosine[2, [0, 1, 3]].mean())
     np.testing.assert_allclose(found[[0, 1, 3]], cosine[[0, 1, 3], 2], rtol=1e-6)
@@ -141,7 +147,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "a"
-    return api.train(data[0], out=path, label="kind", group="patient", **TINY)
+    return train.train(data[0], out=path, label="kind", group="patient", **TINY)
 
 
 def test_training_watches_whole_groups_and_keeps_how(run, data):
@@ -149,8 +155,8 @@ def test_training_watches_whole_groups_and_keeps_how(run, data):
     assert not set(plan.table.groups[plan.train]) & set(plan.table.groups[plan.heldout])
     assert len(plan.heldout) == 120
     assert plan.table.first.values.shape[1] == WIDTH
-    assert api.load(run.path).reading()["group"] == "patient"
-    loose = api.train(data[0], label="kind", column=columns(), **TINY)
+    assert loading.load(run.path).reading()["group"] == "patient"
+    loose = train.train(data[0], label="kind", column=columns(), **TINY)
     assert any("--group patient" in n for n in loose.plan.notes)
     assert loose.metrics[-1]["knn"] == 1  # its copies are in the gallery
     assert run.metrics[-1]["knn"] < 0.8
@@ -158,16 +164,16 @@ def test_training_watches_whole_groups_and_keeps_how(run, data):
 
 def test_evaluation_scores_whole_groups(run, data):
     knn, both = ({"with_floors": False, "protocols": p} for p in (["knn"], ["knn", "linear_probe"]))
-    found = api.evaluate(run.path, **knn)  # reads its own data as they were read
+    found = evaluate.evaluate(run.path, **knn)  # reads its own data as they were read
     rows, table = found.rows, found.table_of_rows
     assert not set(table.groups[rows.train]) & set(table.groups[rows.test])
     assert set(rows.test) <= set(run.plan.heldout)
-    again = api.evaluate(run.path, data[0], label="kind", **knn)  # so it does where they are named
+    again = evaluate.evaluate(run.path, data[0], label="kind", **knn)  # so it does where they are named
     assert np.array_equal(again.rows.test, rows.test)
-    whole = api.evaluate(run.path, data[1], label="kind", group="patient", **both)
+    whole = evaluate.evaluate(run.path, data[1], label="kind", group="patient", **both)
     assert "by whole groups" in whole.data["split"]
     assert any("120 test rows are of 24 groups" in w for w in whole.warnings)
-    loose = api.evaluate(run.path, data[1], label="kind", column=columns(), **both)
+    loose = evaluate.evaluate(run.path, data[1], label="kind", column=columns(), **both)
     assert any("--group patient" in w for w in loose.warnings)
     assert not any("--group patient" in w for w in whole.warnings)
     for name in ("knn", "linear_probe"):
@@ -180,7 +186,7 @@ def test_a_split_that_cuts_groups_is_a_warning(run, data):
     table = run.plan.table
     with_splits = dataclasses.replace(table, splits={"train": np.sort(draw[:400]), "test": np.sort(draw[400:])})
     with pytest.warns(NearfarWarning, match="was trained on"):
-        found = api.evaluate(run.model, with_splits, with_floors=False, protocols=["knn"])
+        found = evaluate.evaluate(run.model, with_splits, with_floors=False, protocols=["knn"])
     cut = np.isin(table.groups[draw[400:]], table.groups[draw[:400]]).sum()
     assert any(f"{cut} of 200 test rows are of groups that have training rows too" in w for w in found.warnings)
 
@@ -208,7 +214,7 @@ def test_trials_are_scored_on_whole_groups(run):
     rows = parts(plan)
     groups = [set(plan.table.groups[r]) for r in (rows.train, rows.held)]
     assert not groups[0] & groups[1]
-    measured = split.evaluation_plan(plan.table)
+    measured = splits.evaluation_plan(plan.table)
     assert not (groups[0] | groups[1]) & set(plan.table.groups[measured.test])
     assert abs(len(rows.held) - 0.25 * (len(rows.train) + len(rows.held))) <= EACH
 

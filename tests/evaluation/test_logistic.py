@@ -5,9 +5,11 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from nearfar.evaluation import linear_probe, logistic
-from nearfar.evaluation.features import Features, standardised
-from nearfar.evaluation.logistic import UNSOLVED, Problem, unsolved
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import linear_probe
+from nearfar.vectors import logistic
+from nearfar.vectors.basics import standardised
+from nearfar.vectors.logistic import UNSOLVED, Problem, unsolved
 
 
 def pixels(n, d, classes=4, seed=0):

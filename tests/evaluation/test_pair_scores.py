@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from nearfar.errors import DataError
-from nearfar.evaluation import pair_classification, resampling, sts
+from nearfar.core.errors import DataError
+from nearfar.evaluation.protocols import pair_classification, sts
+from nearfar.vectors import intervals
 from tests.evaluation.pairs import related, sides_of
 
 # STS
@@ -75,7 +76,7 @@ def test_bootstrap_intervals_hold_the_truth_about_as_often_as_they_say():
     draw, n, held, widths = np.random.default_rng(0), 50, 0, []
     for trial in range(60):
         x = draw.normal(size=n)
-        low, high = resampling.interval(lambda counts, x=x: counts @ x / n, n, trial)
+        low, high = intervals.interval(lambda counts, x=x: counts @ x / n, n, trial)
         widths.append((high - low) / (2 * 1.96 * x.std() / np.sqrt(n)))
         held += low < 0 < high
     assert np.mean(widths) == pytest.approx(1, abs=0.03)

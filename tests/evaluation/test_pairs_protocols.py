@@ -5,9 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from nearfar.errors import DataError
-from nearfar.evaluation import bitext, retrieval, ways
-from nearfar.evaluation.features import unit, wilson
+from nearfar.core.errors import DataError
+from nearfar.evaluation import directions
+from nearfar.evaluation.protocols import bitext, retrieval
+from nearfar.vectors.basics import unit
+from nearfar.vectors.intervals import wilson
 from tests.evaluation.pairs import related, sides_of
 
 WAYS = ("left_to_right", "right_to_left")
@@ -171,8 +173,8 @@ def test_the_order_and_the_numbers_of_rows_decide_nothing():
 def test_tiles_change_nothing_and_stay_small(monkeypatch):
     sides = related(50, pictures=20, captions=30)
     whole = retrieval.measure(sides), bitext.measure(sides)
-    monkeypatch.setattr(ways, "CELLS", 70)
-    assert max(t.scores.size for way in ways.both(sides).values() for t in way.tiles()) <= 70
+    monkeypatch.setattr(directions, "CELLS", 70)
+    assert max(t.scores.size for way in directions.both(sides).values() for t in way.tiles()) <= 70
     for protocol, before in zip((retrieval, bitext), whole, strict=True):
         after = protocol.measure(sides)
         for way in WAYS:

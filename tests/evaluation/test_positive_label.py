@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import nearfar
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UnknownName
 from nearfar.data.opposites import judges, positive
 from nearfar.data.read import read
-from nearfar.errors import ConfigError, DataError, NearfarWarning, UnknownName
-from nearfar.evaluation import pair_classification, retrieval
+from nearfar.evaluation.protocols import pair_classification, retrieval
 from tests.evaluation.pairs import related, sides_of
 
 OPPOSITES = [

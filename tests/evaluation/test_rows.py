@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nearfar import api, cli
-from nearfar.data import split
+from nearfar import cli
+from nearfar.core.errors import DataError, NearfarWarning, UnknownName
+from nearfar.data import splits as split
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning, UnknownName
+from nearfar.evaluation import evaluate
+from nearfar.models import loading
+from nearfar.training import train
 
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32"}
 TEXTS = QUICK | {"encoder_options": {"dim": 16}, "length": 128}
@@ -31,7 +34,7 @@ def rows(n, seed, classes=4):
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "texts"
-    return api.train(sentences(60, 0), out=out, holdout=0.0, **TEXTS).path
+    return train.train(sentences(60, 0), out=out, holdout=0.0, **TEXTS).path
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,8 @@ def scored(tmp_path_factory):
 
 
 def test_scored_pairs_are_all_scored(texts, scored, capfd):
-    model = api.load(texts)
-    found = api.evaluate(model, scored, column=("a", "b"), score="score")
+    model = loading.load(texts)
+    found = evaluate.evaluate(model, scored, column=("a", "b"), score="score")
     sides = [model.encode(sentences(70, s)) for s in (1, 2)]
     score = np.random.default_rng(5).integers(0, 6, 70)
     expected = stats.spearmanr((sides[0] * sides[1]).sum(1).round(6), score).statistic
@@ -64,19 +67,19 @@ def test_scored_pairs_are_all_scored(texts, scored, capfd):
 
 def test_retrieval_has_all_rows_as_its_gallery(texts):
     pairs = {"a": sentences(50, 3), "b": sentences(50, 4)}
-    found = api.evaluate(api.load(texts), pairs, column=("a", "b"), floors=False)
+    found = evaluate.evaluate(loading.load(texts), pairs, column=("a", "b"), floors=False)
     assert found.results[0]["retrieval"]["a->b"]["settings"]["queries"] == 50
     assert found.results[0]["bitext"]["a->b"]["settings"]["queries"] == 50
 
 
 def test_pairs_that_a_model_was_trained_on_are_not_scored(tmp_path):
     a, b = sentences(200, 3), sentences(200, 4)
-    trained = api.train({"a": a, "b": b}, column=("a", "b"), holdout=0.3, **TEXTS)
+    trained = train.train({"a": a, "b": b}, column=("a", "b"), holdout=0.3, **TEXTS)
     aside = set(trained.plan.heldout.tolist())
     assert len(aside) >= split.LEAST
     more = {"a": a + sentences(30, 7), "b": b + sentences(30, 8)}
     for data, count in (({"a": a, "b": b}, 0), (more, 30)):
-        found = api.evaluate(trained.model, data, column=("a", "b"), protocols=["retrieval"], floors=False)
+        found = evaluate.evaluate(trained.model, data, column=("a", "b"), protocols=["retrieval"], floors=False)
         assert set(found.rows.test.tolist()) == aside | set(range(200, 200 + count))
         assert "scored on rows that no model was trained on" in found.data["split"]
         assert not any("trained on" in w for w in found.warnings)
@@ -87,12 +90,12 @@ def test_one_split_is_enough(texts, tmp_path):
     (tmp_path / "one").mkdir()
     lines = [f"{t},{'ab'[i % 2]}\n" for i, t in enumerate(x)]
     (tmp_path / "one" / "test.csv").write_text("text,label\n" + "".join(lines))
-    model = api.load(texts)
+    model = loading.load(texts)
     table = model.read(tmp_path / "one")
     assert list(table.splits) == ["test"]
-    found = api.evaluate(model, tmp_path / "one", protocols=["clustering"], floors=False)
+    found = evaluate.evaluate(model, tmp_path / "one", protocols=["clustering"], floors=False)
     assert found.results[0]["clustering"]["settings"]["rows"] == 40
-    found = api.evaluate(model, tmp_path / "one", protocols=["knn", "clustering"], floors=False)
+    found = evaluate.evaluate(model, tmp_path / "one", protocols=["knn", "clustering"], floors=False)
     assert (found.data["train_rows"], found.data["test_rows"]) == (32, 8)
     assert "the split 'test' is divided, stratified 80%/20%, seed 0" in found.data["split"]
     assert "clustering: 40 test rows; scored on the split 'test'." in found.table()
@@ -144,12 +147,12 @@ def test_rows_of_the_training_are_known_in_other_files_and_parts_of_them(tmp_pat
         (tmp_path / file).write_text("\n".join(["p,q,r,s,t,u,label", *lines]) + "\n")
         return str(tmp_path / file)
 
-    trained = api.train(write("all.csv", x, y), out=tmp_path / "run", label="label", holdout=0.2, **VECTORS)
+    trained = train.train(write("all.csv", x, y), out=tmp_path / "run", label="label", holdout=0.2, **VECTORS)
     aside = set(trained.plan.heldout.tolist())
-    model = api.load(tmp_path / "run")
+    model = loading.load(tmp_path / "run")
 
     def scored(source, **more):
-        found = api.evaluate(model, source, protocols=["knn"], floors=False, label="label", **more)
+        found = evaluate.evaluate(model, source, protocols=["knn"], floors=False, label="label", **more)
         line = [int(str(found.table_of_rows.names[r]).split(":")[1]) - 1 for r in found.rows.test]
         return found, set(line)
 
@@ -165,7 +168,7 @@ def test_rows_of_the_training_are_known_in_other_files_and_parts_of_them(tmp_pat
     write("split/train.csv", new, z)
     write("split/test.csv", x[:30], y[:30])
     with pytest.warns(NearfarWarning, match=r"run was trained on \d+ of the 30 rows that are scored here"):
-        api.evaluate(model, tmp_path / "split", protocols=["knn"], floors=False)
+        evaluate.evaluate(model, tmp_path / "split", protocols=["knn"], floors=False)
     # the same place, other content
     write("all.csv", new[:100], z[:100])
     with pytest.warns(NearfarWarning, match=r"all.csv has changed since run was .*: 0 of its 100 rows are known"):
@@ -177,49 +180,51 @@ def test_rows_of_the_training_are_known_in_other_files_and_parts_of_them(tmp_pat
 
 def test_a_run_of_an_earlier_version_knows_its_own_data(tmp_path):
     x, y = rows(400, 0)
-    trained = api.train((x, y), out=tmp_path / "run", holdout=0.2, **VECTORS)
+    trained = train.train((x, y), out=tmp_path / "run", holdout=0.2, **VECTORS)
     (tmp_path / "run" / "rows.safetensors").unlink()
-    found = api.evaluate(tmp_path / "run", (x, y), protocols=["knn"], floors=False)
+    found = evaluate.evaluate(tmp_path / "run", (x, y), protocols=["knn"], floors=False)
     assert set(found.rows.test) == set(trained.plan.heldout)
 
 
 def test_each_model_reads_the_data_its_own_way(tmp_path):
     x, _ = rows(80, 0)
-    a = api.train(x, holdout=0.0, **VECTORS).model
-    b = api.train(x * 7 + 3, holdout=0.0, **VECTORS).model
+    a = train.train(x, holdout=0.0, **VECTORS).model
+    b = train.train(x * 7 + 3, holdout=0.0, **VECTORS).model
     a.name, b.name = "a", "b"
     new = {"train": rows(40, 1), "test": rows(40, 2)}
-    both = api.evaluate([a, b], new, protocols=["knn"], floors=False).results
-    alone = [api.evaluate(m, new, protocols=["knn"], floors=False).results[0] for m in (a, b)]
+    both = evaluate.evaluate([a, b], new, protocols=["knn"], floors=False).results
+    alone = [evaluate.evaluate(m, new, protocols=["knn"], floors=False).results[0] for m in (a, b)]
     assert json.dumps(both) == json.dumps(alone)
 
 
 def test_protocols_that_lack_what_they_take_are_refused(texts):
     with pytest.raises(DataError, match="knn takes labels of two classes or more, and these data have none"):
-        api.evaluate(api.load(texts), sentences(30, 5), protocols=["knn"])
-    found = api.evaluate(api.load(texts), sentences(30, 5))
+        evaluate.evaluate(loading.load(texts), sentences(30, 5), protocols=["knn"])
+    found = evaluate.evaluate(loading.load(texts), sentences(30, 5))
     assert (found.data["test_rows"], found.data["train_rows"]) == (30, 0)
 
 
 def test_rows_without_a_judgement_are_not_judged(texts):
     pairs = {"a": sentences(40, 3), "b": sentences(40, 4), "label": ["no", "yes", "", "yes"] * 10}
-    found = api.evaluate(api.load(texts), pairs, column=("a", "b"), protocols=["pair_classification"], floors=False)
+    found = evaluate.evaluate(
+        loading.load(texts), pairs, column=("a", "b"), protocols=["pair_classification"], floors=False
+    )
     r = found.results[0]["pair_classification"]
     assert r["settings"]["pairs"] == 30
     assert r["chance"] == pytest.approx(2 / 3)
 
 
 def test_options_that_do_not_exist_are_refused_by_name(texts):
-    model = api.load(texts)
+    model = loading.load(texts)
     for call, near in (
-        (lambda: api.evaluate(model, sentences(30, 5), flors=False), "'floors'"),
-        (lambda: api.evaluate(model, sentences(30, 5), lable="x"), "'label'"),
-        (lambda: api.evaluate(model, sentences(30, 5), size=3), "There are: "),
+        (lambda: evaluate.evaluate(model, sentences(30, 5), flors=False), "'floors'"),
+        (lambda: evaluate.evaluate(model, sentences(30, 5), lable="x"), "'label'"),
+        (lambda: evaluate.evaluate(model, sentences(30, 5), size=3), "There are: "),
         (lambda: model.encode(sentences(3, 5), normalise=False), "'normalize'"),
-        (lambda: api.load(texts, divice="cpu"), "'device'"),
+        (lambda: loading.load(texts, divice="cpu"), "'device'"),
     ):
         with pytest.raises(UnknownName, match="there is no option named") as e:
             call()
         assert near in str(e.value)
     for word in ("floors", "with_floors"):
-        assert api.evaluate(model, sentences(30, 5), **{word: False}).results[0]["floors"] == {}
+        assert evaluate.evaluate(model, sentences(30, 5), **{word: False}).results[0]["floors"] == {}

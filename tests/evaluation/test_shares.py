@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from nearfar import api
-from nearfar.evaluation import shares
+from nearfar.evaluation import evaluate
 from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import shares
+from nearfar.training import train
 
 
 def clouds(n, seed, classes=4):
@@ -38,6 +39,6 @@ def test_small_data_leave_shares_out():
 
 
 def test_asked_for_in_an_evaluation(digits, tiny):
-    trained = api.train({"train": digits["train"]}, **tiny | {"epochs": 1})
-    found = api.evaluate(trained.model, digits, protocols=["shares", "linear_probe"], floors=False)
+    trained = train.train({"train": digits["train"]}, **tiny | {"epochs": 1})
+    found = evaluate.evaluate(trained.model, digits, protocols=["shares", "linear_probe"], floors=False)
     assert "10 % of the labels" in found.table()

@@ -7,11 +7,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import v_measure_score
 
-from nearfar import api, cli, health
-from nearfar.classifying import classify
-from nearfar.errors import ConfigError, DataError, NearfarWarning
-from nearfar.evaluation import clustering, few_labels, linear_probe, shares, shots
-from nearfar.evaluation.features import Features, standardised
+from nearfar import cli
+from nearfar.core.errors import ConfigError, DataError, NearfarWarning
+from nearfar.downstream.classify.classify import classify
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import clustering, few_labels, linear_probe, shares, shots
+from nearfar.training import train
+from nearfar.vectors import geometry
+from nearfar.vectors.basics import standardised
 
 NAMES = ("cat", "dog", "eel", "fox")
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "encoder_options": {"width": 16, "out": 8}}
@@ -36,7 +40,7 @@ def written(path, y, split=None, names=NAMES, seed=0):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("runs")
-    return api.train(written(home / "rows.csv", np.arange(60) % 3, seed=9), out=home / "run", **QUICK).path
+    return train.train(written(home / "rows.csv", np.arange(60) % 3, seed=9), out=home / "run", **QUICK).path
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -84,12 +88,12 @@ def test_what_is_left_out_is_said(protocol, labels, said):
 
 def test_what_is_left_out_stands_below_the_table(run, tmp_path):
     data = written(tmp_path / "few.csv", np.repeat([0, 1], 6), ["train", "test"] * 6)
-    found = api.evaluate(run, data, floors=False, protocols=["shares"], quiet=True)
+    found = evaluate.evaluate(run, data, floors=False, protocols=["shares"], quiet=True)
     assert found.warnings[0].startswith("10 % of the labels: not measured") or any(
         w.startswith("1 % and 10 % of the labels: not measured") for w in found.warnings
     )
     assert "majority" not in found.table()  # there is no accuracy beside which it would stand
-    assert "majority" in api.evaluate(run, data, floors=False, protocols="knn", quiet=True).table()
+    assert "majority" in evaluate.evaluate(run, data, floors=False, protocols="knn", quiet=True).table()
 
 
 def test_clusters_of_one_class_are_no_figure(run, tmp_path):
@@ -98,14 +102,14 @@ def test_clusters_of_one_class_are_no_figure(run, tmp_path):
     y = np.random.default_rng(0).permutation(np.arange(60) % 3)
     found = clustering.measure(None, apart(y))
     assert found["mean"] == v_measure_score(y, y)
-    table = api.evaluate(run, written(tmp_path / "a.csv", y, seed=3), floors=False, protocols="clustering").table()
+    table = evaluate.evaluate(run, written(tmp_path / "a.csv", y, seed=3), floors=False, protocols="clustering").table()
     assert "(chance 0." in table
 
 
 def test_rows_of_one_class_to_fit_on_are_named(run, tmp_path):
     data = written(tmp_path / "one.csv", np.repeat([0, 1], 20), ["train"] * 20 + ["test"] * 20)
     with pytest.raises(DataError, match="all 20 labelled rows to fit on are 'cat'; there must be two classes"):
-        api.evaluate(run, data, quiet=True)
+        evaluate.evaluate(run, data, quiet=True)
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 1.5}, {"limit": 1}, {"limit": -3}, {"limit": 2.5}])
@@ -113,7 +117,7 @@ def test_numbers_that_cannot_be_are_refused(run, tmp_path, wrong, capfd):
     data = written(tmp_path / "rows.csv", np.arange(40) % 2)
     ((name, value),) = wrong.items()
     with pytest.raises(ConfigError, match=f"{name} is {value}; it must be a whole number"):
-        api.evaluate(run, data, quiet=True, **wrong)
+        evaluate.evaluate(run, data, quiet=True, **wrong)
     if name == "seed":
         with pytest.raises(ConfigError, match="seed is"):
             classify(run, data, quiet=True, **wrong)
@@ -159,9 +163,9 @@ def test_a_classifier_that_cannot_leave_rows_out_says_why(run, tmp_path):
 def test_the_mean_cosine_of_rows_of_zeros_is_zero():
     import torch
 
-    assert float(health.mean_cosine(torch.zeros(20, 4))) == 0.0
+    assert float(geometry.mean_cosine(torch.zeros(20, 4))) == 0.0
     half = torch.cat([torch.zeros(10, 4), torch.ones(10, 4)])
-    assert float(health.mean_cosine(half)) == pytest.approx(90 / 380)
+    assert float(geometry.mean_cosine(half)) == pytest.approx(90 / 380)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +196,9 @@ def test_one_accented_label_in_two_encodings_is_one_class(tmp_path):
 def test_every_figure_stands_in_the_line_over_seeds(tmp_path):
     runs = [tmp_path / f"run{seed}" for seed in range(2)]
     for seed, out in enumerate(runs):
-        api.train(written(tmp_path / "rows.csv", np.arange(60) % 3), out=out, seed=seed, **QUICK)
+        train.train(written(tmp_path / "rows.csv", np.arange(60) % 3), out=out, seed=seed, **QUICK)
     data = written(tmp_path / "new.csv", np.arange(60) % 3, seed=4)
-    found = api.evaluate(runs, data, floors=False, protocols=["knn", "clustering"], quiet=True)
+    found = evaluate.evaluate(runs, data, floors=False, protocols=["knn", "clustering"], quiet=True)
     knn = found.summary[0]["figures"]["knn"]["accuracy"]
     assert knn["mean"] == pytest.approx(np.mean([r["knn"]["accuracy"] for r in found.results]))
     assert f"{knn['mean']:.3f} ± {knn['sd']:.3f}" in found.table()
@@ -205,9 +209,9 @@ def test_runs_of_one_name_are_called_by_their_paths(run, tmp_path):
     other = tmp_path / "elsewhere" / run.name
     shutil.copytree(run, other)
     data = written(tmp_path / "new.csv", np.arange(60) % 3, seed=4)
-    found = api.evaluate([run, other], data, floors=False, protocols="knn", quiet=True)
+    found = evaluate.evaluate([run, other], data, floors=False, protocols="knn", quiet=True)
     assert [r["run"] for r in found.results] == [str(run), str(other)]
-    assert api.evaluate([run], data, floors=False, protocols="knn", quiet=True).results[0]["run"] == run.name
+    assert evaluate.evaluate([run], data, floors=False, protocols="knn", quiet=True).results[0]["run"] == run.name
 
 
 def test_labels_that_the_two_splits_spell_differently_are_no_accuracy_of_zero(run, tmp_path):
@@ -215,18 +219,18 @@ def test_labels_that_the_two_splits_spell_differently_are_no_accuracy_of_zero(ru
     with pytest.raises(
         DataError, match="no row that is scored is of a class that there are rows to fit on: 'eel', 'fox'"
     ):
-        api.evaluate(run, data, quiet=True)
+        evaluate.evaluate(run, data, quiet=True)
 
 
 def test_classes_that_are_never_scored_are_counted(run, tmp_path):
     y = np.concatenate([np.zeros(30, int), np.ones(30, int), [2, 2, 3, 3]])
-    found = api.evaluate(run, written(tmp_path / "tail.csv", y), floors=False, protocols="knn", quiet=True)
+    found = evaluate.evaluate(run, written(tmp_path / "tail.csv", y), floors=False, protocols="knn", quiet=True)
     assert "2 of 4 classes have no row that is scored." in found.warnings
     few = written(tmp_path / "few.csv", np.repeat([0, 1, 2, 3], 2))
     with pytest.raises(
         DataError, match="8 rows of 4 classes are too few to measure anything on: 20% of each is no whole"
     ):
-        api.evaluate(run, few, quiet=True)
+        evaluate.evaluate(run, few, quiet=True)
 
 
 def test_test_rows_that_have_another_label_among_the_training_rows_are_counted(run, tmp_path):
@@ -235,7 +239,7 @@ def test_test_rows_that_have_another_label_among_the_training_rows_are_counted(r
     again = [line.replace(",train", ",test") for line in lines[1:31]]
     again[:7] = [x.replace("cat", "?").replace("dog", "cat").replace("?", "dog") for x in again[:7]]
     data.write_text("\n".join([*lines, *again]) + "\n")
-    said = api.evaluate(run, data, floors=False, protocols="knn", quiet=True).warnings
+    said = evaluate.evaluate(run, data, floors=False, protocols="knn", quiet=True).warnings
     assert (
         "30 of 30 test rows are also among the training rows, byte for byte; 7 of these have another label there."
         in said

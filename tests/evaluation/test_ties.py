@@ -5,8 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from nearfar.evaluation import few_labels, floors, knn, linear_probe, nearness, out_of_fold
-from nearfar.evaluation.features import Features, chosen, right, unit
+from nearfar.downstream.classify import out_of_fold
+from nearfar.evaluation import floors
+from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.evaluation.protocols import knn as knn_protocol
+from nearfar.vectors import knn, rejection
+from nearfar.vectors.basics import chosen, right, unit
 
 
 def few_points(n=60, q=20, points=5, classes=3, seed=0):
@@ -47,12 +52,16 @@ def test_a_collapsed_embedding_scores_the_prior(value):
     y, truth = np.repeat([2, 1, 0], [50, 30, 20]), np.repeat([0, 1, 2], [10, 20, 30])
     flat, asked = np.full((100, 8), value, np.float32), np.full((60, 8), value, np.float32)
     assert knn.votes(flat, y, asked, 3, 20, 0.07).numpy() == pytest.approx(np.tile([4.0, 6.0, 10.0], (60, 1)), rel=1e-5)
-    assert knn.measure(Features(flat, y, 3), Features(asked, truth, 3))["accuracy"] == 0.5
+    assert knn_protocol.measure(Features(flat, y, 3), Features(asked, truth, 3))["accuracy"] == 0.5
     even = np.arange(60) % 3
-    assert knn.measure(Features(flat[:60], even, 3), Features(asked, truth, 3))["accuracy"] == pytest.approx(1 / 3)
+    assert knn_protocol.measure(Features(flat[:60], even, 3), Features(asked, truth, 3))["accuracy"] == pytest.approx(
+        1 / 3
+    )
     for names in itertools.permutations(range(3)):
         again = np.array(names)[even]
-        assert knn.measure(Features(flat[:60], again, 3), Features(asked, truth, 3))["accuracy"] == pytest.approx(1 / 3)
+        assert knn_protocol.measure(Features(flat[:60], again, 3), Features(asked, truth, 3))[
+            "accuracy"
+        ] == pytest.approx(1 / 3)
 
 
 def test_probes_of_a_collapsed_embedding_score_chance_whatever_class_comes_first():
@@ -78,5 +87,5 @@ def test_equal_scores_are_chosen_with_equal_probability():
 
 def test_rows_as_near_as_the_threshold_are_not_refused():
     x = unit(np.random.default_rng(0).normal(size=(1, 50)).astype(np.float32).repeat(40, 0))
-    threshold = nearness.threshold(nearness.leave_one_out(x, np.zeros(40, int)), 0.5)
-    assert (nearness.to_class(x, np.zeros(40, int), x[:7], np.zeros(7, int)) >= threshold).all()
+    threshold = rejection.threshold(rejection.leave_one_out(x, np.zeros(40, int)), 0.5)
+    assert (rejection.to_class(x, np.zeros(40, int), x[:7], np.zeros(7, int)) >= threshold).all()

@@ -23,12 +23,17 @@ from typing import Any
 import numpy as np
 
 import nearfar
-from nearfar import api, files, loading, record
-from nearfar.config import assemble, knobs
-from nearfar.errors import NearfarWarning, UserError
-from nearfar.report import card, kept
-from nearfar.run import Run
-from nearfar.tuning.outcome import differing, toml
+from nearfar.core import files
+from nearfar.core.config import assemble, knobs
+from nearfar.core.errors import NearfarWarning, UserError
+from nearfar.evaluation import evaluate as evaluation
+from nearfar.evaluation.report import card, kept, of_run
+from nearfar.methods import record
+from nearfar.models import loading
+from nearfar.models import loading as models
+from nearfar.models.run import Run
+from nearfar.training import train
+from nearfar.training.tuning.outcome import differing, toml
 
 SLOW = 5.0  # seconds of the processor that no case takes
 WORDS = ("red", "green", "blue", "big", "small", "cat", "dog", "runs", "sleeps", "eats")
@@ -61,12 +66,12 @@ def make(home: Path) -> dict[str, Path]:
     bag = BASE | {"encoder_options": {"dim": 8}, "label": "label"}
     rows = BASE | {"encoder_options": {"width": 8, "out": 8, "layers": 2}, "label": "label", "column": ("p", "q", "r")}
     runs = {name: home / name for name in ("image", "text", "words", "vector", "pairs", "other", "seeds")}
-    api.train(home / "pictures", out=runs["image"], **BASE, size=12, encoder="small_cnn", encoder_options={"widths": [4, 8]})
-    api.train(table, out=runs["text"], **bag, column="left", tokens="bpe:270")
-    api.train(table, out=runs["words"], **bag, column="left", tokens="hashed:300")
-    api.train(table, out=runs["vector"], **rows, method="moco_v2", parts={"memory": {"size": 32}})
-    api.train(table, out=runs["other"], **rows, seed=1)
-    api.train(table, out=runs["pairs"], **bag | {"projector": {"out": 8}}, column=("left", "right"), tokens="hashed:300")
+    train.train(home / "pictures", out=runs["image"], **BASE, size=12, encoder="small_cnn", encoder_options={"widths": [4, 8]})
+    train.train(table, out=runs["text"], **bag, column="left", tokens="bpe:270")
+    train.train(table, out=runs["words"], **bag, column="left", tokens="hashed:300")
+    train.train(table, out=runs["vector"], **rows, method="moco_v2", parts={"memory": {"size": 32}})
+    train.train(table, out=runs["other"], **rows, seed=1)
+    train.train(table, out=runs["pairs"], **bag | {"projector": {"out": 8}}, column=("left", "right"), tokens="hashed:300")
     nearfar.train_seeds(table, out=runs["seeds"], seeds=2, **rows)
     for how in ("concat", "average"):
         runs[how] = home / how
@@ -74,13 +79,13 @@ def make(home: Path) -> dict[str, Path]:
     for kind in ("logistic", "knn"):
         nearfar.classify(runs["vector"], table, label="label", kind=kind, name=kind, quiet=True)
     for protocols in (["knn", "linear_probe"], ["clustering"]):
-        model = api.load(runs["vector"])
-        api.keep(model, api.evaluate(model, table, label="label", protocols=protocols, quiet=True), layout="pca")
-    model = api.load(runs["pairs"])
-    api.keep(model, api.evaluate(model, table, protocols=["retrieval"], quiet=True), layout="pca")
+        model = models.load(runs["vector"])
+        of_run.keep(model, evaluation.evaluate(model, table, label="label", protocols=protocols, quiet=True), layout="pca")
+    model = models.load(runs["pairs"])
+    of_run.keep(model, evaluation.evaluate(model, table, protocols=["retrieval"], quiet=True), layout="pca")
     runs["config"] = home / "config"
     runs["config"].mkdir()
-    values = differing(Run.open(runs["vector"]).config and api.load(runs["vector"]).config)
+    values = differing(Run.open(runs["vector"]).config and models.load(runs["vector"]).config)
     (runs["config"] / "best.toml").write_text(toml(values))
     files.write_json(runs["config"] / "best.json", values)
     return runs
@@ -111,13 +116,13 @@ def classify(run: Path, home: Path) -> Any:
 
 def evaluate(run: Path, home: Path) -> Any:
     """A figure of the run."""
-    found = api.evaluate(run, home / "rows.csv", label="label", protocols=["knn"], floors=False, quiet=True)
+    found = evaluation.evaluate(run, home / "rows.csv", label="label", protocols=["knn"], floors=False, quiet=True)
     return found.results[0]["knn"]["accuracy"]
 
 
 def report(run: Path, home: Path) -> Any:
     """The card, and the page without map."""
-    from nearfar.report import write
+    from nearfar.evaluation.report import write
 
     there = Run.open(run)
     config, measured, metrics = there.config, kept.every(there), there.metrics()
@@ -128,13 +133,13 @@ def report(run: Path, home: Path) -> Any:
 
 def resume(run: Path, home: Path) -> Any:
     """The weights after another epoch."""
-    api.train(out=run, resume=True, epochs=2, quiet=True)
+    train.train(out=run, resume=True, epochs=2, quiet=True)
     return (run / "model.safetensors").read_bytes()[-500:]
 
 
 def begin(run: Path, home: Path) -> Any:
     """Whether another training can begin with the run."""
-    api.rehearse(home / "rows.csv", init_from=str(run), **BASE, column=("p", "q", "r"),
+    train.rehearse(home / "rows.csv", init_from=str(run), **BASE, column=("p", "q", "r"),
                  encoder_options={"width": 8, "out": 8, "layers": 2})  # fmt: skip
 
 

@@ -60,9 +60,9 @@ def _timeless(value: object) -> object:
 
 def probe(work: Path) -> dict[str, str]:
     """What every model and every classifier there gives, by the real loaders; the kind of error where it is refused."""
-    from nearfar import loading
-    from nearfar.classifier import Classifier
-    from nearfar.errors import NearfarError
+    from nearfar.core.errors import NearfarError
+    from nearfar.downstream.classify.classifier import Classifier
+    from nearfar.models import loading
 
     given = {"vector": np.arange(12, dtype=np.float32).reshape(3, 4), "text": ["red tall", "old", "cold new blue"],
              "image": np.arange(1536, dtype=np.uint8).reshape(2, 16, 16, 3)}  # fmt: skip

@@ -106,12 +106,13 @@ class Watch:
         """Watch this process from here on."""
         from torch.optim import optimizer
 
-        from nearfar import api, files
-        from nearfar.learner import Learner
-        from nearfar.run import Run
-        from nearfar.training import Trainer
+        from nearfar.core import files
+        from nearfar.models.run import Run
+        from nearfar.training import train
+        from nearfar.training.learner import Learner
+        from nearfar.training.trainer import Trainer
 
-        self.around(api, "_ready", after="start")
+        self.around(train, "_ready", after="start")
         self.around(Trainer, "step", "step")
         self.around(Learner, "after_step")
         self.around(Run, "append_metrics", "metrics")

@@ -117,7 +117,7 @@ def _words(how: str) -> str:
 
 def _patch(seen: _Seen) -> None:
     """Let be seen what no event tells of: writing, syncing, reserving room, and exchanging two folders."""
-    from nearfar import replacing
+    from nearfar.core import replacing
 
     builtins.open = io.open = _opening(seen)
     os.write = _writing(seen, os.write)

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import api, cli, files, several
-from nearfar.run import Run
+from nearfar import cli
+from nearfar.core import files
+from nearfar.models.run import Run
+from nearfar.training import seeds, train
 from tests.conftest import lines_of
 from tests.faults.kills import PLACES, Ended, Instant, sit
 from tests.faults.trainings import ALSO, EVERY, METHOD_BY_MODALITY, Training
@@ -113,10 +115,10 @@ def go_on(name: str, folder: Path, out: Path, run: Path | None) -> None:
     if training.seeds > 1:
         begun = begun or (not training.there and (out / "seeds.json").exists())
         given = {} if begun else given | {"seeds": training.seeds, "overwrite": training.there}
-        several.train_seeds(source, resume=begun, **options, **given)
+        seeds.train_seeds(source, resume=begun, **options, **given)
     else:
         given = training.longer if training.longer else {} if begun else given | {"overwrite": out.exists()}
-        api.train(source, resume=begun, **options, **given)
+        train.train(source, resume=begun, **options, **given)
 
 
 def lay(training: Training, out: Path, run: Path | None) -> None:

@@ -3,7 +3,7 @@
 import json
 import struct
 
-from nearfar import files
+from nearfar.core import files
 
 STATE = "checkpoint/state.safetensors"
 

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
 from tests.faults import values
 
 ALL = os.environ.get("NEARFAR_WALKS") == "all"

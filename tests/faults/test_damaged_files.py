@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nearfar.core.errors import DataError, NearfarWarning
 from nearfar.data.read import read
-from nearfar.errors import DataError, NearfarWarning
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
 ROWS = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)

@@ -8,9 +8,11 @@ from collections import Counter
 
 import pytest
 
-from nearfar import api, files, loading
-from nearfar.errors import NearfarWarning, RunError, UserError
-from nearfar.run import Run
+from nearfar.core import files
+from nearfar.core.errors import NearfarWarning, RunError, UserError
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import train
 from tests.faults import damage
 
 CASES = 2000 if os.environ.get("NEARFAR_WALKS") == "all" else 400
@@ -119,7 +121,7 @@ def test_a_training_is_not_gone_on_with_by_other_knobs(copied):
     run = copied("vector")
     rewritten(run, put("config.train.seed", 5))
     with pytest.raises(RunError, match="config.train.seed is not what the weights were made with"):
-        api.train(out=run, resume=True, epochs=2, quiet=True)
+        train.train(out=run, resume=True, epochs=2, quiet=True)
 
 
 def test_a_line_of_metrics_in_the_middle_is_not_passed_over(copied):
@@ -140,7 +142,7 @@ def test_a_figure_that_was_changed_is_left_out(copied):
     entry["data"]["test_rows"] += 1
     file.unlink()
     file.write_text(json.dumps(entry))
-    from nearfar.report import kept
+    from nearfar.evaluation.report import kept
 
     (run / "evaluation.json").unlink()
     with pytest.warns(NearfarWarning, match="is left out: .* its content is not what was written"):
@@ -148,8 +150,8 @@ def test_a_figure_that_was_changed_is_left_out(copied):
 
 
 def test_plugins_without_a_schema_have_the_general_limits():
-    from nearfar.schema import fits
-    from nearfar.tokenisers import AnySpec
+    from nearfar.core.schema import fits
+    from nearfar.modalities.text.tokenisers import AnySpec
 
     fits({"kind": "mine", "vocabulary": 5, "of_mine": [1, {"x": None}]}, AnySpec, "config.json")
     with pytest.raises(UserError, match="of_mine is inf"):

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from nearfar import cli, distributed
-from nearfar.data import cache
+from nearfar import cli
+from nearfar.data.decoding import cache
+from nearfar.training import distributed
 
 NUMBERS = ("abc", "nan", "-1", "1e400", "inf", "-inf", "1,5", "0x10", "--", "x" * 5000, "\x1b[31m", "1e")
 FOLDERS = ("{file}", "{file}/below", "/dev/null", "/proc/nowhere", "~nobody-of-that-name/x", "x" * 5000, "/dev/null/x")

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
-from nearfar import api, files
-from nearfar.errors import RunError, StorageError, TrainingError
-from nearfar.run import Run
-from nearfar.training import Trainer
+from nearfar.core import files
+from nearfar.core.errors import RunError, StorageError, TrainingError
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import train
+from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
 
 
@@ -19,7 +21,7 @@ def test_lines_between_a_line_and_its_checkpoint_are_not_lost(digits, tmp_path, 
     data, step = {"train": tuple(a[:96] for a in digits["train"])}, Trainer.step
     given = TINY | {"batch_size": 16, "positives": "clusters:4", "positives_options": {"warmup": 0, "every": 3}}
     given |= {"log_every": 4}
-    api.train(data, out=tmp_path / "whole", **given)
+    train.train(data, out=tmp_path / "whole", **given)
     for at, every in ((2, 1), (6, 5), (8, 7)):
         out = tmp_path / f"cut{at}"
 
@@ -32,9 +34,9 @@ def test_lines_between_a_line_and_its_checkpoint_are_not_lost(digits, tmp_path, 
 
         monkeypatch.setattr(Trainer, "step", dies)
         with pytest.raises(KeyboardInterrupt):
-            api.train(data, out=out, **given | {"checkpoint_every": f"{every}steps"})
+            train.train(data, out=out, **given | {"checkpoint_every": f"{every}steps"})
         monkeypatch.setattr(Trainer, "step", step)
-        api.train(data, out=out, resume=True)
+        train.train(data, out=out, resume=True)
         assert [line["step"] for line in lines_of(out)] == [4, 6, 10, 12]
         assert lines_of(out) == lines_of(tmp_path / "whole"), at
 
@@ -53,19 +55,19 @@ def test_every_write_may_fail(digits, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "replace", replace)
     data = {k: tuple(a[:64] for a in v) for k, v in digits.items()}
     given = tiny | {"epochs": 2, "checkpoint_every": "1steps", "log_every": 1, "batch_size": 32}
-    api.train(data, out=tmp_path / "free", **given)
+    train.train(data, out=tmp_path / "free", **given)
     writes = count
     assert writes >= 5
     for k in range(1, writes + 1):
         count, fails_at = 0, k
         out = tmp_path / f"run{k}"
         with pytest.raises(StorageError, match="disk is full"):
-            api.train(data, out=out, **given)
+            train.train(data, out=out, **given)
         fails_at = None
         assert not [p for p in out.rglob(".*") if p.name.startswith((".state", ".model", ".config"))]
         if (out / "checkpoint" / "state.safetensors").exists():
             Run(out).load_checkpoint()
-            api.train(data, out=out, resume=True)
+            train.train(data, out=out, resume=True)
             assert (out / "model.safetensors").read_bytes() == (tmp_path / "free" / "model.safetensors").read_bytes()
 
 
@@ -78,7 +80,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(digits, tiny, 
 
     monkeypatch.setattr(Trainer, "step", spoilt)
     with pytest.raises(TrainingError, match="not finite at step 4"):
-        api.train(digits, out=tmp_path / "run", **tiny | {"checkpoint_every": "2steps"})
+        train.train(digits, out=tmp_path / "run", **tiny | {"checkpoint_every": "2steps"})
     _, state = Run(tmp_path / "run").load_checkpoint()
     assert state["step"] == 2
 
@@ -86,7 +88,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(digits, tiny, 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "run"
-    api.train(digits, out=out, **TINY | {"epochs": 1})
+    train.train(digits, out=out, **TINY | {"epochs": 1})
     return out
 
 
@@ -99,12 +101,12 @@ def test_a_flipped_bit_or_a_cut_is_noticed(trained, tmp_path, at):
     for content in (bytes(spoilt), whole[: len(whole) // 2], b"", b"\x80\x04\x95pickle"):
         (run / "model.safetensors").write_bytes(content)
         with pytest.raises(RunError):
-            api.load(run)
+            loading.load(run)
 
 
 def test_two_trainings_in_one_folder(digits, tiny, tmp_path):
     run = Run.create(tmp_path / "run")
-    code = f"from nearfar.run import Run; Run.create({str(tmp_path / 'run')!r}, overwrite=True)"
+    code = f"from nearfar.models.run import Run; Run.create({str(tmp_path / 'run')!r}, overwrite=True)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode != 0
     assert "another process is training" in found.stderr
@@ -116,7 +118,7 @@ def test_only_files_py_and_data_open_for_writing():
     import re
     from pathlib import Path
 
-    root = Path(api.__file__).parent
+    root = Path(train.__file__).parents[1]
     for file in root.rglob("*.py"):
         text = file.read_text()
         assert not re.search(

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
 from tests.faults.random_kills import House, chosen
 from tests.faults.trainings import ALSO, EVERY, METHOD_BY_MODALITY
 

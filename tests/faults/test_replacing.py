@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar import api, files, leftovers, replacing
-from nearfar.errors import ConfigError, RunError, StorageError, TrainingError
-from nearfar.run import Run
-from nearfar.training import Trainer
+from nearfar.core import files, leftovers, replacing
+from nearfar.core.errors import ConfigError, RunError, StorageError, TrainingError
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.report import of_run
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import train
+from nearfar.training.trainer import Trainer
 from tests.conftest import TINY
 
 OWN = {"notes.txt": b"mine", "figures/plot.svg": b"<svg/>", "evaluations/remarks.txt": b"also mine"}
@@ -34,7 +38,7 @@ def with_own(folder):
 
 @pytest.fixture
 def old(digits, tmp_path):
-    api.train(digits, out=tmp_path / "run", **TINY | {"epochs": 1})
+    train.train(digits, out=tmp_path / "run", **TINY | {"epochs": 1})
     return tmp_path / "run"
 
 
@@ -48,8 +52,8 @@ def nothing_beside(folder):
 @pytest.mark.parametrize("wrong", [{"temperature": 0}, {"lr": -1}, {"encoder": "none such"}, {"limit": 1}])
 def test_a_request_that_is_refused_leaves_the_old_run(digits, old, wrong):
     before = with_own(old)
-    with pytest.raises(nearfar.errors.UserError):
-        api.train(digits, out=old, overwrite=True, **TINY | wrong)
+    with pytest.raises(nearfar.core.errors.UserError):
+        train.train(digits, out=old, overwrite=True, **TINY | wrong)
     assert contents(old) == before
     nothing_beside(old)
 
@@ -62,7 +66,7 @@ def test_the_old_run_stays_until_the_new_one_has_a_checkpoint(digits, old, monke
         return step(self, *args)
 
     monkeypatch.setattr(Trainer, "step", watched)
-    api.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "seed": 5, "checkpoint_every": "2steps"})
+    train.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "seed": 5, "checkpoint_every": "2steps"})
     assert {k: v for k, v in seen[1].items() if k != ".lock"} == before
     assert Run(old).config["config"]["train"]["seed"] == 5
     assert "checkpoint/state.safetensors" in seen[3] and "model.safetensors" not in seen[3]
@@ -77,7 +81,7 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_the_old_run(di
     step = Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda self, *a: (lambda x: (x[0] * float("nan"), *x[1:]))(step(self, *a)))
     with pytest.raises(TrainingError, match="not finite"):
-        api.train(digits, out=old, overwrite=True, **TINY)
+        train.train(digits, out=old, overwrite=True, **TINY)
     assert contents(old) == before
     nothing_beside(old)
 
@@ -90,7 +94,7 @@ def test_a_full_disk_at_the_swap_leaves_the_old_run(digits, old, monkeypatch):
 
     monkeypatch.setattr(replacing, "_exchange", full)
     with pytest.raises(StorageError, match="disk is full"):
-        api.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1})
+        train.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1})
     assert contents(old) == before
     nothing_beside(old)
 
@@ -98,7 +102,7 @@ def test_a_full_disk_at_the_swap_leaves_the_old_run(digits, old, monkeypatch):
 def test_where_folders_cannot_be_exchanged_two_renames_do(digits, old, monkeypatch):
     with_own(old)
     monkeypatch.setattr(replacing, "_at_once", lambda *_: False)
-    api.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "seed": 5})
+    train.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "seed": 5})
     assert Run(old).config["config"]["train"]["seed"] == 5
     assert {k: contents(old)[k] for k in OWN} == OWN
     nothing_beside(old)
@@ -111,9 +115,9 @@ def test_where_folders_cannot_be_exchanged_two_renames_do(digits, old, monkeypat
 
     monkeypatch.setattr(replacing.os, "rename", between)
     with pytest.raises(KeyboardInterrupt):
-        api.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1})
+        train.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1})
     monkeypatch.setattr(replacing.os, "rename", rename)
-    api.load(old)  # puts it back
+    loading.load(old)  # puts it back
     assert contents(old) == before | {".lock": b""}  # which the process that ended can no longer remove
     nothing_beside(old)
 
@@ -130,7 +134,7 @@ def test_folders_that_are_no_runs_are_never_overwritten(digits, tmp_path):
             (out / file).write_bytes(content)
         for overwrite in (False, True):
             with pytest.raises(RunError, match="not empty and not a run"):
-                api.train(digits, out=out, overwrite=overwrite, **TINY)
+                train.train(digits, out=out, overwrite=overwrite, **TINY)
         assert {k: v for k, v in contents(out).items()} == given
 
 
@@ -143,7 +147,7 @@ def test_what_a_kill_left_is_swept_and_is_no_run(digits, tmp_path):
     (staged / "config.json").write_text("{}")
     mine = tmp_path / ".run.backup.nearfar"
     mine.write_text("no name that nearfar gives")
-    api.train(digits, out=out, **TINY | {"epochs": 1})
+    train.train(digits, out=out, **TINY | {"epochs": 1})
     assert not staged.exists() and not list(out.glob(".*")) and mine.exists()
 
 
@@ -151,7 +155,7 @@ def test_what_another_process_is_writing_is_not_swept(tmp_path):
     place = leftovers.beside(tmp_path / "x")
     place.write_bytes(b"")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom nearfar import leftovers\n"
+        "import sys\nfrom pathlib import Path\nfrom nearfar.core import leftovers\n"
         f"held = leftovers.hold(Path({str(place)!r}))\nprint('held', flush=True)\nsys.stdin.readline()"
     )
     p = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -166,25 +170,25 @@ def test_what_another_process_is_writing_is_not_swept(tmp_path):
 def test_a_run_is_not_replaced_by_what_begins_with_it(digits, old):
     before = contents(old)
     with pytest.raises(ConfigError, match="begins with"):
-        api.train(digits, out=old, overwrite=True, init_from=str(old), **TINY)
+        train.train(digits, out=old, overwrite=True, init_from=str(old), **TINY)
     assert contents(old) == before
 
 
 def test_paths_are_shown_as_they_were_given(digits, old, monkeypatch):
     monkeypatch.chdir(old.parent)
-    found = api.train(digits, out="run", overwrite=True, **TINY | {"epochs": 1})
+    found = train.train(digits, out="run", overwrite=True, **TINY | {"epochs": 1})
     assert (str(found.path), str(found.model.path), found.model.name) == ("run", "run", "run")
 
 
 def test_the_folder_that_one_is_in_is_not_replaced(digits, old, monkeypatch):
     monkeypatch.chdir(old)
     with pytest.raises(RunError, match="the folder that you are in"):
-        api.train(digits, out=".", overwrite=True, **TINY)
+        train.train(digits, out=".", overwrite=True, **TINY)
 
 
 def test_a_link_to_a_run_stays_a_link(digits, old, tmp_path):
     (tmp_path / "latest").symlink_to(old)
-    found = api.train(digits, out=tmp_path / "latest", overwrite=True, **TINY | {"epochs": 1, "seed": 5})
+    found = train.train(digits, out=tmp_path / "latest", overwrite=True, **TINY | {"epochs": 1, "seed": 5})
     assert found.path == tmp_path / "latest"
     assert os.readlink(tmp_path / "latest") == str(old)
     assert Run(old).config["config"]["train"]["seed"] == 5
@@ -192,7 +196,7 @@ def test_a_link_to_a_run_stays_a_link(digits, old, tmp_path):
 
 def test_nobody_trains_in_a_folder_that_is_being_replaced(digits, old, monkeypatch):
     step, codes = Trainer.step, []
-    code = f"from nearfar.run import Run; Run.create({str(old)!r}, overwrite=True)"
+    code = f"from nearfar.models.run import Run; Run.create({str(old)!r}, overwrite=True)"
 
     def tried(self, *args):
         if self.position.step in (1, 3):
@@ -200,7 +204,7 @@ def test_nobody_trains_in_a_folder_that_is_being_replaced(digits, old, monkeypat
         return step(self, *args)
 
     monkeypatch.setattr(Trainer, "step", tried)
-    api.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "checkpoint_every": "2steps"})
+    train.train(digits, out=old, overwrite=True, **TINY | {"epochs": 1, "checkpoint_every": "2steps"})
     assert len(codes) == 2 and all("another process is training" in c for c in codes)
 
 
@@ -208,7 +212,7 @@ def test_curves_go_on_in_the_place(digits, old):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    api.train(digits, out=old, overwrite=True, **TINY | {"log": ("tensorboard",), "log_every": 1, "epochs": 1,
+    train.train(digits, out=old, overwrite=True, **TINY | {"log": ("tensorboard",), "log_every": 1, "epochs": 1,
               "checkpoint_every": "2steps"})  # fmt: skip
     points = EventAccumulator(str(old / "tensorboard")).Reload().Scalars("loss")
     assert [p.step for p in points] == [line["step"] for line in Run(old).metrics()]
@@ -271,7 +275,7 @@ def test_only_files_and_links_occupy_a_folder(tmp_path):
 
 def test_an_ensemble_replaces_as_a_whole(digits, old, tmp_path, monkeypatch):
     other, both = tmp_path / "other", tmp_path / "both"
-    api.train(digits, out=other, **TINY | {"epochs": 1, "seed": 1})
+    train.train(digits, out=other, **TINY | {"epochs": 1, "seed": 1})
     nearfar.combine([old, other], out=both)
     before = with_own(both)
     real = files.write_atomic
@@ -322,8 +326,8 @@ def test_a_classifier_is_replaced_in_one_swap(digits, old, monkeypatch):
 
 
 def test_measurements_of_other_weights_go_even_after_a_kill(digits, tmp_path, monkeypatch):
-    old = api.train(digits, out=tmp_path / "run", **TINY | {"epochs": 1, "keep_optimizer": True}).path
-    api.keep(api.load(old), api.evaluate(old, digits, quiet=True))
+    old = train.train(digits, out=tmp_path / "run", **TINY | {"epochs": 1, "keep_optimizer": True}).path
+    of_run.keep(loading.load(old), evaluate.evaluate(old, digits, quiet=True))
     x, y = digits["train"]
     nearfar.classify(old, (x[:40], y[:40]))
 
@@ -333,10 +337,10 @@ def test_measurements_of_other_weights_go_even_after_a_kill(digits, tmp_path, mo
     forget = Run.forget
     monkeypatch.setattr(Run, "forget", dies)
     with pytest.raises(KeyboardInterrupt):
-        api.train(digits, out=old, resume=True, epochs=2)  # the new weights are there, what is of the old ones too
+        train.train(digits, out=old, resume=True, epochs=2)  # the new weights are there, what is of the old ones too
     monkeypatch.setattr(Run, "forget", forget)
     assert (old / "evaluation.json").exists()
-    api.train(digits, out=old, resume=True)
+    train.train(digits, out=old, resume=True)
     assert not (old / "evaluation.json").exists() and not (old / "evaluations").exists()
     assert not (old / "classifier" / "default").exists()
 

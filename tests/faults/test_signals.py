@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from nearfar import launching
-from nearfar.run import Run
+from nearfar.models.run import Run
+from nearfar.training import launching
 from tests.faults.kills import Instant, sit
 from tests.faults.random_kills import House, differences, go_on
 

@@ -18,10 +18,12 @@ import pytest
 import torch
 
 import nearfar
-from nearfar import api, blueprint, files
-from nearfar.errors import DataError, RunError, UserError
-from nearfar.registry import ENCODERS
-from nearfar.run import Run
+from nearfar.core import files
+from nearfar.core.errors import DataError, RunError, UserError
+from nearfar.core.registry import ENCODERS
+from nearfar.models import blueprint
+from nearfar.models.run import Run
+from nearfar.training import train
 from tests.faults.strangers import (
     BERT,
     STATE,
@@ -60,16 +62,16 @@ def runs(tmp_path_factory):
     home = tmp_path_factory.mktemp("runs")
     mlp = {"encoder_options": {"width": 8, "out": 8, "layers": 2}}
     for name, seed in (("rows", 0), ("other", 1)):
-        api.train(ROWS, out=home / name, seed=seed, **SMALL | mlp)
+        train.train(ROWS, out=home / name, seed=seed, **SMALL | mlp)
     swav = SMALL | {"method": "swav", "parts": {"prototypes": {"size": 8}}, "projector": {"hidden": 8, "out": 4}}
-    api.train(ROWS, out=home / "swav", **swav | mlp)
-    api.train(ROWS, out=home / "moco", **SMALL | mlp | {"method": "moco_v2", "parts": {"memory": {"size": 16}}, "batch_size": 16})
+    train.train(ROWS, out=home / "swav", **swav | mlp)
+    train.train(ROWS, out=home / "moco", **SMALL | mlp | {"method": "moco_v2", "parts": {"memory": {"size": 16}}, "batch_size": 16})
     taught = {"positives": f"teacher:{home / 'rows'}:neighbours:2"}
-    api.train(ROWS, out=home / "taught", **SMALL | mlp | taught)
-    api.train(ROWS, out=home / "pcl", **SMALL | mlp | {"method": "pcl", "parts": {"memory": {"size": 16}}, "batch_size": 16})
-    api.train(TEXTS, out=home / "texts", encoder="static", encoder_options={"dim": 8}, tokens="hashed:64", **SMALL)
-    api.train(PICTURES, out=home / "pictures", encoder="small_cnn", encoder_options={"widths": [4, 8]}, **SMALL)
-    api.train(PICTURES, out=home / "linear", encoder="tutorial_cnn", encoder_options={"out": 8}, **SMALL)
+    train.train(ROWS, out=home / "taught", **SMALL | mlp | taught)
+    train.train(ROWS, out=home / "pcl", **SMALL | mlp | {"method": "pcl", "parts": {"memory": {"size": 16}}, "batch_size": 16})
+    train.train(TEXTS, out=home / "texts", encoder="static", encoder_options={"dim": 8}, tokens="hashed:64", **SMALL)
+    train.train(PICTURES, out=home / "pictures", encoder="small_cnn", encoder_options={"widths": [4, 8]}, **SMALL)
+    train.train(PICTURES, out=home / "linear", encoder="tutorial_cnn", encoder_options={"out": 8}, **SMALL)
     nearfar.combine([home / "rows", home / "other"], how="average", data=ROWS, out=home / "both")
     return home
 
@@ -242,7 +244,7 @@ class Looks(torch.nn.Module):
 
 def test_networks_that_cannot_be_built_without_numbers(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(ENCODERS.get("mlp"), "build", lambda *, features, width=8: Looks(features, width))
-    model = api.train(ROWS, out=tmp_path / "run", **SMALL).model
+    model = train.train(ROWS, out=tmp_path / "run", **SMALL).model
     found = nearfar.load(tmp_path / "run", "cpu")
     assert np.array_equal(found.encode(ROWS), model.encode(ROWS))
     encoder(10**5, "width")(tmp_path / "run")
@@ -297,7 +299,7 @@ def test_a_training_goes_on_from_its_own_checkpoint_only(runs, tmp_path, case):
     put(False, "finished")(folder)
     began = time.process_time()
     with pytest.raises(UserError, match=said):
-        api.train(TEXTS if base == "texts" else ROWS, out=folder, resume=True, quiet=True)
+        train.train(TEXTS if base == "texts" else ROWS, out=folder, resume=True, quiet=True)
     assert time.process_time() - began < SECONDS
 
 
@@ -309,7 +311,7 @@ def test_no_training_begins_with_a_folder_that_is_refused(runs, tmp_path, change
     change(folder)
     ((word, text),) = knobs.items()
     with pytest.raises(RunError, match="far more|not finite|by config.json"):
-        api.train(ROWS, **SMALL | {word: text.format(folder)})
+        train.train(ROWS, **SMALL | {word: text.format(folder)})
 
 
 @pytest.mark.usefixtures("alone")
@@ -348,7 +350,7 @@ def test_pretrained_weights_are_asked_for_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", recorded)
     knobs = SMALL | {"encoder": "timm:test_resnet", "encoder_options": {"pretrained": True}}
-    api.train(PICTURES, out=tmp_path / "run", **knobs)
-    api.train(PICTURES, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
+    train.train(PICTURES, out=tmp_path / "run", **knobs)
+    train.train(PICTURES, out=tmp_path / "run", resume=True, epochs=2, quiet=True)
     assert np.isfinite(nearfar.load(tmp_path / "run", "cpu").encode(PICTURES)).all()
     assert asked == ["test_resnet"]

@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from nearfar import cli, files, leftovers, replacing
-from nearfar.errors import StorageError, UserError
+from nearfar import cli
+from nearfar.core import files, leftovers, replacing
+from nearfar.core.errors import StorageError, UserError
 
 
 def test_links_are_followed_and_what_is_no_file_is_written_into(tmp_path):
@@ -56,7 +57,7 @@ def test_an_out_that_cannot_be_is_said_before_any_work(tmp_path, capsys):
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("name", ["model.safetensors", "README.md", "checkpoint", "classifier"])
 def test_what_is_in_the_way_of_a_run_is_said_before_it_is_trained(tmp_path, name, resume):
-    from nearfar.run import Run
+    from nearfar.models.run import Run
 
     run = Run(tmp_path / "run")
     run.checkpoint_file.parent.mkdir(parents=True)
@@ -85,7 +86,7 @@ def test_a_link_in_a_circle_is_a_slip_and_no_failing_disk(tmp_path, capsys):
 
 
 def test_what_stdout_is_sent_to_is_written_into(tmp_path):
-    code = "from nearfar import files; print('before', flush=True); files.write_text('/dev/stdout', 'new')"
+    code = "from nearfar.core import files; print('before', flush=True); files.write_text('/dev/stdout', 'new')"
     with open(tmp_path / "out", "a") as f:
         subprocess.run([sys.executable, "-c", code], stdout=f, check=True)
     assert "new" in (tmp_path / "out").read_text()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
 from tests.colours import pictures
 from tests.methods import OF_ROWS, small
 from tests.test_text_runs import sentences

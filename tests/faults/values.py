@@ -26,10 +26,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from nearfar import api, cli, record
-from nearfar.config import Config, assemble, knobs
-from nearfar.errors import TrainingError, UserError
-from nearfar.registry import ENCODERS, METHODS, OBJECTIVES, POSITIVES, TOKENISERS, VERBS
+from nearfar import cli
+from nearfar.core.config import Config, assemble, knobs
+from nearfar.core.errors import TrainingError, UserError
+from nearfar.core.registry import ENCODERS, METHODS, OBJECTIVES, POSITIVES, TOKENISERS, VERBS
+from nearfar.methods import record
+from nearfar.training import train
 from nearfar.transforms.recipe import kinds
 from tests.methods import small
 
@@ -189,7 +191,7 @@ class Data:
     """Small data of each kind, and files of them."""
 
     def __init__(self, folder: Path) -> None:
-        from nearfar.demo import digits
+        from nearfar.downstream.demo import digits
 
         draw = np.random.default_rng(0)
         words = ["".join(draw.choice(list("abcdef"), 5)) for _ in range(30)]
@@ -221,7 +223,7 @@ def _trained(source: object, knobs: dict[str, object], *, dry: bool = False) -> 
     def try_it() -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return (api.rehearse if dry else api.train)(source, quiet=True, **{**SMALL, **knobs})
+            return (train.rehearse if dry else train.train)(source, quiet=True, **{**SMALL, **knobs})
 
     return try_it
 

@@ -240,7 +240,8 @@ def _named(other: str | None, kind: str) -> dict[str, str]:
 
 
 def main(place: Path, seed: int, verbs: list[str]) -> None:
-    from nearfar import api, demo
+    from nearfar.downstream import demo
+    from nearfar.evaluation import evaluate as api
 
     os.environ["NEARFAR_HOME"] = str(place / "home")
     (place / "data").mkdir(parents=True)

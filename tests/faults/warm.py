@@ -20,15 +20,15 @@ import torch._dynamo
 from PIL import Image
 
 import nearfar.data.forms
-import nearfar.embedder
-import nearfar.evaluation.knn
-import nearfar.evaluation.run
-import nearfar.heads
-import nearfar.report.collect
-import nearfar.report.write
-import nearfar.training
+import nearfar.evaluation.measurement
+import nearfar.evaluation.report.collect
+import nearfar.evaluation.report.write
+import nearfar.methods.parts.heads
+import nearfar.models.embedder
+import nearfar.training.trainer
+import nearfar.vectors.knn
 import tests.faults.random_kills
-from nearfar.registry import (
+from nearfar.core.registry import (
     ENCODERS,
     METHODS,
     MODALITIES,

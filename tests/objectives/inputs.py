@@ -1,4 +1,4 @@
-"""Inputs of every kind that an objective may take (`nearfar.objectives.info.TAKES`), for the contract tests."""
+"""Inputs of every kind that an objective may take (`nearfar.objectives.kernel.info.TAKES`), for the contract tests."""
 
 import importlib
 import inspect
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from nearfar.objectives.relation import Relation
-from nearfar.registry import OBJECTIVES
+from nearfar.core.registry import OBJECTIVES
+from nearfar.objectives.kernel.relation import Relation
 
 CLASSES = 5
 NOT_ROWS = ("weight",)  # arguments that all processes share

@@ -2,7 +2,7 @@
 
 import torch
 
-from nearfar.registry import OBJECTIVES
+from nearfar.core.registry import OBJECTIVES
 from tests.objectives.inputs import build, cases, changed, function_of, some_rows
 
 ROWS = 11  # shares of 6 and 5, and of 4, 4 and 3

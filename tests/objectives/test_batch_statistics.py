@@ -7,12 +7,12 @@ import torch
 
 from nearfar.objectives.alignment_uniformity import alignment_uniformity
 from nearfar.objectives.coding_rate import coding_rate
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE
 from nearfar.objectives.matryoshka import matryoshka
-from nearfar.objectives.relation import Relation
 from nearfar.objectives.sigreg import sigreg
 from nearfar.objectives.vicreg import vicreg
 from nearfar.objectives.whitening import whitened, whitening
-from nearfar.objectives.world import ONE
 from tests.objectives.inputs import build, gradients
 from tests.objectives.reference.alignment_uniformity import reference as slow_uniformity
 from tests.objectives.reference.coding_rate import reference as slow_coding_rate
@@ -84,13 +84,13 @@ def test_sigreg_draws_by_its_seed_alone():
 
 
 def test_uniformity_is_that_of_the_health_monitor():
-    from nearfar import health
+    from nearfar.vectors import geometry
 
     arguments = build("views", 30, 5)
     _, numbers = alignment_uniformity(**arguments)
     a, b = (v.detach() for v in arguments["views"])
-    assert float(numbers["alignment"]) == pytest.approx(float(health.alignment(a, b)), rel=1e-5)
-    wanted = (float(health.uniformity(a)) + float(health.uniformity(b))) / 2
+    assert float(numbers["alignment"]) == pytest.approx(float(geometry.alignment(a, b)), rel=1e-5)
+    wanted = (float(geometry.uniformity(a)) + float(geometry.uniformity(b))) / 2
     assert float(numbers["uniformity"]) == pytest.approx(wanted, rel=1e-5)
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from nearfar.objectives.angular_margin import angular_margin
-from nearfar.objectives.classes import sample_classes
 from nearfar.objectives.debiased import debiased
 from nearfar.objectives.item_softmax import item_softmax
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.classes import sample_classes
+from nearfar.objectives.kernel.relation import Relation
 from tests.objectives.reference.debiased import reference as slow_debiased
 
 HEADS = pytest.mark.parametrize("head", [angular_margin, item_softmax])

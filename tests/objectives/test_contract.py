@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar.objectives import tiles
-from nearfar.objectives.info import DATA, TAKES
-from nearfar.objectives.relation import Relation
-from nearfar.registry import OBJECTIVES
+from nearfar.core.registry import OBJECTIVES
+from nearfar.objectives.kernel import tiles
+from nearfar.objectives.kernel.info import DATA, TAKES
+from nearfar.objectives.kernel.relation import Relation
 from tests.objectives.inputs import (
     NOT_ROWS,
     REFERENCED,

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import tiles, triplet_mining
 from nearfar.objectives.bpr import bpr
 from nearfar.objectives.contrastive import contrastive, contrastive_pairs
 from nearfar.objectives.cosent import cosent
 from nearfar.objectives.cosine_embedding import cosine_embedding
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel import tiles, triplet_mining
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.triplet import triplet, triplet_given
 from tests.objectives.inputs import build
 from tests.objectives.reference.triplet import reference as slow_triplet

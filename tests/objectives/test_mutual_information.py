@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.mutual_information import BOUNDS, mutual_information
-from nearfar.objectives.relation import Relation
 
 N, D, RHO = 1500, 2, 0.6
 KNOWN = -D / 2 * math.log(1 - RHO**2)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from nearfar.objectives.contrastive import contrastive
 from nearfar.objectives.cosine_embedding import cosine_embedding
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.triplet import triplet, triplet_given
 from tests.objectives.inputs import build
 

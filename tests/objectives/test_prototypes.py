@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nearfar.objectives.dino import dino, next_centre
+from nearfar.objectives.kernel.world import World
 from nearfar.objectives.swav import sinkhorn, swav
-from nearfar.objectives.world import World
 from tests.objectives.reference.dino import reference as slow_dino
 from tests.objectives.reference.swav import reference as slow_swav
 from tests.objectives.reference.swav import sinkhorn as slow_sinkhorn

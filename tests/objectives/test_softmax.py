@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_between
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
 from tests.objectives.inputs import similarity, unit

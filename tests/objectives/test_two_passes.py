@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from nearfar import record
-from nearfar.distributed import World
-from nearfar.embeddings import View, ViewBatch
-from nearfar.learner import Learner
-from nearfar.registry import OBJECTIVES
-from nearfar.two_pass import backward
+from nearfar.core.registry import OBJECTIVES
+from nearfar.methods import record
+from nearfar.methods.embeddings import View, ViewBatch
+from nearfar.training.distributed import World
+from nearfar.training.gradient_cache import backward
+from nearfar.training.learner import Learner
 from tests.objectives.inputs import build, cases, function_of
 
 ROWS, CHUNK = 16, 4

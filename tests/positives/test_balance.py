@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.data.balance import Balanced, about, parse
-from nearfar.data.sampler import Sampler
-from nearfar.errors import ConfigError, DataError
-from nearfar.plan import prepare
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, DataError
+from nearfar.data.batches.balanced import Balanced, about, parse
+from nearfar.data.batches.sampler import Sampler
+from nearfar.training.plan.prepare import prepare
 
 
 def sampler(groups, batch=12, classes=3, each=3, rows=None):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.errors import UserError
-from nearfar.objectives import pairs
-from nearfar.plan import prepare
-from nearfar.positives import beside
-from nearfar.training import Trainer
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import UserError
+from nearfar.objectives.kernel import pairs
+from nearfar.training import train
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.positives import beside
+from nearfar.training.trainer import Trainer
 
 KNOBS = {"holdout": 0.0, "batch_size": 4, "epochs": 1, "threads": 1, "monitor_rows": 0, "encoder_options": {"dim": 8}}
 
@@ -58,12 +58,12 @@ def test_documents_by_name():
 
 def test_trains_and_refuses(tmp_path):
     texts = lines([40]).split("\n")
-    trained = api.train(texts, positives="beside:2", **KNOBS)
+    trained = train.train(texts, positives="beside:2", **KNOBS)
     assert len(trained.metrics) > 0 and np.isfinite(trained.metrics[-1]["loss"])
     with pytest.raises(UserError, match="at least 1"):
-        api.train(texts, positives="beside:0", **KNOBS)
+        train.train(texts, positives="beside:0", **KNOBS)
     with pytest.raises(UserError, match="one column"):
-        api.train({"a": texts, "b": texts[::-1]}, column=("a", "b"), positives="beside", **KNOBS)
+        train.train({"a": texts, "b": texts[::-1]}, column=("a", "b"), positives="beside", **KNOBS)
     path = tmp_path / "apart.txt"
     path.write_text(lines([1] * 12))
     with pytest.raises(UserError, match="no row .* beside it"):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from nearfar import api
-from nearfar.config import Config
-from nearfar.console import QUIET
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.data import duplicates
-from nearfar.errors import ConfigError, UnknownName
-from nearfar.plan import prepare
-from nearfar.training import Trainer
+from nearfar.training import train
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_they_are_in_the_relation_and_change_the_loss(pictures, tiny):
     relation = Trainer(plan, None, QUIET).viewer.batch(np.array([1, 2, 61]), 0, 0).relation
     assert torch.equal(relation.ignore, torch.from_numpy(plan.ignore[[1, 2, 61]]))
     with_, without = (
-        api.train(pictures, ignore_duplicates=how, **knobs).metrics[0]["loss"] for how in ("near:0.99", "off")
+        train.train(pictures, ignore_duplicates=how, **knobs).metrics[0]["loss"] for how in ("near:0.99", "off")
     )
     assert with_ < without  # fewer negatives, and those that were as near as the positive are gone
 

@@ -7,16 +7,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nearfar import api, distributed
-from nearfar.config import Config
-from nearfar.console import QUIET
-from nearfar.errors import ConfigError, DataError, RunError, UnknownName
-from nearfar.job import with_knobs
-from nearfar.launching import launch
-from nearfar.plan import prepare
-from nearfar.positives import kmeans, teacher
-from nearfar.registry import POSITIVES
-from nearfar.training import Trainer
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName
+from nearfar.core.registry import POSITIVES
+from nearfar.models import loading
+from nearfar.training import distributed, train
+from nearfar.training.job import with_knobs
+from nearfar.training.launching import launch
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.positives import teacher
+from nearfar.training.trainer import Trainer
+from nearfar.vectors import kmeans
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def taught(digits, tmp_path_factory):
     """A run to learn from."""
     folder = tmp_path_factory.mktemp("teacher") / "run"
     knobs = {"epochs": 1, "batch_size": 50, "encoder_options": {"widths": [8]}, "holdout": 0.0, "threads": 1}
-    api.train({"train": digits["train"][0][:200]}, out=folder, precision="fp32", **knobs)
+    train.train({"train": digits["train"][0][:200]}, out=folder, precision="fp32", **knobs)
     return folder
 
 
@@ -169,7 +171,7 @@ def test_no_cluster_is_empty(library):
 
 
 def test_clusters_come_after_the_warmup_and_only_of_training_rows(few, small, tmp_path):
-    trained = api.train(few, out=tmp_path / "run", positives="clusters:10", keep_optimizer=True, **small)
+    trained = train.train(few, out=tmp_path / "run", positives="clusters:10", keep_optimizer=True, **small)
     plan = trained.plan
     assert len(np.unique(plan.groups)) == 400  # not yet
     state = load_file(tmp_path / "run/checkpoint/state.safetensors")
@@ -198,25 +200,25 @@ def test_clusters_come_after_the_warmup_and_only_of_training_rows(few, small, tm
 )
 def test_resumes_bit_for_bit(few, small, tmp_path, monkeypatch, given, at):
     knobs = small | given | {"checkpoint_every": "2steps", "keep_optimizer": True}
-    api.train(few, out=tmp_path / "whole", **knobs)
+    train.train(few, out=tmp_path / "whole", **knobs)
     alive = dies_at(monkeypatch, at)
     with pytest.raises(Killed):
-        api.train(few, out=tmp_path / "broken", **knobs)
+        train.train(few, out=tmp_path / "broken", **knobs)
     alive()
-    api.train(few, out=tmp_path / "broken", resume=True)
+    train.train(few, out=tmp_path / "broken", resume=True)
     same_files(tmp_path / "whole", tmp_path / "broken")
 
 
 @pytest.mark.parametrize("way", ["clusters:9", "neighbours:3"])
 def test_a_teacher_resumes_bit_for_bit(few, small, taught, tmp_path, monkeypatch, way):
     knobs = small | {"positives": f"teacher:{taught}:{way}", "checkpoint_every": "2steps", "keep_optimizer": True}
-    api.train(few, out=tmp_path / "whole", **knobs)
+    train.train(few, out=tmp_path / "whole", **knobs)
     alive = dies_at(monkeypatch, 7)
     with pytest.raises(Killed):
-        api.train(few, out=tmp_path / "broken", **knobs)
+        train.train(few, out=tmp_path / "broken", **knobs)
     alive()
     monkeypatch.setattr(teacher, "teacher", None)  # it is not asked again
-    api.train(few, out=tmp_path / "broken", resume=True)
+    train.train(few, out=tmp_path / "broken", resume=True)
     same_files(tmp_path / "whole", tmp_path / "broken")
 
 
@@ -224,7 +226,7 @@ def test_a_teacher_resumes_bit_for_bit(few, small, taught, tmp_path, monkeypatch
 
 
 def test_a_teachers_clusters(few, small, taught, tmp_path):
-    api.train(few, out=tmp_path / "run", positives=f"teacher:{taught}:clusters:7", keep_optimizer=True, **small)
+    train.train(few, out=tmp_path / "run", positives=f"teacher:{taught}:clusters:7", keep_optimizer=True, **small)
     groups = load_file(tmp_path / "run/checkpoint/state.safetensors")["positives/groups"].numpy()
     assert set(groups[:200]) == set(range(7))
     assert len(set(groups[200:])) == 200
@@ -236,14 +238,14 @@ def test_second_views_come_from_neighbours(few, small, taught, monkeypatch):
     trainer = Trainer(plan, None, QUIET)
     assert trainer._look_for_positives()
     partners = trainer.positives.partners
-    x = kmeans.unit(api.load(taught, device="cpu").features(plan.table.first, plan.train))
+    x = kmeans.unit(loading.load(taught, device="cpu").features(plan.table.first, plan.train))
     near = np.argsort(-(x @ x.T - 9 * np.eye(200)), axis=1)[:, :3]
     np.testing.assert_array_equal(np.sort(partners[:200]), np.sort(near))
     np.testing.assert_array_equal(partners[200:], np.arange(200, 400)[:, None].repeat(3, 1))
     rows = np.arange(60)
     first, second = trainer.viewer.batch(rows, 1, 0).views
     values = torch.as_tensor(plan.table.first.values[:200])
-    from nearfar.registry import MODALITIES
+    from nearfar.core.registry import MODALITIES
 
     shown = MODALITIES.get("image").neutral(values, None, plan.table.first.spec)
     assert torch.equal(first.values, shown[:60])
@@ -264,7 +266,7 @@ def test_neighbours_of_equal_rows_are_not_the_row_itself():
 def test_a_teacher_for_other_input_is_refused(taught, small):
     images = np.random.default_rng(0).random((60, 20, 20)).astype(np.float32)
     with pytest.raises(ConfigError, match="--size"):
-        api.train(images, positives=f"teacher:{taught}", **small | {"batch_size": 20})
+        train.train(images, positives=f"teacher:{taught}", **small | {"batch_size": 20})
 
 
 def test_weights_that_cannot_be_had_are_a_sentence(few, small, monkeypatch):
@@ -279,7 +281,7 @@ def test_weights_that_cannot_be_had_are_a_sentence(few, small, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(ConfigError, match="pretrained weights cannot be had"):
-        api.train(few, positives="teacher:timm:resnet18", **small)
+        train.train(few, positives="teacher:timm:resnet18", **small)
 
 
 # --- many processes ---------------------------------------------------------------------------------------------
@@ -317,7 +319,7 @@ def test_all_processes_get_what_process_0_found(few, small, taught, tmp_path):
 
 MINE = """
 import numpy as np
-from nearfar.positives import Positives, whole
+from nearfar.training.positives import Positives, whole
 def build(context, argument, shift=0):
     count = whole(argument, "how many", 1)
     return Positives((np.arange(len(context.table)) + shift) % count, f"Positives: {count} by turns.")
@@ -328,7 +330,7 @@ def test_a_kind_is_one_file(few, small, tmp_path, monkeypatch):
     (tmp_path / "plugins/positives").mkdir(parents=True)
     (tmp_path / "plugins/positives/turns.py").write_text(MINE)
     monkeypatch.setenv("NEARFAR_PLUGINS", str(tmp_path / "plugins"))
-    trained = api.train(few, positives="turns:4", positives_options={"shift": 1}, **small)
+    trained = train.train(few, positives="turns:4", positives_options={"shift": 1}, **small)
     assert trained.plan.groups[:5].tolist() == [1, 2, 3, 0, 1]
     assert "Positives: 4 by turns." in trained.plan.notes
     with pytest.raises(UnknownName, match="turns"):

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nearfar import api
-from nearfar.errors import DataError, NearfarWarning
+from nearfar.core.errors import DataError, NearfarWarning
+from nearfar.evaluation import evaluate
+from nearfar.training import train
 
 ROWS = 40
 X = np.random.default_rng(0).normal(size=(ROWS, 4)).astype(np.float32)
@@ -26,21 +27,21 @@ WAYS = ({"method": "supcon"}, {"method": "supervised"}, {"method": "simclr", "po
 )
 def test_nothing_can_be_learnt_from(way, labels, said):
     with pytest.raises(DataError, match=said):
-        api.rehearse((X, labels), **SMALL, **way)
+        train.rehearse((X, labels), **SMALL, **way)
 
 
 def test_most_rows_have_no_partner():
     few = ["a", "a", "b", "b", *(f"word{i}" for i in range(ROWS - 4))]
     with pytest.warns(NearfarWarning, match="36 of 40 rows to train on share their label with no other"):
-        api.rehearse((X, few), method="supcon", **SMALL)
+        train.rehearse((X, few), method="supcon", **SMALL)
     with pytest.warns(NearfarWarning, match="36 of 40"):
-        api.rehearse((X, ["a", "a", "b", "b"] + [None] * (ROWS - 4)), method="supcon", **SMALL)
-    api.rehearse((X, ["a", "b"] * 10 + [None] * 20), method="supcon", **SMALL)
+        train.rehearse((X, ["a", "a", "b", "b"] + [None] * (ROWS - 4)), method="supcon", **SMALL)
+    train.rehearse((X, ["a", "b"] * 10 + [None] * 20), method="supcon", **SMALL)
 
 
 def test_infinite_labels_are_none():
     with pytest.warns(NearfarWarning, match="10 of the column 'y' are infinite; these rows count as unlabelled"):
-        plan = api.rehearse(
+        plan = train.rehearse(
             (X, np.where(np.arange(ROWS) % 4 == 0, np.inf, np.arange(ROWS) % 2)), method="supcon", **SMALL
         )
     assert plan.table.label_names == ("0", "1") and (plan.table.labels < 0).sum() == 10
@@ -52,10 +53,10 @@ def test_infinite_labels_are_none():
 def test_groups_that_change_nothing(groups, said):
     frame = pd.DataFrame(X, columns=list("abcd")).assign(g=["g1" if groups == "one" else f"g{i}" for i in range(ROWS)])
     with pytest.warns(NearfarWarning, match=said):
-        api.rehearse(frame, group="g", **SMALL)
+        train.rehearse(frame, group="g", **SMALL)
 
 
 def test_clusters_of_one_row_each_are_no_measure(tmp_path):
-    api.train((X, ["a", "b"] * 20), out=tmp_path / "run", method="random", **SMALL)
+    train.train((X, ["a", "b"] * 20), out=tmp_path / "run", method="random", **SMALL)
     with pytest.raises(DataError, match="each of the 40 rows that are scored is its own class"):
-        api.evaluate(tmp_path / "run", (X + 9, np.arange(ROWS)), protocols=("clustering",), floors=False)
+        evaluate.evaluate(tmp_path / "run", (X + 9, np.arange(ROWS)), protocols=("clustering",), floors=False)

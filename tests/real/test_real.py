@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nearfar import api
 from nearfar.data.read import read
+from nearfar.evaluation import evaluate
+from nearfar.training import train
 
 pytestmark = pytest.mark.real
 
@@ -32,7 +33,7 @@ def test_reads(data_folder, name, rows, classes, size, channels):
 def test_cifar10_in_a_minute(data_folder, tmp_path):
     """SupCon on two thousand rows beats the untrained encoder on test rows."""
     given = {"limit": 1500, "holdout": 0.0, "threads": 1, "encoder_options": {"widths": [16, 32, 64]}}
-    trained = api.train(
+    trained = train.train(
         data_folder / "cifar10",
         method="supcon",
         epochs=5,
@@ -42,7 +43,7 @@ def test_cifar10_in_a_minute(data_folder, tmp_path):
         out=tmp_path / "run",
         **given,
     )
-    evaluation = api.evaluate(trained.model, data_folder / "cifar10", limit=1500, protocols=["knn"])
+    evaluation = evaluate.evaluate(trained.model, data_folder / "cifar10", limit=1500, protocols=["knn"])
     result = evaluation.results[0]
     assert result["knn"]["accuracy"] > result["floors"]["untrained_encoder"]["knn"]["accuracy"] + 0.03
     assert evaluation.data["train_rows"] == 1500

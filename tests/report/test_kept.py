@@ -8,11 +8,15 @@ import shutil
 import numpy as np
 import pytest
 
-from nearfar import api, cli, files
-from nearfar.errors import ConfigError, NearfarWarning
-from nearfar.report import collect, kept
-from nearfar.report.write import write
-from nearfar.run import Run
+from nearfar import cli
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, NearfarWarning
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.report import collect, kept, of_run
+from nearfar.evaluation.report.write import write
+from nearfar.models import loading
+from nearfar.models.run import Run
+from nearfar.training import train
 
 QUICK = {"epochs": 1, "batch_size": 16, "threads": 1, "precision": "fp32", "holdout": 0.0,
          "encoder_options": {"width": 16, "out": 8}}  # fmt: skip
@@ -33,7 +37,7 @@ def table(file, n, seed):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "my run"
-    api.train(rows(60, 0)[0], out=out, **QUICK)
+    train.train(rows(60, 0)[0], out=out, **QUICK)
     return out
 
 
@@ -82,10 +86,10 @@ def test_each_data_set_keeps_its_figures(run, tmp_path, capfd):
     "options", [{"layer": "projection"}, {"limit": 40}, {"seed": 1}, {"protocols": ["clustering"]}, {"floors": True}]
 )
 def test_other_options_are_another_measurement(run, options):
-    model, data = api.load(run), rows(60, 1)
+    model, data = loading.load(run), rows(60, 1)
     usual = {"protocols": ["knn"], "floors": False}
     for given in (usual, usual | options, usual):
-        api.keep(model, api.evaluate(model, data, **given), layout="pca")
+        of_run.keep(model, evaluate.evaluate(model, data, **given), layout="pca")
     found = kept.every(Run.open(run))
     assert len(found) == len(measured(run)) == 2
     assert found[0]["options"]["protocols"] == ["knn"] and found[0]["data"]["source"] is None
@@ -95,19 +99,19 @@ def test_other_options_are_another_measurement(run, options):
 
 
 def test_other_labels_or_splits_of_the_same_rows_are_other_data(run):
-    model, (x, y) = api.load(run), rows(60, 1)
+    model, (x, y) = loading.load(run), rows(60, 1)
     for data in ((x, y), (x, y[::-1].copy()), {"train": (x[:40], y[:40]), "test": (x[40:], y[40:])}):
-        api.keep(model, api.evaluate(model, data, protocols=["knn"], floors=False), layout="pca")
+        of_run.keep(model, evaluate.evaluate(model, data, protocols=["knn"], floors=False), layout="pca")
     assert len(measured(run)) == 3
 
 
 def test_what_an_earlier_version_kept_stays_readable(run):
-    model = api.load(run)
-    first = api.evaluate(model, rows(60, 1), protocols=["knn"], floors=False).as_dict()
+    model = loading.load(run)
+    first = evaluate.evaluate(model, rows(60, 1), protocols=["knn"], floors=False).as_dict()
     old = {k: v for k, v in first.items() if k != "options"}
     old["data"] = {k: v for k, v in old["data"].items() if k != "content"}
     files.write_json(run / "evaluation.json", old)
-    api.keep(model, api.evaluate(model, rows(60, 2), protocols=["knn"], floors=False), layout="pca")
+    of_run.keep(model, evaluate.evaluate(model, rows(60, 2), protocols=["knn"], floors=False), layout="pca")
     assert [e["results"] for e in kept.every(Run.open(run))][1] == old["results"]
     assert len(measured(run)) == 2
     (run / "evaluations" / "damaged.json").write_text('{"data"')
@@ -116,20 +120,20 @@ def test_what_an_earlier_version_kept_stays_readable(run):
 
 
 def test_a_measurement_of_several_goes_to_its_own_run(run, tmp_path):
-    a, b = api.load(run), api.train(rows(60, 5)[0], out=tmp_path / "b", **QUICK).model
-    both = api.evaluate([a, b], rows(60, 1), protocols=["knn"])
-    api.keep(b, both, layout="pca")
+    a, b = loading.load(run), train.train(rows(60, 5)[0], out=tmp_path / "b", **QUICK).model
+    both = evaluate.evaluate([a, b], rows(60, 1), protocols=["knn"])
+    of_run.keep(b, both, layout="pca")
     assert [r["run"] for r in files.read_json(tmp_path / "b" / "evaluation.json")["results"]] == ["b"]
     with pytest.raises(ConfigError, match="lies in no run folder"):
-        api.keep(api.train(rows(60, 5)[0], **QUICK).model, both)
+        of_run.keep(train.train(rows(60, 5)[0], **QUICK).model, both)
     with pytest.raises(ConfigError, match="not told which is that of b"):
-        api.keep(b, api.evaluate(a, rows(60, 1), protocols=["knn"], floors=False))
+        of_run.keep(b, evaluate.evaluate(a, rows(60, 1), protocols=["knn"], floors=False))
 
 
 def test_other_weights_have_no_figures(run):
-    model = api.load(run)
-    api.keep(model, api.evaluate(model, rows(60, 1), protocols=["knn"], floors=False), layout="pca")
-    api.train(rows(60, 0)[0], out=run, overwrite=True, seed=1, **QUICK)
+    model = loading.load(run)
+    of_run.keep(model, evaluate.evaluate(model, rows(60, 1), protocols=["knn"], floors=False), layout="pca")
+    train.train(rows(60, 0)[0], out=run, overwrite=True, seed=1, **QUICK)
     assert not (run / "evaluations").exists() and not (run / "evaluation.json").exists()
     assert "Not measured yet" in (run / "README.md").read_text()
 
@@ -137,7 +141,7 @@ def test_other_weights_have_no_figures(run):
 def test_commands_are_right_from_where_they_stand(run):
     config = json.loads((run / "config.json").read_text())
     assert config["folder"] == str(__import__("pathlib").Path.cwd())
-    api.train(rows(60, 0)[0], out=run, overwrite=True, **QUICK)
+    train.train(rows(60, 0)[0], out=run, overwrite=True, **QUICK)
     page = html.unescape((run / "report.html").read_text())
     assert f"nearfar eval '{run}' --on LABELLED_DATA" in page
     assert f"$ cd {config['folder']}\n$ " in page
@@ -199,9 +203,9 @@ def test_a_run_finds_its_own_data_from_any_folder(tmp_path, monkeypatch, capfd):
         (tmp_path / place).mkdir()
         table(tmp_path / place / "rows.csv", 60, len(place))  # another file of the same name lies there
     monkeypatch.chdir(tmp_path / "here")
-    api.train("rows.csv", out="run", **QUICK | {"holdout": 0.4, "select": "last"})
+    train.train("rows.csv", out="run", **QUICK | {"holdout": 0.4, "select": "last"})
     monkeypatch.chdir(tmp_path / "there")
     assert cli.run(["eval", "../here/run", "--protocol", "knn", "--no-floors", "--map", "pca", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)["data"]
     assert found["source"] == str(tmp_path / "here" / "rows.csv")
-    assert found["fingerprint"] == api.load(tmp_path / "here" / "run").fingerprint
+    assert found["fingerprint"] == loading.load(tmp_path / "here" / "run").fingerprint

@@ -5,15 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from nearfar import api
-from nearfar.report import charts
-from nearfar.report.write import write
+from nearfar.evaluation import evaluate
+from nearfar.evaluation.report import charts, of_run
+from nearfar.evaluation.report.write import write
+from nearfar.training import train
 
 
 def test_opens_without_a_network_and_is_small(digits, tiny, tmp_path):
-    trained = api.train(digits, out=tmp_path / "run", **tiny | {"holdout": 0.3})
-    evaluation = api.evaluate(trained.model, digits | {"train": tuple(a[:60] for a in digits["train"])})
-    report = api.keep(trained.model, evaluation)
+    trained = train.train(digits, out=tmp_path / "run", **tiny | {"holdout": 0.3})
+    evaluation = evaluate.evaluate(trained.model, digits | {"train": tuple(a[:60] for a in digits["train"])})
+    report = of_run.keep(trained.model, evaluation)
     page = report.read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert not re.search(r"url\((?!data:|\$\{data)", page)
@@ -48,21 +49,21 @@ def test_missing_and_broken_numbers(tmp_path):
 
 def test_numeric_rows_have_a_report_too(tmp_path):
     x = np.random.default_rng(0).normal(size=(120, 6))
-    trained = api.train((x, (x[:, 0] > 0).astype(int)), out=tmp_path / "run", epochs=1, batch_size=32, threads=1)
+    trained = train.train((x, (x[:, 0] > 0).astype(int)), out=tmp_path / "run", epochs=1, batch_size=32, threads=1)
     assert "Map" in (tmp_path / "run" / "report.html").read_text()
     assert trained.metrics
 
 
 @pytest.mark.parametrize("kind", ["pca", "tsne"])
 def test_a_layout_of_equal_rows_is_one_place(kind):
-    from nearfar.vectors import layout
+    from nearfar.vectors.layout import layout
 
     xy = layout(np.full((64, 8), 0.35, np.float32), kind)
     assert xy.shape == (64, 2) and not xy.any()
 
 
 def test_layouts():
-    from nearfar.vectors import layout
+    from nearfar.vectors.layout import layout
 
     z = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     z[30:] += 8
@@ -75,8 +76,8 @@ def test_layouts():
 def test_umap_where_it_is_installed():
     import importlib.util
 
-    from nearfar.errors import ConfigError
-    from nearfar.vectors import layout
+    from nearfar.core.errors import ConfigError
+    from nearfar.vectors.layout import layout
 
     z = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
     if importlib.util.find_spec("umap"):

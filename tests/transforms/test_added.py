@@ -5,13 +5,13 @@ import pytest
 import torch
 
 import nearfar
-from nearfar import sheet
-from nearfar.config import assemble
-from nearfar.console import QUIET
-from nearfar.errors import ConfigError, UnknownName
-from nearfar.plan import prepare
-from nearfar.registry import TRANSFORMS
-from nearfar.training import Trainer
+from nearfar.core.config import assemble
+from nearfar.core.console import QUIET
+from nearfar.core.errors import ConfigError, UnknownName
+from nearfar.core.registry import TRANSFORMS
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.preview import sheet
+from nearfar.training.trainer import Trainer
 from nearfar.transforms.recipe import kind, name_of
 
 DRAW = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def test_the_numbers_of_an_added_transform_are_the_ones_given():
     plan = planned(PICTURES, "views.recipe=none", "views.add=posterise,turn", "views.overrides.posterise.p=1",
                    "views.overrides.posterise.bits=[2,2]")  # fmt: skip
     assert names(plan) == [["turn", "posterise"]]  # geometry before pixels
-    from nearfar.modalities import image
+    from nearfar.modalities.image import image
 
     seen = (views(plan, 4)[0] * image.SPREAD + image.MIDDLE) * 255
     for view, row in zip(seen, plan.train[:4], strict=True):

@@ -6,24 +6,24 @@ import pytest
 import torch
 from scipy import stats
 
-from nearfar.transforms.affine import Affine
-from nearfar.transforms.blur import Blur
-from nearfar.transforms.crop import Crop
-from nearfar.transforms.cutmix import Cutmix
 from nearfar.transforms.draws import Draws
-from nearfar.transforms.erase import Erase
-from nearfar.transforms.flip import Flip
-from nearfar.transforms.greyscale import Greyscale
-from nearfar.transforms.jitter import Jitter
-from nearfar.transforms.mixup import Mixup
-from nearfar.transforms.perspective import Perspective, homography
-from nearfar.transforms.posterise import Posterise
+from nearfar.transforms.image.affine import Affine
+from nearfar.transforms.image.blur import Blur
+from nearfar.transforms.image.crop import Crop
+from nearfar.transforms.image.cutmix import Cutmix
+from nearfar.transforms.image.erase import Erase
+from nearfar.transforms.image.flip import Flip
+from nearfar.transforms.image.greyscale import Greyscale
+from nearfar.transforms.image.jitter import Jitter
+from nearfar.transforms.image.mixup import Mixup
+from nearfar.transforms.image.perspective import Perspective, homography
+from nearfar.transforms.image.posterise import Posterise
+from nearfar.transforms.image.rotate import Rotate
+from nearfar.transforms.image.sharpness import Sharpness
+from nearfar.transforms.image.shift import Shift
+from nearfar.transforms.image.solarise import Solarise
+from nearfar.transforms.image.turn import Turn
 from nearfar.transforms.recipe import apply
-from nearfar.transforms.rotate import Rotate
-from nearfar.transforms.sharpness import Sharpness
-from nearfar.transforms.shift import Shift
-from nearfar.transforms.solarise import Solarise
-from nearfar.transforms.turn import Turn
 
 N = 20_000
 SIGNIFICANT = 1e-3

@@ -8,24 +8,24 @@ import torch
 import torchvision.transforms.v2.functional as tv
 from torchvision.transforms import InterpolationMode
 
-from nearfar.transforms.affine import Affine
-from nearfar.transforms.blur import gaussian
-from nearfar.transforms.crop import Crop
-from nearfar.transforms.cutout import Cutout
-from nearfar.transforms.equalise import equalised
-from nearfar.transforms.flip import Flip
-from nearfar.transforms.greyscale import Greyscale
-from nearfar.transforms.jitter import jitter_matrix
-from nearfar.transforms.perspective import CORNERS, homography
-from nearfar.transforms.posterise import posterised
-from nearfar.transforms.rand_augment import CHANGES, RandAugment
+from nearfar.transforms.image.affine import Affine
+from nearfar.transforms.image.blur import gaussian
+from nearfar.transforms.image.crop import Crop
+from nearfar.transforms.image.cutout import Cutout
+from nearfar.transforms.image.equalise import equalised
+from nearfar.transforms.image.flip import Flip
+from nearfar.transforms.image.greyscale import Greyscale
+from nearfar.transforms.image.jitter import jitter_matrix
+from nearfar.transforms.image.perspective import CORNERS, homography
+from nearfar.transforms.image.posterise import posterised
+from nearfar.transforms.image.rand_augment import CHANGES, RandAugment
+from nearfar.transforms.image.resample import sample, sample_aligned
+from nearfar.transforms.image.rotate import Rotate
+from nearfar.transforms.image.sharpness import sharpened
+from nearfar.transforms.image.shift import Shift
+from nearfar.transforms.image.solarise import Solarise
+from nearfar.transforms.image.turn import Turn
 from nearfar.transforms.recipe import apply
-from nearfar.transforms.resample import sample, sample_aligned
-from nearfar.transforms.rotate import Rotate
-from nearfar.transforms.sharpness import sharpened
-from nearfar.transforms.shift import Shift
-from nearfar.transforms.solarise import Solarise
-from nearfar.transforms.turn import Turn
 
 from .test_transforms import CLOSE, draws, images
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from nearfar.transforms import recipe as recipe_module
-from nearfar.transforms.affine import Affine
 from nearfar.transforms.draws import Draws
-from nearfar.transforms.flip import Flip
 from nearfar.transforms.frame import Frame, role, side
-from nearfar.transforms.greyscale import Greyscale
-from nearfar.transforms.jitter import Jitter
+from nearfar.transforms.image.affine import Affine
+from nearfar.transforms.image.flip import Flip
+from nearfar.transforms.image.greyscale import Greyscale
+from nearfar.transforms.image.jitter import Jitter
+from nearfar.transforms.image.solarise import Solarise
+from nearfar.transforms.image.window import Window
 from nearfar.transforms.recipe import apply, describe, from_dicts, kinds, override, summary, to_dicts
 from nearfar.transforms.recipes import RECIPES, fits, named
-from nearfar.transforms.solarise import Solarise
-from nearfar.transforms.window import Window
 
 KINDS = sorted(kinds())
 PIXELS = [k for k in KINDS if kinds()[k].kind != "rows"]

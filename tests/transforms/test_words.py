@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from nearfar.transforms._words import closed, width
-from nearfar.transforms.crop_words import CropWords
-from nearfar.transforms.cut_words import CutWords
 from nearfar.transforms.draws import Draws
-from nearfar.transforms.drop_tokens import DropTokens
-from nearfar.transforms.drop_words import DropWords
-from nearfar.transforms.replace_words import ReplaceWords
-from nearfar.transforms.shuffle_words import ShuffleWords
+from nearfar.transforms.text._words import closed, width
+from nearfar.transforms.text.crop_words import CropWords
+from nearfar.transforms.text.cut_words import CutWords
+from nearfar.transforms.text.drop_tokens import DropTokens
+from nearfar.transforms.text.drop_words import DropWords
+from nearfar.transforms.text.replace_words import ReplaceWords
+from nearfar.transforms.text.shuffle_words import ShuffleWords
 
 WORDS, ROWS = 12, 400
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
-from nearfar import __version__, registry
-from nearfar.console import Console
-from nearfar.errors import (
+from nearfar.core import registry
+from nearfar.core.console import Console
+from nearfar.core.errors import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
@@ -23,8 +23,9 @@ from nearfar.errors import (
     UserError,
     kind_of,
 )
-from nearfar.names import visible
-from nearfar.registry import VERBS
+from nearfar.core.names import visible
+from nearfar.core.registry import VERBS
+from nearfar.core.version import __version__
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
@@ -47,7 +48,7 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The verb that was typed; proposes the nearest for one that does not exist."""
-        from nearfar.errors import nearest
+        from nearfar.core.errors import nearest
 
         if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
             near = nearest(args[0], self.list_commands(ctx))
@@ -91,7 +92,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command; errors are sentences, exit statuses are those of `nearfar.errors`."""
+    """Run the command; errors are sentences, exit statuses are those of `nearfar.core.errors`."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not have every character
     sys.exit(run(sys.argv[1:]))

@@ -43,7 +43,7 @@ def columns_of(pairs: tuple[tuple[str, ...], ...]) -> list[str]:
     ConfigError
         A column is paired with itself, or with none.
     """
-    from nearfar.errors import ConfigError
+    from nearfar.core.errors import ConfigError
 
     for words in pairs:
         if any(w.startswith("--") for w in words):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from nearfar.alignment import Joined, Match
+    from nearfar.vectors.sequences import Joined, Match
 
 SHOWN = 20  # matches on the screen; --out has all
 WIDTH = 48  # characters of each text there
@@ -45,14 +45,15 @@ def command(
     nearfar align book.en.txt book.de.txt --run runs/en-de --columns en de --out pairs.tsv
     nearfar align storyboard/ scenes/ --run runs/photos
     """
-    from nearfar import api, files
-    from nearfar.alignment import align, skip_cost
+    from nearfar.core import files
+    from nearfar.models import loading
+    from nearfar.vectors.sequences import align, skip_cost
 
     to = console(as_json, quiet, debug)
     skip_cost(skip)  # a slip is said before anything is encoded
     if out:
         files.check_target(out, a, b)
-    model = api.load(run)
+    model = loading.load(run)
     sides = [_side(model, path, name, to) for path, name in zip((a, b), _columns(model, columns), strict=True)]
     joined = (sides[0].joined(model, to), sides[1].joined(model, to)) if encode and all(s.text for s in sides) else None
     found = align(sides[0].vectors, sides[1].vectors, most=most, skip=skip, joined=joined)
@@ -92,7 +93,7 @@ class _Side:
 
 
 def _columns(model: Any, asked: tuple[str, str] | None) -> tuple[str, str]:
-    from nearfar.errors import ConfigError, UnknownName
+    from nearfar.core.errors import ConfigError, UnknownName
 
     names = list(model.columns)
     if asked is None and len(names) > 1:
@@ -105,7 +106,7 @@ def _columns(model: Any, asked: tuple[str, str] | None) -> tuple[str, str]:
 
 
 def _side(model: Any, path: str, column: str, to: Any) -> _Side:
-    from nearfar.errors import DataError
+    from nearfar.core.errors import DataError
 
     if model.columns[column][0] == "text":
         lines = [(k, t.strip()) for k, t in enumerate(_texts(path, column), 1) if t.strip()]
@@ -122,9 +123,9 @@ def _texts(path: str, column: str) -> Iterable[str]:
     """The lines of a text file, or the column of a table."""
     from pathlib import Path
 
+    from nearfar.core.errors import DataError, UnknownName
     from nearfar.data.opening import open_source
     from nearfar.data.readers.tables import ENDINGS
-    from nearfar.errors import DataError, UnknownName
 
     file = Path(os.path.expanduser(path))
     if file.is_file() and file.suffix.lower() not in ENDINGS:
@@ -148,7 +149,7 @@ def _row(match: Match, sides: list[_Side]) -> dict[str, Any]:
 
 
 def _write(out: str, rows: list[dict[str, Any]]) -> None:
-    from nearfar import files
+    from nearfar.core import files
 
     lines = ["left\tright\tscore\tleft_text\tright_text"]
     lines += [

@@ -53,8 +53,8 @@ def command(
     nearfar classify runs/photos more/ --use species --out more.csv
     nearfar classify runs/captions new/ --classes "cat, dog" --template "a picture of a {}"
     """
-    from nearfar.classifying import classify
     from nearfar.data.facts import about_skipped
+    from nearfar.downstream.classify.classify import classify
 
     to = console(as_json, quiet, debug)
     making = {"kind": kind, "reject": reject, "name": name, "group": group, "group_from": group_from}
@@ -85,7 +85,7 @@ def listed(text: str, separator: str | None = None) -> list[str]:
     """The lines of a file that is called so; else the text itself, cut at the separator."""
     from pathlib import Path
 
-    from nearfar.errors import DataError
+    from nearfar.core.errors import DataError
 
     try:
         if Path(text).is_file():
@@ -107,8 +107,8 @@ def _check(
     """What is wrong with the request is found before anything is computed."""
     from pathlib import Path
 
-    from nearfar import files
-    from nearfar.errors import ConfigError
+    from nearfar.core import files
+    from nearfar.core.errors import ConfigError
 
     new = data[1]
     if use and classes is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from nearfar.cli import common, console
-from nearfar.config import Config, assemble, knobs
-from nearfar.errors import RunError
+from nearfar.core.config import Config, assemble, knobs
+from nearfar.core.errors import RunError
 
 
 @click.command(short_help="Show every knob and where its value came from.")

@@ -17,7 +17,7 @@ def command(out: str, epochs: int | None, seed: int, as_json: bool, quiet: bool,
 
     The digits ship with scikit-learn: nothing is downloaded. Takes about two minutes on two cores.
     """
-    from nearfar import demo
+    from nearfar.downstream import demo
 
     to = console(as_json, quiet, debug)
     evaluation, report = demo.run(out, epochs=epochs, seed=seed, console=to)

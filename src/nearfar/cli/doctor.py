@@ -11,7 +11,7 @@ from nearfar.cli import common, console
 @common
 def command(as_json: bool, quiet: bool, debug: bool) -> None:
     """Show what nearfar finds on this machine, for questions and bug reports."""
-    from nearfar import doctor
+    from nearfar.downstream import doctor
 
     to = console(as_json, False, debug)
     found = doctor.examine()

@@ -29,21 +29,23 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import api, files, vectors
+    from nearfar.core import files
+    from nearfar.core.errors import ConfigError
     from nearfar.data.facts import about_skipped
-    from nearfar.errors import ConfigError
+    from nearfar.downstream import embed
+    from nearfar.models import loading
 
     to = console(as_json, quiet, debug)
-    if Path(out).suffix not in vectors.ENDINGS:
+    if Path(out).suffix not in embed.ENDINGS:
         raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
-                          hint=f"Use one of {', '.join(vectors.ENDINGS)}.")  # fmt: skip
+                          hint=f"Use one of {', '.join(embed.ENDINGS)}.")  # fmt: skip
     files.check_target(out, data)
-    model = api.load(run)
+    model = loading.load(run)
     model = model.cut(dimensions) if dimensions else model
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
     table = model.read(data, max_bad=1.0, console=to, **reading)
     z = model.encode(table, layer=layer, normalize=not no_normalize, console=to)
-    vectors.write(Path(out), table, z, project=project)
+    embed.write(Path(out), table, z, project=project)
     to.say(f"{len(z):,} vectors of {z.shape[1]} dimensions are in {out}.")
     if table.skipped:
         to.warn(about_skipped(table.skipped))

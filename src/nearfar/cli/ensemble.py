@@ -32,7 +32,7 @@ def command(
     import shlex
     import sys
 
-    from nearfar.combining import combine
+    from nearfar.downstream.ensemble import combine
 
     to = console(as_json, quiet, debug)
     made = combine(

@@ -56,8 +56,10 @@ def command(
     nearfar eval runs/a runs/b --on labelled/ --protocol knn
     nearfar eval runs/text --on scored.csv --pair first second --score likeness
     """
-    from nearfar import api, loading
     from nearfar.cli.classify import templates_of
+    from nearfar.evaluation import evaluate
+    from nearfar.evaluation.report import of_run
+    from nearfar.models import loading
 
     to = console(as_json, quiet, debug)
     column = columns_of(pair) or column
@@ -71,12 +73,12 @@ def command(
         options["positive"] = positive
     models = loading.models(runs)
     models += [model.cut(d) for model in models for d in dimensions]
-    evaluation = api.evaluate(
+    evaluation = evaluate.evaluate(
         models, data, layer=layer, train_split=train_split, test_split=test_split, limit=limit, seed=seed,
         floors=not no_floors, console=to, **options, **reading,
     )  # fmt: skip
     to.say("\n" + evaluation.table())
     if len(models) == 1:
-        report = api.keep(models[0], evaluation, layout=layout, console=to)
+        report = of_run.keep(models[0], evaluation, layout=layout, console=to)
         to.say(f"\nReport: {report}")
     to.result(evaluation.as_dict())

@@ -24,16 +24,16 @@ def command(
     \b
     nearfar export runs/texts --to sentence-transformers --out exported/
     """
-    from nearfar import api
-    from nearfar.errors import UnknownName
-    from nearfar.registry import TARGETS
+    from nearfar.core.errors import UnknownName
+    from nearfar.core.registry import TARGETS
+    from nearfar.models import loading
 
     to = console(as_json, quiet, debug)
     names = {name.replace("_", "-"): name for name in TARGETS}
     if (asked := target.replace("_", "-")) not in names:
         raise UnknownName("target", target, names, where="--to")
     export = TARGETS.get(names[asked]).export
-    found = export(api.load(run, "cpu"), out, column=column, overwrite=overwrite)
+    found = export(loading.load(run, "cpu"), out, column=column, overwrite=overwrite)
     to.say(f"{found.out} holds {found.form}.")
     for note in found.notes:
         to.say(note)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from nearfar import record
-from nearfar.auto import figures
 from nearfar.cli import common, console
-from nearfar.registry import METHODS
+from nearfar.core.registry import METHODS
+from nearfar.methods import record
+from nearfar.training.plan.auto_method import figures
 
 SCALE = (
     "Cost: work of a step, simclr's being 1. Here: CIFAR-10, 10,000 rows, 200,000 views, on a processor "

@@ -32,12 +32,12 @@ def command(
     nearfar search runs/reviews "it never arrived"
     nearfar search runs/captions "a red dog" --in photos/
     """
-    from nearfar import api
     from nearfar.data.facts import about_skipped
-    from nearfar.search import search
+    from nearfar.models import loading
+    from nearfar.vectors.neighbours import search
 
     to = console(as_json, quiet, debug)
-    model = api.load(run)
+    model = loading.load(run)
     of, side = _sides(model, queries, source, target)
     if model.columns[of][0] == "text" and (named := [q for q in queries if _names_a_file(q) and not os.path.exists(q)]):
         to.warn(f"there is no file {named[0]!r}: the words themselves are looked for.")
@@ -73,7 +73,7 @@ def command(
 
 def _sides(model: Any, queries: Sequence[str], source: str | None, target: str | None) -> tuple[str, str]:
     """The column that the queries are of, and the one that is searched."""
-    from nearfar.errors import UnknownName
+    from nearfar.core.errors import UnknownName
 
     for flag, name in (("--from", source), ("--to", target)):
         if name is not None and name not in model.columns:

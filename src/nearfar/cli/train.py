@@ -10,7 +10,7 @@ import click
 
 from nearfar.cli import common, console
 from nearfar.cli._pairs import columns_of, pair_option
-from nearfar.config import assemble, knobs
+from nearfar.core.config import assemble, knobs
 
 
 def _option(section: str, f: Any) -> Any:
@@ -76,7 +76,9 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import api, loading, resuming, several
+    from nearfar.models import loading
+    from nearfar.training import resuming, train
+    from nearfar.training import seeds as several
 
     to = console(as_json, quiet, debug)
     if data is None and not resume:
@@ -92,14 +94,14 @@ def command(
     asked = {"out": out, "resume": resume, "overwrite": overwrite, "console": to, **said}
     together = (seeds or 1) > 1 or (resume and loading.is_series(out))
     if dry_run:
-        plan = several.rehearse(data, seeds=seeds, **asked) if together else api.rehearse(data, **asked)
+        plan = several.rehearse(data, seeds=seeds, **asked) if together else train.rehearse(data, **asked)
         to.result({"schema": 1, "verb": "train", "config": plan.config.as_dict(), **_said(plan)})
         return
     asked["command"] = shlex.join(["nearfar", *sys.argv[1:]])
     if together:
         _report_all(to, out, several.train_seeds(data, seeds=seeds, **asked))
         return
-    trained = api.train(data, **asked)
+    trained = train.train(data, **asked)
     to.say(f"\nThe model is in {trained.path}; its curves are in {trained.path / 'report.html'}.")
     labelled = trained.plan.table.labels is not None
     to.say(f"Next: nearfar eval {shlex.quote(str(trained.path))}" + ("" if labelled else " --on LABELLED_DATA"))

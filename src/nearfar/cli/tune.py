@@ -8,7 +8,7 @@ import click
 
 from nearfar.cli import common, console
 from nearfar.cli._groups import group_options
-from nearfar.config import assemble
+from nearfar.core.config import assemble
 
 
 @click.command(short_help="Try other learning rates, temperatures, crops and batch sizes.")
@@ -55,8 +55,8 @@ def command(
     """
     from pathlib import Path
 
-    from nearfar import tuning
-    from nearfar.tuning import outcome
+    from nearfar.training import tuning
+    from nearfar.training.tuning import outcome
 
     to = console(as_json, quiet, debug)
     given = {k: v for k, v in flags.items() if v not in (None, ())}

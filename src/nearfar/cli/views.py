@@ -25,15 +25,17 @@ def command(
     size: int | None, rows: int, count: int, seed: int, sets: tuple[str, ...], as_json: bool, quiet: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Draw rows of DATA and their random views, to see what a training would learn from; of texts, write them."""
-    from nearfar import api, files, sheet
-    from nearfar.config import assemble
+    from nearfar.core import files
+    from nearfar.core.config import assemble
+    from nearfar.training import train
+    from nearfar.training.preview import sheet
 
     to = console(as_json, quiet, debug)
     given = {"source": data, "recipe": recipe, "flip": flip, "method": method, "size": size, "seed": seed}
     config, _ = assemble(None, sets, **{k: v for k, v in given.items() if v is not None})
     if column:
         config = config.set("data.column", [column])
-    plan = api.plan(config, console=to)
+    plan = train.plan(config, console=to)
     out = _named(out, plan.table.first.modality)
     files.check_target(out, data)
     lines = sheet.write(out, plan, rows=rows, count=count)

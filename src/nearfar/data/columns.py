@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import BadCell, DataError, UnknownName
+from nearfar.core.names import printable
 from nearfar.data import label_sets
-from nearfar.data.lazy import blocks
 from nearfar.data.numeric import Numeric, label_texts, numeric
-from nearfar.data.raw import Raw, named
-from nearfar.data.structure import SPLITS, listed, of_mapping
-from nearfar.errors import DataError, UnknownName
-from nearfar.modalities import BadCell
-from nearfar.names import printable
+from nearfar.data.readers.raw import Picked, Raw, named
+from nearfar.data.readers.structure import SPLITS, listed, of_mapping
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 SPLIT_NAMES = ("split", "subset", "partition")
@@ -46,7 +44,8 @@ class Findings(list):
 
 
 def take_splits(raw: Raw, name: str | None, notes: Findings) -> dict[str, np.ndarray]:
-    """Rows by split, of the files that they are from or of a column; the names of `nearfar.data.structure` count.
+    """Rows by split, of the files that they are from or of a column; the names of `nearfar.data.readers.structure`
+    count.
 
     A column that nobody has named counts where no file has said more, and where a value of it is the name of a split.
     """
@@ -236,22 +235,3 @@ def limited(
     smaller = replace(raw, columns=columns, names=names, splits=None, bad=bad)
     new = {s: np.searchsorted(rows, r) for s, r in kept.items()} if splits else {}
     return smaller, new, rows
-
-
-@dataclass(frozen=True)
-class Picked(Sequence):
-    """Some rows of a sequence."""
-
-    cells: Sequence[Any]
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.cells[int(self.rows[index])]
-
-    def blocks(self) -> np.ndarray | None:
-        """Pages of these rows."""
-        found = blocks(self.cells)
-        return None if found is None else found[self.rows]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import ConfigError, DataError, UnknownName
+from nearfar.core.randomness import derive
+from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
-from nearfar.errors import ConfigError, DataError, UnknownName
-from nearfar.randomness import derive
-from nearfar.registry import MODALITIES
 
 KINDS = ("auto", "off", "exact", "near")
 NEAR = 0.98  # cosine from which on rows are near duplicates

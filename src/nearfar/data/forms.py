@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column
-from nearfar.errors import ConfigError
-from nearfar.registry import MODALITIES
 
 TELLING = {"beside", "cut", "names"}  # what a spec says of its data without changing how they are decoded
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import ConfigError, DataError, UnknownName
 from nearfar.data.columns import Findings, _encoded
 from nearfar.data.duplicates import equal
-from nearfar.data.raw import Cells, Chain, Raw
+from nearfar.data.readers.raw import Cells, Chain, Raw
 from nearfar.data.table import Table
-from nearfar.errors import ConfigError, DataError, UnknownName
 
 WHERE, FROM = "--group", "--group-from"
 TABLE = re.compile(r":\d+$|^row \d+$")  # what rows of a file are called

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import BadCell, DataError, UnknownName, nearest
+from nearfar.core.registry import MODALITIES
 from nearfar.data.columns import Findings
-from nearfar.data.lazy import blocks
 from nearfar.data.numeric import Numeric, names_of_rows, numeric
-from nearfar.data.raw import Cells, Chain, Raw
-from nearfar.errors import DataError, UnknownName, nearest
-from nearfar.modalities import BadCell
-from nearfar.registry import MODALITIES
+from nearfar.data.readers.raw import Cells, Chain, Raw, blocks
 
 SURE = 0.5  # a modality that is less sure than this does not claim a column
 NAMED = 0.1  # nor than this one that the user has named

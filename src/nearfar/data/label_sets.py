@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import DataError
 from nearfar.data.opposites import plain
-from nearfar.errors import DataError
 
 SEVERAL = (list, tuple, set, frozenset, dict, np.ndarray)
 OPENS = ("[", "(", "{")

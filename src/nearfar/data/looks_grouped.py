@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.core.errors import BadCell
 from nearfar.data.groups import TABLE, cut, found_in, names, numbered
-from nearfar.data.raw import Raw
-from nearfar.modalities import BadCell
+from nearfar.data.readers.raw import Raw
 
 LOOKED_AT, BLOCK = 20_000, 500  # names at most, in blocks of neighbours
 MATCHED = 0.8  # share of the names that must be of such a form

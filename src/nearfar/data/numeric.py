@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.cells import EXACT
-from nearfar.data.lazy import LazyColumn
-from nearfar.data.raw import Cells, Chain, is_text
-from nearfar.modalities import BadCell
-from nearfar.names import is_utf8
+from nearfar.core.errors import BadCell
+from nearfar.core.names import is_utf8
+from nearfar.data.readers.cells import EXACT
+from nearfar.data.readers.parquet import LazyColumn
+from nearfar.data.readers.raw import Cells, Chain, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.cells import BRING, column, is_a, opened, type_of
+from nearfar.core.errors import DataError
+from nearfar.core.registry import MODALITIES
 from nearfar.data.inputs import NAMED
-from nearfar.data.raw import Raw, joined, of_arrow, repeated
 from nearfar.data.readers.arrays import of_arrays
+from nearfar.data.readers.cells import BRING, column, is_a, opened, type_of
+from nearfar.data.readers.raw import Raw, joined, of_arrow, repeated
+from nearfar.data.readers.structure import SPLITS
 from nearfar.data.single import is_cell, is_row, names_of, rows_of
-from nearfar.data.structure import SPLITS
-from nearfar.errors import DataError
-from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -238,13 +238,13 @@ def _no_labels(what: str) -> DataError:
 
 def _are_sides(cells: list[Any]) -> bool:
     """Whether cells are something to embed, and not names of classes."""
-    from nearfar.modalities import text
-
     there = [c for c in cells if c is not None]
     if any(is_a(c, "PIL", "Image") or isinstance(c, np.ndarray | bytes | dict) for c in there):
         return True
     words = [c for c in there if isinstance(c, str)]
-    return len(words) == len(there) and text.recognise(words) > 0.5 and 2 * len(set(words)) > len(words)
+    return (
+        len(words) == len(there) and MODALITIES.get("text").recognise(words) > 0.5 and 2 * len(set(words)) > len(words)
+    )
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------

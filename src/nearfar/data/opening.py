@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.data import folders, structure
+from nearfar.core.errors import DataError
 from nearfar.data.objects import open_object
-from nearfar.data.raw import IMAGE_ENDINGS, Raw, joined
+from nearfar.data.readers import folders, structure
+from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw, joined
 from nearfar.data.single import rows_of
-from nearfar.errors import DataError
 
 ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
 LONG = 400  # characters of a name that messages show
@@ -105,7 +105,7 @@ def _open_path(source: str | Path, stream: bool) -> Raw:
     if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
         if not text.startswith("hf:") and _exists(Path(text).parent):
             raise _missing(path)
-        from nearfar.data.hub import open_hub
+        from nearfar.data.readers.hub import open_hub
 
         return open_hub(text, stream=stream)
     raise _missing(path)
@@ -182,7 +182,7 @@ def _choices(inside: str) -> list[str]:
 
 
 def _missing(path: Path) -> DataError:
-    from nearfar.errors import nearest
+    from nearfar.core.errors import nearest
 
     near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if os.path.isdir(path.parent) else []
     hint = (

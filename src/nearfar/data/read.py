@@ -11,32 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar import checks
-from nearfar.console import QUIET
-from nearfar.data import groups, looks_grouped, spread
-from nearfar.data.columns import (
-    Findings,
-    Picked,
-    Said,
-    limited,
-    take_labels,
-    take_scores,
-    take_sets,
-    take_splits,
-)
-from nearfar.data.decode import UTF8, Decoded, decoded
+from nearfar.core import checks
+from nearfar.core.console import QUIET
+from nearfar.core.errors import DataError
+from nearfar.core.registry import MODALITIES
+from nearfar.data import captions, groups, looks_grouped
+from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits
+from nearfar.data.decoding.decode import UTF8, Decoded, decoded
+from nearfar.data.decoding.streaming import BUFFER, Streaming
 from nearfar.data.facts import about_skipped
 from nearfar.data.inputs import VECTOR, choose
 from nearfar.data.numeric import without
 from nearfar.data.opening import expanded, name_of, open_source
-from nearfar.data.raw import Raw, concatenated
-from nearfar.data.stream import BUFFER, Streaming
+from nearfar.data.readers.raw import Picked, Raw, concatenated
 from nearfar.data.table import Column, Skipped, Table, some_rows
-from nearfar.errors import DataError
-from nearfar.registry import MODALITIES
 
 if TYPE_CHECKING:
-    from nearfar.console import Console
+    from nearfar.core.console import Console
 
 ONE_IN = 10  # rows, of which one may be bad whatever share is tolerated
 
@@ -75,7 +66,7 @@ def read(
     depth : {"auto", "8", "full"}
         Bits of stored pictures, see `docs/data.md`.
     tokens : str
-        Tokeniser of texts, see `nearfar.tokenisers`.
+        Tokeniser of texts, see `nearfar.modalities.text.tokenisers`.
     length : int, optional
         Numbers that a text has at most.
     max_bad : float
@@ -143,7 +134,7 @@ def read(
     _say_doubts(inputs.columns, notes)
     columns, texts = _spread({**inputs.columns, **beside}, several, notes)
     if texts is not None:
-        splits, said = spread.splits_of(splits, texts), said.of(texts.owner)
+        splits, said = captions.splits_of(splits, texts), said.of(texts.owner)
     for name, (kind, _) in (known or {}).items():
         if name in columns and columns[name][0] != kind:
             raise DataError(f"the column {name!r} holds {columns[name][0]}, and {kind} is expected.")
@@ -153,12 +144,12 @@ def read(
     if inputs.features and not trained:
         others = [n for n in there if n not in inputs.features]
         specs[VECTOR] |= {"names": list(inputs.features), "beside": others}
-    rows = raw if texts is None else spread.raw_of(raw, texts)
+    rows = raw if texts is None else captions.raw_of(raw, texts)
     columns_decoded, console = {}, console or QUIET
     for name, (kind, cells) in columns.items():
         own, once = dict(specs[name]), texts is not None and cells is not texts
         d = decoded(raw if once else rows, name, kind, cells, own, streaming, console)
-        columns_decoded[name] = (kind, own, spread.beside(d, texts) if once else d)
+        columns_decoded[name] = (kind, own, captions.beside(d, texts) if once else d)
         notes.extend(d.notes)
     shown = {n: cells for n, (kind, cells) in columns.items() if kind == "text"}
     if texts is not None:
@@ -193,20 +184,20 @@ def _say_doubts(columns: Mapping[str, tuple[str, Any]], notes: Findings) -> None
 
 def _spread(
     columns: dict[str, tuple[str, Any]], several: bool, notes: Findings
-) -> tuple[dict[str, tuple[str, Any]], spread.Texts | None]:
+) -> tuple[dict[str, tuple[str, Any]], captions.Texts | None]:
     """The columns, with one cell for each text in place of lists of them."""
-    found = spread.texts_of(columns)
+    found = captions.texts_of(columns)
     if found is None:
         return columns, None
     name, texts = found
     if not several:
         raise DataError(f"the cells of {name!r} hold lists of texts.", hint="Give one text a row.")
-    notes.append(spread.about(name, texts))
+    notes.append(captions.about(name, texts))
     return {**columns, name: ("text", texts)}, texts
 
 
 def _planned(
-    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: spread.Texts | None, options: dict[str, Any]
+    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: captions.Texts | None, options: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """What each column's modality needs to know, found on training rows; columns of one modality share it."""
     by_kind: dict[Any, list[str]] = {}
@@ -221,7 +212,7 @@ def _planned(
     return specs
 
 
-def _some(cells: Any, rows: np.ndarray | None, texts: spread.Texts | None = None) -> Any:
+def _some(cells: Any, rows: np.ndarray | None, texts: captions.Texts | None = None) -> Any:
     """The cells of these rows; those of an array on disk all, since it is not read for this."""
     if rows is not None and texts is not None and cells is not texts:
         rows = np.unique(texts.owner[rows])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data.cells import is_a
-from nearfar.errors import DataError
+from nearfar.core.errors import DataError
+from nearfar.data.readers.cells import is_a
 
 if TYPE_CHECKING:
     from nearfar.data.table import Table

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.errors import UnknownName
+from nearfar.core.errors import UnknownName
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +40,8 @@ class Column:
         What that modality needs to know to decode, view and encode it again (JSON values only).
         It is stored in the run.
     values : ndarray, shape (N, ...)
-        Often memory-mapped: images are uint8 (N, C, S, S), vectors float32 (N, F). A `nearfar.data.stream.Streamed`
-        stands here where rows are decoded while training.
+        Often memory-mapped: images are uint8 (N, C, S, S), vectors float32 (N, F). A
+        `nearfar.data.decoding.streaming.Streamed` stands here where rows are decoded while training.
     geometry : ndarray or None, shape (N, 2)
         Images: original height and width, in pixels.
     hashes : ndarray of uint64 or None, shape (N,)
@@ -79,7 +79,7 @@ class Column:
         most : int, optional
             What an encoder takes, where that is less than what is kept.
         """
-        from nearfar.registry import MODALITIES
+        from nearfar.core.registry import MODALITIES
 
         if self.lengths is None:
             return None
@@ -97,7 +97,9 @@ class Column:
 
     @property
     def blocks(self) -> Any:
-        """Rows that are read together (`nearfar.data.stream.Blocks`), or None where that does not matter."""
+        """Rows that are read together (`nearfar.data.decoding.streaming.Blocks`), or None where that does not
+        matter.
+        """
         return getattr(self.values, "blocks", None)
 
     def expecting(self, upcoming: Callable[[], Iterable[np.ndarray]]) -> AbstractContextManager[None]:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nearfar.evaluation.features import paired
+from nearfar.core.registry import PROTOCOLS
 from nearfar.evaluation.table import BUILT_IN, counted
-from nearfar.registry import PROTOCOLS
-from nearfar.verdict import WHAT_TO_DO
+from nearfar.evaluation.verdict import WHAT_TO_DO
+from nearfar.vectors.intervals import paired
 
 FLOORS = {"untrained_encoder": "its untrained encoder", "raw_input": "the raw input"}
 MAJORITY, CHANCE = "always saying the most frequent class", "chance"
@@ -47,7 +47,7 @@ def sentences(results: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[st
     Parameters
     ----------
     results : sequence of mapping
-        Of `nearfar.evaluation.run.Evaluation`.
+        Of `nearfar.evaluation.measurement.Evaluation`.
     summary : sequence of mapping
         Of runs that differ by their seed, which are spoken of together.
     """

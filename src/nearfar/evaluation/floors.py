@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar import starting
+from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
-from nearfar.registry import MODALITIES
+from nearfar.models import setup
 
 STATISTICS_ROWS = 2000
 
@@ -52,7 +52,7 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
         norm.eval()
     for member in getattr(fresh, "members", [fresh]):
         own = {name: table.columns.get(name, table.first) for name in member.branches}
-        starting.scale(member.branches, own, rows, member.config.train.precision)
+        setup.scale(member.branches, own, rows, member.config.train.precision)
     if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do
         fresh.align(table.first, rows[:STATISTICS_ROWS])
     return fresh
@@ -64,7 +64,7 @@ def prepare(model: Any, column: Column, rows: np.ndarray) -> None:
         name = column.name if column.name in member.columns else member.only_column()
         branch = member.branches[name]
         for module in (branch.encoder, branch.fixed):
-            starting.set_up({column.name: module}, {column.name: column}, rows)
+            setup.set_up({column.name: module}, {column.name: column}, rows)
 
 
 def majority(train: np.ndarray, test: np.ndarray) -> float:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nearfar import health
-from nearfar.evaluation import label_free
+from nearfar.vectors import geometry, label_free
 
 ROWS = 5000
 
@@ -24,7 +23,7 @@ def describe(x: np.ndarray, seed: int = 0) -> dict[str, Any]:
     if len(z) < 3:
         return {"rows": len(z)}
     return {
-        "effective_rank": float(health.effective_rank(z)), "rankme": label_free.rankme(z),
-        "uniformity": float(health.uniformity(z[:2000])), "mean_cosine": float(health.mean_cosine(z)),
+        "effective_rank": float(geometry.effective_rank(z)), "rankme": label_free.rankme(z),
+        "uniformity": float(geometry.uniformity(z[:2000])), "mean_cosine": float(geometry.mean_cosine(z)),
         "dimensions": int(z.shape[1]), "rows": len(z),
     }  # fmt: skip

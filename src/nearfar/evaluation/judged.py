@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nearfar.core.errors import ConfigError, DataError, UnknownName
 from nearfar.data import opposites
 from nearfar.data.table import Table
-from nearfar.errors import ConfigError, DataError, UnknownName
 
 WHERE = "--positive"
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data import split
+from nearfar.core.errors import DataError
+from nearfar.core.registry import PROTOCOLS
+from nearfar.data import splits
 from nearfar.data.groups import together
 from nearfar.data.table import Table
-from nearfar.errors import DataError
-from nearfar.evaluation import geometry, named, pairs
-from nearfar.evaluation.features import Features, paired
+from nearfar.evaluation import class_names, geometry, pairs
+from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput, majority, untrained
-from nearfar.registry import PROTOCOLS
+from nearfar.vectors.intervals import paired
 
 if TYPE_CHECKING:
-    from nearfar.console import Console
+    from nearfar.core.console import Console
 
 ORDER = ("knn", "linear_probe", "few_labels")
-Plans = Mapping[bool, split.EvaluationPlan]  # of the protocols that fit something (True), and of those that do not
+Plans = Mapping[bool, splits.EvaluationPlan]  # of the protocols that fit something (True), and of those that do not
 
 
 def has_classes(table: Table) -> bool:
@@ -38,8 +39,8 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> Sequ
     """
     for name in asked:
         needed = pairs.takes(name)
-        if needed == named.TAKES:
-            named.check(models, table, name)
+        if needed == class_names.TAKES:
+            class_names.check(models, table, name)
         elif needed != "labels":
             raise DataError(f"{name} takes {needed}, and these data have one column.", where="--protocol",
                             hint="Name two with --pair A B.")  # fmt: skip
@@ -48,7 +49,7 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> Sequ
                             where="--protocol", hint="Name their column with --label.")  # fmt: skip
     if not has_classes(table):
         return ()
-    return asked or [*ORDER, *(["zero_shot"] if named.columns(models, table) else [])]
+    return asked or [*ORDER, *(["zero_shot"] if class_names.columns(models, table) else [])]
 
 
 def about(table: Table, plans: Plans, asked: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -109,7 +110,9 @@ def evaluate(
     models: Sequence[Any], tables: Sequence[Table], plans: Plans, asked: Sequence[str], *, seed: int,
     with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One result for each model on the data as it reads them, with floors; see `nearfar.evaluation.run.evaluate`."""
+    """One result for each model on the data as it reads them, with floors; see
+    `nearfar.evaluation.measurement.evaluate`.
+    """
     layer = layer or "features"
     labels = tables[0].labels
     if not has_classes(tables[0]):
@@ -129,14 +132,14 @@ def evaluate(
         found: dict[str, Any] = {}
         for name in asked:
             fit, score = parts[pairs.fits(name)]
-            if pairs.takes(name) != named.TAKES:
+            if pairs.takes(name) != class_names.TAKES:
                 at = Features(
                     x[np.searchsorted(used, fit)], labels[fit], classes, groups=groups if pairs.fits(name) else None
                 )
                 to = Features(x[np.searchsorted(used, score)], labels[score], classes)
                 found[name] = PROTOCOLS.get(name).measure(at, to, seed=seed)
             elif not raw:
-                both = (named.features(model, column, r, table, templates) for r in (fit[:0], score))
+                both = (class_names.features(model, column, r, table, templates) for r in (fit[:0], score))
                 found[name] = {column.name: PROTOCOLS.get(name).measure(*both, seed=seed)}
         return found | {"geometry": geometry.describe(x[np.searchsorted(used, known)], seed)}
 
@@ -155,7 +158,7 @@ def evaluate(
     return results
 
 
-def _labelled(plan: split.EvaluationPlan, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(plan: splits.EvaluationPlan, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return plan.train[labels[plan.train] >= 0], plan.test[labels[plan.test] >= 0]
 
 

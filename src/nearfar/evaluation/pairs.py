@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data import split
+from nearfar.core.errors import DataError, UnknownName
+from nearfar.core.registry import PROTOCOLS
+from nearfar.data import splits
 from nearfar.data.table import Column, Table
-from nearfar.errors import DataError, UnknownName
-from nearfar.evaluation import floors, geometry, named
+from nearfar.evaluation import class_names, floors, geometry
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.sides import Sides
-from nearfar.registry import PROTOCOLS
 
 if TYPE_CHECKING:
-    from nearfar.console import Console
+    from nearfar.core.console import Console
 
 RAW = floors.RawInput()
 
@@ -46,12 +46,12 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
             return ["sts"]
         same = len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
         text = ["bitext"] if same and table.first.modality == "text" else []
-        return ["retrieval", *text, *(["zero_shot"] if named.columns(models, table) else [])]
+        return ["retrieval", *text, *(["zero_shot"] if class_names.columns(models, table) else [])]
     for name in asked:
         if name not in PROTOCOLS:
             raise UnknownName("protocol", name, PROTOCOLS)
-        if takes(name) == named.TAKES:
-            named.check(models, table, name)
+        if takes(name) == class_names.TAKES:
+            class_names.check(models, table, name)
         elif not has.get(takes(name), False):
             raise DataError(f"{name} takes {takes(name)}, and these data have none.", where="--protocol")
         elif takes(name) != "pairs" and len(table.columns) > 2:
@@ -63,15 +63,16 @@ def protocols(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list
 
 
 def evaluate(
-    models: Sequence[Any], tables: Sequence[Table], rows: split.EvaluationPlan, asked: Sequence[str], *, seed: int,
+    models: Sequence[Any], tables: Sequence[Table], rows: splits.EvaluationPlan, asked: Sequence[str], *, seed: int,
     with_floors: bool, layer: str | None, templates: Sequence[str] | str, console: Console, positive: int | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One result for each model on the data as it reads them, with floors; see `nearfar.evaluation.run.evaluate`.
+    """One result for each model on the data as it reads them, with floors; see
+    `nearfar.evaluation.measurement.evaluate`.
 
     Where the label at `positive` says which sides belong together, no other pair is a right answer.
     """
     first, names = tables[0], asked
-    of_sides, of_names = ([n for n in names if (takes(n) == named.TAKES) is read] for read in (False, True))
+    of_sides, of_names = ([n for n in names if (takes(n) == class_names.TAKES) is read] for read in (False, True))
 
     def measured(model: Any, table: Table, label: str, layer: str | None) -> dict[str, Any]:
         console.say(f"Measuring {label} …")
@@ -87,8 +88,8 @@ def evaluate(
             for sides in _sides(table, rows.test, vectors, positive, scored=takes(name) == "scored pairs"):
                 found[name] |= _by_direction(PROTOCOLS.get(name).measure(sides, seed=seed), sides.names)
         if model is not RAW:
-            for column in named.columns([model], table) if of_names else ():
-                score = named.features(model, column, _once(table, column, rows.test), table, templates)
+            for column in class_names.columns([model], table) if of_names else ():
+                score = class_names.features(model, column, _once(table, column, rows.test), table, templates)
                 found |= {n: found[n] | {column.name: _named(n, score, seed)} for n in of_names}
         return found | {"geometry": geometry.describe(np.concatenate(list(vectors.values())), seed)}
 

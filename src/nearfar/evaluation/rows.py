@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.data import facts, split
+from nearfar.core.errors import ConfigError
+from nearfar.core.names import real
+from nearfar.data import facts, splits
 from nearfar.data.groups import doubts, shared
 from nearfar.data.table import Table
-from nearfar.errors import ConfigError
-from nearfar.names import real
 
 if TYPE_CHECKING:
-    from nearfar.console import Console
+    from nearfar.core.console import Console
 
 
 def trained_on(model: Any, table: Table) -> np.ndarray:
@@ -31,7 +31,7 @@ def trained_on(model: Any, table: Table) -> np.ndarray:
     found, d = np.zeros(len(table), bool), model.config.data
     if model.fingerprint and model.fingerprint == table.fingerprint:
         named = not table.splits or (d.train_split or "train") in table.splits
-        plan = split.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
+        plan = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
         found[plan.train if named else slice(None)] = True
     return found
 
@@ -46,7 +46,7 @@ def content(table: Table) -> str:
 
 
 def warnings(
-    models: Sequence[Any], tables: Sequence[Table], rows: split.EvaluationPlan, *, limited: bool, console: Console
+    models: Sequence[Any], tables: Sequence[Table], rows: splits.EvaluationPlan, *, limited: bool, console: Console
 ) -> list[str]:  # fmt: skip
     """What would make figures look better than they are, and which rows are missing from them.
 
@@ -62,7 +62,7 @@ def warnings(
         That a model was, or may have been, trained on what is scored is said at once.
     """
     table, found = tables[0], []
-    repeated = split.duplicates(table, rows.train, rows.test)
+    repeated = splits.duplicates(table, rows.train, rows.test)
     if len(repeated):
         found.append(f"{len(repeated)} of {len(rows.test)} test rows are also among the training rows, byte for byte"
                      f"{_contrary(table, rows.train, repeated)}.")  # fmt: skip
@@ -86,7 +86,7 @@ def warnings(
     if table.skipped:
         first = table.skipped[0]
         found.append(f"{len(table.skipped)} rows could not be read ({first.name} {first.reason} …).")
-    if len(rows.test) < split.LEAST:
+    if len(rows.test) < splits.LEAST:
         few = f"{len(rows.test)} row{'s are' if len(rows.test) > 1 else ' is'}"
         found.append(f"Only {few} scored, so the figures say little.")
     return found
@@ -104,7 +104,7 @@ def _contrary(table: Table, train: np.ndarray, repeated: np.ndarray) -> str:
     return f"; {other:,} of these have another label there" if other else ""
 
 
-def _about_groups(table: Table, rows: split.EvaluationPlan) -> list[str]:
+def _about_groups(table: Table, rows: splits.EvaluationPlan) -> list[str]:
     """What to say of groups that were named, or seem to be there."""
     found = doubts(table, np.concatenate([rows.train, rows.test]))
     if table.groups is not None and 2 * (count := len(np.unique(table.groups[rows.test]))) <= len(rows.test):

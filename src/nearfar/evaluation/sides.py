@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.errors import DataError
-from nearfar.evaluation.features import unit
+from nearfar.core.errors import DataError
+from nearfar.vectors.basics import check_finite, unit
 
 DECIMALS = 6  # of a cosine: what follows is rounding of the vectors' 32 bits, so that equal pairs stay equal
 
@@ -68,11 +68,3 @@ class Sides:
         """Cosine of the two sides of each row, to six decimals, float64 (N,)."""
         left, right = unit(self.left.astype(np.float64)), unit(self.right.astype(np.float64))
         return np.einsum("nd,nd->n", left, right).round(DECIMALS)
-
-
-def check_finite(x: np.ndarray, name: str) -> None:
-    """Raises `DataError` if vectors of the column `name` hold numbers that are not finite."""
-    if not np.isfinite(x).all():
-        raise DataError(
-            f"the vectors of {name!r} hold numbers that are not finite: the model is broken, or its input is."
-        )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.names import real
+from nearfar.core.names import real
 
 NO_FIGURES = ("settings", "interval", "draws", "confusion", "views", "rows", "dimensions")
 

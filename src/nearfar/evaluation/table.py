@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.registry import PROTOCOLS
+from nearfar.core.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from nearfar.evaluation.run import Evaluation
+    from nearfar.evaluation.measurement import Evaluation
 
 BUILT_IN = ("knn", "linear_probe", "few_labels", "shots", "shares", "clustering", "retrieval", "bitext", "zero_shot",
             "sts", "pair_classification")  # fmt: skip

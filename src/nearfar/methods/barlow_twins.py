@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Loss, Method, Paper, compare_views
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Loss, Method, Paper, compare_views
 
 # Head as in solo-learn's CIFAR setting, weight as in the paper.
 RECORD = Method(

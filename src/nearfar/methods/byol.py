@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Mlp, Twin
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Mlp, Twin
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # solo-learn's CIFAR setting, with a batch norm after the projection and a quicker twin (0.97 to 1 instead of 0.99),
 # both for short runs: without them the features of small networks kept to a few dozen dimensions.

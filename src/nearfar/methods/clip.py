@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Learnt, Meeting
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Learnt, Meeting
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # The learnt temperature and its bound are the paper's, and the linear projection, where columns have encoders of their
 # own; its weight decay of 0.2 is for larger networks.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.record import Loss, Method, Paper
+from nearfar.methods.record import Loss, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # The temperature is the paper's factor 20. `--set method.objective=angular_margin` is another loss of scored pairs.
 RECORD = Method(

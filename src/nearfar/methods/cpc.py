@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearfar.parts import WIDEST, Mlp
-from nearfar.record import Figure, Method, Paper
-from nearfar.values import knob
+from nearfar.core.values import knob
+from nearfar.methods.parts import WIDEST, Mlp
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Context:
 
     def build(self, dim: int) -> nn.Module:
         """The network for embeddings of `dim` dimensions."""
-        from nearfar.foresight import Foresight
+        from nearfar.methods.parts.predictive import Foresight
 
         return Foresight(dim, self.rows, self.columns, self.hidden, self.ahead)
 
@@ -58,7 +58,7 @@ def compare(e: Embeddings, record: Method) -> Compared:
     import torch
 
     from nearfar.objectives.info_nce import info_nce_against
-    from nearfar.objectives.relation import Relation
+    from nearfar.objectives.kernel.relation import Relation
 
     told = e.parts["context"](e.online)
     places = torch.arange(told[0][0].shape[1], device=e.relation.group.device)

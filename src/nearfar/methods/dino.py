@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearfar.parts import WIDEST, Twin
-from nearfar.record import Figure, Method, Paper
-from nearfar.schedule import Schedule
-from nearfar.values import knob
+from nearfar.core.values import knob
+from nearfar.methods.parts import WIDEST, Twin
+from nearfar.methods.record import Figure, Method, Paper
+from nearfar.methods.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Head:
         """The module, from (N, features) to (N, out)."""
         from torch import nn
 
-        from nearfar.heads import Directions, mlp
+        from nearfar.methods.parts.heads import Directions, mlp
 
         return nn.Sequential(mlp(features, self.hidden, self.bottleneck), Directions(self.bottleneck, self.out))
 
@@ -46,7 +46,7 @@ class Centre:
 
     def build(self, dim: int) -> nn.Module:
         """The mean, 0 at first."""
-        from nearfar.memory import RunningMean
+        from nearfar.methods.parts.queue import RunningMean
 
         return RunningMean(dim, self.momentum)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Loss, Method, Paper, compare_views
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Loss, Method, Paper, compare_views
 
 # Twenty patches, weight 200 and squared distortion 0.2 as in the paper's code, with narrower heads.
 RECORD = Method(

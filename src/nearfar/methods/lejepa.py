@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Loss, Method, Paper, compare_views
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Loss, Method, Paper, compare_views
 
 # Weight 0.05 and 17 knots as in the paper; each step draws new directions. The paper compares with the mean of the
 # global views only; here all views are global.

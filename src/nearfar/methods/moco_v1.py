@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nearfar.methods import moco_v2
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Paper
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Paper
 
 # Temperature and the linear head are the paper's; momentum and queue are moco_v2's, since the paper's 0.999 follows too
 # slowly for runs of a few thousand steps.

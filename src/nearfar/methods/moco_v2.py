@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Memory, Mlp, Twin
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Memory, Mlp, Twin
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 RECORD = Method(
     name="moco_v2",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Mlp, Twin
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Mlp, Twin
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # As solo-learn's CIFAR setting (temperature 0.2, momentum 0.99 to 1, 256 dimensions) with a narrower hidden layer. The
 # paper's code multiplies the loss by twice the temperature, which Adam cancels; here it is not.

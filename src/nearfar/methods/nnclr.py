@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nearfar.methods import moco_v3
-from nearfar.parts import Memory, Mlp
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Memory, Mlp
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # Temperature and 256 dimensions as in solo-learn's CIFAR setting; a queue of 4096 instead of 65536, which a short run
 # never fills.

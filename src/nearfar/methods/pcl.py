@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nearfar.core.values import knob
 from nearfar.methods import moco_v2
-from nearfar.parts import Facts
-from nearfar.record import Figure, Method, Paper
-from nearfar.values import knob
+from nearfar.methods.parts import Facts
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Clusters:
 
     def build(self, dim: int) -> nn.Module:
         """The memory of the rows, and the centres."""
-        from nearfar.clustering import Clustering
+        from nearfar.methods.parts.cluster_bank import Clustering
 
         sizes = [self.size * 2**level for level in range(self.levels)]
         return Clustering(self.rows, dim, sizes, self.every, self.concentration)

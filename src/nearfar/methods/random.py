@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.record import Method
+from nearfar.methods.record import Method
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 RECORD = Method(
     name="random",

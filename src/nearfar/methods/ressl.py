@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Memory, Mlp, Twin
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Memory, Mlp, Twin
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # Both temperatures are the paper's; the queue holds 4096 keys as in its runs on small sets.
 RECORD = Method(

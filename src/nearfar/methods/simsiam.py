@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Method, Paper
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # The projector is the paper's, a quarter as wide: three layers, normed to the last. The paper's predictor has a
 # bottleneck of a quarter; behind networks as small as the defaults here it narrows the embedding to a few dimensions,

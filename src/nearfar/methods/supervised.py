@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nearfar.errors import DataError
-from nearfar.parts import Facts
-from nearfar.record import Method
-from nearfar.values import knob
+from nearfar.core.errors import DataError
+from nearfar.core.values import knob
+from nearfar.methods.parts import Facts
+from nearfar.methods.record import Method
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.parts import Mlp, Prototypes
-from nearfar.record import Figure, Loss, Method, Paper
+from nearfar.methods.parts import Mlp, Prototypes
+from nearfar.methods.record import Figure, Loss, Method, Paper
 
 if TYPE_CHECKING:
-    from nearfar.embeddings import Compared, Embeddings
+    from nearfar.methods.embeddings import Compared, Embeddings
 
 # Temperature and epsilon are the paper's. Two views, as in solo-learn's CIFAR setting: of a picture of 32 pixels the
 # paper's small crops show a twentieth, which tells nothing, and the codes became even (the loss stayed at ln K).

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nearfar.parts import Mlp
-from nearfar.record import Figure, Loss, Method, Paper, compare_views
+from nearfar.methods.parts import Mlp
+from nearfar.methods.record import Figure, Loss, Method, Paper, compare_views
 
 # 64 dimensions whitened in groups of 128 rows, as in the paper's CIFAR runs.
 RECORD = Method(

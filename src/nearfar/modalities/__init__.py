@@ -8,7 +8,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``NAME``                                              the word in ``config.json``
 ``recognise(cells) -> float``                         0 … 1: how sure it is, from a few cells
 ``plan(cells, options) -> spec``                      sizes, channels, statistics; `options` is the data config
-``Spec``                                              optional: what a spec has to fit, see `nearfar.schema`
+``Spec``                                              optional: what a spec has to fit, see `nearfar.core.schema`
 ``decode(cell, spec) -> (array, geometry | None)``    one cell; raises `BadCell` with the reason in words
 ``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
@@ -26,12 +26,8 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``too_long(name, lengths, most) -> str | None``       beside it: a sentence about those that are longer
 ``doubts(name, cells) -> list of str``                optional: what of the cells is not read as it stands there
 ``FIXED``                                             optional: name and weight of features beside trained ones
-``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column; see `nearfar.plan`
+``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column, see `nearfar.training.plan`
 ===================================================== ==================================================
 """
 
 from __future__ import annotations
-
-
-class BadCell(Exception):
-    """A cell that cannot be decoded; the message is the reason, in words."""

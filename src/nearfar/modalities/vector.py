@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
-from nearfar.errors import DataError
-from nearfar.modalities import BadCell
-from nearfar.schema import CLOSED, above, as_many, within
+from nearfar.core.errors import BadCell, DataError
+from nearfar.core.schema import CLOSED, above, as_many, within
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from nearfar.objectives import checks, moments
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Pairs, among, logsumexp, positives, reduce_count
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, mean
+from nearfar.objectives.kernel import checks, moments
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Pairs, among, logsumexp, positives, reduce_count
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, mean
 
 INFO = Objective(
     function="alignment_uniformity",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives.classes import Classes, against
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import logsumexp
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.classes import Classes, against
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import logsumexp
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 MARGINS = {"arcface": 0.5, "cosface": 0.35}  # radians; cosine
 SCALE = 64.0
@@ -60,7 +60,7 @@ def angular_margin(
         s > 0, what others call 1/τ.
     sampled : LongTensor (S,), optional
         Different class numbers, the same on all processes, of which the sum over c consists (Partial FC); a row's
-        own class is always its numerator and counted once. See `nearfar.objectives.classes.sample_classes`.
+        own class is always its numerator and counted once. See `nearfar.objectives.kernel.classes.sample_classes`.
     world : World
 
     Returns

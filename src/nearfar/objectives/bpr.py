@@ -7,10 +7,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="bpr",

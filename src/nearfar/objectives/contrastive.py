@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Tile, among, reduce, reduce_count
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Tile, among, reduce, reduce_count
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, mean
 
 MARGIN = 1.0
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="cosent",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import checks
-from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="cross_entropy",

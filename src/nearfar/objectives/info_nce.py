@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Pairs, among, between, logsumexp
-from nearfar.objectives.relation import NOBODY, Relation
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Pairs, among, between, logsumexp
+from nearfar.objectives.kernel.relation import NOBODY, Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 from nearfar.objectives.supcon import softmax_loss
-from nearfar.objectives.world import ONE, World, average, mean
 
 INFO = Objective(
     function="info_nce",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks, tiles
-from nearfar.objectives.classes import against
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Pairs, Tile, reduce
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks, tiles
+from nearfar.objectives.kernel.classes import against
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Pairs, Tile, reduce
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="item_softmax",
@@ -51,7 +51,7 @@ def item_softmax(
         τ > 0, in units of the similarity; a tensor gets a gradient.
     sampled : LongTensor (S,), optional
         Different item numbers, the same on all processes, of which the sum consists; all by default. A row's own item
-        is always its numerator and counted once. See `nearfar.objectives.classes.sample_classes`.
+        is always its numerator and counted once. See `nearfar.objectives.kernel.classes.sample_classes`.
     log_q : Tensor (C,), optional
         Logarithm of how likely each item comes into `sampled`, up to a constant: taken off, so that popular items are
         not punished for being drawn more often.

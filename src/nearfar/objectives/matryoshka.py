@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives.info import Objective
 from nearfar.objectives.info_nce import info_nce
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
 
 SMALLEST = 8  # where the halving of dimensions ends, as in the paper
 

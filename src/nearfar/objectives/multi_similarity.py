@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Pairs, Tile, among, hardest, positives, reduce
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Pairs, Tile, among, hardest, positives, reduce
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 ALPHA, BETA = 2.0, 50.0
 

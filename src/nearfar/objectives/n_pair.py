@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import between
-from nearfar.objectives.relation import Relation
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import between
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, mean
 from nearfar.objectives.supcon import softmax_loss
-from nearfar.objectives.world import ONE, World, mean
 
 INFO = Objective(
     function="n_pair",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="negative_cosine",

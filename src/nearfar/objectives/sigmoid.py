@@ -7,11 +7,11 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import checks
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import Tile, between, positives, reduce
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, average, mean
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import Tile, between, positives, reduce
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 SCALE, BIAS = 10.0, -10.0  # where the paper begins; both are learnt there
 LINEAR = 40  # ln(1 + eˣ) is x to the last digit from there on, also in float64

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from nearfar.objectives import checks, moments, tiles
-from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks, moments, tiles
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="sigreg",

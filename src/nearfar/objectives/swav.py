@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks, prototypes
-from nearfar.objectives.info import Objective
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks, prototypes
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="swav",

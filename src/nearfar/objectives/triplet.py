@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives import checks
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import among, reduce_count
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.triplet_mining import counted, every, hard, loss_of, semi_hard
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import among, reduce_count
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.triplet_mining import counted, every, hard, loss_of, semi_hard
+from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="triplet",

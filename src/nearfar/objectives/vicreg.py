@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives import checks, moments
-from nearfar.objectives.info import Objective
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World
+from nearfar.objectives.kernel import checks, moments
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="vicreg",

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import torch
 
-from nearfar.objectives import checks, moments
-from nearfar.objectives import similarity as similar
-from nearfar.objectives.info import Objective
-from nearfar.objectives.pairs import offset
-from nearfar.objectives.relation import Relation
-from nearfar.objectives.world import ONE, World, mean
+from nearfar.objectives.kernel import checks, moments
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel.pairs import offset
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World, mean
 
 INFO = Objective(
     function="whitening",

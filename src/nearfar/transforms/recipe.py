@@ -13,11 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from nearfar.errors import ConfigError
-from nearfar.registry import TRANSFORMS
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import TRANSFORMS
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.frame import side
-from nearfar.transforms.resample import as_float, sample, sample_aligned, sample_shrunk
+from nearfar.transforms.image.resample import as_float, sample, sample_aligned, sample_shrunk
 
 Recipe = tuple[Any, ...]
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from nearfar.transforms.affine import Affine
-from nearfar.transforms.blur import Blur
-from nearfar.transforms.corrupt import Corrupt
-from nearfar.transforms.crop import Crop
-from nearfar.transforms.crop_words import CropWords
-from nearfar.transforms.cut_words import CutWords
-from nearfar.transforms.drop_tokens import DropTokens
-from nearfar.transforms.drop_words import DropWords
-from nearfar.transforms.erase import Erase
-from nearfar.transforms.flip import Flip
 from nearfar.transforms.frame import Frame
-from nearfar.transforms.greyscale import Greyscale
-from nearfar.transforms.jitter import Jitter
-from nearfar.transforms.noise import Noise
-from nearfar.transforms.perspective import Perspective
+from nearfar.transforms.image.affine import Affine
+from nearfar.transforms.image.blur import Blur
+from nearfar.transforms.image.crop import Crop
+from nearfar.transforms.image.erase import Erase
+from nearfar.transforms.image.flip import Flip
+from nearfar.transforms.image.greyscale import Greyscale
+from nearfar.transforms.image.jitter import Jitter
+from nearfar.transforms.image.noise import Noise
+from nearfar.transforms.image.perspective import Perspective
+from nearfar.transforms.image.sharpness import Sharpness
+from nearfar.transforms.image.solarise import Solarise
+from nearfar.transforms.image.window import Window
 from nearfar.transforms.recipe import Recipe
-from nearfar.transforms.sharpness import Sharpness
-from nearfar.transforms.shuffle_words import ShuffleWords
-from nearfar.transforms.solarise import Solarise
-from nearfar.transforms.window import Window
+from nearfar.transforms.rows.corrupt import Corrupt
+from nearfar.transforms.text.crop_words import CropWords
+from nearfar.transforms.text.cut_words import CutWords
+from nearfar.transforms.text.drop_tokens import DropTokens
+from nearfar.transforms.text.drop_words import DropWords
+from nearfar.transforms.text.shuffle_words import ShuffleWords
 
 BLUR_FROM = 64  # pixels; smaller pictures have no detail to spare, and no CIFAR recipe of the peers blurs
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import DataError
 from nearfar.data.readers import _encoding
-from nearfar.errors import DataError
 
 OTHERS = ";\t|"  # what separates cells where the first line has no comma
 HEAD = 2**16  # bytes looked at

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nearfar.core.errors import DataError, NearfarError, reason
 from nearfar.data.readers import _encoding
-from nearfar.errors import DataError, NearfarError, reason
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import codecs
 from pathlib import Path
 from typing import BinaryIO
 
-from nearfar import names
-from nearfar.errors import DataError
+from nearfar.core import names
+from nearfar.core.errors import DataError
 
 MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 HINT = "Save it as UTF-8, for example with `iconv -f {0} -t utf-8`."

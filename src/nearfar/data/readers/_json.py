@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nearfar.data.raw import Raw, cells_of, of_arrow, valid
+from nearfar.core.errors import DataError
 from nearfar.data.readers import _encoding
-from nearfar.errors import DataError
+from nearfar.data.readers.raw import Raw, cells_of, of_arrow, valid
 
 HEAD = 2**16  # bytes looked at
 BOM = b"\xef\xbb\xbf"

@@ -16,12 +16,12 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from nearfar.data import folders, structure
-from nearfar.data.cells import opened
-from nearfar.data.lazy import Numbered
-from nearfar.data.raw import Raw, joined
+from nearfar.core.errors import DataError
+from nearfar.data.readers import folders, structure
 from nearfar.data.readers._damage import damage
-from nearfar.errors import DataError
+from nearfar.data.readers.cells import opened
+from nearfar.data.readers.parquet import Numbered
+from nearfar.data.readers.raw import Raw, joined
 
 LIMIT = 16 * 2**30  # bytes that the arrays may declare
 PART = 2**24  # bytes read at once

@@ -1,11 +1,13 @@
-"""A folder of pictures: sub-folders are labels, or splits where they are named so (`nearfar.data.structure`)."""
+"""A folder of pictures: sub-folders are labels, or splits where they are named so
+(`nearfar.data.readers.structure`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data import folders, structure
-from nearfar.data.raw import IMAGE_ENDINGS, Raw
+from nearfar.data.readers import folders, structure
+from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw
 
 RANK = 9  # readers are asked in this order
 

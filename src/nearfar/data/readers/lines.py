@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data import folders, structure
-from nearfar.data.raw import Raw
-from nearfar.data.readers import _encoding
-from nearfar.errors import DataError
-from nearfar.names import printable
+from nearfar.core.errors import DataError
+from nearfar.core.names import printable
+from nearfar.data.readers import _encoding, folders, structure
+from nearfar.data.readers.raw import Raw
 
 ENDING = ".txt"
 RANK = 10  # readers are asked in this order; after pictures, beside which there may be notes

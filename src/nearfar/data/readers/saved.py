@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data import structure
-from nearfar.data.raw import Raw, joined, of_arrow
-from nearfar.errors import DataError
+from nearfar.core.errors import DataError
+from nearfar.data.readers import structure
+from nearfar.data.readers.raw import Raw, joined, of_arrow
 
 RANK = 0  # readers are asked in this order
 

@@ -1,18 +1,17 @@
 """CSV, TSV, JSON lines and Parquet: one file, or a folder of them named after their splits.
 
-Of Parquet only the small columns are read; pictures stay in the file (see `nearfar.data.lazy`).
+Of Parquet only the small columns are read; pictures stay in the file (see `nearfar.data.readers.parquet`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.data import folders
-from nearfar.data.lazy import Numbered, open_parquet
-from nearfar.data.raw import Raw, of_arrow, repeated
-from nearfar.data.readers import _csv, _encoding, _json
+from nearfar.core.errors import DataError
+from nearfar.data.readers import _csv, _encoding, _json, folders
 from nearfar.data.readers._damage import damage
-from nearfar.errors import DataError
+from nearfar.data.readers.parquet import Numbered, open_parquet
+from nearfar.data.readers.raw import Raw, of_arrow, repeated
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
@@ -20,7 +19,7 @@ RANK = 2  # readers are asked in this order
 
 
 def recognises(path: Path) -> bool:
-    """A file with one of the endings, or a folder of such files (`nearfar.data.folders.chosen`)."""
+    """A file with one of the endings, or a folder of such files (`nearfar.data.readers.folders.chosen`)."""
     if path.is_file():
         return path.suffix.lower() in ENDINGS
     return path.is_dir() and (bool(folders.chosen(path, ENDINGS)) or _names_pictures(path))

@@ -14,10 +14,9 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any, BinaryIO, ClassVar
 
-from nearfar.data import folders, structure
-from nearfar.data.raw import IMAGE_ENDINGS, Raw
-from nearfar.errors import DataError, reason
-from nearfar.modalities import BadCell
+from nearfar.core.errors import BadCell, DataError, reason
+from nearfar.data.readers import folders, structure
+from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw
 
 RANK = 3  # readers are asked in this order
 PICTURES = tuple(e[1:] for e in IMAGE_ENDINGS)

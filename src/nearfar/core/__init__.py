@@ -1,0 +1,1 @@
+"""What knows nothing of learning: errors, files, registries, the config, the console, devices."""

@@ -1,0 +1,230 @@
+"""What a value must be, declared beside its default: its type and range. For knobs, records, options of functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, field, fields
+from numbers import Integral
+from typing import Any, Literal
+
+from nearfar.core.errors import ConfigError, UnknownName
+
+WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+LARGEST = 2**31 - 1  # of whole numbers without another bound
+DEEPEST = 20  # tables and lists in each other
+NOTHING = object()
+
+
+def knob(default: Any, help: str = "", *, flag: bool = False, low: float | None = None, high: float | None = None,
+         above: float | None = None, choices: tuple[str, ...] = (), unit: str = "",
+         resumes: bool = False) -> Any:  # fmt: skip
+    """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own.
+
+    `resumes`: a training that is gone on with may have another value.
+    """
+    metadata = {"help": help, "flag": flag, "low": low, "high": high, "above": above, "choices": choices, "unit": unit,
+                "resumes": resumes}  # fmt: skip
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@functools.cache
+def declared(kind: type) -> dict[str, tuple[Field[Any], Any]]:
+    """The fields of a dataclass and their types, by name; the type is None where it cannot be looked up."""
+    try:
+        hints = typing.get_type_hints(kind)
+    except (NameError, TypeError):  # of a plug-in
+        hints = {}
+    return {f.name: (f, hints.get(f.name)) for f in fields(kind)}
+
+
+def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
+    """`value` (text or a JSON value) as the field's type, inside its range.
+
+    Raises
+    ------
+    ConfigError
+        It is neither; the message says what is expected.
+    """
+    about = f.metadata.get("help")
+    result = of_kind(hint, value, where, f"It is: {about}." if about else None)
+    for one in result if isinstance(result, tuple) else (result,):
+        check_range(f.metadata, one, where)
+    return result
+
+
+def of_kind(hint: Any, value: Any, where: str, about: str | None = None) -> Any:
+    """`value` (text or a JSON value) as one of the types of `hint`.
+
+    Raises
+    ------
+    ConfigError
+        It is none of them.
+    """
+    options = alternatives(hint)
+    if type(None) in options and (value is None or (isinstance(value, str) and value.lower() == "none")):
+        return None
+    for option in options:
+        if (result := _as(option, value)) is not NOTHING:
+            return result
+    wanted = " or ".join(filter(None, (_in_words(o) for o in options)))
+    raise ConfigError(f"{value!r} is not {wanted}.", where=where, hint=about)
+
+
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types that a hint allows."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if union else (hint,)
+
+
+def _as(kind: Any, value: Any) -> Any:
+    """`value` as a `kind`, or `NOTHING`."""
+    origin, value = typing.get_origin(kind), scalar(value)
+    if origin is Literal:
+        return value if isinstance(value, str) and value in typing.get_args(kind) else NOTHING
+    if origin in (tuple, list, Sequence):
+        return _sequence(typing.get_args(kind)[0] if typing.get_args(kind) else None, value)
+    if origin in (dict, Mapping) or kind in (dict, Mapping):
+        return dict(value) if isinstance(value, Mapping) else NOTHING
+    if kind is bool:
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower(), NOTHING)
+    if kind is str:
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        return value if isinstance(value, str) and "\0" not in value else NOTHING
+    if kind in (int, float):
+        return number(kind, value)
+    return NOTHING
+
+
+def _sequence(kind: Any, value: Any) -> Any:
+    """A tuple: words that stand apart by commas or spaces, or items that each are a `kind`."""
+    if isinstance(value, str):
+        value = [v for v in re.split(r"[,\s]+", value) if v]
+    elif kind in (int, float) and isinstance(value, int | float):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return NOTHING
+    if kind is str:
+        value = [str(v) if isinstance(v, int | float) else v for v in map(scalar, value)]
+    found = tuple(_as(kind, v) if kind else v for v in value)
+    return NOTHING if NOTHING in found else found
+
+
+def number(kind: type, value: Any) -> Any:
+    """A number, or text in digits, as an int or a float; `NOTHING` where it is none."""
+    value = scalar(value)
+    if isinstance(value, bool | bytes) or (isinstance(value, str) and (not value.isascii() or "_" in value)):
+        return NOTHING
+    try:
+        if kind is int and (isinstance(value, Integral) or (isinstance(value, str) and WHOLE.fullmatch(value))):
+            return int(value)  # a float would round a large one
+        found = float(value)
+        return found if kind is float else int(found) if found == int(found) else NOTHING
+    except (TypeError, ValueError, OverflowError):
+        return NOTHING
+
+
+def check_range(m: Mapping[str, Any], value: Any, where: str) -> None:
+    """Raise a `ConfigError` or `UnknownName` where a value is not among the choices, or not finite and in the range."""
+    if m.get("choices") and value not in m["choices"]:
+        raise UnknownName("choice", value, m["choices"], where=where)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    low, high, above = m.get("low"), m.get("high"), m.get("above")
+    if high is None and isinstance(value, int) and value > LARGEST:
+        high = LARGEST
+    within = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+    if not within or value in (math.inf, -math.inf) or value != value:
+        words = {"above": above, "at least": low, "at most": high}
+        span = " and ".join(f"{word} {bound}" for word, bound in words.items() if bound is not None)
+        finite = isinstance(value, float) and not math.isfinite(value)
+        more = f"{' and ' * bool(span)}finite" if finite and high is None else ""
+        raise ConfigError(f"{value!s:.40} is out of range; it must be {span}{more}.", where=where)
+
+
+def _in_words(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(repr(a) for a in typing.get_args(kind))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
+    of = {int: "whole numbers", float: "numbers"}
+    inside = (*typing.get_args(kind), None)[0]
+    listed = typing.get_origin(kind) in (tuple, list, Sequence)
+    return names.get(kind, f"a list of {of.get(inside, 'words')}" if listed else "a table")
+
+
+def scalar(value: Any) -> Any:
+    """A number of numpy or torch as Python's own."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def plain(value: Any, where: str, depth: int = 0) -> Any:
+    """A value from Python or a file as one that JSON holds.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    value = scalar(value)
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if depth > DEEPEST:
+        raise ConfigError(f"tables and lists lie more than {DEEPEST} deep in each other.", where=where)
+    if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
+        return {k: plain(v, f"{where}.{k}", depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v, where, depth + 1) for v in value]
+    if isinstance(value, bool | None) or (isinstance(value, str) and "\0" not in value):
+        return value
+    if isinstance(value, int | float):
+        check_range({}, value, where)
+        return value
+    raise ConfigError(f"{value!r} is no number, word, list or table.", where=where)
+
+
+def options(
+    function: Callable[..., Any], given: Mapping[str, Any], where: str, *, high: int | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """The options of a function as the types that it declares; those that it does not name are left as they are.
+
+    Whole numbers are from 0 to `high`, other numbers finite.
+
+    Raises
+    ------
+    ConfigError
+        A value is of another kind, or out of range.
+    """
+    kinds = settable(function)
+    found = dict(given)
+    for key, value in given.items():
+        if key in kinds:
+            found[key] = of_kind(kinds[key], value, f"{where}.{key}")
+            for one in found[key] if isinstance(found[key], tuple) else (found[key],):
+                check_range({"low": 0, "high": high} if isinstance(one, int) else {}, one, f"{where}.{key}")
+    return found
+
+
+SIMPLE = (bool, int, float, str, dict, type(None))
+
+
+@functools.cache
+def settable(function: Callable[..., Any]) -> dict[str, Any]:
+    """The simple types of a function's arguments that have such; that of the default where no type is written."""
+    found, known = {}, inspect.unwrap(function).__globals__
+    for name, p in inspect.signature(function).parameters.items():
+        alone = types.SimpleNamespace(__annotations__={} if p.annotation is p.empty else {name: p.annotation})
+        try:
+            kinds = alternatives(typing.get_type_hints(alone, known)[name])
+        except (NameError, TypeError, LookupError):  # imported for the type checker alone, or nothing is written
+            kinds = (type(p.default),)
+        simple = [k for k in kinds if k in SIMPLE or all(a in (*SIMPLE, Any, ...) for a in typing.get_args(k) or [k])]
+        if any(k is not type(None) for k in simple) and p.kind is not p.VAR_KEYWORD:
+            found[name] = typing.Union[tuple(simple)]  # noqa: UP007
+    return found

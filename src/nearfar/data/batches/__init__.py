@@ -1,0 +1,1 @@
+"""In which order rows come, and which of them together."""

@@ -1,0 +1,237 @@
+"""Cells in, arrays out: decoded by several threads or processes, in their order.
+
+A process that decodes imports neither torch nor the program that started it more than Python's ``spawn`` asks for; it
+ignores Ctrl-C, which is for the one that trains, and ends by itself when that one is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from nearfar.core.errors import BadCell
+from nearfar.core.processes import end_with_parent
+from nearfar.core.registry import MODALITIES
+
+CHUNK = 16  # cells that go to a process at once
+MOST = 8  # processes that "auto" takes; more seldom find work
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded rows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (B, ...)
+        Those of bad rows are zero.
+    geometry : ndarray of int32, shape (B, G), or None
+        1 for bad rows.
+    hashes : ndarray of uint64, shape (B,)
+        Of every row's content.
+    bad : dict of int to str
+        Why a row cannot be read, by its place in the batch.
+    lengths : ndarray of int32, shape (B,), or None
+        How long each row was before it was cut; None where the modality does not say.
+    """
+
+    values: np.ndarray
+    geometry: np.ndarray | None
+    hashes: np.ndarray
+    bad: dict[int, str]
+    lengths: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """What one decoded row looks like: shape and type of the array, the length of its geometry (0: none), and whether
+    the modality says how long rows were.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    geometry: int
+    lengths: bool = False
+
+    def empty(self, rows: int) -> Batch:
+        """So many rows of zeros."""
+        geometry = np.ones((rows, self.geometry), np.int32) if self.geometry else None
+        lengths = np.zeros(rows, np.int32) if self.lengths else None
+        return Batch(np.zeros((rows, *self.shape), self.dtype), geometry, np.zeros(rows, np.uint64), {}, lengths)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one row."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+
+class Decoder:
+    """Decodes cells of one column.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the modality.
+    spec : mapping
+        As its `plan` made it.
+    form : Form
+    processes : int
+        0: threads of this process.
+    say : callable, optional
+        Is told where processes had to be given up.
+    """
+
+    def __init__(
+        self, kind: str, spec: Mapping[str, Any], form: Form, processes: int = 0,
+        say: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.kind, self.spec, self.form, self.processes = kind, dict(spec), form, processes
+        self.say = say or (lambda _: None)
+        self._pool: Executor | None = None
+        self._lock = threading.Lock()
+
+    def decode(self, cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Batch:
+        """The cells of `rows`; what cannot be read is in `Batch.bad`."""
+        if not self.processes and hasattr(MODALITIES.get(self.kind), "decode_many"):
+            return decode_cells(self.kind, self.spec, self.form, [_cell(cells, int(i)) for i in rows])
+        out = self.form.empty(len(rows))
+        for start, part in self._in_order(_chunks(cells, rows)):
+            stop = start + len(part.values)
+            out.values[start:stop], out.hashes[start:stop] = part.values, part.hashes
+            if out.geometry is not None:
+                out.geometry[start:stop] = part.geometry
+            if out.lengths is not None:
+                out.lengths[start:stop] = part.lengths
+            out.bad.update({start + i: reason for i, reason in part.bad.items()})
+        return out
+
+    def close(self) -> None:
+        """End processes and threads; another `decode` starts new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _in_order(self, chunks: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, Batch]]:
+        """Decoded chunks; no more are under way than keep all processes busy, so memory stays bounded."""
+        ahead = 2 * max(1, self.processes or _threads())
+        under_way: deque[tuple[int, list[Any], Future[Batch]]] = deque()
+        for start, cells in islice(chunks, ahead):
+            under_way.append((start, cells, self._submit(cells)))
+        while under_way:
+            start, cells, future = under_way.popleft()
+            yield start, self._result(future, cells)
+            if (more := next(chunks, None)) is not None:
+                under_way.append((*more, self._submit(more[1])))
+
+    def _submit(self, cells: list[Any]) -> Future[Batch]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = _processes(self.processes) if self.processes else ThreadPoolExecutor(_threads())
+            pool = self._pool
+        try:
+            return pool.submit(decode_cells, self.kind, self.spec, self.form, cells)
+        except RuntimeError as e:  # the pool is broken, or was shut down by the thread that noticed first
+            broken: Future[Batch] = Future()
+            broken.set_exception(BrokenProcessPool(str(e)))
+            return broken
+
+    def _result(self, future: Future[Batch], cells: list[Any]) -> Batch:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            with self._lock:
+                first, self.processes = self.processes, 0
+                pool, self._pool = self._pool, None if first else self._pool
+            if first:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.say(
+                    "the processes that decode were ended from outside or could not start (a script needs "
+                    "`if __name__ == '__main__':` around its calls); threads decode from here on."
+                )
+            return decode_cells(self.kind, self.spec, self.form, cells)
+
+
+def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable[Any]) -> Batch:
+    """Decode cells here and now; a cell may be the `BadCell` that fetching it raised."""
+    cells = list(cells)
+    module = MODALITIES.get(kind)
+    if hasattr(module, "decode_many"):
+        values, bad = module.decode_many(cells, spec)
+        lengths = module.lengths(cells, values, spec) if form.lengths else None
+        return Batch(values, None, content_hashes(values), bad, lengths)
+    out = form.empty(len(cells))
+    for i, cell in enumerate(cells):
+        try:
+            if isinstance(cell, BadCell):
+                raise cell
+            out.values[i], own = module.decode(cell, spec)
+            if out.geometry is not None:
+                out.geometry[i] = own
+        except BadCell as e:
+            out.values[i], out.bad[i] = 0, str(e)
+        out.hashes[i] = content_hash(out.values[i])
+    return replace(out, lengths=module.lengths(cells, out.values, spec)) if form.lengths else out
+
+
+def content_hash(row: np.ndarray) -> int:
+    """64-bit hash of a row's content."""
+    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest(), "little")
+
+
+def content_hashes(rows: np.ndarray) -> np.ndarray:
+    """`content_hash` of every row, uint64 (N,)."""
+    if not rows.size:
+        return np.zeros(len(rows), np.uint64)
+    content, size = memoryview(np.ascontiguousarray(rows)).cast("B"), rows[0].nbytes
+    digests = (hashlib.blake2b(content[i : i + size], digest_size=8).digest() for i in range(0, len(content), size))
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+
+def automatic(shared_by: int = 1) -> int:
+    """Processes that "auto" means: one for each core but that which trains."""
+    return max(1, min(MOST, _cores() // shared_by - 1))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    return min(16, _cores() + 2)  # some wait for the disk
+
+
+def _chunks(cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Iterator[tuple[int, list[Any]]]:
+    """Cells of `CHUNK` rows at a time, each with the place of its first."""
+    for start in range(0, len(rows), CHUNK):
+        yield start, [_cell(cells, int(i)) for i in rows[start : start + CHUNK]]
+
+
+def _cell(cells: Sequence[Any], i: int) -> Any:
+    try:
+        return cells[i]
+    except BadCell as e:
+        return e
+
+
+def _processes(count: int) -> ProcessPoolExecutor:
+    import multiprocessing
+
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """A process that decodes: Ctrl-C is not for it, and it does not outlive the one that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()

@@ -1,0 +1,1 @@
+"""Classes of new rows, from a few labelled ones."""

@@ -1,0 +1,126 @@
+"""Handing a run to other libraries, one file a target: ``sentence_transformers``.
+
+A target's file has a one-line ``SUMMARY`` and a function
+``export(model, out, *, column=None, overwrite=False) -> Exported``, which writes all that the other library needs to
+give the vectors of ``model.encode``: of unit length, and of the layer that the run keeps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar.core import files
+from nearfar.core.errors import ConfigError, RunError, UnknownName
+from nearfar.core.replacing import replaced
+from nearfar.models.run import EXPORTED, Run
+
+if TYPE_CHECKING:
+    from nearfar.models.embedder import Embedder
+
+WITHIN = 1e-5  # by which a number of an exported vector may differ
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    out : str
+        Folder or file.
+    form : str
+        What it consists of, in the other library's words.
+    opens : str
+        A line of Python that opens it as ``model``.
+    notes : sequence of str
+        What one should know of it, in sentences.
+    """
+
+    out: str
+    form: str
+    opens: str
+    notes: Sequence[str] = ()
+
+
+class Unfit(Exception):
+    """The other library has no part that does this; the message is what, in words."""
+
+
+def column_of(model: Embedder, modality: str, asked: str | None = None) -> str:
+    """The column of a model whose encoder is to be exported.
+
+    Raises
+    ------
+    ConfigError
+        It takes no such modality, is an ensemble, or has several such columns with encoders of their own.
+    UnknownName
+        There is no column of that name.
+    """
+    if hasattr(model, "members"):
+        raise ConfigError(f"{model.name} is an ensemble.", hint="Export one of the models that it was made of.")
+    fitting = [name for name, (kind, _) in model.columns.items() if kind == modality]
+    if asked is not None and asked not in model.columns:
+        raise UnknownName("column", asked, model.columns, where="--column")
+    if asked is not None and asked not in fitting:
+        raise ConfigError(f"holds {model.columns[asked][0]}, not {modality}.", where=f"column {asked!r}")
+    if not fitting:
+        kinds = ", ".join(sorted({kind for kind, _ in model.columns.values()}))
+        raise ConfigError(f"this target takes {modality}, the model takes {kinds}.", where="--to")
+    if asked is None and len({id(model.branches[name]) for name in fitting}) > 1:
+        raise ConfigError(
+            f"the model has the columns {', '.join(fitting)}.", hint=f"Say which with --column {fitting[0]}."
+        )
+    return asked or fitting[0]
+
+
+def in_full(model: Embedder) -> Embedder:
+    """The model computing in single precision, on a processor: what exported vectors are compared with."""
+    import copy
+
+    from nearfar.models.embedder import Embedder
+
+    config = replace(model.config, train=replace(model.config.train, precision="fp32"))
+    return Embedder(config, model.columns, copy.deepcopy(model.branches).float(), name=model.name, path=model.path)
+
+
+@contextmanager
+def folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder to write into, which takes its place at `out` once all of it is written.
+
+    What it holds is written down in it, so that only that is removed when it is overwritten.
+
+    Raises
+    ------
+    RunError
+        Something is there already and is not to be overwritten, or is no export.
+    StorageError
+        It cannot be written.
+    """
+    out = Path(out)
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise RunError("is a file, not a folder.", where=str(out), hint="Choose another --out.")
+    if os.path.isdir(out) and any(out.iterdir()):
+        if not (out / EXPORTED).exists():
+            what = "is a run folder" if Run(out).is_there else "is not empty and no export of nearfar"
+            raise RunError(f"{what}.", where=str(out), hint="Choose another --out.")
+        if not overwrite:
+            raise RunError("exists.", where=str(out), hint="Choose another --out, or say --overwrite.")
+    with replaced(out, _written) as made:
+        yield made
+        names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if not p.is_dir())
+        files.write_json(made / EXPORTED, {"schema": 1, "files": names})
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    """The files that the export in a folder consists of."""
+    found = files.read_json(folder / EXPORTED)
+    names = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise RunError("is damaged: it does not say which files are the export's.", where=str(folder / EXPORTED))
+    yield folder / EXPORTED
+    yield from (folder / name for name in names)

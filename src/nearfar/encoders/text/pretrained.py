@@ -1,0 +1,192 @@
+"""What a model of `transformers` says of itself: its config, what stands around a text, how its states are pooled."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nearfar.core.errors import ConfigError
+
+ELSEWHERE = ("auto_map", "attn_implementation", "_attn_implementation", "backbone", "use_pretrained_backbone",
+             "quantization_config")  # keys of an architecture by which a library looks for files or code
+LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
+REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "corda_config",
+           "layer_replication")  # arguments by which peft looks elsewhere, and makes layers without end
+NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
+POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
+POOLING_FILE = "1_Pooling/config.json"
+WHERE = "model.encoder"
+HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that is in reach."
+
+
+def library(name: str) -> Any:
+    """The module `transformers` or `peft`; raises `ConfigError` where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as e:
+        raise ConfigError(
+            f"this needs the library {name}.", where=WHERE, hint="pip install 'nearfar[transformers]'"
+        ) from e
+
+
+@contextmanager
+def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
+    """Errors of the library and of the hub as a `ConfigError`."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as e:
+        lines = str(e).strip().splitlines()
+        raise ConfigError(
+            f"{what} of {name!r} cannot be had ({lines[0].rstrip('.') if lines else type(e).__name__}).", where=WHERE,
+            hint=hint,
+        ) from e  # fmt: skip
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep libraries from asking the hub."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def check_architecture(architecture: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where an architecture names what is elsewhere, or more layers than a model has."""
+    for key, value in architecture.items():
+        if key in ELSEWHERE and value:
+            raise ValueError(f"its architecture names what is elsewhere ({key})")
+        if "layer" in key and isinstance(value, int) and value > LAYERS:
+            raise ValueError(f"its architecture has {key}={value}, and {LAYERS:,} are the most")
+        if isinstance(value, Mapping):
+            check_architecture(value)
+
+
+def check_lora(lora: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for arguments of an adapter that import modules, read files, or are patterns without end."""
+    start = lora.get("init_lora_weights", True)
+    if not isinstance(start, bool) and start not in ("gaussian", "orthogonal"):
+        raise ValueError(f"an adapter cannot begin with {start!r}")
+    if found := [key for key in REFUSED if lora.get(key)]:
+        raise ValueError(f"an adapter has no option {found[0]!r} here")
+    if found := [text for text in _texts(lora) if not NAME.fullmatch(text)]:
+        raise ValueError(f"an adapter takes names of layers in a list, and {found[0]!r} is none")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value of JSON, keys too: the library takes most of them for regular expressions."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, Sequence | Set):
+        for item in value:
+            yield from _texts(item)
+
+
+def described(name: str) -> dict[str, Any]:
+    """What a run has to know of the model `name`, a folder or a name on the hub, as JSON values.
+
+    Returns
+    -------
+    dict
+        ``architecture``: its config. ``prefix``, ``suffix``: ids that its tokeniser puts around a text.
+        ``positions``: tokens that its tokeniser allows, or None.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, it needs code of its own, or its weights are quantised.
+    """
+    transformers = library("transformers")
+    if not name:
+        raise ConfigError("say which model.", where=WHERE, hint="For example transformers:NAME.")
+    with said(name, "the config"):
+        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+    with said(name, "the tokeniser"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    architecture = json.loads(config.to_json_string(use_diff=False))
+    for unneeded in ("_name_or_path", "auto_map"):
+        architecture.pop(unneeded, None)
+    if architecture.get("quantization_config"):
+        raise ConfigError(f"the weights of {name!r} are quantised, such cannot be trained.", where=WHERE)
+    prefix, suffix = around(tokenizer)
+    most = tokenizer.model_max_length
+    return {
+        "architecture": architecture, "prefix": prefix, "suffix": suffix,
+        "positions": int(most) if most < 1_000_000 else None,  # one without a limit says 1e30
+    }  # fmt: skip
+
+
+def around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids that a tokeniser puts before and after a text."""
+    for text in ("a", "the", "1"):
+        plain, whole = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer(text)["input_ids"]
+        for start in range(len(whole) - len(plain) + 1 if plain else 0):
+            if whole[start : start + len(plain)] == plain:
+                return whole[:start], whole[start + len(plain) :]
+    raise ConfigError("the tokeniser does not show what it puts around a text.", where=WHERE)
+
+
+def pooling_of(name: str) -> str:
+    """The pooling that the model's sentence-transformers file says; the mean where it has none.
+
+    Raises
+    ------
+    ConfigError
+        It says one that is not here, or the hub is out of reach and what it has was never asked.
+    """
+    file = _pooling_file(name)
+    if file is None:
+        return "mean"
+    values = json.loads(Path(file).read_text(encoding="utf-8"))
+    names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
+    before = "pooling_mode_"  # until sentence-transformers 5 each mode was a switch
+    modes = values.get("pooling_mode") or [k.removeprefix(before) for k, on in values.items() if before in k and on]
+    modes = [modes] if isinstance(modes, str) else modes
+    mode = names.get(modes[0], modes[0]) if len(modes) == 1 else None
+    if mode not in POOLINGS:
+        raise ConfigError(
+            f"{name!r} was trained with a pooling that is not here ({', '.join(modes)}).", where=WHERE,
+            hint=f"Choose one with encoder_options.pooling: {', '.join(POOLINGS)}.",
+        )  # fmt: skip
+    return mode
+
+
+def _pooling_file(name: str) -> str | None:
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from transformers.utils import cached_file
+
+    hint = "Say it yourself, for example encoder_options.pooling=mean."
+    with said(name, "the pooling", hint):
+        file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
+    if file or Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
+        return file
+    raise ConfigError(f"the pooling of {name!r} cannot be had (the hub is out of reach).", where=WHERE, hint=hint)
+
+
+def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
+    """The config with this dropout wherever it has one."""
+
+    def drops(key: str, value: object) -> bool:
+        return type(value) in (int, float) and ("dropout" in key or key.endswith("pdrop"))
+
+    return {k: dropout if drops(k, v) else v for k, v in architecture.items()}
+
+
+def targeted(lora: Mapping[str, Any], model_type: str) -> dict[str, Any]:
+    """The adapter's numbers with the layers that it goes to: those that `peft` knows for the model, else all linear."""
+    known = library("peft").utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type, "all-linear")
+    return {"target_modules": known if isinstance(known, str) else sorted(known), **lora}

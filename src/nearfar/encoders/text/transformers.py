@@ -1,0 +1,221 @@
+"""Every text model of the `transformers` library, by folder or name: ``transformers:NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from nearfar.core.errors import ConfigError
+from nearfar.encoders.text import pretrained as source
+from nearfar.encoders.text.buckets import in_buckets
+from nearfar.encoders.text.pooling import checked, pooled
+
+MODALITIES = ("text",)
+TOKENS = "transformers"
+SUMMARY = "any pretrained text model, as transformers:NAME; adapters only with encoder_options.lora.r=8"
+
+
+class TransformersEncoder(nn.Module):
+    """A model of `transformers`, what it puts around a text, and one vector of its last states.
+
+    On a processor rows of like length go through together, see `nearfar.encoders.text.buckets`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes ``input_ids`` and ``attention_mask``.
+    prefix, suffix : sequence of int
+        The model's ids before and after every text.
+    positions : int
+        Tokens that the model takes at most, with prefix and suffix; longer texts are cut.
+    pooling : str
+        ``mean``, ``max`` and ``last`` count prefix and suffix as tokens. ``cls`` is the first state, and
+        ``cls_before_pooler`` another name of it; ``pooler`` is what the model's own pooler makes of it.
+    pretrained : str or None
+        Where `fetch` finds the weights.
+
+    Raises
+    ------
+    ValueError
+        No position is left for a text.
+    """
+
+    def __init__(
+        self, model: nn.Module, prefix: Sequence[int], suffix: Sequence[int], positions: int, pooling: str,
+        pretrained: str | None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.model, self.prefix, self.suffix = model, tuple(prefix), tuple(suffix)
+        self.room, self.pooling, self.pretrained = positions - len(prefix) - len(suffix), pooling, pretrained
+        if self.room < 1:
+            raise ValueError(f"of {positions} positions none is left for a text")
+        pad = getattr(model.config, "pad_token_id", None)
+        self.pad = pad if isinstance(pad, int) and pad >= 0 else 0
+        self.out_features = self.probe().shape[-1]  # some models give another width than they say
+
+    @torch.no_grad()
+    def probe(self) -> torch.Tensor:
+        """The states of a text of one token: the library raises where its config and what frames a text do not fit."""
+        was = self.training
+        inputs, _ = self.framed(torch.ones(1, 1, dtype=torch.int64, device=next(self.parameters()).device))
+        found = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
+        self.train(was)
+        return found.pooler_output if self.pooling == "pooler" else found.last_hidden_state
+
+    @torch.no_grad()
+    def fetch(self) -> None:
+        """Take the pretrained weights, as a training does when it begins.
+
+        Raises
+        ------
+        ConfigError
+            They cannot be had, or do not fit.
+        """
+        if not self.pretrained:
+            return
+        auto = source.library("transformers").AutoModel
+        with source.said(self.pretrained, "the weights"):
+            found, info = auto.from_pretrained(
+                self.pretrained, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
+                output_loading_info=True,
+            )  # fmt: skip
+        missing = {key.removeprefix("encoder.") if _halves(found) else key for key in info["missing_keys"]}
+        weights = _encoder_of(found).state_dict()
+        for name, own in self.model.state_dict().items():
+            theirs = name.replace(".base_layer.", ".")  # LoRA calls so the layer that it wraps
+            if ".lora_" in name or (theirs.startswith("pooler.") and self.pooling != "pooler"):
+                continue
+            if theirs in missing or theirs not in weights or weights[theirs].shape != own.shape:
+                raise ConfigError(f"{self.pretrained!r} has no weight {theirs} that fits.", where=source.WHERE)
+            own.copy_(weights[theirs])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Ids (N, L) to features (N, D); one without tokens gives what prefix and suffix alone do, or zeros."""
+        return in_buckets(self.encode, x.abs())
+
+    def encode(self, ids: torch.Tensor) -> torch.Tensor:
+        """Features of rows of ids ≥ 0, all at once."""
+        inputs, there = self.framed(ids)
+        seen = torch.cat((torch.ones_like(there[:, :1]), there[:, 1:]), 1)  # an empty row has to look at something
+        outputs = self.model(input_ids=inputs, attention_mask=seen.long())
+        if self.pooling == "pooler":
+            return outputs.pooler_output
+        return pooled(outputs.last_hidden_state, there, "cls" if self.pooling == "cls_before_pooler" else self.pooling)
+
+    def framed(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The model's own ids with prefix and suffix, int64 (N, P + L + S), and where they are no padding."""
+        ids = ids[:, : self.room].long()
+        start, width = len(self.prefix), ids.shape[1]
+        end = start + (ids > 0).sum(1, keepdim=True)
+        inputs = ids.new_full((len(ids), start + width + len(self.suffix)), self.pad)
+        for i, token in enumerate(self.prefix):
+            inputs[:, i] = token
+        inputs[:, start : start + width] = torch.where(ids > 0, ids - 1, self.pad)
+        for i, token in enumerate(self.suffix):
+            inputs.scatter_(1, end + i, token)
+        return inputs, torch.arange(inputs.shape[1], device=ids.device) < end + len(self.suffix)
+
+
+def settle(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with all that `build` needs to make the model again without its folder or the hub.
+
+    Parameters
+    ----------
+    options : mapping
+        ``name``: folder or name on the hub. ``pretrained``: False for random weights. ``pooling``: one of
+        `nearfar.encoders.text.pretrained.POOLINGS`, or "auto": what the model's sentence-transformers file says, else
+        the mean. ``dropout``: in place of the model's own. ``lora``: arguments of ``peft.LoraConfig``, layers by name.
+
+    Returns
+    -------
+    dict
+        JSON values: ``architecture``, ``prefix``, ``suffix``, ``positions`` (see `pretrained.described`), ``pooling``,
+        ``pretrained`` (where the weights are, or None), ``lora``. What is settled stays as it is.
+
+    Raises
+    ------
+    ConfigError
+        `transformers` or `peft` is not installed, there is no such model, or it needs code of its own.
+    """
+    settled = dict(options)
+    dropout, name = settled.pop("dropout", None), settled.get("name", "")
+    if "architecture" not in settled:
+        settled |= source.described(name)
+    if settled.get("pooling", "auto") == "auto":
+        settled["pooling"] = source.pooling_of(name)
+    pretrained = settled.get("pretrained", True)
+    settled["pretrained"] = name if pretrained is True else pretrained or None
+    if dropout is not None:
+        settled["architecture"] = source.dropping(settled["architecture"], float(dropout))
+    if settled.get("lora"):
+        settled["lora"] = source.targeted(settled["lora"], settled["architecture"]["model_type"])
+    return settled
+
+
+def build(
+    *, vocabulary: int, length: int, name: str = "", architecture: Mapping[str, Any] | None = None,
+    prefix: Sequence[int] = (), suffix: Sequence[int] = (), positions: int | None = None,
+    pretrained: str | bool | None = True, pooling: str = "auto", lora: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> TransformersEncoder:  # fmt: skip
+    """The model with random weights, made of these values alone: nothing is looked up anywhere.
+
+    Raises
+    ------
+    ConfigError
+        `transformers` or `peft` is not installed.
+    ValueError
+        `settle` has not seen the options, the architecture names what is elsewhere, the tokeniser has more ids than
+        the model, the model has no pooler, or takes no text.
+    """
+    if architecture is None:
+        raise ValueError("its architecture is not there, and is looked up nowhere")
+    if options:
+        raise ValueError(f"there is no option {', '.join(map(repr, options))}")
+    model, kind = _random(architecture), architecture["model_type"]
+    if vocabulary > (known := model.get_input_embeddings().num_embeddings):
+        raise ValueError(f"the tokeniser has {vocabulary} ids, {kind} knows {known}")
+    pooler = getattr(model, "pooler", None)
+    if checked(pooling, source.POOLINGS) == "pooler" and pooler is None:
+        raise ValueError(f"{kind} has no pooler")
+    if lora:  # adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685)
+        peft = source.library("peft")
+        source.check_lora(lora)
+        model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
+    if pooler is not None and pooling != "pooler":
+        pooler.requires_grad_(False)  # nobody looks at its output, so it would have no gradient
+    longest = min(
+        (n for n in (positions, _positions(model)) if n), default=length + len(prefix) + len(suffix)
+    )  # fmt: skip
+    return TransformersEncoder(model, prefix, suffix, longest, pooling, pretrained or None)
+
+
+def _random(architecture: Mapping[str, Any]) -> nn.Module:
+    """The model of a config, or its encoder if it has two halves, with weights from torch's global generator."""
+    source.check_architecture(architecture)
+    transformers, kind = source.library("transformers"), architecture["model_type"]
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ValueError(f"the installed transformers knows no models of type {kind!r}")
+    with source.offline():
+        config = transformers.CONFIG_MAPPING[kind].from_dict(dict(architecture))
+        config.use_cache = False
+        return _encoder_of(transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32))
+
+
+def _halves(model: nn.Module) -> bool:
+    return bool(getattr(model.config, "is_encoder_decoder", False))
+
+
+def _encoder_of(model: nn.Module) -> nn.Module:
+    return model.get_encoder() if _halves(model) else model
+
+
+def _positions(model: nn.Module) -> int | None:
+    """Tokens that fit: places of a learnt embedding, less those that RoBERTa keeps for padding; else the config's."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None)

@@ -1,0 +1,73 @@
+"""Clustering: do the classes lie in heaps that k-means finds?"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nearfar.core.errors import DataError
+from nearfar.evaluation.features import Features
+from nearfar.vectors.basics import unit
+
+TITLE = "clustering"
+TAKES = "labels"
+FITS = False
+SEEDS = 10
+EXACT = 20_000  # rows below which every step of k-means sees all of them
+BATCH = 500  # rows of a step above that, as in MTEB
+
+
+def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:
+    """V-measure of k-means of the test rows' unit vectors, with as many clusters as these have classes.
+
+    The harmonic mean of homogeneity and completeness (Rosenberg and Hirschberg 2007), as MTEB measures clustering
+    (Muennighoff et al. 2022, arXiv 2210.07316). The labels say how many clusters there are and score them, nothing
+    else; `train` is not looked at. MTEB takes MiniBatchKMeans for any number of rows; below 20,000 k-means itself is
+    as quick and does not hang on the batches.
+
+    Returns
+    -------
+    dict
+        ``mean``, ``std`` and ``draws`` over ten starts (k-means++), ``chance`` (mean over the same clusters of the
+        v-measure of shuffled labels, which is not 0) and ``settings``.
+
+    Raises
+    ------
+    DataError
+        All rows are of one class, or each of its own, which any clustering finds.
+    """
+    from sklearn.metrics import v_measure_score
+
+    x, clusters = unit(test.x), len(np.unique(test.y))
+    if clusters < 2:
+        raise DataError(f"clustering takes rows of two classes or more, and the {len(x):,} that are scored are of one.")
+    if clusters == len(x):
+        raise DataError(f"each of the {len(x):,} rows that are scored is its own class, which any clustering finds.")
+    found, chance = [], []
+    for start in range(SEEDS):
+        own = assign(x, clusters, seed * SEEDS + start)
+        found.append(float(v_measure_score(test.y, own)))
+        shuffled = np.random.default_rng((seed, start)).permutation(test.y)
+        chance.append(float(v_measure_score(shuffled, own)))
+    return {
+        "mean": float(np.mean(found)), "std": float(np.std(found, ddof=1)), "draws": found,
+        "chance": float(np.mean(chance)),
+        "settings": {
+            "clusters": clusters, "rows": len(test.y), "starts": SEEDS, "seed": seed, "features": "unit length",
+            "algorithm": "KMeans" if len(x) < EXACT else f"MiniBatchKMeans, batches of {BATCH}",
+        },
+    }  # fmt: skip
+
+
+def assign(x: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Cluster of each row of x (N, D), int64 (N,)."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    common = {"n_clusters": clusters, "init": "k-means++", "n_init": 1, "random_state": seed % 2**32}
+    model = KMeans(**common) if len(x) < EXACT else MiniBatchKMeans(batch_size=BATCH, **common)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters: a collapse
+        return model.fit_predict(x).astype(np.int64)

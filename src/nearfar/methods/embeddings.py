@@ -1,0 +1,154 @@
+"""What goes between the views of a batch and the loss: views, projections, and the embeddings that a method compares.
+
+Shapes: N rows of the batch (this process's share), V views of each, D dimensions of an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from nearfar.objectives.kernel.relation import Relation
+    from nearfar.objectives.kernel.world import World
+
+Compared = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss, and numbers worth logging
+Maybe = torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of every row of the batch."""
+
+    values: torch.Tensor  # (N, ...), as the column's encoder takes it
+    column: str
+    role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
+    ignore: Maybe = None  # (N,) or (N, columns): in `Relation.ignore` the number of rows that it is no negative of
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """V views of N rows, and who belongs together.
+
+    Attributes
+    ----------
+    index : LongTensor (N,) or None
+        The rows' numbers in the table.
+    step : int
+        Steps done before this one.
+    progress : float
+        Their share of all steps, 0 … 1.
+    """
+
+    views: tuple[View, ...]
+    relation: Relation
+    index: Maybe = None
+    step: int = 0
+    progress: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.views[0].values)
+
+    def rows(self, start: int, stop: int) -> tuple[View, ...]:
+        """The views of some of the rows only."""
+        return tuple(replace(v, values=v.values[start:stop]) for v in self.views)
+
+
+@dataclass(frozen=True)
+class Projections:
+    """What the networks made of the views; each tuple is indexed by view, None where a view has no such side."""
+
+    features: tuple[Maybe, ...]  # (N, D_features), before the projector
+    online: tuple[Maybe, ...]  # (N, D)
+    predicted: tuple[Maybe, ...]  # (N, D); the online ones where the method has no predictor
+    target: tuple[Maybe, ...]  # (N, D), from the twin, without gradient
+
+
+@dataclass(frozen=True)
+class Embeddings(Projections):
+    """What a method's `compare` gets.
+
+    Attributes
+    ----------
+    pairs : tuple of (int, int)
+        (online view, target view) that belong to each other: targets are global views, never the view itself.
+    relation : Relation
+        Group of each of the N rows; equal groups are positives.
+    parts : mapping of str to module
+        The further state that the record declares.
+    world : World
+        The other processes.
+    index, step
+        As in `ViewBatch`.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    relation: Relation
+    parts: Mapping[str, nn.Module]
+    world: World
+    index: Maybe = None
+    step: int = 0
+    roles: tuple[str, ...] = ()
+    negative_ignore: Maybe = None  # (N, K) or (N, K, columns), as `View.ignore`
+
+    @property
+    def sides(self) -> list[torch.Tensor]:
+        """The online views that belong together, in the order of columns and views: each (N, D)."""
+        return [z for z, r in zip(self.online, self.roles, strict=True) if r != "negative"]
+
+    @property
+    def negatives(self) -> Maybe:
+        """Hard negatives of each row, (N, K, D), or None where the data have none."""
+        found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
+        return torch.stack(found, 1) if found else None
+
+    def cut(self, dimensions: int) -> Embeddings:
+        """The first dimensions of every embedding."""
+
+        def first(side: tuple[Maybe, ...]) -> tuple[Maybe, ...]:
+            return tuple(z if z is None else z[:, :dimensions] for z in side)
+
+        return replace(self, online=first(self.online), predicted=first(self.predicted), target=first(self.target))
+
+    def over_sides(self, compare: Callable[..., Compared]) -> Compared:
+        """Mean of ``compare(left, right, relation, hard)`` over all pairs of sides; of its numbers likewise.
+
+        Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two. `hard`
+        holds ``negatives`` and ``negative_ignore`` where the right side is the last, to which they belong.
+        """
+        sides, found = self.sides, []
+        for i, j in combinations(range(len(sides)), 2):
+            hard: dict[str, Maybe] = {}
+            if self.negatives is not None and j == len(sides) - 1:
+                hard = {"negatives": self.negatives, "negative_ignore": _of_two(self.negative_ignore, i, j, len(sides))}
+            ignore = _of_two(self.relation.ignore, i, j, len(sides))
+            found.append(compare(sides[i], sides[j], replace(self.relation, ignore=ignore), hard))
+        return _mean(found)
+
+    @property
+    def global_first(self) -> tuple[list[int], int]:
+        """All views in an order that has those that may be targets at its beginning; and how many these are."""
+        targets = sorted({j for _, j in self.pairs})
+        return targets + [i for i in range(len(self.online)) if i not in targets], len(targets)
+
+    def over_pairs(self, compare: Callable[[int, int], Compared]) -> Compared:
+        """Mean of ``compare(i, j)`` over the pairs of online view i and target view j; of its numbers likewise."""
+        return _mean([compare(i, j) for i, j in self.pairs])
+
+
+def _mean(compared: Sequence[Compared]) -> Compared:
+    losses, numbers = zip(*compared, strict=True)
+    shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
+    return torch.stack(losses).mean(), shown
+
+
+def _of_two(ignore: Maybe, i: int, j: int, sides: int) -> Maybe:
+    """The numbers of two of the columns, where there are some by column."""
+    if ignore is None or ignore.shape[-1] != sides or sides == 1:
+        return ignore
+    return ignore[..., [i, j]]

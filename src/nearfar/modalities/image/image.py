@@ -1,0 +1,252 @@
+"""Pictures: of any size and usual format in, squares of uint8 stored, float views out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+
+import numpy as np
+
+from nearfar.core.errors import BadCell
+from nearfar.core.schema import CLOSED, above, as_many, within
+from nearfar.modalities.image import bands, opened
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+NAME = "image"
+MILD = "light"  # views of a column whose rows have another one
+GENERAL = "simclr"  # the recipe that a method's own may stand in for
+PHOTO_SIDE = 96  # stored side of photographs
+SAMPLE = 200  # cells looked at to plan
+RAW_SIDE = 32  # of the pixels that are a floor of evaluations, at most
+MIDDLE, SPREAD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
+
+
+class _Spec(TypedDict):
+    size: Annotated[int, within(1, 16384)]
+    channels: Annotated[int, within(1, bands.MOST)]
+    top: NotRequired[Annotated[float, above(0)]]
+    dtype: NotRequired[Literal["uint8", "uint16", "float32"]]
+    low: NotRequired[list[float]]
+    high: NotRequired[list[float]]
+    mean: NotRequired[list[float]]
+    spread: NotRequired[list[Annotated[float, above(0)]]]
+
+
+Spec = Annotated[_Spec, CLOSED, as_many("channels", *bands.MEASURED), bands.together]
+
+
+def recognise(cells: Sequence[Any]) -> float:
+    """1 for paths, bytes or structs of pictures and for arrays of two or three axes."""
+    from PIL import Image
+
+    first = next((c for c in cells if c is not None), None)
+    if isinstance(first, dict):
+        return 1.0 if {"bytes", "path"} & set(first) else 0.0
+    if isinstance(first, Path | Image.Image):
+        return 1.0
+    if isinstance(first, bytes):
+        return 0.2 if _reads(first[:64]) else 0.9
+    return 0.9 if isinstance(first, np.ndarray) and first.ndim in (2, 3) else 0.0
+
+
+def _reads(start: bytes) -> bool:
+    """Whether bytes begin as text does, which few pictures do."""
+    return start.decode("utf-8", "replace").replace("\n", " ").replace("\t", " ").isprintable()
+
+
+def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Side and channels from a sample: the median short side, in steps of 4 and from 16 to 64, photographs 96.
+
+    Pictures that are not plain 8-bit grey or colour also get what `nearfar.modalities.image.bands` lists.
+    """
+    sample = range(0, len(cells), max(1, len(cells) // SAMPLE))
+    sides, grey, looks = [], True, []
+    for i in sample:
+        try:
+            picture = opened.loaded(cells[i])
+            array = opened.own_numbers(picture)
+            if array is None:
+                looks.append(bands.Look(opened.channels(picture), np.dtype(np.uint8)))
+                sides.append(min(picture.size))
+                grey = grey and opened.is_grey(opened.plain(picture))
+            else:
+                looks.append(bands.Look.of(array))
+                sides.append(min(array.shape[:2]))
+                grey = grey and array.shape[2] == 1
+        except BadCell:
+            continue
+    side = options.get("size")
+    if side is None:
+        median = float(np.median(sides)) if sides else PHOTO_SIDE
+        side = PHOTO_SIDE if median > 64 else int(np.clip(-(-median // 4) * 4, 16, 64))
+    spec = {"size": int(side), "channels": 1 if grey and sides else 3}
+    spec |= bands.form(looks, options.get("depth", "auto"))
+    if "dtype" in spec:
+        stored = (_decoded_or_none(cells, i, spec) for i in sample)
+        spec |= bands.statistics([v for v in stored if v is not None], spec["dtype"])
+    return spec
+
+
+def _decoded_or_none(cells: Sequence[Any], i: int, spec: Mapping[str, Any]) -> np.ndarray | None:
+    try:
+        return decode(cells[i], spec)[0]
+    except BadCell:
+        return None
+
+
+def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
+    """One picture (C, S, S), uint8 unless the spec says otherwise, and its own height and width.
+
+    The whole picture is squeezed to a square; views undo that by its own height and width. Transparent parts
+    become white, EXIF turns are followed, 16 bits are scaled to 8, of an animation the first picture is taken.
+    """
+    from PIL import Image
+
+    side = spec["size"]
+    if "dtype" in spec:
+        loaded = opened.loaded(cell)
+        array = opened.own_numbers(loaded)
+        array = bands.channels_last(np.asarray(opened.plain(loaded))) if array is None else array
+        return bands.stored(array, spec), array.shape[:2]
+    image = opened.plain(opened.loaded(cell, draft=2 * side), spec.get("top"))
+    width, height = image.size
+    image = image.convert("L" if spec["channels"] == 1 else "RGB")
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BILINEAR)  # Pillow's filters do not alias
+    array = np.asarray(image)
+    return (array[None] if array.ndim == 2 else array.transpose(2, 0, 1)), (height, width)
+
+
+def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray | None:
+    """A whole array (N, H, W[, C]) that already has the stored form, or None if it must go picture by picture."""
+    if values.dtype != spec.get("dtype", "uint8") or values.ndim not in (3, 4) or len(values) == 0:
+        return None
+    try:
+        last = bands.channels_last(values[0])
+    except BadCell:
+        return None
+    if last.shape != (spec["size"], spec["size"], spec["channels"]):
+        return None
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return None
+    first = values.ndim == 4 and last.shape != values.shape[1:]
+    if values.ndim == 3:
+        values = values[..., None]
+    return np.ascontiguousarray(values if first else values.transpose(0, 3, 1, 2))
+
+
+def views(
+    values: torch.Tensor, geometry: torch.Tensor | None, recipe: tuple[Any, ...], draws: Any, spec: Mapping[str, Any]
+) -> torch.Tensor:
+    """One random view of each picture, as the encoder takes it: float32 (N, C, S, S), channels last.
+
+    S is the stored side, or the share of it that the recipe's `Frame` says.
+    """
+    import torch
+
+    from nearfar.transforms.recipe import apply
+
+    raw = draws.batch
+    if raw is not None:
+        draws.batch = lambda: _in_range(raw(), spec)
+    return apply(
+        recipe, _in_range(values, spec), draws, geometry=geometry, size=spec["size"],
+        finish=lambda x: _standardised(x, spec), memory_format=torch.channels_last,
+    )  # fmt: skip
+
+
+def neutral(values: torch.Tensor, geometry: torch.Tensor | None, spec: Mapping[str, Any]) -> torch.Tensor:
+    """The whole picture, without any change."""
+    import torch
+
+    x = _in_range(values, spec)
+    x = _standardised(x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x, spec)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
+    """Stored pictures as transforms take them: uint8, or floats of which 0 … 1 is the range of the data."""
+    return bands.unit(values, spec) if "dtype" in spec else values
+
+
+def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
+    """What the encoder sees: (x − mean) / spread, the data's own where they were measured. Writes into `x`."""
+    return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MIDDLE).mul_(1 / SPREAD)
+
+
+def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The recipes of the views."""
+    from nearfar.transforms.recipes import named
+
+    return named(name, spec["size"], spec["channels"])
+
+
+def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
+    """Whether a transform may be added to the recipes."""
+    from nearfar.transforms.recipe import ORDER
+
+    return transform.kind in ORDER and spec["channels"] in getattr(transform, "channels", (spec["channels"],))
+
+
+def default_recipe(spec: Mapping[str, Any]) -> str:
+    """Colour pictures and photographs as SimCLR; small grey ones as digits."""
+    return "digits" if spec["channels"] == 1 and spec["size"] <= 32 else GENERAL
+
+
+def default_encoder(spec: Mapping[str, Any]) -> str:
+    """Quick on a processor; from 32 pixels on a network that keeps the side longer pays."""
+    return "small_cnn" if spec["size"] < 32 else "pooled_cnn"
+
+
+def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
+    """What an encoder's ``build`` is told."""
+    return {"channels": spec["channels"], "size": spec["size"]}
+
+
+def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
+    """Pixels, averaged down to at most 32 × 32: float32 (N, F)."""
+    pixels = np.asarray(values, np.float32)
+    if max(pixels.shape[2:]) > RAW_SIDE:
+        down, across = (_areas(side) for side in pixels.shape[2:])
+        pixels = down @ pixels @ across.T
+    if "dtype" in spec:
+        mean, spread = (np.asarray(spec[k], np.float32)[:, None, None] for k in ("mean", "spread"))
+        return ((pixels - mean) / spread).reshape(len(pixels), -1)
+    return pixels.reshape(len(pixels), -1) / 255
+
+
+def _areas(side: int) -> np.ndarray:
+    """What share each of `side` pixels has in each of at most 32 that lie over them, float32 (min(side, 32), side)."""
+    count = min(side, RAW_SIDE)
+    ends = np.arange(count + 1) * side / count
+    pixel = np.arange(side)
+    shared = np.minimum(ends[1:, None], pixel + 1) - np.maximum(ends[:-1, None], pixel)
+    return (np.maximum(shared, 0) * count / side).astype(np.float32)
+
+
+def thumbnail(values: np.ndarray, geometry: np.ndarray | None, spec: Mapping[str, Any]) -> Image.Image:
+    """One stored picture (C, S, S) in its own proportions."""
+    from PIL import Image
+
+    if "dtype" in spec:
+        image = Image.fromarray(bands.false_colour(values, spec))
+    else:
+        array = values.transpose(1, 2, 0)
+        image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    if geometry is None or geometry[0] == geometry[1]:
+        return image
+    height, width = (int(v) for v in geometry)
+    scale = spec["size"] / max(height, width)
+    return image.resize((max(1, round(width * scale)), max(1, round(height * scale))))
+
+
+def describe(spec: Mapping[str, Any]) -> str:
+    """In words."""
+    kind = "grey pictures" if spec["channels"] == 1 else "colour pictures"
+    if "dtype" in spec:
+        kind = f"pictures of {spec['channels']} channel{'s' if spec['channels'] > 1 else ''} as {spec['dtype']}"
+    return f"{kind} stored at {spec['size']} × {spec['size']}"

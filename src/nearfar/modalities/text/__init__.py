@@ -1,0 +1,1 @@
+"""Texts, and the tokenisers that make numbers of them."""

@@ -1,0 +1,81 @@
+"""From folders to models: a run, an ensemble, or a folder of several runs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar.core.errors import RunError
+from nearfar.core.leftovers import is_left
+from nearfar.core.names import real
+from nearfar.core.options import checked
+from nearfar.models.run import Run
+from nearfar.models.stored import stored_seeds
+
+if TYPE_CHECKING:
+    from nearfar.models.embedder import Embedder
+
+
+@checked
+def load(path: str | Path, device: str = "auto") -> Embedder:
+    """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
+
+    Raises
+    ------
+    RunError
+        No finished run is there, it is damaged, newer, or its weights do not fit its configuration; or the folder
+        holds several runs.
+    """
+    if is_series(path):
+        raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
+    run = Run.open(path)
+    if not os.path.exists(run.model_file):
+        raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
+    if "ensemble" in run.config:
+        from nearfar.models.ensemble import Ensemble
+
+        return Ensemble.load(run, device)
+    from nearfar.models.embedder import Embedder
+
+    return Embedder.load(run, device)
+
+
+def is_series(path: str | Path) -> bool:
+    """Whether a folder holds the runs of a training from several seeds."""
+    return os.path.exists(Path(path) / "seeds.json")
+
+
+def folders(path: str | Path) -> list[Path]:
+    """The run folders that a path stands for: itself, those of a training from several seeds, or all in the folder."""
+    path = Path(path)
+    if os.path.exists(path / "config.json") or not os.path.isdir(path):
+        return [path]
+    if is_series(path):
+        return [path / f"seed{n}" for n in stored_seeds(path)["seeds"]]
+    return sorted(p.parent for p in path.glob("*/config.json") if not is_left(p.parent.name)) or [path]
+
+
+def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:
+    """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``.
+
+    Runs of one name in different folders are called by their paths.
+    """
+    found, given = [], {}
+    for run in runs:
+        if not isinstance(run, str | Path):
+            found.append(run)
+            continue
+        for folder in folders(run):
+            model = load(folder, device)
+            if folder != Path(run):
+                model.name = f"{real(run).name}/{model.name}"
+            given[len(found)] = str(folder)
+            found.append(model)
+    names = Counter(model.name for model in found)
+    for i, path in given.items():
+        if names[found[i].name] > 1:
+            found[i].name = path
+    return found

@@ -1,0 +1,203 @@
+"""Classes that are known by their names alone: a model of pairs tells them by the text side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.core.errors import ConfigError, DataError
+from nearfar.models.predictions import Predictions
+from nearfar.vectors.basics import check_finite, unit
+
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+    from nearfar.models.embedder import Embedder
+
+PLAIN = ("{}",)
+SAME = 1e-6  # classes whose cosine is nearer to 1 than this cannot be told apart
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShot:
+    """Made by `Embedder.zero_shot`; used as a `nearfar.downstream.classify.classifier.Classifier` is.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the C classes.
+    rows : tuple of str
+        The P prompts, class by class, as many for each.
+    prompts : ndarray of float32 (P, D)
+        Their unit vectors.
+    temperature : float
+        What cosines are divided by before the softmax.
+    layer : {"features", "projection"}
+        The layer that the prompts' vectors are of, and those of rows have to be.
+    notes : tuple of str
+        What was understood, in sentences.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[str, ...]
+    prompts: np.ndarray
+    temperature: float
+    layer: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """One unit vector a class, the mean of those of its prompts made unit again: float32 (C, D)."""
+        return class_vectors(self.prompts, len(self.names))
+
+    @property
+    def present(self) -> np.ndarray:
+        """The classes that may be predicted: all."""
+        return np.arange(len(self.names))
+
+    def predict(self, x: np.ndarray) -> Predictions:
+        """Classes of vectors (N, D) that the model made, of the layer `layer`; of any length.
+
+        No row is refused, since there are no rows that could say how near is near. ``nearest`` is the most similar
+        prompt, as a position in `rows`.
+
+        Raises
+        ------
+        DataError
+            They have other dimensions, or numbers that are not finite.
+        """
+        x = np.asarray(x, np.float32)
+        if x.ndim != 2 or x.shape[1] != self.prompts.shape[1]:
+            raise DataError(f"the prompts' vectors have {self.prompts.shape[1]} dimensions, these are {x.shape}.")
+        check_finite(x, "the rows")
+        units = unit(x)
+        cosines = units @ self.vectors.T
+        logits = cosines.astype(np.float64) / self.temperature
+        e = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
+        probabilities = (e / e.sum(1, keepdims=True)).astype(np.float32)
+        labels = cosines.argmax(1)
+        similarity = np.take_along_axis(cosines, labels[:, None], 1)[:, 0]
+        return Predictions(labels, probabilities, similarity, (units @ self.prompts.T).argmax(1))
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Softmax of the cosines with the classes over the temperature, float32 (N, C)."""
+        return self.predict(x).probabilities
+
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` says of it."""
+        templates = len(self.rows) // len(self.names)
+        return {
+            "classes": self.names, "kind": "zero-shot", "templates": templates, "temperature": self.temperature,
+            "calibrated": False, "threshold": None, "out_of_fold": None, "rejection": None, "notes": self.notes,
+        }  # fmt: skip
+
+
+def class_vectors(prompts: np.ndarray, classes: int) -> np.ndarray:
+    """Mean of the unit vectors of each class's prompts, made unit: (classes · templates, D) → (classes, D)."""
+    return unit(prompts.reshape(classes, -1, prompts.shape[1]).mean(1)).astype(np.float32)
+
+
+def make(
+    model: Embedder, classes: Sequence[str], templates: Sequence[str] | str = PLAIN, *, column: str | None = None,
+    temperature: float | None = None, console: Console | None = None,
+) -> ZeroShot:  # fmt: skip
+    """See `nearfar.models.embedder.Embedder.zero_shot`."""
+    names, forms = checked(classes, templates)
+    text = text_column(model, column)
+    rows = tuple(form.replace("{}", name) for name in names for form in forms)
+    vectors = model.encode(list(rows), column=text, layer=model.keeps, console=console)
+    tau, how = (temperature, "given") if temperature is not None else temperature_of(model)
+    if not tau > 0:
+        raise ConfigError(f"{tau} is no temperature; it must be above 0.", where="temperature")
+    notes = [
+        f"Zero-shot: {len(names)} classes by {len(forms)} prompt{'s' * (len(forms) > 1)} each in the column {text!r}; "
+        f"temperature {tau:.3g} ({how})."
+    ]
+    if same := _alike(class_vectors(vectors, len(names))):
+        notes.append(
+            f"To this model {' and '.join(repr(names[i]) for i in same)} are the same: the first is predicted."
+        )
+    return ZeroShot(names, rows, vectors, float(tau), model.keeps, tuple(notes))
+
+
+def checked(classes: Sequence[str], templates: Sequence[str] | str = PLAIN) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and templates, without the blanks around them.
+
+    Raises
+    ------
+    ConfigError
+        There are fewer than two classes, one is empty or comes twice, or a template has no ``{}``.
+    """
+    if isinstance(classes, str):
+        raise ConfigError("the classes are a list of names, not one text.", where="classes")
+    names = tuple(str(c).strip() for c in classes)
+    forms = tuple(t.strip() for t in ((templates,) if isinstance(templates, str) else templates))
+    if "" in names:
+        raise ConfigError("a class has no name.", where="classes")
+    if twice := [n for n in dict.fromkeys(names) if names.count(n) > 1]:
+        raise ConfigError(f"the class {twice[0]!r} is named twice.", where="classes")
+    if len(names) < 2:
+        raise ConfigError("there must be two classes to tell apart.", where="classes")
+    if not forms:
+        raise ConfigError("there is no template.", where="templates", hint="For example 'a picture of a {}'.")
+    if lacking := [t for t in forms if "{}" not in t]:
+        raise ConfigError(
+            f"the template {lacking[0]!r} has no place for the class.", where="templates",
+            hint="Say {} where the name goes: 'a picture of a {}'.",
+        )  # fmt: skip
+    return names, forms
+
+
+def text_columns(model: Any) -> list[str]:
+    """The model's columns of text."""
+    return [name for name, (modality, _) in model.columns.items() if modality == "text"]
+
+
+def text_column(model: Any, column: str | None = None) -> str:
+    """The column that reads the prompts.
+
+    Raises
+    ------
+    ConfigError
+        The model has none, or several and none was named.
+    """
+    found = text_columns(model)
+    if column is not None:
+        if column not in found:
+            raise ConfigError(
+                f"the column {column!r} is no column of text.", where="column",
+                hint=f"There are: {', '.join(found)}." if found else None,
+            )  # fmt: skip
+        return column
+    if not found:
+        raise ConfigError(
+            f"{model.name} has no column of text, so it knows no class by its name.",
+            hint="Train one with --pair IMAGE CAPTION, or name labelled rows.",
+        )
+    if len({id(model.branches[c]) for c in found}) > 1:
+        raise ConfigError(f"the columns {', '.join(found)} are all text.", hint="Say which reads the prompts.")
+    return found[0]
+
+
+def temperature_of(model: Embedder) -> tuple[float, str]:
+    """What the model's loss divided cosines by, and where that is from: learnt, or the method's number."""
+    from nearfar.methods import record
+    from nearfar.methods.schedule import at
+
+    method = record.resolve(model.config.model.method, model.config.method)
+    for name, inverse in (("temperature", False), ("scale", True)):
+        if name in method.parts and hasattr(method.parts[name], "start"):
+            value = model.numbers.get(name, method.parts[name].start)
+            how = f"{name} {value:.3g}, {'learnt' if name in model.numbers else 'where learning began'}"
+            return (1 / value if inverse else value), how
+    if method.temperature is None:
+        return 1.0, f"{method.name} has none"
+    return float(at(method.temperature, 1.0)), f"of {method.name}"
+
+
+def _alike(vectors: np.ndarray) -> list[int]:
+    """Two classes that have the same vector; or nothing."""
+    close = np.triu(vectors @ vectors.T > 1 - SAME, 1)
+    return np.argwhere(close)[0].tolist() if close.any() else []

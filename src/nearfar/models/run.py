@@ -1,0 +1,371 @@
+"""The run folder: create, lock, checkpoint, resume.
+
+::
+
+    runs/NAME/
+      config.json          everything that was asked for and decided, and what the data were
+      model.safetensors    encoders and projectors
+      rows.safetensors     which rows were trained on: hashes of their content
+      metrics.jsonl        one line per logged step
+      evaluations/         the measurements, one file for each data set and way of measuring
+      evaluation.json      the latest of them
+      README.md            model card
+      report.html
+      skipped.csv          rows that could not be read, and why
+      checkpoint/          state.safetensors: everything needed to go on, bit for bit; removed at the end of the
+                           training, unless ``train.keep_optimizer``
+      classifier/NAME/     classifier.json, weights.safetensors: what `nearfar classify` made
+
+Other files in it are its user's: they are never removed, also where the run is overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from nearfar.core import files, leftovers, replacing
+from nearfar.core.errors import RunError
+from nearfar.core.names import is_utf8, real
+from nearfar.core.schema import By, fits, within
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = 1
+EXPORTED = "nearfar-export.json"  # what an export holds, which is no run whatever else is there
+MEASURED = ("evaluation.json", "evaluations/*.json")
+CLASSIFIERS = ("classifier/*/classifier.json", "classifier/*/weights.safetensors")
+WRITTEN = (
+    *MEASURED, *CLASSIFIERS, "config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
+    "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
+)  # fmt: skip
+METRICS_LIMIT = 2**30  # bytes
+
+
+class _Line(TypedDict):
+    step: Annotated[int, within(0)]
+    epoch: Annotated[int, within(0)]
+
+
+Line = Annotated[dict[str, float | None], By(lambda _: _Line)]  # of metrics.jsonl; None for what is not finite
+
+
+class Run:
+    """A run folder.
+
+    Parameters
+    ----------
+    path : str or Path
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._lock: Any = None
+        self._new: replacing.Replacement | None = None
+        self._config: dict[str, Any] | None = None  # once it was read
+
+    @property
+    def path(self) -> Path:
+        """Where it lies now: until it is settled, a new run lies beside the one that it replaces."""
+        return replacing.now(self._path)
+
+    # --- opening ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, resume: bool = False, overwrite: bool = False, beside: bool = False
+    ) -> Run:
+        """The folder, locked for this process.
+
+        Instead of a run that is there, and always if `beside` is said, its `path` is that of a folder beside it, which
+        is swapped to its place by `settle` or the first checkpoint: until then the other one stays.
+
+        Raises
+        ------
+        RunError
+            As `check`; or it is in use by another process.
+        """
+        run = cls.check(path, resume=resume, overwrite=overwrite)
+        run.take(written if beside or (run.is_there and not resume) else None)
+        return run
+
+    @classmethod
+    def check(cls, path: str | Path, *, resume: bool = False, overwrite: bool = False) -> Run:
+        """The folder, which is not touched.
+
+        Raises
+        ------
+        RunError
+            It exists and neither `resume` nor `overwrite` was said; there is nothing to resume; it is not a run at
+            all, or cannot be replaced as a whole.
+        """
+        run = cls(path)
+        if not is_utf8(run.path.absolute()):
+            raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint="Choose another --out.")
+        if os.path.exists(run.path) and not os.path.isdir(run.path):
+            raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
+        leftovers.sweep(Path(os.path.realpath(path)))
+        occupied = leftovers.occupied(run.path)
+        if occupied and not run.is_there:
+            raise RunError("is not empty and not a run.", where=str(path), hint="Choose another --out.")
+        begun = os.path.exists(run.checkpoint_file)
+        if occupied and not (resume or overwrite):
+            how = "Say --resume to go on, or --overwrite to begin anew." if begun else "Say --overwrite to begin anew."
+            raise RunError("the run folder exists.", where=str(path), hint=how)
+        if resume and not begun and not run.trained:
+            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
+        if (other := _in_the_way(run.path)) is not None:
+            said = "a folder, and a run has a file" if other.is_dir() else "no folder, and a run has one"
+            raise RunError(f"is {said} there.", where=str(other), hint="Move it, or choose another --out.")
+        if occupied and overwrite:
+            replacing.check(path)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """A run that is there.
+
+        Raises
+        ------
+        RunError
+            No run is there, or it was written by a newer version of nearfar.
+        """
+        run = cls(path)
+        if not os.path.exists(run.path):
+            leftovers.sweep(Path(os.path.realpath(path)))
+        if not os.path.exists(run.config_file):
+            raise RunError("is not a run folder: it has no config.json.", where=str(path))
+        run.config  # noqa: B018 - which is looked at when it is read first
+        return run
+
+    def take(self, instead_of: Callable[[Path], Iterable[Path]] | None = None) -> None:
+        """Lock the folder for this process, and have a new one beside it if what is there is to be replaced.
+
+        Parameters
+        ----------
+        instead_of : callable, optional
+            See `replacing.Replacement`.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise files.storage_error(self.path, e) from e
+        self.lock()
+        try:
+            leftovers.sweep(Path(os.path.realpath(self.path)))
+            leftovers.sweep_within(self.path)
+            if instead_of is not None:
+                self._new = replacing.Replacement(self.path, instead_of)
+                self._path = self._new.place
+        except BaseException:
+            self.release()
+            raise
+
+    def lock(self) -> None:
+        """Keep other processes from writing here until this one ends."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as e:
+            raise RunError("another process is training in this folder.", where=str(self.path)) from e
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others write here again; what was not settled is given up."""
+        if self._new is not None:
+            self._path = self._new.path
+            self._new.discard()
+        if self._lock is not None:
+            self._lock.release()
+            (self.path / ".lock").unlink(missing_ok=True)
+            self._lock = None
+            with contextlib.suppress(OSError):
+                self.path.rmdir()  # only where nothing came to be written
+
+    def settle(self) -> None:
+        """Swap what was written beside an earlier run to its place."""
+        replacing.settle(self.path)
+
+    def forget(self) -> None:
+        """Remove what was made of other weights than those of the run: measurements, and what classifies with them."""
+        weights = self.weights
+        others = [f for pattern in MEASURED for f in self.path.glob(pattern) if _said(f, "weights") != weights]
+        for file in self.path.glob(CLASSIFIERS[0]):
+            if _said(file, "about", "model") != weights:
+                made = [f for f in file.parent.iterdir() if any(f.match(pattern) for pattern in CLASSIFIERS)]
+                others += sorted(made, key=lambda f: f == file)  # by which they are found, if it fails between
+        try:
+            for file in others:
+                file.unlink()
+        except OSError as e:
+            raise files.storage_error(self.path, e) from e
+        for folder in (*{file.parent for file in others}, self.path / "classifier"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing else is in it
+
+    # --- what is inside ---------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return replacing.final(real(self.path)).name
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a run is there: its ``config.json`` is one that nearfar wrote."""
+        return not os.path.exists(self.path / EXPORTED) and _said(self.config_file, "nearfar") is not None
+
+    @property
+    def config_file(self) -> Path:
+        """``config.json``."""
+        return self.path / "config.json"
+
+    @property
+    def model_file(self) -> Path:
+        """``model.safetensors``."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """``checkpoint/state.safetensors``."""
+        return self.path / "checkpoint" / "state.safetensors"
+
+    @property
+    def weights(self) -> str:
+        """Hash of ``model.safetensors``."""
+        return files.sha256(self.model_file)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end, and the model is that of the end."""
+        return os.path.exists(self.model_file) and self.config.get("finished", True)
+
+    @property
+    def trained(self) -> bool:
+        """Whether `finished` is what a training says of itself: it may have left no checkpoint."""
+        return _said(self.config_file, "finished") is True and self.finished
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What ``config.json`` says, which fits `nearfar.models.stored`.
+
+        Raises
+        ------
+        RunError
+            It does not, or was written by a newer version of nearfar.
+        """
+        from nearfar.models import stored
+
+        if self._config is None:
+            where, values = str(self.path), files.read_json(self.config_file, dict[str, Any])
+            files.check_schema(values, SCHEMA, where)
+            self._config = stored.settled(values, str(self.config_file))
+        return dict(self._config)
+
+    def write_config(self, values: dict[str, Any]) -> None:
+        """Write ``config.json``."""
+        from nearfar.core.version import __version__
+
+        self._config = None
+        files.write_json(self.config_file, {"schema": SCHEMA, "nearfar": __version__, **values})
+
+    # --- metrics ----------------------------------------------------------------------------------------------
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """One more line of ``metrics.jsonl``."""
+        files.append_line(self.path / "metrics.jsonl", json.dumps(files.finite(row)))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``; a last one that a kill cut short is left out.
+
+        Raises
+        ------
+        RunError
+            Another one is damaged.
+        """
+        file, rows = self.path / "metrics.jsonl", []
+        lines = files.read_bytes(file, METRICS_LIMIT).splitlines() if os.path.lexists(file) else []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = files.json_of(line, f"{file}, line {number}")
+                fits(row, Line, f"{file}, line {number}")
+            except RunError:
+                if number == len(lines):
+                    break
+                raise
+            rows.append(row)
+        return rows
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after `step`: they will be written again."""
+        kept = [json.dumps(row) for row in self.metrics() if row["step"] <= step]
+        if (self.path / "metrics.jsonl").exists():
+            files.write_atomic(self.path / "metrics.jsonl", "".join(f"{line}\n" for line in kept).encode())
+
+    # --- checkpoints ------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """All tensors and the JSON values of a moment, as one file that is either the old or the new one.
+
+        The lines of metrics before that moment are on the disk first.
+        """
+        files.sync(self.path / "metrics.jsonl")
+        self.checkpoint_file.parent.mkdir(exist_ok=True)
+        files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(files.finite(state))})
+        self.settle()
+
+    def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """What `save_checkpoint` wrote."""
+        tensors, metadata = files.load_tensors(self.checkpoint_file)
+        return tensors, files.json_of(metadata.get("state", "null"), str(self.checkpoint_file))
+
+    def finish(self) -> None:
+        """Say that the model which lies there is that of the end, and then remove what only going on would need.
+
+        Whatever is done of that when the process ends, the rest can be done by the next one that goes on.
+        """
+        if not self.config.get("finished", True):
+            self.write_config({**self.config, "finished": True})
+        if self.config["config"]["train"]["keep_optimizer"]:
+            return
+        try:
+            self.checkpoint_file.unlink(missing_ok=True)
+        except OSError as e:
+            raise files.storage_error(self.checkpoint_file, e) from e
+        with contextlib.suppress(OSError):
+            self.checkpoint_file.parent.rmdir()  # where nothing else is in it
+
+
+def written(folder: Path) -> Iterator[Path]:
+    """The files of a run that nearfar wrote."""
+    for pattern in WRITTEN:
+        yield from folder.glob(pattern)
+
+
+def _in_the_way(folder: Path) -> Path | None:
+    """A folder where a run has a file, or anything else where it has a folder."""
+    for pattern in WRITTEN:
+        file, within = folder / pattern, folder / pattern.partition("/")[0]
+        if os.path.isdir(file):
+            return file
+        if within != file and os.path.lexists(within) and not os.path.isdir(within):
+            return within
+    return None
+
+
+def _said(file: Path, *keys: str) -> Any:
+    """What a JSON file says under these keys; None where it does not, or is damaged."""
+    try:
+        value = files.read_json(file)
+        for key in keys:
+            value = value[key]
+    except (RunError, LookupError, TypeError):
+        return None
+    return value

@@ -1,0 +1,55 @@
+"""What encoders compute from the training rows and do not learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.core import devices
+from nearfar.core.registry import MODALITIES
+
+if TYPE_CHECKING:
+    from nearfar.data.table import Column
+    from nearfar.models.branches import Branches
+
+SCALED_BY = 1000  # rows
+
+
+def begin(encoders: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:
+    """Give new encoders what they do not learn: weights of a library, and what they count in the training rows."""
+    for encoder in dict.fromkeys(encoders.values()):
+        if hasattr(encoder, "fetch"):
+            encoder.fetch()
+    set_up(encoders, columns, rows)
+
+
+def set_up(modules: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:
+    """Let modules, by column, compute what they do not learn, such as weights of tokens by how often they come."""
+    import torch
+
+    for module in dict.fromkeys(modules.values()):
+        if not hasattr(module, "setup"):
+            continue
+        own = [columns[name] for name, m in modules.items() if m is module]
+        most = getattr(module, "setup_rows", len(rows))
+        some = rows[:: max(1, -(-len(rows) // most))]
+        values, geometry = zip(*(c.take(some, torch.device("cpu")) for c in own), strict=True)
+        geometry = None if geometry[0] is None else torch.cat(geometry)
+        modality = MODALITIES.get(own[0].modality)
+        module.setup(modality.neutral(torch.cat(values), geometry, own[0].spec))
+
+
+def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, precision: str) -> None:
+    """Bring fixed features to their weight beside those of the encoders as these are now, by some of the rows."""
+    some = rows[:: max(1, -(-len(rows) // SCALED_BY))]
+    was = networks.training
+    networks.eval()
+    for name, branch in networks.items():
+        if branch.fixed is not None:
+            column, device = columns[name], branch.scale.device
+            values, geometry = column.take(some, device)
+            with devices.autocast(device, precision):
+                branch.rescale(MODALITIES.get(column.modality).neutral(values, geometry, column.spec))
+    networks.train(was)

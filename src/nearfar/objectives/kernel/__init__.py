@@ -1,0 +1,1 @@
+"""What objectives are made of: pairs, tiles, rows, relations, worlds, checks."""

@@ -1,0 +1,95 @@
+"""Rows against a table of classes or items: what the objectives with a weight (C, D) share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel.pairs import Pairs
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
+
+
+@dataclass(frozen=True)
+class Classes:
+    """M = V·N rows of this process against S of C classes, which all processes share.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The rows (M, D) against the classes (S, D) of the denominator; a row's own class is its positive.
+    mine : Tensor (M, D)
+        Each row's own class, whether or not the denominator has it.
+    own : Tensor (M,)
+        Similarity of each row with its own class.
+    labelled : BoolTensor (M,)
+        Rows that have a class.
+    """
+
+    pairs: Pairs
+    mine: torch.Tensor
+    own: torch.Tensor
+    labelled: torch.Tensor
+
+    @property
+    def nobody(self) -> str:
+        """What to say where no row has a class."""
+        return "relation.group: expected a class number below the rows of weight, no row of the batch has one"
+
+
+def against(
+    views: Sequence[torch.Tensor], relation: Relation, weight: torch.Tensor, sampled: torch.Tensor | None,
+    similarity: str,
+) -> Classes:  # fmt: skip
+    """The embeddings of all views against the classes, or those of them that are `sampled`; checks all arguments."""
+    x = torch.cat(checks.same_shapes("views", views, len(relation)))
+    table = checks.embeddings("weight", weight).to(x.dtype)
+    if table.shape[1] != x.shape[1]:
+        raise ValueError(f"weight: expected {x.shape[1]} dimensions as the views have, got {table.shape[1]}")
+    y = relation.group.repeat(len(views))
+    labelled = y < len(table)
+    numbers = torch.arange(len(table), device=x.device) if sampled is None else _checked(sampled, len(table), x.device)
+    rows = similar.prepared(x, similar.check(similarity))
+    mine = similar.prepared(table[torch.where(labelled, y, 0)], similarity)
+    columns = similar.prepared(table if sampled is None else table[numbers], similarity)
+    pairs = Pairs(rows, columns, y, numbers, similarity)
+    return Classes(pairs, mine, similar.of_rows(rows, mine, similarity), labelled)
+
+
+def _checked(sampled: torch.Tensor, classes: int, device: torch.device) -> torch.Tensor:
+    what = f"expected different whole numbers from 0 to {classes - 1} of shape (S,)"
+    if sampled.dim() != 1 or sampled.is_floating_point() or sampled.dtype == torch.bool or len(sampled) == 0:
+        raise ValueError(f"sampled: {what}, got {sampled.dtype} {tuple(sampled.shape)}")
+    if int(sampled.min()) < 0 or int(sampled.max()) >= classes or len(sampled.unique()) < len(sampled):
+        raise ValueError(f"sampled: {what}, got numbers outside of that or twice")
+    return sampled.to(device)
+
+
+def sample_classes(group: torch.Tensor, classes: int, count: int, seed: int, world: World = ONE) -> torch.Tensor:
+    """The classes of the batch and a random part of the others, in order: the same on every process.
+
+    Parameters
+    ----------
+    group : LongTensor (N,)
+        Class of each row of this process; from `classes` on: none.
+    classes : int
+    count : int
+        How many to draw in all; those of the batch are taken even if they are more.
+    seed : int
+        Of this step; the same on all processes.
+    world : World
+
+    Returns
+    -------
+    LongTensor (S,)
+        ``sampled`` of `angular_margin` and `item_softmax`.
+    """
+    known = world.gather_int(group)
+    present = known[known < classes].unique().cpu()
+    order = torch.randperm(classes, generator=torch.Generator().manual_seed(seed))
+    others = order[~torch.isin(order, present)][: max(count - len(present), 0)]
+    return torch.cat((present, others)).sort().values.to(group.device)

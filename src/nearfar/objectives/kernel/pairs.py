@@ -1,0 +1,360 @@
+"""All pairs of a batch, a tile at a time: who is what to whom, and sums over them that never hold N × N numbers.
+
+`Pairs` is this process's rows against everybody's columns. `logsumexp`, `reduce` and `positives` sum over them in
+tiles, which are computed again in the backward pass instead of being kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel import tiles
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.objectives.kernel.world import ONE, World
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """M rows of this process against C columns of all.
+
+    Parameters
+    ----------
+    rows, columns : Tensor (M, D), (C, D)
+        Prepared for the similarity (of unit length for the cosine).
+    row_group, column_group : LongTensor (M,), (C,)
+    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
+    own : LongTensor (M,), optional
+        Column that is the row itself.
+    row_ignore, column_ignore : LongTensor (M, K), (C, K), optional
+    row_shown, column_shown : LongTensor (M, V), (C, V), optional
+    column_row : LongTensor (C,), optional
+        Row of the global batch that each column comes from; needed with the lists.
+    positive_rows, negative_rows : LongTensor (M, K), optional
+        As in `Relation`.
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    row_group: torch.Tensor
+    column_group: torch.Tensor
+    similarity: str = "cosine"
+    own: torch.Tensor | None = None
+    row_ignore: torch.Tensor | None = None
+    column_ignore: torch.Tensor | None = None
+    column_row: torch.Tensor | None = None
+    positive_rows: torch.Tensor | None = None
+    negative_rows: torch.Tensor | None = None
+    row_shown: torch.Tensor | None = None
+    column_shown: torch.Tensor | None = None
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether pair (i, j) is what (j, i) is, so that the upper triangle says all."""
+        return self.rows is self.columns and self.positive_rows is None and self.negative_rows is None
+
+    @property
+    def plain(self) -> bool:
+        """Whether positives are those of the group and all others are negatives."""
+        lists = (self.positive_rows, self.negative_rows, self.row_ignore, self.row_shown)
+        return all(x is None for x in lists)
+
+    def itself(self, a: slice, b: slice) -> torch.Tensor | None:
+        """Mask (A, B) of the pairs that are one embedding; None where a tile has none."""
+        if self.own is None:
+            return None
+        place = self.own[a] - b.start
+        inside = ((place >= 0) & (place < b.stop - b.start)).nonzero()[:, 0]
+        if len(inside) == 0:
+            return None
+        mask = torch.zeros(a.stop - a.start, b.stop - b.start, dtype=torch.bool, device=place.device)
+        mask[inside, place[inside]] = True
+        return mask
+
+    def positive(self, a: slice, b: slice) -> torch.Tensor:
+        """Mask (A, B) of positives: one group or listed, and not the same embedding."""
+        found = self._same(a, b)
+        if self.positive_rows is not None:
+            found = found | self._listed(self.positive_rows, a, b)
+        itself = self.itself(a, b)
+        return found if itself is None else found & ~itself
+
+    def negative(self, a: slice, b: slice) -> torch.Tensor:
+        """Mask (A, B) of negatives: neither positive nor ignored; only those listed where negatives are listed."""
+        found = ~self._same(a, b)
+        if self.positive_rows is not None:
+            found &= ~self._listed(self.positive_rows, a, b)
+        if self.row_ignore is not None:
+            for k in range(self.row_ignore.shape[1]):
+                found &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
+        if self.row_shown is not None:
+            for mine in self.row_shown[a].unbind(1):
+                for theirs in self.column_shown[b].unbind(1):
+                    found &= mine[:, None] != theirs
+        if self.negative_rows is not None:
+            found &= self._listed(self.negative_rows, a, b)
+        return found
+
+    def unseen(self, over: str, a: slice, b: slice) -> torch.Tensor | None:
+        """Mask (A, B) of what is left out of a sum over ``"others"``, ``"positives"`` or ``"negatives"``."""
+        if over == "others":
+            return self.itself(a, b) if self.plain else ~(self.positive(a, b) | self.negative(a, b))
+        return ~(self.positive(a, b) if over == "positives" else self.negative(a, b))
+
+    def empty(self, over: str, a: slice, b: slice) -> bool:
+        """Whether a tile surely has no pair of `over`, told from its groups; not asked on a GPU, which would wait."""
+        if over != "positives" or self.positive_rows is not None or self.rows.device.type != "cpu":
+            return False
+        return not bool(torch.isin(self.row_group[a], self.column_group[b]).any())
+
+    def _same(self, a: slice, b: slice) -> torch.Tensor:
+        return self.row_group[a, None] == self.column_group[None, b]
+
+    def _listed(self, lists: torch.Tensor, a: slice, b: slice) -> torch.Tensor:
+        found = lists[a, :1] == self.column_row[None, b]
+        for k in range(1, lists.shape[1]):
+            found |= lists[a, k : k + 1] == self.column_row[None, b]
+        return found
+
+
+# --- making them ------------------------------------------------------------------------------------------------
+
+
+def among(views: Sequence[torch.Tensor], relation: Relation, world: World = ONE, similarity: str = "cosine") -> Pairs:
+    """All embeddings of this process, V views of N rows one view after the other, against all of everybody."""
+    z = similar.prepared(torch.cat(list(views)), similar.check(similarity))
+    return _pairs(z, z, len(views), relation, world, similarity, within=True)
+
+
+def between(
+    left: torch.Tensor, right: torch.Tensor, relation: Relation, world: World = ONE, similarity: str = "cosine"
+) -> Pairs:
+    """One side's embeddings (N, D) of this process against the other side's of everybody."""
+    x, y = (similar.prepared(s, similar.check(similarity)) for s in (left, right))
+    return _pairs(x, y, 1, relation, world, similarity, within=False)
+
+
+def _pairs(
+    rows: torch.Tensor, mine: torch.Tensor, views: int, relation: Relation, world: World, similarity: str, *,
+    within: bool,
+) -> Pairs:  # fmt: skip
+    n, device = len(relation), rows.device
+    start = offset(n, world, device)
+    number = torch.arange(start, start + n, device=device)
+    vectors = [v if v is None or v.dim() == 2 else v[:, None] for v in (relation.ignore, relation.shown)]
+    known = torch.cat([relation.group[:, None], number[:, None], *(v for v in vectors if v is not None)], 1)
+    known = known.repeat(views, 1)
+    columns, everybody = world.gather(mine), world.gather_int(known)
+    split = [1, 1, *(0 if v is None else v.shape[1] for v in vectors)]
+    (row_ignore, row_shown), (column_ignore, column_shown) = (
+        [None if v is None else part for v, part in zip(vectors, x.split(split, 1)[2:], strict=True)]
+        for x in (known, everybody)
+    )
+    repeated = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
+    return Pairs(
+        rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
+        own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
+        row_ignore=row_ignore, column_ignore=column_ignore, row_shown=row_shown, column_shown=column_shown,
+        column_row=everybody[:, 1], positive_rows=repeated[0], negative_rows=repeated[1],
+    )  # fmt: skip
+
+
+def offset(count: int, world: World, device: torch.device) -> int:
+    """Rows of the processes before this one, which has `count`."""
+    if world.size == 1:
+        return 0
+    return int(world.gather_int(torch.tensor([count], device=device))[: world.rank].sum())
+
+
+# --- sums over them ---------------------------------------------------------------------------------------------
+
+
+def logsumexp(pairs: Pairs, scale: float | torch.Tensor, over: str = "others") -> torch.Tensor:
+    """log Σ_j exp(scale · s_ij) over the columns named by `over`; −inf where there is none; shape (M,).
+
+    Parameters
+    ----------
+    pairs : Pairs
+    scale : float or tensor ()
+        1/τ; a tensor gets a gradient.
+    over : {"others", "positives", "negatives"}
+        ``others``: positives and negatives together.
+    """
+    if pairs.similarity not in ("cosine", "dot"):
+        factor = torch.as_tensor(scale, dtype=pairs.rows.dtype, device=pairs.rows.device)
+        return reduce(pairs, lambda tile, f: tile.only(over, f * tile.similarity, -torch.inf), factor)
+    bounded = pairs.similarity == "cosine"
+    return tiles.logsumexp(
+        pairs.rows, pairs.columns, scale, lambda a, b: pairs.unseen(over, a, b), triangle=pairs.symmetric and bounded
+    )
+
+
+class Tile:
+    """One tile of `Pairs`, as a term of `reduce` sees it.
+
+    Attributes
+    ----------
+    similarity : Tensor (A, B)
+    rows, columns : slice
+        Where in `Pairs` it lies; for terms that hold a number per row.
+    """
+
+    def __init__(self, pairs: Pairs, rows: slice, columns: slice, similarity: torch.Tensor) -> None:
+        self.pairs, self.rows, self.columns, self.similarity = pairs, rows, columns, similarity
+
+    @property
+    def positive(self) -> torch.Tensor:
+        """Mask (A, B) of positives."""
+        return self.pairs.positive(self.rows, self.columns)
+
+    @property
+    def negative(self) -> torch.Tensor:
+        """Mask (A, B) of negatives."""
+        return self.pairs.negative(self.rows, self.columns)
+
+    def only(self, over: str, values: torch.Tensor, fill: float) -> torch.Tensor:
+        """`values` (A, B) with `fill` where the pair is none of `over` (see `logsumexp`)."""
+        mask = self.pairs.unseen(over, self.rows, self.columns)
+        return values if mask is None else values.masked_fill(mask, fill)
+
+
+Term = Callable[..., torch.Tensor]
+
+
+def reduce(
+    pairs: Pairs, term: Term, *parameters: torch.Tensor, how: str = "logsumexp", symmetric: bool = True,
+    over: str = "others",
+) -> torch.Tensor:  # fmt: skip
+    """Σ_j or log Σ_j exp of a term of every pair, for each row; exact, in tiles, with gradients; shape (M,).
+
+    Parameters
+    ----------
+    pairs : Pairs
+    term : callable
+        ``term(tile, *parameters)`` gives (A, B) numbers, a function of ``tile.similarity`` and ``tile.positive`` …
+        element by element; 0 (or −inf for ``logsumexp``) for what does not count. It may be called twice per tile.
+    *parameters : Tensor
+        What else the term depends on and what may need a gradient.
+    how : {"logsumexp", "sum"}
+    symmetric : bool
+        The term of (i, j) is that of (j, i) whenever `pairs` is symmetric; False for one with a number per row.
+    over : {"others", "positives", "negatives"}
+        Kind of pairs outside of which the term is 0 (or −inf): tiles without any may be passed over.
+    """
+    triangle = symmetric and pairs.symmetric
+    return _Reduce.apply(pairs, term, how, triangle, over, pairs.rows, pairs.columns, *parameters)
+
+
+class _Reduce(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, pairs: Pairs, term: Term, how: str, triangle: bool, over: str, rows: torch.Tensor,
+        columns: torch.Tensor, *parameters: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
+        total = tiles.Running(len(rows), rows, logarithm=how == "logsumexp")
+        for a, b in tiles.grid(rows, columns, triangle=triangle):
+            if pairs.empty(over, a, b):
+                continue
+            values = term(Tile(pairs, a, b, similar.of_tile(rows[a], columns[b], pairs.similarity)), *parameters)
+            total.add(a, values)
+            if triangle and a != b:
+                total.add(b, values.T)
+        result = total.result()
+        ctx.pairs, ctx.term, ctx.how, ctx.triangle, ctx.over = pairs, term, how, triangle, over
+        ctx.save_for_backward(rows, columns, result, *parameters)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, columns, result, *parameters = ctx.saved_tensors
+        anchor = torch.where(torch.isfinite(result), result, 0.0)
+        gradient = torch.where(torch.isfinite(result), gradient, 0.0)
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[5:]) if needed]
+        totals = [torch.zeros_like(t) for t in (rows, columns, *parameters)]
+        for a, b in tiles.grid(rows, columns, triangle=ctx.triangle):
+            if ctx.pairs.empty(ctx.over, a, b):
+                continue
+            with torch.enable_grad():
+                leaves = enumerate((rows[a], columns[b], *parameters))
+                x, y, *p = (t.detach().requires_grad_(i in wanted) for i, t in leaves)
+                values = ctx.term(Tile(ctx.pairs, a, b, similar.of_tile(x, y, ctx.pairs.similarity)), *p)
+            if not values.requires_grad:
+                continue
+            weight = _weight(values.detach(), gradient[a, None], anchor[a, None], ctx.how)
+            if ctx.triangle and a != b:
+                weight = weight + _weight(values.detach(), gradient[None, b], anchor[None, b], ctx.how)
+            sources = [(x, y, *p)[i] for i in wanted]
+            for i, g in zip(wanted, torch.autograd.grad(values, sources, weight, allow_unused=True), strict=True):
+                if g is not None:
+                    place = totals[i] if i > 1 else totals[i][(a, b)[i]]
+                    place += g
+        return None, None, None, None, None, *(t if i in wanted else None for i, t in enumerate(totals))
+
+
+def _weight(values: torch.Tensor, gradient: torch.Tensor, anchor: torch.Tensor, how: str) -> torch.Tensor:
+    return gradient.expand_as(values) if how == "sum" else (values - anchor).exp_().mul_(gradient)
+
+
+def positives(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean similarity of each row with its positives (0 without any), and how many it has; both (M,).
+
+    For dot products Σ_p z_i·z_p is z_i · (sum of the group), so time and memory are O(M·D) however many there are.
+    """
+    if pairs.plain and pairs.similarity in ("cosine", "dot"):
+        member, mine, count = _members(pairs)
+        total = torch.where(count > 0, tiles.group_dot(pairs.rows, pairs.columns, mine, member), 0.0)
+        if pairs.own is not None:
+            count, total = count - 1, total - pairs.rows.square().sum(1)
+    else:
+        count = reduce_count(pairs, "positives")
+        total = reduce(pairs, lambda tile: tile.only("positives", tile.similarity, 0.0), how="sum", over="positives")
+    return total / count.clamp(min=1), count
+
+
+def _members(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Group of every column (C,) and row (M,), numbered from 0; and how many columns each row's group has (M,)."""
+    distinct, member, size = pairs.column_group.unique(return_inverse=True, return_counts=True)
+    mine = torch.searchsorted(distinct, pairs.row_group).clamp(max=len(distinct) - 1)
+    return member, mine, torch.where(distinct[mine] == pairs.row_group, size[mine], 0)
+
+
+@torch.no_grad()
+def reduce_count(pairs: Pairs, over: str) -> torch.Tensor:
+    """How many columns of the kind `over` each row has, shape (M,)."""
+    if pairs.plain:  # sizes of groups say it all
+        _, _, same = _members(pairs)
+        itself, columns = int(pairs.own is not None), len(pairs.columns)
+        return {"others": same * 0 + columns - itself, "positives": same - itself, "negatives": columns - same}[over]
+    count = torch.zeros(len(pairs.rows), dtype=torch.long, device=pairs.rows.device)
+    for a, b in tiles.grid(pairs.rows, pairs.columns):
+        mask = pairs.unseen(over, a, b)
+        count[a] += b.stop - b.start if mask is None else (~mask).sum(1)
+    return count
+
+
+@torch.no_grad()
+def hardest(pairs: Pairs, over: str, *, nearest: bool) -> torch.Tensor:
+    """Column of each row that is the most (`nearest`) or the least similar of `over`, -1 without any; (M,).
+
+    Ties go to the lowest column.
+    """
+    sign = 1 if nearest else -1
+    best = pairs.rows.new_full((len(pairs.rows),), -torch.inf)
+    place = torch.full((len(pairs.rows),), -1, device=pairs.rows.device)
+    for a, b in tiles.grid(pairs.rows, pairs.columns):
+        if pairs.empty(over, a, b):
+            continue
+        s = sign * similar.of_tile(pairs.rows[a], pairs.columns[b], pairs.similarity)
+        if (mask := pairs.unseen(over, a, b)) is not None:
+            s = s.masked_fill(mask, -torch.inf)
+        value, column = s.max(1)
+        better = value > best[a]
+        best[a] = torch.where(better, value, best[a])
+        place[a] = torch.where(better, column + b.start, place[a])
+    return place

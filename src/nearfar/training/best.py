@@ -1,0 +1,157 @@
+"""The best state of a training by the held-out rows that it watches; its start is one of them, and may be the best.
+
+Two columns are compared by recall at 1, scored pairs by the correlation with their scores, and what learns from labels
+by a kNN. A training without labels has `label_free`, which was chosen by docs/results/stopping.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
+
+import torch
+
+from nearfar.core.errors import RunError
+from nearfar.core.schema import within
+from nearfar.encoders.text.tables import INSIDE
+from nearfar.evaluation import verdict
+from nearfar.evaluation.verdict import LABEL_FREE
+from nearfar.training import narrowing
+
+if TYPE_CHECKING:
+    from nearfar.models.branches import Branches
+    from nearfar.training.distributed import World
+    from nearfar.training.plan.prepare import Plan
+
+
+TIMES, LOOKS = 3, 3  # steps without a gain, as a multiple of those up to the best state; and looks among them
+
+
+class Told(TypedDict):
+    """What of the best state has to survive a stop, besides its weights."""
+
+    step: NotRequired[Annotated[int, within(0)]]
+    worth: NotRequired[float]
+    looked: NotRequired[Annotated[int, within(0)]]
+    since: NotRequired[Annotated[int, within(0)]]
+    start: NotRequired[dict[str, float | None]]
+
+
+class Best:
+    """The best state so far, and its weights.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    step : int or None
+        After how many steps it was; None before the first look, and where no state is better than another.
+    worth : float
+        The most that a look found.
+    looked, since : int
+        Step of the last look, and how many looks it is after the best one.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        train = plan.config.train
+        watched = train.monitor_rows and train.wrap != "shard"
+        self.on = bool(watched) and train.select == "best" and not train.average
+        self.patience = train.patience * plan.steps if self.on else 0.0
+        self.key = compared_by(plan)
+        self.step: int | None = None
+        self.worth, self.looked, self.since = 0.0, 0, 0
+        self.start: dict[str, Any] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def look(self, row: Mapping[str, Any], branches: Branches) -> None:
+        """Keep the weights if a look at held-out rows, a line of metrics, is as good as the best before it.
+
+        Without a look before the first step nothing is kept: there would be nothing to compare with.
+        """
+        step = row["step"]
+        if step == 0:
+            self.start = dict(row)
+        worth = verdict.worth(self.key, row, self.start) if self.on and self.start else None
+        if worth is None:
+            return
+        self.looked, self.since = step, self.since + 1
+        if worth > -math.inf and (self.step is None or worth >= self._enough()):
+            self.worth = worth if self.step is None else max(worth, self.worth)
+            self.step, self.since = step, 0
+            self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
+
+    def _enough(self) -> float:
+        """What a state has to be worth to be the model: what the start is, and as much as the best but for a little."""
+        start = verdict.worth(self.key, self.start, self.start)
+        return max(self.worth * (1 - verdict.EQUAL.get(self.key, 0.0)), -math.inf if start is None else start)
+
+    def spent(self) -> bool:
+        """Whether nothing was gained for as long as patience lasts, or for `TIMES` as long as the best state took."""
+        if not self.patience or self.step is None:
+            return False
+        long = self.looked - self.step
+        return long >= self.patience or (self.since >= LOOKS and 0 < TIMES * self.step <= long)
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def told(self) -> Told:
+        """What a checkpoint says of it in JSON."""
+        if self.step is None:
+            return {"start": self.start}
+        return {
+            "step": self.step, "worth": self.worth, "looked": self.looked, "since": self.since, "start": self.start,
+        }  # fmt: skip
+
+    def state(self, branches: Branches) -> dict[str, torch.Tensor]:
+        """What a checkpoint keeps of its weights, whole tensors; `branches` are those that are trained."""
+        return narrowing.whole(branches, self.weights)
+
+    def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches, at: int, where: str) -> None:
+        """The inverse of `told` and `state`, after `at` steps.
+
+        Where the states up to there were not compared, those after it are not either: the start would be missing.
+
+        Raises
+        ------
+        RunError
+            The state is one of later, or its weights are not all there.
+        """
+        self.start = dict(told.get("start", {}))
+        if not self.on or "step" not in told:
+            self.on, self.patience = False, 0.0
+            return
+        self.step, self.worth = told["step"], told.get("worth", 0.0)
+        self.looked, self.since = told.get("looked", 0), told.get("since", 0)
+        self.weights = narrowing.rows(branches, tensors)
+        missing = sorted(_tensors(branches).keys() - self.weights.keys())
+        if self.step > at or missing:
+            why = f"of step {self.step:,}, and {at:,} are done" if self.step > at else f"without {missing[0]}"
+            raise RunError(f"its best state is {why}.", where=where)
+
+    def agree(self, world: World) -> None:
+        """Take over which step was best from process 0, which alone looks (all processes take part)."""
+        step = int(world.from_main(torch.tensor(-1 if self.step is None else self.step)))
+        self.step = None if step < 0 else step
+
+    @torch.no_grad()
+    def give(self, branches: Branches, world: World) -> None:
+        """Make its weights those of whole branches, in all processes."""
+        for name, tensor in _tensors(branches).items():
+            tensor.copy_(world.from_main(self.weights.get(name, tensor)))
+
+
+def _tensors(branches: Branches) -> dict[str, torch.Tensor]:
+    """What training changes: weights, and what layers keep beside them, such as the statistics of batch norms."""
+    weights = {name: p for name, p in branches.named_parameters() if p.requires_grad}
+    beside = {name: b for name, b in branches.named_buffers() if ".fixed." not in name}
+    return weights | {name: b for name, b in beside.items() if name.rpartition(".")[2] != INSIDE}
+
+
+def compared_by(plan: Plan) -> str:
+    """What states of a training are compared by: what it learns is what it is judged by, on rows held out."""
+    if len(plan.columns) > 1:
+        return "retrieval" if plan.scores is None else "spearman"
+    return "knn" if plan.record.positives == "labels" else LABEL_FREE

@@ -1,0 +1,139 @@
+"""Collapse is told, not discovered: how many dimensions an embedding uses, and which knob to turn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import torch
+import torch.nn.functional as F
+
+from nearfar.core.schema import within
+from nearfar.evaluation.verdict import WATCHED, WHAT_TO_DO, noise
+from nearfar.methods.no_learning import no_learning
+from nearfar.methods.record import Method
+from nearfar.vectors.geometry import alignment, effective_rank, mean_cosine, uniformity
+
+SAMPLE = 512  # rows that the figures are computed from
+ALIKE = 0.99  # mean cosine of different rows from which on they count as one point
+FLAT = 0.02  # effective rank below this share of the dimensions (or 1.5) is a collapse
+STUCK = 0.002  # loss within this share of its no-learning level has learnt nothing …
+LONG = 0.1  # … if it stays there for this share of all steps; some losses only pass it
+EARLY = 0.3  # share of all steps in which a figure may fall and come back
+LOOKS = 2  # in a row that must be worse than the start
+NARROW = 0.5  # share of the first feature rank below which a smaller loss of the figure counts as well …
+NARROWER = 0.75  # … of so much of what else may be chance
+
+
+class Told(TypedDict):
+    """What of a monitor has to survive a stop."""
+
+    told: NotRequired[list[str]]
+    moved: NotRequired[Annotated[int, within(0)]]
+    start: NotRequired[dict[str, float | None]]
+    before: NotRequired[dict[str, float | None]]
+    fallen: NotRequired[Annotated[int, within(0)]]
+
+
+class Monitor:
+    """Watches the embeddings of a training and says, once each, what goes wrong.
+
+    Parameters
+    ----------
+    record : Method
+    rows : int
+        Rows of the global batch.
+    """
+
+    def __init__(self, record: Method, rows: int) -> None:
+        self.record = record
+        self.no_learning = no_learning(record, rows)
+        self.told: set[str] = set()
+        self.moved = 0  # last step at which the loss was not at its no-learning level
+        self.start: dict[str, Any] = {}  # the look at held-out rows before the first step
+        self.before: dict[str, Any] = {}  # the look before this one
+        self.fallen = 0  # looks in a row that were worse than the start
+
+    def state(self) -> Told:
+        """What has to survive a stop."""
+        return {
+            "told": sorted(self.told), "moved": self.moved, "start": self.start, "before": self.before,
+            "fallen": self.fallen,
+        }  # fmt: skip
+
+    def restore(self, state: Told) -> None:
+        """The inverse of `state`."""
+        self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
+        self.start, self.before = dict(state.get("start", {})), dict(state.get("before", {}))
+        self.fallen = state.get("fallen", 0)
+
+    @torch.no_grad()
+    def measure(self, z: torch.Tensor, features: torch.Tensor, other: torch.Tensor | None) -> dict[str, float]:
+        """Geometry of one batch: of its embeddings `z` (N, D), its features, and the other view's embeddings."""
+        z, features = z[:SAMPLE], features[:SAMPLE]
+        if len(z) < 3:
+            return {}
+        row = {
+            "rank": float(effective_rank(F.normalize(z.float(), dim=1))),
+            "feature_rank": float(effective_rank(features)),
+            "uniformity": float(uniformity(z)), "cosine": float(mean_cosine(z)),
+            "room": min(z.shape[1], len(z) - 1),
+        }  # fmt: skip
+        if other is not None and other.shape[1] == z.shape[1]:
+            row["alignment"] = float(alignment(z, other[:SAMPLE]))
+        return row
+
+    def update(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
+        """Warnings that this line of metrics gives cause for, each told once."""
+        if step < max(10, 0.03 * total) or "cosine" not in row:
+            return []  # fresh heads map everything close together for a moment
+        found = {}
+        if row["cosine"] > ALIKE:
+            found["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
+        elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
+            found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
+        if not self.no_learning or abs(row["loss"] - self.no_learning) >= STUCK * self.no_learning:
+            self.moved = step
+        elif step > 0.2 * total and step - self.moved >= LONG * total:
+            found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
+        new = {k: v for k, v in found.items() if k not in self.told}
+        self.told |= new.keys()
+        return [f"collapse: {text} {self._advice()}" for text in new.values()]
+
+    def look(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
+        """Warnings that a look at held-out rows gives cause for: that the model has become worse than at the start.
+
+        Told once, if two looks in a row are lower than the first by more than chance and the figure does not rise. A
+        feature rank that has fallen below half of the first one says as much by itself only together with that: a
+        smaller loss counts then, and without labels, recall between views of a row that falls.
+        """
+        if step == 0:
+            self.start = dict(row)
+        known = [k for k in (*WATCHED, "heldout_views") if None not in (self.start.get(k), row.get(k))]
+        if step == 0 or not known:
+            return []
+        key = known[0]
+        words, rows = WATCHED.get(key, ("Recall at 1 between two views of held-out rows", "heldout_rows"))
+        first, now, before = self.start[key], row[key], self.before.get(key)
+        ranks = [self.start.get("heldout_rank"), row.get("heldout_rank")]
+        narrow = None not in ranks and ranks[1] < NARROW * ranks[0]
+        chance = noise(key, first, now, self.start.get(rows) or 0)
+        lost = first - now > (NARROWER * chance if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
+        rises = before is not None and now - before > chance / 2
+        self.fallen = self.fallen + 1 if lost and not rises else 0
+        self.before = {key: now}
+        if self.fallen < LOOKS or step < EARLY * total or "worse" in self.told:
+            return []
+        self.told.add("worse")
+        rank = f", and the effective rank of the features {ranks[1]:.0f} after {ranks[0]:.0f}" if narrow else ""
+        return [f"{words}: {now:.3f} at step {step:,}, {first:.3f} before the first step{rank}: training is making "
+                f"this model worse. {WHAT_TO_DO}"]  # fmt: skip
+
+    def _advice(self) -> str:
+        r = self.record
+        if r.twin and r.predictor is None and not r.parts:
+            return "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
+        if r.twin and not r.parts:
+            return "Lower --lr, or bring method.twin.momentum closer to 1."
+        if r.temperature is not None and r.temperature > 0.5:
+            return f"Lower the temperature (--set method.temperature=0.2; it is {r.temperature})."
+        return "Lower --lr, add warm-up (optim.warmup), weaken the views, or see whether the rows are all alike."

@@ -1,0 +1,128 @@
+"""What a training is asked to do: the request as it is before the data are read, and its record in the run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from nearfar.models.run import Run
+    from nearfar.training.plan.prepare import Plan
+    from nearfar.training.resuming import Changes
+    from nearfar.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to know to train."""
+
+    config: Config
+    arrays: Any
+    out: str | None
+    resume: bool
+    overwrite: bool
+    command: str
+    changes: Changes = field(default_factory=dict)  # of a training that is gone on with
+    path: str | None = None  # of the data, if one was named
+
+
+def requested(
+    source: Any, out: str | Path | None, resume: bool, overwrite: bool, config: Config | None, command: str | None,
+    knobs: dict[str, Any],
+) -> Job:  # fmt: skip
+    """What is asked for, as far as it can be looked at without the data."""
+    from nearfar.models.run import Run
+    from nearfar.training import distributed, resuming
+
+    changes: Changes = {}
+    named = isinstance(source, str | Path)
+    if resume:
+        if out is None:
+            raise ConfigError("--resume needs to know the run folder.", hint="Say --out RUN.")
+        if overwrite:
+            raise ConfigError("a run is either gone on with or begun anew.", hint="Say --resume or --overwrite.")
+        resuming.refuse_config(config)
+        config, changes = resuming.changed(Run.open(out).config, knobs, out)
+        if named:
+            config = config.set("data.source", str(source))
+    else:
+        config = with_knobs(config or Config(), source, knobs)
+    if source is None and not config.data.source:
+        if resume:
+            raise ConfigError("was trained on data from Python, which it does not keep.", where=str(out),
+                              hint="Give them again: train(data, resume=True, …).")  # fmt: skip
+        raise ConfigError("no data are given.", hint="Give a path, a name on the hub, or arrays.")
+    needs = {"several processes need": config.train.processes > 1, "further places for metrics need": config.train.log}
+    if out is None and (what := next((w for w, asked in needs.items() if asked), None)):
+        raise ConfigError(f"{what} a run folder.", hint="Say --out RUN.")
+    if out is not None and distributed.world().is_main:
+        run = Run.check(out, resume=resume, overwrite=overwrite)
+        if resume:
+            resuming.check_networks(run)
+    return Job(
+        config, None if named else source, None if out is None else str(out), resume, overwrite,
+        command or shlex.join(sys.argv), changes, str(source) if named else None,
+    )  # fmt: skip
+
+
+def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
+    """Write ``config.json``: what was asked, decided and found; of a training that is gone on with, what changed."""
+    table, before = plan.table, run.config if job.resume else {}
+    asked = Config.from_dict(before.get("asked", before["config"])) if job.resume else job.config
+    for path, (_, value) in job.changes.items():
+        asked = asked.set(path, value)
+    if job.resume:
+        step = {"step": trainer.position.step, "command": job.command, "changed": job.changes}
+        before |= {"resumed": [*before.get("resumed", ()), step]}
+    run.write_config({
+        "command": job.command, "folder": str(Path.cwd()), **before, "finished": False,
+        "config": plan.config.as_dict(), "asked": asked.as_dict(),
+        "columns": {n: {"modality": c.modality, "spec": dict(c.spec)} for n, c in plan.columns.items()},
+        "data": {
+            "source": dict(table.source), "rows": len(table), "fingerprint": table.fingerprint,
+            "train_rows": len(plan.train), "heldout_rows": len(plan.heldout),
+            "skipped": len(table.skipped), "label_names": list(table.label_names),
+        },
+        "notes": [*plan.warnings, *plan.notes],
+    })  # fmt: skip
+
+
+ELSEWHERE = {  # words of the command that are no knobs, and how they are said in Python
+    "seeds": "Call nearfar.train_seeds(…, seeds=3), which gives a list.", "pair": "Say column=(…, …).",
+    "dry_run": "Call nearfar.training.train.rehearse(…).", "set": "Say the knobs by their names, such as epochs=8.",
+}  # fmt: skip
+
+
+def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
+    """The config with the given words set; a word of the method's own record counts as well."""
+    from nearfar.methods.record import Method, as_dict, resolve
+
+    for word in knobs:
+        if word in ELSEWHERE:
+            raise ConfigError(f"{word} is no knob of one training.", hint=ELSEWHERE[word])
+    numbers = {f.name for f in fields(Method)}
+    for word in ("method", *[w for w in knobs if w != "method"]):
+        if word not in knobs:
+            continue
+        try:
+            config = config.set("model.method" if word == "method" else word, knobs[word])
+        except UnknownName:
+            method = config.model.method
+            if method == "auto" and word in numbers:
+                raise ConfigError(
+                    f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
+                ) from None
+            fixed = method in ("default", "auto")
+            known = (numbers if method == "default" else ()) if fixed else as_dict(resolve(method))
+            if word not in known:
+                raise
+            config = config.set(f"method.{word}", knobs[word])
+    if isinstance(source, str | Path):
+        config = replace(config, data=replace(config.data, source=str(source)))
+    return config

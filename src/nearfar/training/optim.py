@@ -1,0 +1,108 @@
+"""Optimisers: which parameters decay, LARS, and their state by parameter name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from nearfar.core.devices import eager
+from nearfar.training.distributed import copy_into
+
+
+def build(
+    module: nn.Module, *, name: str, lr: float, weight_decay: float, momentum: float = 0.9
+) -> torch.optim.Optimizer:
+    """The optimiser called `name` for the trainable parameters of `module`.
+
+    Weight decay does not touch vectors: biases, and scales and shifts of norms.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0, "plain": True},
+    ]
+    groups = [g for g in groups if g["params"]]
+    if name == "adamw":
+        whole = not any(hasattr(p, "full_tensor") for p in trained)  # a sharded one has no fused form on every device
+        return eager(torch.optim.AdamW)(groups, lr=lr, fused=whole)
+    if name == "sgd":
+        return eager(torch.optim.SGD)(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
+    return Lars(groups, lr=lr, momentum=momentum)
+
+
+class Lars(eager(torch.optim.Optimizer)):
+    """SGD with momentum whose rate is scaled per layer (You et al. 2017, arXiv 1708.03888).
+
+    The step of a weight w with gradient g (decay included) is scaled by ``trust · ‖w‖ / ‖g‖``; groups marked
+    ``plain`` (biases and norms) are not scaled.
+
+    Parameters
+    ----------
+    params : iterable
+    lr, momentum, weight_decay : float
+    trust : float
+        Share of a weight's norm that one step of rate 1 may move it; 0.02 as in solo-learn's CIFAR settings.
+    """
+
+    def __init__(
+        self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0, trust: float = 0.02
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step."""
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            grads = [p.grad for p in params]
+            if group["weight_decay"]:
+                grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
+            if not group["plain"]:
+                w, g = torch._foreach_norm(params), torch._foreach_norm(grads)
+                scales = [
+                    torch.where((a > 0) & (b > 0), group["trust"] * a / b, 1.0) for a, b in zip(w, g, strict=True)
+                ]
+                grads = torch._foreach_mul(grads, scales)
+            for p in params:
+                if "momentum_buffer" not in self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            velocity = [self.state[p]["momentum_buffer"] for p in params]
+            torch._foreach_mul_(velocity, group["momentum"])
+            torch._foreach_add_(velocity, grads)
+            torch._foreach_add_(params, velocity, alpha=-group["lr"])
+
+
+def clip(parameters: Iterable[nn.Parameter], max_norm: float) -> torch.Tensor:
+    """Scale the gradients down to a total norm of at most `max_norm`; returns the norm before, without waiting."""
+    return nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)
+
+
+def state_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, torch.Tensor]:
+    """The optimiser's state as ``parameter name/quantity`` → tensor, for a file that holds only tensors."""
+    tensors = {}
+    for name, p in module.named_parameters():
+        for quantity, value in optimizer.state.get(p, {}).items():
+            if value is not None:
+                value = value.full_tensor() if hasattr(value, "full_tensor") else value
+                tensors[f"{name}/{quantity}"] = torch.as_tensor(value)
+    return tensors
+
+
+def load_state_tensors(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """The inverse of `state_tensors`."""
+    parameters = dict(module.named_parameters())
+    for key, value in tensors.items():
+        name, _, quantity = key.rpartition("/")
+        p = parameters[name]
+        if value.shape == p.shape:
+            own = torch.zeros_like(p)
+            copy_into(own, value)
+            value = own
+        optimizer.state[p][quantity] = value

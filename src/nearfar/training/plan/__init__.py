@@ -1,0 +1,1 @@
+"""What was asked and what the data are, as what will be done."""

@@ -1,0 +1,81 @@
+"""``--method auto``: a method by what the data are and where they are trained, with the reason in a sentence."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar.core.registry import METHODS, MODALITIES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nearfar.data.table import Table
+
+FIGURES = Path(__file__).parents[2] / "methods" / "figures.json"
+LABELLED = 0.5  # share of the rows that must be labelled for the labels to be learnt from
+FEW = 512  # rows; below, a batch holds few negatives
+LONG = 100  # epochs
+COSTLY = 1.5  # times SimCLR's work
+
+
+@cache  # `nearfar methods` asks for every line
+def figures() -> dict[str, dict[str, float]]:
+    """What every method reached in the committed comparison (docs/results/methods.md), by name."""
+    return json.loads(FIGURES.read_text(encoding="utf-8"))["methods"] if FIGURES.exists() else {}
+
+
+OPEN = ("default", "auto")  # words that stand for a method which the data decide
+
+
+def of(word: str, table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
+    """The method that "auto" or "default" means for these data, and why where that has to be said."""
+    if word == "auto":
+        return choose(table, train, device, epochs)
+    if len(table.columns) == 1:
+        return getattr(MODALITIES.get(table.first.modality), "DEFAULT_METHOD", "simclr"), ""
+    if table.scores is not None:
+        return "cosent", "the pairs have scores"
+    return "clip", "the columns of a row are each other's positives"
+
+
+def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
+    """A method for these training rows, and why.
+
+    Parameters
+    ----------
+    table : Table
+    train : ndarray of int64 (N_train,)
+    device : str
+        Type of the device, such as cpu or cuda.
+    epochs : int or "auto"
+
+    Returns
+    -------
+    name, reason : str
+    """
+    labelled = 0.0 if table.labels is None else float((table.labels[train] >= 0).mean())
+    if labelled >= LABELLED and len(table.label_names) > 1:
+        return "supcon", f"{labelled:.0%} of the rows have a label, and labels teach more than views alone"
+    if len(table.columns) > 1 or table.first.modality == "text":
+        return of("default", table, train, device, epochs)
+    if len(train) < FEW:
+        return "dcl", f"{len(train):,} rows make small batches, which gain most without the positive below the line"
+    if device == "cuda" and epochs != "auto" and int(epochs) >= LONG:
+        return "byol", f"{epochs} epochs on a GPU are enough for a twin, which then does best without many negatives"
+    free = {m: f["linear"] for m, f in figures().items() if m in METHODS and _fits(m)}
+    if not free:
+        return "simclr", "it needs nothing but views and does well in short runs"
+    best = max(free, key=free.__getitem__)
+    return (
+        best,
+        f"of the methods without labels it reached most in a short run ({free[best]:.3f}, docs/results/methods.md)",
+    )
+
+
+def _fits(name: str) -> bool:
+    """Whether a method learns from views alone, at a price that nobody has to be asked about."""
+    r = METHODS.get(name).RECORD
+    return r.trains and r.positives == "views" and r.cost <= COSTLY

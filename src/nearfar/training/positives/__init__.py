@@ -1,0 +1,176 @@
+"""Who belongs together: one file a kind.
+
+``--positives clusters:200`` calls ``build(context, "200", **options)`` of ``clusters.py`` with the options of
+``model.positives_options`` and gets a `Positives`. A further kind is a further file that defines ``build``.
+
+The training loop asks `Positives.due` before every step and has process 0 `refresh` what is due; it knows no kinds.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.core import checks, values
+from nearfar.core.errors import ConfigError, RunError, UnknownName
+from nearfar.core.registry import POSITIVES
+
+if TYPE_CHECKING:
+    import torch
+
+    from nearfar.core.config import Config
+    from nearfar.data.table import Table
+
+Encode = Callable[[np.ndarray], np.ndarray]  # row numbers (M,) → features (M, D) of the encoder as it is now
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a kind of positives is told.
+
+    Parameters
+    ----------
+    config : Config
+        Nothing in it is "auto", except ``model.positives``.
+    table : Table
+    rows : ndarray of int64 (N_train,)
+        Rows that are trained on; no other is ever asked for.
+    labels : ndarray of int64 (N_table,) or None
+        Class per row; -1 where there is none, and on every row that is not trained on.
+    steps_per_epoch : int
+    """
+
+    config: Config
+    table: Table
+    rows: np.ndarray
+    labels: np.ndarray | None
+    steps_per_epoch: int
+
+
+class Positives:
+    """Who belongs together; these never change.
+
+    Parameters
+    ----------
+    groups : ndarray of int64 (N_table,)
+        Rows of equal group are positives of each other; not negative.
+    note : str
+        What to say about them before training.
+    doubt : str
+        What may surprise about them, which is a warning.
+
+    Attributes
+    ----------
+    partners : ndarray of int64 (N_table, K) or None
+        Rows that the second and further views of a row are taken from, one drawn anew for each view; None where all
+        views are the row's own.
+    negatives : ndarray of int64 (N_table, K) or None
+        Rows whose cell of the last column is a hard negative of a row.
+    """
+
+    changes = False  # whether `groups`, `partners` or `negatives` are found while training
+    mines = False  # whether `negatives` are among them
+
+    def __init__(self, groups: np.ndarray, note: str = "", doubt: str = "") -> None:
+        self.groups, self.note, self.doubt = groups, note, doubt
+        self.partners: np.ndarray | None = None
+        self.negatives: np.ndarray | None = None
+
+    def check(self) -> None:
+        """Raise what the first `refresh` would, as far as that can be told without it."""
+
+    def due(self, step: int) -> bool:
+        """Whether to `refresh` before `step`: a formula of it, so a resumed run refreshes where the whole one did."""
+        return False
+
+    def refresh(self, step: int, encode: Encode) -> dict[str, float]:
+        """Look again, on process 0 only; numbers worth logging.
+
+        What is drawn must be a formula of the seed and `step`, and what was found must be in `state`.
+        """
+        return {}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The tensors that a checkpoint keeps and other processes get; always of the same names, types and axes."""
+        return {}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The inverse of `state`."""
+
+    def go_on(self, tensors: dict[str, torch.Tensor], where: str) -> None:
+        """Take what a checkpoint kept, if anything, whose file is `where`.
+
+        Raises
+        ------
+        RunError
+            It names rows or groups that there are none of.
+        """
+        if not tensors:
+            return
+        self.restore(tensors)
+        rows = len(self.groups)
+        for what, end in {"groups": np.inf, "partners": rows, "negatives": rows}.items():
+            found = getattr(self, what)
+            if found is not None and found.size and not (found.min() >= 0 and found.max() < end):
+                raise RunError(
+                    f"positives/{what} has numbers from {found.min()} to {found.max()}, and there are {rows:,} rows.",
+                    where=where, hint="The file was changed; begin anew.",
+                )  # fmt: skip
+
+
+def own(rows: int) -> np.ndarray:
+    """Every row a group of its own, int64 (N,)."""
+    return np.arange(rows, dtype=np.int64)
+
+
+def find(text: str) -> tuple[ModuleType, str]:
+    """The module and the argument of ``kind:argument``.
+
+    Raises
+    ------
+    UnknownName
+        There is no such kind; the nearest is proposed.
+    """
+    kind, _, argument = text.partition(":")
+    if kind not in POSITIVES:
+        raise UnknownName("kind of positives", kind, POSITIVES, where="model.positives")
+    return POSITIVES.get(kind), argument
+
+
+def build(text: str, context: Context) -> Positives:
+    """The positives that ``kind:argument`` and ``model.positives_options`` describe.
+
+    Raises
+    ------
+    UnknownName
+        There is no such kind, or it has no such option.
+    ConfigError
+        The argument or an option is not of the kind described.
+    DataError
+        The data do not have what the kind needs.
+    """
+    module, argument = find(text)
+    options = context.config.model.positives_options
+    known = list(inspect.signature(module.build).parameters)[2:]
+    for name in options:
+        if name not in known:
+            raise UnknownName("option of these positives", name, known, where="model.positives_options")
+    return module.build(context, argument, **values.options(module.build, options, "model.positives_options"))
+
+
+def nothing(argument: str, kind: str) -> None:
+    """Raise a `ConfigError` where a kind that takes no argument got one."""
+    if argument:
+        raise ConfigError(
+            f"{kind!r} takes no argument, and was given {argument!r}.", where="model.positives", hint=f"Say {kind}."
+        )
+
+
+def whole(value: Any, name: str, low: int) -> int:
+    """An argument or option as a whole number of at least `low`; see `nearfar.core.checks.whole`."""
+    return checks.whole(value, name, low, "model.positives")

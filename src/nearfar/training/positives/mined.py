@@ -1,0 +1,179 @@
+"""Rows stay alone, and each gets hard negatives: what a trained model finds nearest among what is not its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nearfar.core.errors import ConfigError, DataError
+from nearfar.training.positives import Context, Encode, Positives, own, whole
+from nearfar.vectors.kmeans import unit
+
+if TYPE_CHECKING:
+    import torch
+
+    from nearfar.data.table import Column
+    from nearfar.models.embedder import Embedder
+
+COUNT = 1  # hard negatives of a row where the text does not say how many
+LOOKED_AT = 32  # nearest cells of which those are taken that are no positives, as far as can be told
+MOST = 0.95  # of the similarity of the row's own sides
+
+
+def build(context: Context, argument: str, most: float = MOST) -> Mined:
+    """Hard negatives by an existing run, found once, before the first step.
+
+    Parameters
+    ----------
+    context : Context
+    argument : str
+        ``RUN`` or ``RUN:4``: four of each row.
+    most : float
+        A cell that is more similar to the row than this share of the similarity of the row's own two sides is left
+        out: it may well belong to it ("TopK-PercPos" of de Souza P. Moreira et al. 2024, arXiv 2407.15831).
+
+    Raises
+    ------
+    ConfigError
+        The text is not of that form, or there is no such run.
+    DataError
+        There are too few rows.
+    """
+    from nearfar.models.run import Run
+
+    run, colon, last = argument.rpartition(":")
+    counted = colon and last.isdecimal()
+    run, count = (run, whole(last, "the number after the last colon", 1)) if counted else (argument, 1)
+    if not run:
+        raise ConfigError(
+            "say which run mines.", where="model.positives", hint="For example --positives mined:runs/first:4."
+        )
+    if not Run.open(run).model_file.exists():
+        raise ConfigError(f"the run {run} has no model yet.", where="model.positives")
+    if not 0 < most <= 1:
+        raise ConfigError(f"most is {most}; it must be above 0 and at most 1.", where="model.positives_options")
+    if len(context.rows) <= count:
+        raise DataError(f"{len(context.rows):,} rows to train on are too few for {count} hard negatives of each.")
+    return Mined(context, run, count, most)
+
+
+class Mined(Positives):
+    """Hard negatives of every row, by the model of a run: the nearest cells of the last column that are not its own.
+
+    Cells equal to the row's own, cells of rows with the same label, and cells nearly as near as the row's own are left
+    out. Where fewer than K of `LOOKED_AT` are left, the farthest of these stand in for the rest, unless they are the
+    row's own.
+    """
+
+    changes = True
+    mines = True
+
+    def __init__(self, context: Context, run: str, count: int, most: float) -> None:
+        many = f"{count} hard negatives of each row are" if count > 1 else "a hard negative of each row is"
+        super().__init__(own(len(context.table)), f"Negatives: {many} mined by {run}, once.")
+        self.context, self.run, self.count, self.most = context, run, count, most
+
+    def check(self) -> None:
+        from nearfar.models.loading import load
+
+        model, columns = load(self.run, self.context.config.train.device), list(self.context.table.columns.values())
+        for side in (0, -1):
+            fitting(model, columns[side])
+
+    def due(self, step: int) -> bool:
+        return step == 0
+
+    def refresh(self, step: int, encode: Encode) -> dict[str, float]:
+        from nearfar.models.loading import load
+
+        rows, columns = self.context.rows, list(self.context.table.columns.values())
+        model = load(self.run, self.context.config.train.device)
+        left, right = (unit(vectors(model, columns[side], rows)) for side in (0, -1))
+        same = [c.hashes[rows] for c in (columns[0], columns[-1]) if c.hashes is not None]
+        labels = self.context.labels
+        if labels is not None:
+            same.append(np.where(labels[rows] < 0, -1 - np.arange(len(rows)), labels[rows]))
+        found, similar = hardest(left, right, self.count, self.most, same)
+        self.negatives = np.repeat(own(len(self.groups))[:, None], self.count, axis=1)
+        self.negatives[rows] = rows[found]
+        return {"mined": float(similar.mean())}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        import torch
+
+        found = np.zeros((0, 0), np.int64) if self.negatives is None else self.negatives
+        return {"negatives": torch.from_numpy(found)}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        found = tensors["negatives"].numpy()
+        self.negatives = found if len(found) else None
+
+
+def hardest(
+    left: np.ndarray, right: np.ndarray, count: int, most: float, same: list[np.ndarray], block: int = 1024
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest right sides of each left one that are no positives.
+
+    Parameters
+    ----------
+    left, right : ndarray (N, D)
+        Unit vectors; row i of both belongs together.
+    count : int
+    most : float
+        Share of the similarity of the row's own sides from which on a cell is left out.
+    same : list of ndarray (N,)
+        Rows that are equal in one of these are positives.
+
+    Returns
+    -------
+    rows : ndarray of int64 (N, count)
+    similarity : ndarray of float32 (N,)
+        Of each row's first one.
+    """
+    from nearfar.vectors.neighbours import search
+
+    looked = min(len(right), LOOKED_AT + count)
+    found, similar = [], []
+    for start in range(0, len(left), block):
+        mine = np.arange(start, min(start + block, len(left)))
+        scores, rows = search(left[mine], right, looked)
+        positive = rows == mine[:, None]
+        for kind in same:
+            positive |= kind[rows] == kind[mine][:, None]
+        near = scores > most * (left[mine] * right[mine]).sum(1)[:, None]
+        rank = np.arange(looked)
+        order = np.argsort(np.where(positive, 2 * looked, np.where(near, 2 * looked - 1 - rank, rank)), 1)[:, :count]
+        found.append(np.take_along_axis(rows, order, 1))
+        similar.append(np.take_along_axis(scores, order, 1)[:, 0])
+    return np.concatenate(found), np.concatenate(similar)
+
+
+def fitting(model: Embedder, column: Column) -> str:
+    """The model's column that encodes the cells of a column of the data.
+
+    Raises
+    ------
+    ConfigError
+        The model takes other input.
+    """
+    from nearfar.core.registry import MODALITIES
+
+    name = column.name if column.name in model.columns else model.only_column()
+    modality, spec = model.columns[name]
+    shape = MODALITIES.get(modality).encoder_shape
+    if column.cells is None and (modality != column.modality or shape(spec) != shape(column.spec)):
+        is_for, is_here = (MODALITIES.get(m).describe(s) for m, s in ((modality, spec), (column.modality, column.spec)))
+        raise ConfigError(
+            f"the run was trained on {is_for}, the column {column.name!r} is {is_here}.", where="model.positives",
+            hint="Give both trainings the same --size.",
+        )  # fmt: skip
+    return name
+
+
+def vectors(model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
+    """What the model makes of these cells of a column, float32 (M, D); raises as `fitting`."""
+    name = fitting(model, column)
+    if column.cells is not None:  # its tokeniser may be another one
+        return model.encode([column.cells[int(r)] for r in rows], column=name)
+    return model.features(column, rows, model.keeps)

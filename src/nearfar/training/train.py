@@ -1,0 +1,290 @@
+"""The function behind ``nearfar train``."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core import files
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError, NearfarError
+from nearfar.core.names import real
+from nearfar.evaluation.report.of_run import _report
+from nearfar.training.job import Job, recorded, requested
+
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+    from nearfar.evaluation.verdict import Verdict
+    from nearfar.models.branches import Kinds
+    from nearfar.models.embedder import Embedder
+    from nearfar.models.run import Run
+    from nearfar.training.plan.prepare import Plan
+    from nearfar.training.trainer import Trainer
+
+SHORT = 50  # steps; shorter trainings are over before their time is told
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` gives: the model, and where it lies."""
+
+    model: Embedder
+    plan: Plan
+    path: Path | None
+    metrics: list[dict[str, Any]]
+    kept: int | None = None  # step of the state that is the model, where that was chosen by held-out rows
+
+    def encode(self, inputs: Any, **options: Any) -> Any:
+        """`Embedder.encode` of the model."""
+        return self.model.encode(inputs, **options)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether training helped, by the held-out rows that it watched; None where these tell nothing."""
+        from nearfar.evaluation import verdict
+
+        return verdict.of(self.metrics, self.kept)
+
+
+def train(
+    source: Any = None, *, out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
+    config: Config | None = None, quiet: bool = False, console: Console | None = None, command: str | None = None,
+    **knobs: Any,
+) -> Trained:  # fmt: skip
+    """Train an embedding model.
+
+    Parameters
+    ----------
+    source : path, hub name or object
+        The data, see the table of objects in ``docs/data.md``; a path or name is written down in the run, objects are
+        not.
+    out : path, optional
+        Run folder. Without one nothing is written.
+    resume, overwrite : bool
+        Go on from the folder's checkpoint, or begin anew in it. `knobs` that come with `resume` take effect, as more
+        ``epochs`` do, or are refused by name; a finished run goes on only if ``keep_optimizer`` was said.
+    config : Config, optional
+        Instead of, or beneath, the knobs; not with `resume`.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
+    command : str, optional
+        What was typed, for the run's records.
+    **knobs
+        Any word of `nearfar config`: ``method="byol"``, ``epochs=50``, ``lr=0.001``, ``temperature=0.2`` …
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    UserError
+        The request or the data must change.
+    TrainingError
+        Training could not go on.
+    Stopped
+        Stopped from outside, saved.
+    """
+    from nearfar.core.console import SILENT, of_call
+    from nearfar.data.objects import settled
+    from nearfar.models.run import Run
+    from nearfar.training import distributed, resuming
+    from nearfar.training.launching import launch
+
+    console, source = of_call(console, quiet), settled(source)
+    distributed.join_if_launched()
+    job = requested(source, out, resume, overwrite, config, command, knobs)
+    if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
+        return finished(job.out, source, job.config, console)
+    if job.config.train.processes > 1 and distributed.world().size == 1:
+        launch(_work, (job, console.quiet), job.config.train.processes)
+        run = Run(job.out)
+        run.settle()  # what it may be a part of, of which the other processes do not know
+        return finished(run.path, source, job.config, SILENT)
+    return _work(job, console)
+
+
+def rehearse(
+    source: Any = None, *, out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
+    config: Config | None = None, quiet: bool = False, console: Console | None = None, **knobs: Any,
+) -> Plan:  # fmt: skip
+    """Everything that `train` does before its first step: data are read, networks are built, nothing is written.
+
+    Parameters are those of `train`.
+
+    Raises
+    ------
+    UserError
+        The request or the data must change.
+    """
+    from nearfar.core.console import of_call
+    from nearfar.data.objects import settled
+    from nearfar.models.run import Run
+    from nearfar.training import resuming
+
+    console, source = of_call(console, quiet), settled(source)
+    job = requested(source, out, resume, overwrite, config, None, knobs)
+    if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
+        return resuming.as_trained(Run(job.out), source, job.config, console)
+    return _ready(job, console, dry=True)[0]
+
+
+def finished(folder: str | Path, source: Any, config: Config, console: Console) -> Trained:
+    """A training that is finished, as it lies there; what a kill left in its last instants is removed."""
+    from nearfar.models import loading
+    from nearfar.models.run import Run
+    from nearfar.training import resuming
+
+    run = Run.open(folder)
+    with contextlib.suppress(NearfarError):  # it may lie where nothing can be written
+        taken = Run.create(folder, resume=True)
+        try:
+            taken.finish()
+        finally:
+            taken.release()
+    found = resuming.as_trained(run, source, config, console)
+    return Trained(loading.load(folder), found, run.path, run.metrics(), run.config.get("kept"))
+
+
+def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:
+    """Plan and trainer before the first step; the run folder is taken, unless it is a dry run."""
+    from nearfar.models.run import Run
+    from nearfar.training import distributed, rehearsal, resuming
+    from nearfar.training.plan.prepare import prepare
+    from nearfar.training.trainer import Trainer
+
+    world, run = distributed.world(), None if job.out is None else Run(job.out)
+    plan = prepare(job.config, job.arrays, console=console, known=resuming.reading(run) if job.resume else None)
+    for note in plan.notes:
+        console.say(note)
+    if run is not None:
+        _check(run, plan, job, console)
+    if run is not None and world.is_main and not dry:
+        run = Run.create(job.out, resume=job.resume, overwrite=job.overwrite)
+    world.barrier()
+    try:
+        trainer = Trainer(plan, run, console, fresh=not job.resume)
+        for name, column in plan.columns.items():
+            room = getattr(trainer.learner.branches[name].encoder, "room", None)  # of what is kept, less may be taken
+            if room and room < column.spec["length"] and (said := column.too_long(room)):
+                console.warn(said)
+        rehearsal.rehearse(trainer, job.config)
+        if job.resume:
+            trainer.load(dry=dry)
+            resuming.check_steps(trainer)
+            for sentence in resuming.about(job.changes, trainer):
+                console.say(sentence)
+        if dry:
+            trainer.positives.check()
+        elif run is not None and world.is_main and (job.changes or not job.resume):
+            recorded(run, plan, job, trainer)  # only now: whatever could be wrong has been found out
+    except BaseException:
+        if run is not None:
+            run.release()
+        raise
+    return plan, trainer, run
+
+
+def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
+    """Raise where the folder goes with other data, or holds what this training needs."""
+    from nearfar.training import resuming
+
+    if job.resume:
+        resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
+        resuming.check_state(run, plan)
+    elif real(run.path) in map(real, _earlier(plan)):
+        raise ConfigError("is a run that this training begins with or is taught by.", where=str(run.path),
+                          hint="Choose another --out.")  # fmt: skip
+
+
+def _work(job: Job, console: Console | bool) -> Trained:
+    """Train in this process, alone or as one of many."""
+    from nearfar.core.console import SILENT, Console, clock
+    from nearfar.models.embedder import Embedder
+    from nearfar.models.training_rows import TrainingRows
+    from nearfar.training import distributed, timing
+
+    world = distributed.world()
+    if isinstance(console, bool):
+        console = Console(quiet=console) if world.is_main else SILENT
+    plan, trainer, run = _ready(job, console)
+    try:
+        earlier = [TrainingRows.load(path) for path in _earlier(plan)]
+        if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
+            at_most = "at most " * bool(plan.config.train.patience)
+            console.say(f"Time: {at_most}about {clock(timing.expected_seconds(trainer))} on this machine.")
+        trainer.fit()
+        place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
+        known = TrainingRows.of(plan.table, plan.train, plan.taught).after(earlier)
+        place |= {"fingerprint": plan.table.fingerprint, "training_rows": known}
+        model = Embedder.of(trainer.finished(), plan.config, plan.columns, **place)
+        if run is not None and world.is_main:
+            run.write_config({**run.config, "kept": trainer.best.step})
+            _finish(run, model, plan, console)
+            run.finish()
+        metrics = run.metrics() if run else trainer.metrics
+        trained = Trained(model, plan, run.path if run else None, metrics, trainer.best.step)
+        if world.is_main:
+            _tell(trained, console, told="worse" in trainer.monitor.told)
+        return trained
+    finally:
+        if run is not None:
+            run.release()
+
+
+def _tell(trained: Trained, console: Console, *, told: bool) -> None:
+    """Say whether training helped; that it made the model worse is a warning, unless it was one before."""
+    from nearfar.core.errors import WorseWarning
+    from nearfar.evaluation import verdict
+
+    said = verdict.sentence(trained.metrics, trained.plan.config.as_dict()["train"], trained.kept)
+    worse = trained.verdict is not None and trained.verdict.outcome == "worse"
+    if trained.kept == 0 or (worse and not told):
+        console.warn(said, WorseWarning)
+    elif said:
+        console.say(said)
+
+
+def _earlier(plan: Plan) -> list[Path]:
+    """The runs that this training begins with, or is taught by."""
+    from nearfar.training.plan import warm_start
+    from nearfar.training.positives import teacher
+
+    model = plan.config.model
+    runs = [start.run.path for start in warm_start.starts(model.init_from, list(plan.columns)).values()]
+    kind, _, argument = model.positives.partition(":")
+    return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
+
+
+def plan(
+    config: Config, *, source: Any = None, console: Console | None = None, known: Kinds | None = None
+) -> Plan:
+    """What a training with this config would do; `known` is that of `nearfar.training.plan.prepare.prepare`."""
+    from nearfar.training.plan.prepare import prepare
+
+    return prepare(config, source, console=console, known=known)
+
+
+def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
+    """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
+    from nearfar.evaluation.report import card, collect, kept
+
+    model.save(run.model_file)
+    model.training_rows.save(run.path)
+    run.forget()
+    if plan.table.skipped:
+        lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
+        files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")
+    rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
+    shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
+    measured = kept.every(run, console)
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
+    _report(run, shown, plan.table, measured)
+
+
+def _csv(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

@@ -1,0 +1,142 @@
+"""Tuning: short trainings with other numbers, scored on held-out training rows, until the time is up.
+
+The trials are those of successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) as they come one after the
+other (Li et al. 2018, arXiv 1810.05934, without its pauses): a trial is compared at rungs, after a ninth, a third and
+all of its epochs, with every trial that was ever measured there, and goes on if it is among the best third. So a bad
+one costs a ninth of a whole one, a trial is never begun twice, and a search that is cut short is the beginning of the
+longer one. The defaults come first and go through all rungs, so that everything has something to be held against.
+
+**One horizon for all.** A trial's learning rate follows the schedule of a whole trial, warm-up and cosine over the full
+horizon, and the rungs cut it short; it is not a fresh short training with a schedule of its own. Then a higher rung
+goes on from the lower one, whose epochs are not spent again (with fresh trainings a trial that reaches the end costs
+13 ninths instead of 9), and the last rung is a training as it will be. The price: at a lower rung the rate has not
+come down yet, so high rates look worse there than they would at their end. All trials are compared at the same share
+of the same schedule, so that is a bias against high rates, not noise; a third goes on instead of the single best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.config import Config, seconds
+from nearfar.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearfar.core.console import Console
+    from nearfar.training.tuning.outcome import Outcome
+
+BUDGET = "30m"
+FAR = 2  # a training so many times as long as a trial may like other numbers; that is said
+
+
+def tune(
+    source: Any = None, *, budget: str = BUDGET, out: str | Path | None = None, overwrite: bool = False,
+    config: Config | None = None, vary: Sequence[str] = (), horizon: int | None = None, trials: int | None = None,
+    quiet: bool = False, console: Console | None = None, **knobs: Any,
+) -> Outcome:  # fmt: skip
+    """Look for a better learning rate, temperature, crop scale and batch size than the defaults.
+
+    Parameters
+    ----------
+    source : path, hub name, array, list or dict of splits
+        As for `nearfar.train`. Rows of the test split are not touched.
+    budget : str
+        Time, such as ``"90s"``, ``"30m"`` or ``"1h"``, from when the data are read.
+    out : path, optional
+        Config file (.toml, .json) to write, or a folder for ``best.toml`` and ``tune.json``. By default nothing is
+        written.
+    overwrite : bool
+        Write over a config file that is there.
+    config : Config, optional
+        Instead of, or beneath, the knobs: the defaults that trials start from.
+    vary : sequence of {"lr", "temperature", "crop", "batch"}
+        What to try; by default all that the method and the views have.
+    horizon : int, optional
+        Epochs of a whole trial; by default as many as let the budget hold eight whole trials, at most the training's
+        own. Given a horizon and a number of trials, the search is the same each time on one machine.
+    trials : int, optional
+        Most trials, the defaults among them.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
+    **knobs
+        Any word of `nearfar config`, as for `nearfar.train`; ``seed`` is also that of the search.
+
+    Returns
+    -------
+    Outcome
+        ``config`` is for `nearfar.train`, ``table()`` and ``verdict`` are for people.
+
+    Raises
+    ------
+    UserError
+        The request or the data must change, or Optuna is not installed.
+    Stopped
+        Stopped from outside before anything was measured; later, what was found is kept.
+    """
+    from nearfar.core.console import of_call
+    from nearfar.training.job import with_knobs
+    from nearfar.training.plan.prepare import prepare
+    from nearfar.training.tuning import outcome, space
+    from nearfar.training.tuning.halving import Search, require
+    from nearfar.training.tuning.score import Scorer, parts
+
+    console = of_call(console, quiet)
+    require()
+    time = seconds(budget, "--budget")
+    if time <= 0:
+        raise ConfigError("the budget must be more than nothing.", where="--budget")
+    for name, number in (("--horizon", horizon), ("--trials", trials)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{number} is out of range; it must be at least 1.", where=name)
+    if out is not None:
+        outcome.free(out, overwrite)
+    asked = with_knobs(config or Config(), source, knobs)
+    if asked.train.processes > 1:
+        raise ConfigError("trials run in one process.", where="train.processes", hint="Leave it at 1 to tune.")
+
+    plan = prepare(asked, None if isinstance(source, str | Path) else source, console=console)
+    for note in plan.notes:
+        console.say(note)
+    if not plan.record.trains:
+        raise ConfigError(f"{plan.record.name} does not train, so there is nothing to tune.", where="model.method")
+    rows = parts(plan)
+    base = _of_a_trial(plan.config, asked)
+    tried = space.of(plan, base, len(rows.train), tuple(vary))
+    scorer = Scorer(plan, rows)
+    search = Search(plan, rows, tried, scorer, budget=time, horizon=horizon, most=trials, console=console)
+    left_out = f" Not tried: {', '.join(tried.notes)}." if tried.notes else ""
+    spared = f", {rows.spared:,} left for `nearfar eval` to score" if rows.spared else ""
+    whole = base.train.epochs
+    console.say(
+        f"Tuning: {', '.join(k.name for k in tried.knobs)}.{left_out}\n"
+        f"Trials train on {len(rows.train):,} rows{spared}; score: {scorer.words}. A whole trial has {search.horizon} "
+        f"of the training's {whole} epochs; trials are compared after {', '.join(map(str, search.rungs))}."
+    )
+    if search.horizon * FAR < whole:
+        console.warn(f"what is best after {search.horizon} epochs need not be best after {whole}: give it more time.")
+    if out is not None:
+        outcome.target(out).parent.mkdir(parents=True, exist_ok=True)  # before, not after, half an hour
+    search.run()
+    found = outcome.Outcome(search, asked, search.spent)
+    if out is not None:
+        found.save(out)
+    return found
+
+
+def _of_a_trial(config: Config, asked: Config) -> Config:
+    """The config of a trial with the defaults: nothing is saved, logged or watched.
+
+    Parts of the method that the data suit (such as a number of clusters) are left open as they were asked for, since
+    a trial has fewer rows.
+    """
+    quiet = {"monitor_rows": 0, "checkpoint_every": "never", "stop_after": None, "log": (), "compile": False}
+    method = {k: v for k, v in config.method.items() if k != "parts"}
+    method |= {"parts": asked.method["parts"]} if "parts" in asked.method else {}
+    train = replace(config.train, epochs=max(1, config.train.epochs), **quiet)
+    return replace(config, train=train, method=method)

@@ -1,0 +1,274 @@
+"""What a search found: a table, a sentence, a config, and the JSON form."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.core import files
+from nearfar.core.config import SECTIONS, Config
+from nearfar.core.console import clock
+from nearfar.core.errors import ConfigError
+from nearfar.training.tuning.halving import Search, Trial, order
+
+FORMATS = (".toml", ".json")
+BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was tried, and what came of it.
+
+    Attributes
+    ----------
+    search : Search
+    asked : Config
+        What the user asked for, with its "auto".
+    seconds : float
+        Spent.
+    """
+
+    search: Search
+    asked: Config
+    seconds: float
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """Best first: by the rung reached, then by the score there."""
+        return order(self.search.trials, self.search.scorer)
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """Score of every trial at the last rung that it reached, by number."""
+        return {t.number: self._scores_at(len(t.measured))[t.number] for t in self.trials}
+
+    def _scores_at(self, rungs: int) -> dict[int, float]:
+        there = [t for t in self.search.trials if len(t.measured) >= rungs]
+        found = self.search.scorer.scores([t.measured[rungs - 1] for t in there])
+        return {t.number: float(s) for t, s in zip(there, found, strict=True)}
+
+    # --- what to make of it -----------------------------------------------------------------------------------
+
+    @cached_property
+    def verdict(self) -> dict[str, Any]:
+        """The best other trial against the defaults, where both were measured.
+
+        Returns
+        -------
+        dict
+            ``best`` (number of the best trial that is not the defaults, or None), ``epochs`` (where the two are
+            compared), ``difference``, ``interval`` (95 %, over the same held-out rows, Student's t, widened after
+            Bonferroni for the best of those that got as far), ``compared``, ``kept`` (number of the trial whose
+            values are kept: 0, the defaults, unless the interval is above 0 after a whole trial), ``sentence``.
+        """
+        defaults = self.search.trials[0]
+        others = [t for t in self.trials if t.number and np.isfinite(self.scores[t.number])]
+        found = {"best": None, "epochs": None, "difference": None, "interval": None, "compared": 0, "kept": 0}
+        if not others:
+            return found | {"sentence": "No other trial was measured, so the defaults are kept: give it more time."}
+        best = others[0]
+        found["best"] = best.number
+        if defaults.measured[0] is None:
+            return found | {"kept": best.number, "sentence": f"The defaults did not train; trial {best.number} did."}
+        last = min(len(best.measured), sum(m is not None for m in defaults.measured)) - 1
+        there = [t for t in self.search.trials if len(t.measured) > last and t.measured[last] is not None]
+        draws = dict(
+            zip((t.number for t in there), self.search.scorer.draws([t.measured[last] for t in there]), strict=True)
+        )
+        d = draws[best.number] - draws[0]
+        compared, mean = len(there) - 1, float(d.mean())
+        half, whole = _half_width(d, compared), last + 1 == len(self.search.rungs)
+        found |= {
+            "epochs": self.search.rungs[last], "difference": mean, "interval": [mean - half, mean + half],
+            "compared": compared, "kept": best.number if whole and mean - half > 0 else 0,
+        }  # fmt: skip
+        return found | {"sentence": self._sentence(found, last)}
+
+    def _sentence(self, found: Mapping[str, Any], last: int) -> str:
+        best, mean, (low, high) = found["best"], found["difference"], found["interval"]
+        whole, count = self.search.space.base.train.epochs, found["epochs"]
+        epochs = f"{count} of {whole} epochs" if count < whole else f"{count} epoch{'s' if count != 1 else ''}"
+        spread = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] after {epochs}"
+        if last + 1 < len(self.search.rungs):
+            epochs_whole = self.search.rungs[-1]
+            more = f"no other one got to {epochs_whole} epochs" + (": give it more time." if mean > 0 else ".")
+            lead = "ahead of" if mean > 0 else "no better than" if mean == 0 else "behind"
+            return f"The defaults are kept: the best other trial, {best}, was {lead} them ({spread}); {more}"
+        if low > 0:
+            return f"Trial {best} beats the defaults by {spread}."
+        if mean > 0:
+            return f"Trial {best} is ahead of the defaults by no more than chance gives ({spread}): they are kept."
+        return f"Nothing beat the defaults: the best other trial, {best}, differs by {spread}. They are kept."
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The knobs that are kept, by path; none where those are the defaults."""
+        number = self.verdict["kept"]
+        return self.search.space.changes(self.search.trials[number].values) if number else {}
+
+    @cached_property
+    def config(self) -> Config:
+        """What was asked for with the knobs that are kept: to be given to `nearfar.train`."""
+        config = self.asked
+        if self.kept and config.model.method == "auto":  # they are numbers of the method that was chosen
+            config = config.set("model.method", self.search.plan.config.model.method)
+        for path, value in self.kept.items():
+            config = config.set(path, value)
+        return config
+
+    # --- how it is told ---------------------------------------------------------------------------------------
+
+    def table(self) -> str:
+        """All trials, best first."""
+        space, scorer = self.search.space, self.search.scorer
+        names = [name for name in ("lr", "temperature", "crop", "batch") if name in self.trials[0].values]
+        shape = () if scorer.labelled else ("RankMe", "alpha", "agreement")
+        cells = [["rank", "trial", "score", "95 %" if scorer.labelled else "", *shape, *names, "epochs", "seconds", ""]]
+        for place, t in enumerate(self.trials, 1):
+            last, score = t.measured[-1], self.scores[t.number]
+            spread = scorer.interval(last) if last is not None else None
+            cells.append([
+                str(place), str(t.number), f"{score:.3f}" if math.isfinite(score) else "–",
+                "[{:.3f}, {:.3f}]".format(*spread) if spread else "",
+                *("–" if last is None else f"{m:.3g}" for _, m in zip(shape, _whole(last), strict=False)),
+                *(space.shown(name, t.values) for name in names),
+                str(t.epochs), f"{t.seconds:.1f}", "the defaults" if t.number == 0 else "",
+            ])  # fmt: skip
+        cells = [row for row in zip(*cells, strict=True) if any(row)]
+        widths = [max(map(len, column)) for column in cells]
+        lines = [
+            "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in zip(*cells, strict=True)
+        ]
+        lines.insert(1, "─" * max(map(len, lines)))
+        tried = f"{len(self.trials)} trials in {clock(self.seconds)} of {clock(self.search.budget)}"
+        tried += ", stopped" if self.search.stopped else ""
+        return "\n".join([*lines, "", f"Score: {scorer.words}. {tried}.", self.verdict["sentence"]])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        search, scorer = self.search, self.search.scorer
+        table, rungs = search.plan.table, search.rungs
+        places = {t.number: place for place, t in enumerate(self.trials, 1)}
+        return files.finite({
+            "schema": 1, "verb": "tune",
+            "data": {
+                "source": table.source.get("source"), "fingerprint": table.fingerprint,
+                "train_rows": len(search.rows.train), "heldout_rows": len(search.rows.held),
+                "spared_rows": search.rows.spared,
+            },
+            "score": {"what": scorer.words, "labels": scorer.labelled, "rows": len(scorer.held)},
+            "seed": search.plan.config.train.seed, "horizon": search.horizon, "rungs": rungs,
+            "budget_seconds": search.budget, "seconds": round(self.seconds, 3), "stopped": bool(search.stopped),
+            "trials": [
+                {
+                    "rank": places[t.number], "number": t.number, "defaults": t.number == 0,
+                    "score": self.scores[t.number], "interval": _interval(scorer, t.measured[-1]),
+                    **t.values, "knobs": search.space.changes(t.values), "epochs": t.epochs,
+                    "seconds": round(t.seconds, 3), "ended": t.ended,
+                    "rungs": [
+                        {"epochs": rungs[r], "score": self._scores_at(r + 1)[t.number], **_named(scorer, m)}
+                        for r, m in enumerate(t.measured)
+                    ],
+                }
+                for t in self.trials
+            ],
+            "verdict": self.verdict, "kept": self.kept,
+        })  # fmt: skip
+
+    def save(self, out: str | Path) -> Path:
+        """Write the config for `nearfar train --config`, and into a folder also all trials. Returns the config's path.
+
+        Parameters
+        ----------
+        out : path
+            A file that ends in .toml or .json, or a folder, which gets ``best.toml`` and ``tune.json``.
+        """
+        path = target(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = differing(self.config)
+        if Path(out).suffix not in FORMATS:  # first, since it is by the config that a tuning counts as written
+            files.write_json(path.parent / "tune.json", self.as_dict())
+        if path.suffix == ".json":
+            files.write_json(path, values)
+        else:
+            heading = (
+                f"# Found by nearfar tune, seed {self.search.plan.config.train.seed}. {self.verdict['sentence']}\n"
+            )
+            files.write_text(path, heading + toml(values))
+        return path
+
+
+def target(out: str | Path) -> Path:
+    """The config file that `out`, a file or a folder, means."""
+    out = Path(out)
+    return out if out.suffix in FORMATS else out / "best.toml"
+
+
+def free(out: str | Path, overwrite: bool) -> None:
+    """Raise a `ConfigError` where the config file is there already and must not be written over."""
+    if target(out).exists() and not overwrite:
+        raise ConfigError("is there already.", where=str(target(out)), hint="Name another --out, or say --overwrite.")
+
+
+def differing(config: Config) -> dict[str, Any]:
+    """The knobs of a config that are not at their defaults, nested, without where the data are."""
+    given, usual, found = config.as_dict(), Config().as_dict(), {}
+    for section in (*SECTIONS, "method"):
+        own = {k: v for k, v in given[section].items() if v != usual[section].get(k) or section == "method"}
+        own.pop("source", None) if section == "data" else None
+        if own:
+            found[section] = own
+    return found
+
+
+def toml(values: Mapping[str, Any]) -> str:
+    """Nested knobs as TOML. What is None is written as the word none, which the config reads as that."""
+    lines = []
+    for section, knobs in values.items():
+        lines += [f"\n[{section}]", *(f"{_key(k)} = {_value(v)}" for k, v in knobs.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if name and set(name) <= BARE else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if value is None:
+        return '"none"'
+    return json.dumps(value, ensure_ascii=False)  # its strings, numbers and booleans are TOML's too
+
+
+def _half_width(d: np.ndarray, compared: int) -> float:
+    """Half of the 95 % interval of the mean of paired differences, for the best of so many (Bonferroni)."""
+    from scipy import stats
+
+    if len(d) < 2:
+        return math.inf
+    return float(stats.t.ppf(1 - 0.025 / max(1, compared), len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
+
+
+def _whole(measured: np.ndarray | None) -> np.ndarray:
+    """The three label-free measures over all rows."""
+    return np.full(3, np.nan) if measured is None else measured[0] if measured.ndim == 2 else np.zeros(0)
+
+
+def _interval(scorer: Any, measured: np.ndarray | None) -> list[float] | None:
+    return None if measured is None else scorer.interval(measured)
+
+
+def _named(scorer: Any, measured: np.ndarray | None) -> dict[str, float]:
+    from nearfar.vectors.label_free import NAMES
+
+    return {} if scorer.labelled or measured is None else dict(zip(NAMES, map(float, measured[0]), strict=True))

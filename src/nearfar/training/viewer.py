@@ -1,0 +1,142 @@
+"""From rows of a table to a batch of views, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from nearfar.core.randomness import generator
+from nearfar.core.registry import MODALITIES
+from nearfar.data.batches.sampler import Sampler
+from nearfar.data.table import Column
+from nearfar.methods.embeddings import View, ViewBatch
+from nearfar.objectives.kernel.relation import Relation
+from nearfar.training.positives import Positives, hard_negatives
+from nearfar.training.positives.hard_negatives import Hard
+from nearfar.transforms.draws import Draws
+from nearfar.transforms.frame import role
+
+if TYPE_CHECKING:
+    from nearfar.training.distributed import World
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Makes the views of a batch; what it draws is a formula of (seed, epoch, step, column, view, row).
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        One column gives `count` views of each row; several give one view each.
+    recipes : mapping of str to tuple of recipes
+        By column; the v-th view uses recipe v, cycled.
+    count : int
+        Views per row of a single column.
+    positives : Positives
+        Who belongs together, as it is when a batch is made.
+    seed : int
+    device : str or torch.device
+    world : World
+        Each process views its own contiguous share of the global batch.
+    ignore : ndarray of int64 (N_table,) or (N_table, columns), optional
+        Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
+    scores : ndarray of float (N_table,), optional
+        How alike the two sides of each row are.
+    hard : sequence of Hard
+        Hard negatives that the data hold; those that the positives find come to them.
+    """
+
+    columns: Mapping[str, Column]
+    recipes: Mapping[str, tuple[Any, ...]]
+    count: int
+    positives: Positives
+    seed: int
+    device: str | torch.device
+    world: World
+    ignore: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    hard: Sequence[Hard] = ()
+
+    @contextmanager
+    def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
+        """Within this context, columns that are decoded while training make the batches from `step` on ready ahead."""
+        with ExitStack() as stack:
+            for column in self.columns.values():
+                stack.enter_context(
+                    column.expecting(
+                        lambda: (rows[self.world.share(len(rows))] for rows in sampler.upcoming(step, total))
+                    )
+                )
+            yield
+
+    def batch(self, rows: np.ndarray, epoch: int, step: int) -> ViewBatch:
+        """The views of the given rows of the table: the global batch, of which this process takes its share."""
+        share = self.world.share(len(rows))
+        views, sources = [], []
+        for name, column in self.columns.items():
+            modality, taken = MODALITIES.get(column.modality), None
+            recipes = self.recipes[name]
+            for v in range(self.count if len(self.columns) == 1 else 1):
+                source = self._source(rows, epoch, step, len(views))
+                sources.append(source)
+                if source is not taken:
+                    values, geometry = column.take(source[share], self.device)
+                    batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
+                    taken = source
+                drawn = generator(self.seed, "views", epoch, step, name, v)
+                draws = Draws(drawn, len(rows), share, self.device, batch)
+                recipe = recipes[v % len(recipes)]
+                seen = modality.views(values, geometry, recipe, draws, column.spec)
+                views.append(View(seen, name, role(recipe)))
+        views += self._negatives(rows, epoch, step)
+        group, score = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.scores))
+        ignore, shown = (self._placed(of_batch, share) for of_batch in self._same(sources))
+        index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
+        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown), index)
+
+    def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""
+        ignore = self.ignore
+        if self.positives.partners is None:
+            return None if ignore is None else ignore[sources[0]], None
+        shown = np.stack(sources, 1)
+        if ignore is None:
+            return None, shown
+        if ignore.ndim == 1:
+            return ignore[sources[0]], ignore[shown]
+        return ignore[shown, np.arange(shown.shape[1])], shown
+
+    def _negatives(self, rows: np.ndarray, epoch: int, step: int) -> list[View]:
+        """One view of each hard negative of the rows, as the other views of its column are made."""
+        found, share = list(self.hard), self.world.share(len(rows))
+        if self.positives.negatives is not None:
+            found += hard_negatives.of_rows(list(self.columns.values())[-1], self.positives.negatives, self.ignore)
+        views = []
+        for k, hard in enumerate(found):
+            source = hard.rows[rows]
+            values, geometry = hard.column.take(source[share], self.device)
+            draws = Draws(
+                generator(self.seed, "negatives", epoch, step, k), len(rows), share, self.device,
+                lambda c=hard.column, r=source: c.take(r, self.device)[0],
+            )  # fmt: skip
+            recipe = self.recipes[hard.side][0]
+            seen = MODALITIES.get(hard.column.modality).views(values, geometry, recipe, draws, hard.column.spec)
+            views.append(View(seen, hard.side, "negative", self._placed(hard.ignore, rows[share])))
+        return views
+
+    def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
+        """The rows that these views come from: from the second view on partners, where the positives have some."""
+        partners = self.positives.partners
+        if partners is None or view == 0:
+            return rows
+        drawn = generator(self.seed, "partners", epoch, step, view)
+        return partners[rows, torch.randint(partners.shape[1], (len(rows),), generator=drawn).numpy()]
+
+    def _placed(self, of_table: np.ndarray | None, rows: np.ndarray | slice) -> torch.Tensor | None:
+        return None if of_table is None else torch.from_numpy(of_table[rows]).to(self.device, non_blocking=True)

@@ -1,0 +1,357 @@
+"""What a training looks at while it goes: held-out rows of the training data, and nothing of the test rows.
+
+The networks are looked at in evaluation mode and without gradient, and what is drawn has generators of its own, so
+that a training with looks and one without have the same weights.
+
+====================  ==============================================================================================
+figure                what it is
+====================  ==============================================================================================
+knn                   accuracy of a kNN of held-out rows among training rows, where there are labels
+retrieval             recall at 1 between the columns of held-out rows, where there are several; mean of all directions
+spearman              of the cosines of held-out pairs with their scores, where these are trained on
+heldout_rank          effective rank of the features
+heldout_rankme        RankMe of the features (arXiv 2210.02885)
+heldout_alpha         decay of their spectrum (alpha-ReQ)
+heldout_uniformity    of their unit vectors (arXiv 2005.10242)
+heldout_alignment     mean squared distance of the unit vectors of two views of a row (of two columns, if several)
+heldout_agreement     how much nearer these lie than those of different rows
+heldout_views         recall at 1 of one view of a row among the other views of all rows
+heldout_raw           share of the ten nearest rows that are so in the raw input too
+heldout_loss          the method's loss of held-out rows
+====================  ==============================================================================================
+
+Views are the same at every look. The first look, at step 0, has the numbers of rows as well: ``knn_rows``,
+``retrieval_rows``, ``spearman_rows``, ``heldout_rows``; and the share of the most frequent class, ``knn_chance``.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nearfar.core import devices
+from nearfar.core.randomness import generator
+from nearfar.models import setup
+from nearfar.objectives.kernel.world import ONE
+from nearfar.training import distributed, health, weight_averaging
+from nearfar.training.gradient_cache import chunks, joined
+from nearfar.training.positives import Positives, own
+from nearfar.vectors import geometry
+
+if TYPE_CHECKING:
+    from nearfar.data.table import Column
+    from nearfar.models.branches import Branch
+    from nearfar.training.learner import Learner
+    from nearfar.training.plan.prepare import Plan
+    from nearfar.training.viewer import Viewer
+
+ROWS = 1000  # held-out rows that are measured without labels, at most
+FEWEST = 20  # of them, below which nothing is measured
+EVERY = 0.02  # share of the epochs between two looks, at least
+COST = 0.1  # share of the work of training that looks may take, where ten of them or more are left
+EARLIEST = 10  # steps before the first look, at least
+FORWARD = 3  # rows that are looked at cost as much as one that is trained on, which goes back too
+STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norm takes its first statistics from
+
+
+class Watch:
+    """The held-out rows of a training, and what is measured on them.
+
+    Parameters
+    ----------
+    plan : Plan
+    viewer : Viewer
+        Of the training, with its columns where they lie.
+    """
+
+    def __init__(self, plan: Plan, viewer: Viewer) -> None:
+        self.config, labels = plan.config, plan.table.labels
+        train = self.config.train
+        count, drawn = train.monitor_rows, generator(train.seed, "monitor")
+        self.plan, self.columns = plan, list(viewer.columns.values())
+        self.on = torch.device(train.device), train.precision
+        self.gallery = self.queries = plan.heldout[:0]
+        if labels is not None:
+            self.gallery = _some(plan.train[labels[plan.train] >= 0], 5 * count, drawn)
+            self.queries = _some(plan.heldout[labels[plan.heldout] >= 0], count, drawn)
+        scored = plan.scores
+        heldout = plan.heldout if scored is None else plan.heldout[np.isfinite(scored[plan.heldout])]
+        self.rows = _some(heldout, min(count, ROWS), drawn)
+        world = distributed.world()
+        self.looks = bool(count) and world.is_main and train.wrap != "shard" and plan.steps > 0
+        alone = {"world": distributed.World(), "positives": Positives(own(len(plan.table)))}
+        self.viewer, self.pair = replace(viewer, **alone), replace(viewer, count=2, hard=(), **alone)
+
+    @property
+    def _devices(self) -> list[torch.device]:
+        """Besides the processor, whose random numbers stay as they are."""
+        return [self.on[0]] if self.on[0].type == "cuda" else []
+
+    @cached_property
+    def raw_nearest(self) -> torch.Tensor:
+        """The rows that are nearest in the raw input."""
+        from nearfar.evaluation import floors
+        from nearfar.vectors import label_free
+
+        column = next(iter(self.plan.columns.values()))
+        return label_free.nearest(torch.from_numpy(floors.RawInput().features(column, self.rows)))
+
+    @cached_property
+    def due(self) -> frozenset[int]:
+        """The steps after which to look: a formula, so that a resumed run looks where it would.
+
+        At ends of epochs, and before the first of these wherever the steps have doubled: what is learnt first is learnt
+        within so many steps, however many an epoch has.
+        """
+        train = self.config.train
+        if not train.monitor_rows or train.wrap == "shard" or not self.plan.steps:
+            return frozenset()
+        total, per_epoch = train.epochs, self.plan.steps // train.epochs
+        views = len(self.columns) if len(self.columns) > 1 else self.viewer.count
+        trained = per_epoch * train.batch_size * views
+        looked = len(self.gallery) + len(self.queries) + (3 + views) * len(self.rows)
+        dear = math.ceil(looked / (FORWARD * COST * trained))
+        every = per_epoch * max(1, math.ceil(EVERY * total), min(dear, total // 10))
+        early = itertools.takewhile(lambda step: step >= EARLIEST, (every >> k for k in itertools.count(1)))
+        return frozenset([*range(every, self.plan.steps + 1, every), self.plan.steps, *early])
+
+    @torch.no_grad()
+    def look(self, learner: Learner) -> dict[str, float]:
+        """The figures of the networks as they are, those that the data allow; none but on process 0."""
+        if not self.looks:
+            return {}
+        was = learner.training
+        with torch.random.fork_rng(self._devices):
+            learner.eval()
+            found = self._labelled(learner) | self._unlabelled(learner)
+            learner.train(was)
+        return found
+
+    @torch.no_grad()
+    def begun(self, learner: Learner, sampler: Any) -> Learner:
+        """The learner to look at before the first step.
+
+        Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than what
+        the networks are worth: they take their statistics from some training rows, on a copy. Those of encoders and
+        projectors take them from rows as they are embedded, as the floor of an evaluation does: views may be anything.
+        """
+        if not self.looks or not any(_unseen(m) for m in learner.modules()):
+            return learner
+        with torch.random.fork_rng(self._devices):
+            learner = distributed.alone(copy.deepcopy(learner))
+            learner.eval()
+            norms, own = ([m for m in part.modules() if _unseen(m)] for part in (learner, learner.branches))
+            if len(norms) > len(own):  # of a twin or a predictor, which only see what views become
+                steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
+                order = sampler.order(0)
+                batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
+                weight_averaging.take_statistics(learner, norms, batches, self.config)
+            self._neutral_statistics(learner, own)
+        return learner
+
+    def _neutral_statistics(self, learner: Learner, norms: list[_BatchNorm]) -> None:
+        """Let these batch norms take their statistics anew from training rows without any view."""
+        from nearfar.core.registry import MODALITIES
+
+        momenta, rows = [norm.momentum for norm in norms], self.plan.train[:STATISTICS_ROWS]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+            norm.momentum = None  # the plain mean over batches
+        for column in self.columns:
+            modality = MODALITIES.get(column.modality)
+            for start in range(0, len(rows), STATISTICS_BATCH):
+                values, geometry = column.take(rows[start : start + STATISTICS_BATCH], self.on[0])
+                with devices.autocast(*self.on):
+                    neutral = modality.neutral(values, geometry, column.spec)
+                    embedded(learner.branches[column.name], neutral, "projection")
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum
+
+    def first(self, learner: Learner) -> dict[str, float]:
+        """`look` before the first step, and the numbers of rows behind the figures."""
+        found = self.look(learner)
+        if "knn" in found:
+            found["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
+        sizes = {"knn": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
+        return found | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in found}
+
+    # --- figures ----------------------------------------------------------------------------------------------
+
+    def _labelled(self, learner: Learner) -> dict[str, float]:
+        from nearfar.vectors.knn import online_knn
+
+        labels = self.plan.table.labels
+        if len(self.queries) < 2 or len(np.unique(labels[self.gallery])) < 2:
+            return {}
+        setup.scale(learner.branches, self.plan.columns, self.plan.train, self.on[1])
+        column = self.columns[0]
+        x, y = (encode_rows(learner, column, r, *self.on, layer="embedding") for r in (self.gallery, self.queries))
+        if not _finite(x, y):
+            return {}
+        return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])}
+
+    def _unlabelled(self, learner: Learner) -> dict[str, float]:
+        from nearfar.vectors import label_free
+
+        rows, several = self.rows, len(self.columns) > 1
+        if len(rows) < FEWEST:
+            return {}
+        if several:
+            layer = self.plan.record.keep
+            sides = [encode_rows(learner, c, rows, *self.on, layer=layer).cpu() for c in self.columns]
+            sides = sides if len({s.shape[1] for s in sides}) == 1 else sides[:1]
+            x = torch.stack(sides, 1).flatten(0, 1)[:ROWS]
+        else:
+            x = encode_rows(learner, self.columns[0], rows, *self.on).cpu()
+            sides = [z.cpu() for z in view_features(learner, self.pair, rows, *self.on)]
+        if not _finite(x, *sides):
+            return {}
+        found = {
+            "heldout_rank": float(geometry.effective_rank(x)), "heldout_rankme": label_free.rankme(x),
+            "heldout_alpha": label_free.alpha(x),
+            "heldout_uniformity": float(geometry.uniformity(x[: health.SAMPLE])),
+        }  # fmt: skip
+        if len(sides) > 1:
+            found["heldout_alignment"] = float(geometry.alignment(*sides[:2]))
+            found["heldout_agreement"] = label_free.agreement(*sides[:2])
+        return found | self._between(x, sides) | self._loss(learner)
+
+    def _between(self, x: torch.Tensor, sides: list[torch.Tensor]) -> dict[str, float]:
+        """How well two sides of a row find each other, views or columns; and whether rows are near that were so."""
+        from nearfar.vectors import label_free
+
+        rows = self.rows
+        if len(self.columns) == 1:
+            return {
+                "heldout_views": _recall(*sides, *[_content(self.columns[0], rows)] * 2),
+                "heldout_raw": label_free.shared(label_free.nearest(x), self.raw_nearest),
+            }
+        if len(sides) < 2:
+            return {}
+        ids = [_content(c, rows) for c in self.columns]
+        if self.plan.scores is not None:
+            return {"spearman": _spearman(*sides, *ids, self.plan.scores[rows])}
+        pairs = itertools.combinations(range(len(sides)), 2)
+        return {"retrieval": float(np.mean([_recall(sides[i], sides[j], ids[i], ids[j]) for i, j in pairs]))}
+
+    def _loss(self, learner: Learner) -> dict[str, float]:
+        """The method's loss of held-out rows, where it needs to know nothing of them but their views."""
+        from nearfar.training.plan.resolve import least_rows
+
+        record, train, positives = self.plan.record, self.config.train, self.plan.positives
+        size = min(train.batch_size, len(self.rows))
+        size -= size % max(1, record.bn_groups)
+        known = record.positives == "views" and positives.partners is None and not positives.changes
+        if not known or size < max(4, least_rows(record)):
+            return {}
+        losses = []
+        try:
+            for start in range(0, len(self.rows) - size + 1, size):
+                batch = self.viewer.batch(self.rows[start : start + size], 0, start)
+                with devices.autocast(*self.on):
+                    parts = [learner.project(piece) for piece in chunks(batch, train.chunk or size)]
+                    embeddings = replace(learner.embeddings(joined(parts), batch), world=ONE)
+                    losses.append(float(learner.judge(embeddings, batch)[0]))
+        except (ValueError, RuntimeError, LookupError):  # a method may want what these batches do not have
+            return {}
+        return {"heldout_loss": float(np.mean(losses))}
+
+
+# --- what is looked at --------------------------------------------------------------------------------------------
+
+
+def embedded(branch: Branch, values: torch.Tensor, layer: str = "features") -> torch.Tensor:
+    """Of a branch the encoder's features, these beside fixed ones ("embedding"), or the projection, float32 (N, D)."""
+    if layer == "embedding":
+        return branch.embed(values).float()
+    return (branch.encoder(values) if layer == "features" else branch(values)[1]).float()
+
+
+@torch.no_grad()
+def encode_rows(
+    learner: Learner, column: Column, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 1000,
+    layer: str = "features",
+) -> torch.Tensor:  # fmt: skip
+    """A layer of rows of a column in evaluation mode, float32 (len(rows), D)."""
+    from nearfar.core.registry import MODALITIES
+
+    modality, branch, was = MODALITIES.get(column.modality), learner.branches[column.name], learner.training
+    learner.eval()
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        values, geometry = column.take(rows[start : start + batch_size], device)
+        with devices.autocast(device, precision):
+            parts.append(embedded(branch, modality.neutral(values, geometry, column.spec), layer))
+    learner.train(was)
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def view_features(
+    learner: Learner, viewer: Viewer, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 500
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features of the first two views of rows in evaluation mode, float32 (len(rows), D) each; the same every time."""
+    was, sides = learner.training, ([], [])
+    learner.eval()
+    for start in range(0, len(rows), batch_size):
+        batch = viewer.batch(rows[start : start + batch_size], 0, start)
+        for side, view in zip(sides, batch.views, strict=False):
+            with devices.autocast(device, precision):
+                side.append(embedded(learner.branches[view.column], view.values))
+    learner.train(was)
+    return torch.cat(sides[0]), torch.cat(sides[1])
+
+
+def _recall(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray) -> float:
+    """Recall at 1 between two sides of the same rows, (N, D) each, mean of both directions.
+
+    Rows of equal content, which `of_a` and `of_b` number, are one; of several that are equally near, any may be first.
+    """
+    from nearfar.evaluation.directions import both
+    from nearfar.evaluation.sides import Sides
+    from nearfar.vectors.basics import chosen
+
+    hits = []
+    for way in both(Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b"))).values():
+        right = [chosen(tile.scores)[tile.owner, tile.answer].sum() for tile in way.tiles()]
+        hits.append(sum(right) / len(way.queries))
+    return float(np.mean(hits))
+
+
+def _spearman(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray, scores: np.ndarray) -> float:
+    """Rank correlation of the cosines of pairs with their scores; 0 where either are all equal."""
+    from nearfar.evaluation.protocols import sts
+    from nearfar.evaluation.sides import Sides
+
+    once, cosines = np.ones((1, len(scores))), Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b")).cosines()
+    return float(sts.correlation(sts.ranks(cosines, once), sts.ranks(scores, once), once)[0])
+
+
+def _finite(*tensors: torch.Tensor) -> bool:
+    """Whether all numbers are; where they are not, nor will be the loss, which is an error by itself."""
+    return all(bool(torch.isfinite(x).all()) for x in tensors)
+
+
+def _content(column: Column, rows: np.ndarray) -> np.ndarray:
+    return np.unique(column.hashes[rows], return_inverse=True)[1].reshape(-1)
+
+
+def _unseen(module: torch.nn.Module) -> bool:
+    """Whether it is a batch norm without statistics."""
+    if not isinstance(module, _BatchNorm) or not module.track_running_stats:
+        return False
+    return not bool(module.num_batches_tracked) and not bool(module.running_mean.any())
+
+
+def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:
+    return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]

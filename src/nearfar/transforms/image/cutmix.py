@@ -1,0 +1,41 @@
+"""CutMix as a view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+from nearfar.transforms.image.erase import rectangle
+from nearfar.transforms.image.mixup import donors
+
+
+@dataclass(frozen=True)
+class Cutmix:
+    """A rectangle of the image is another row's (Yun et al. 2019, arXiv 1905.04899).
+
+    As a view the mixture belongs to its own row, so the other's share stays below one half; labels are not mixed. The
+    rectangle has the image's proportions, as in the paper, but always lies inside, so its area is what was drawn.
+
+    Parameters
+    ----------
+    share : (float, float)
+        Area of the other row's part, drawn uniformly.
+    p : float
+        Probability per row.
+    """
+
+    share: tuple[float, float] = (0.0, 0.5)
+    p: float = 1.0
+    kind: ClassVar[str] = "pixels"
+
+    def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Images (N, C, H, W) in, and out."""
+        h, w = images.shape[-2:]
+        side = draws.uniform(*self.share).sqrt()
+        left, top = (draws.uniform(0, 1, 2) * (1 - side[:, None])).unbind(1)
+        on = draws.bernoulli(self.p)[:, None, None, None]
+        part = rectangle(images, left * w, top * h, side * w, side * h) & on
+        return torch.where(part, donors(images, draws), images)

@@ -1,0 +1,40 @@
+"""Cutout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nearfar.transforms.draws import Draws
+from nearfar.transforms.image.erase import rectangle
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A grey square hides part of the image (DeVries, Taylor 2017, arXiv 1708.04552).
+
+    Parameters
+    ----------
+    share : float
+        Side of the square as a share of the image's. Its centre is anywhere, so it may reach beyond the edge.
+    p : float
+        Probability per row.
+    value : float
+        What it is filled with; 0.5 is zero as the encoder sees it.
+    """
+
+    share: float = 0.5
+    p: float = 1.0
+    value: float = 0.5
+    kind: ClassVar[str] = "pixels"
+
+    def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Images (N, C, H, W) in, and out."""
+        h, w = images.shape[-2:]
+        centre = draws.uniform(0, 1, 2)
+        on = draws.bernoulli(self.p)
+        left, top = (centre - self.share / 2).unbind(1)
+        hole = rectangle(images, left * w, top * h, *(torch.full_like(left, self.share * side) for side in (w, h)))
+        return images.masked_fill(hole & on[:, None, None, None], self.value)

@@ -1,0 +1,1 @@
+"""Pure functions of vectors (N, D): one file a question that is put to them."""

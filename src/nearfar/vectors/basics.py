@@ -1,0 +1,56 @@
+"""What nearly everything does with vectors: unit length, standardising, choosing the largest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nearfar.core.errors import DataError
+
+TIE = 1e-6  # numbers of 32 bits that differ by no more are equal: their last bits depend on the order of additions
+
+
+def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Each dimension to mean 0 and spread 1 *of the training rows*; constant dimensions become 0."""
+    mean, scale = moments(train)
+    return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
+
+
+def moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `standardised` takes away from each dimension and multiplies it by, float64 (D,) each."""
+    mean, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    scale = np.where(spread > 1e-8 * max(1.0, float(spread.max(initial=0))), 1 / np.maximum(spread, 1e-30), 0)
+    return mean, scale
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def chosen(scores: np.ndarray, tie: float = TIE) -> np.ndarray:
+    """Probability with which each class is chosen, float64 (N, C): the best one, or any of several that are equal.
+
+    Parameters
+    ----------
+    scores : ndarray (N, C)
+        Cosines, logits or votes.
+    tie : float
+        Scores that differ by no more, in units of the best where that is above 1, are equal, so that neither the
+        order of the classes nor that of the rows decides.
+    """
+    top = scores.max(1, keepdims=True)
+    best = scores >= top - tie * np.maximum(1, np.abs(top))
+    return best / best.sum(1, keepdims=True)
+
+
+def right(scores: np.ndarray, truth: np.ndarray, tie: float = TIE) -> np.ndarray:
+    """Probability that the true class is chosen, see `chosen`; float64 (N,)."""
+    return chosen(scores, tie)[np.arange(len(truth)), truth]
+
+
+def check_finite(x: np.ndarray, name: str) -> None:
+    """Raises `DataError` if vectors of the column `name` hold numbers that are not finite."""
+    if not np.isfinite(x).all():
+        raise DataError(
+            f"the vectors of {name!r} hold numbers that are not finite: the model is broken, or its input is."
+        )
