@@ -60,7 +60,7 @@ def kept(looks: list[Look], labels: bool) -> Look:
     """What a training without labels keeps: of what is as good as the best, the latest; labels may forbid a state."""
     seen = [x if labels else {k: v for k, v in x.items() if k != "knn"} for x in looks]
     worth = [verdict.worth(verdict.LABEL_FREE, x, seen[0]) for x in seen]
-    least = max(worth[0], (1 - verdict.EQUAL[verdict.LABEL_FREE]) * max(worth))
+    least = verdict.enough(verdict.LABEL_FREE, max(worth), worth[0])
     return looks[max(i for i, w in enumerate(worth) if w >= least)]
 
 

@@ -50,6 +50,11 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
     return value if value > chance + scatter / math.sqrt(2) else max(value, chance) + scatter
 
 
+def enough(by: str, best: float, start: float | None) -> float:
+    """What a state has to be worth to be the model: what the start is, and as much as the best but for a little."""
+    return max(best * (1 - EQUAL.get(by, 0.0)), -math.inf if start is None else start)
+
+
 def label_free(row: Mapping[str, Any]) -> float:
     """How much nearer the views of a row are than those of different rows, times the root of the effective rank.
 

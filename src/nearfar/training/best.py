@@ -84,9 +84,8 @@ class Best:
             self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
 
     def _enough(self) -> float:
-        """What a state has to be worth to be the model: what the start is, and as much as the best but for a little."""
-        start = verdict.worth(self.key, self.start, self.start)
-        return max(self.worth * (1 - verdict.EQUAL.get(self.key, 0.0)), -math.inf if start is None else start)
+        """What a state has to be worth to be the model."""
+        return verdict.enough(self.key, self.worth, verdict.worth(self.key, self.start, self.start))
 
     def spent(self) -> bool:
         """Whether nothing was gained for as long as patience lasts, or for `TIMES` as long as the best state took."""

@@ -49,11 +49,10 @@ class Lsa(nn.Module):
         ids = x.abs().cpu().numpy()
         row, place = np.nonzero(ids)
         live, column = np.unique(ids[row, place], return_inverse=True)
-        counts = sp.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(ids), len(live)))
-        counts.sum_duplicates()
+        weighted = sp.csr_array((np.ones(len(row), np.float32), (row, column)), shape=(len(ids), len(live)))
+        weighted.sum_duplicates()
         weights = token_weights(x, len(self.vectors), self.idf_power, self.ngram_weight)
         idf = weights[live].astype(np.float32)
-        weighted = counts.copy()
         weighted.data *= idf[weighted.indices]
         norms = np.sqrt(weighted.power(2).sum(1))
         weighted.data /= np.repeat(np.maximum(norms, 1e-12), np.diff(weighted.indptr)).astype(np.float32)

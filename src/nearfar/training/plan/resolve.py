@@ -136,10 +136,8 @@ def _with_fixed(model: ModelConfig, method: Method, table: Table) -> ModelConfig
     usual, weight = getattr(MODALITIES.get(table.first.modality), "FIXED", ("none", 1.0))
     name = model.fixed
     if name == "auto":
-        label_free = method.positives == "views" and method.keep == "features" and not method.nested
-        named = branches.named(model.encoder, table.kinds)[table.first.name]
-        helps = hasattr(ENCODERS.get(named.partition(":")[0]), "BESIDE") and not model.init_from
-        name = usual if len(table.columns) == 1 and label_free and helps else "none"
+        helps = _of_encoder("BESIDE", None, model, method, table) is not None
+        name = usual if helps and method.keep == "features" and not method.nested else "none"
     branches.check_fixed(name, [modality for modality, _ in table.kinds.values()])
     given = model.fixed_weight
     return replace(model, fixed=name, fixed_weight=given if given != "auto" else weight if name == usual else 1.0)
@@ -159,7 +157,8 @@ def _of_encoder(name: str, otherwise: Any, model: ModelConfig, method: Method, t
     """What an encoder's file says of trainings of one column without labels, from random weights."""
     if len(table.columns) > 1 or method.positives != "views" or model.init_from:
         return otherwise
-    return getattr(ENCODERS.get(model.encoder.partition(":")[0]), name, otherwise)
+    encoder = branches.named(model.encoder, table.kinds)[table.first.name]
+    return getattr(ENCODERS.get(encoder.partition(":")[0]), name, otherwise)
 
 
 def _columns(table: Table) -> tuple[str, ...]:
