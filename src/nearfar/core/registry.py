@@ -164,6 +164,19 @@ class Registry:
         path = self._built_in[name].relative_to(HOME).with_suffix("")
         return importlib.import_module(".".join(("nearfar", *path.parts)))
 
+    def find(self, text: str, where: str) -> tuple[ModuleType, str]:
+        """The module and the argument of ``name:argument``, which a knob says.
+
+        Raises
+        ------
+        UnknownName
+            There is no such name; the nearest is proposed.
+        """
+        name, _, argument = text.partition(":")
+        if name not in self:
+            raise UnknownName(self.kind, name, self, where=where)
+        return self.get(name), argument
+
     def _misplaced(self, name: str) -> None:
         """Raise a `ConfigError` where a plug-in of that name lies in a folder that is not this kind's."""
         root, file = _root(), f"{name}.py"

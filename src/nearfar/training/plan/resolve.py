@@ -11,14 +11,14 @@ import numpy as np
 
 from nearfar.core import devices
 from nearfar.core.errors import ConfigError, DataError, UnknownName
-from nearfar.core.registry import ENCODERS, MODALITIES, OBJECTIVES
+from nearfar.core.registry import ENCODERS, MODALITIES, OBJECTIVES, POSITIVES
 from nearfar.data import duplicates
 from nearfar.data.batches import balanced
 from nearfar.data.decoding import workers
 from nearfar.methods import record
 from nearfar.methods.schedule import Schedule, at
 from nearfar.models import branches
-from nearfar.training import distributed, positives, sinks
+from nearfar.training import distributed, sinks
 from nearfar.training.plan import auto_method
 from nearfar.training.stopping import Ticker
 
@@ -49,7 +49,7 @@ def check_words(config: Config) -> None:
     if views is not None and views not in RECIPES:
         raise UnknownName("recipe", str(views), RECIPES, where="method.views")
     if model.positives != "auto":
-        positives.find(model.positives)
+        POSITIVES.find(model.positives, "model.positives")
     branches.check(model.encoder, model.encoder_options)
     if model.fixed != "auto":
         branches.check_fixed(model.fixed)

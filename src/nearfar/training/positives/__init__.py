@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,20 +127,6 @@ def own(rows: int) -> np.ndarray:
     return np.arange(rows, dtype=np.int64)
 
 
-def find(text: str) -> tuple[ModuleType, str]:
-    """The module and the argument of ``kind:argument``.
-
-    Raises
-    ------
-    UnknownName
-        There is no such kind; the nearest is proposed.
-    """
-    kind, _, argument = text.partition(":")
-    if kind not in POSITIVES:
-        raise UnknownName("kind of positives", kind, POSITIVES, where="model.positives")
-    return POSITIVES.get(kind), argument
-
-
 def build(text: str, context: Context) -> Positives:
     """The positives that ``kind:argument`` and ``model.positives_options`` describe.
 
@@ -154,7 +139,7 @@ def build(text: str, context: Context) -> Positives:
     DataError
         The data do not have what the kind needs.
     """
-    module, argument = find(text)
+    module, argument = POSITIVES.find(text, "model.positives")
     options = context.config.model.positives_options
     known = list(inspect.signature(module.build).parameters)[2:]
     for name in options:

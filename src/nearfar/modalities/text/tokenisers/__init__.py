@@ -21,7 +21,6 @@ words. Its absolute value is the token. Of a text no more than `CHARACTERS` × `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
@@ -43,23 +42,9 @@ class AnySpec(TypedDict):
     vocabulary: Vocabulary
 
 
-def find(text: str) -> tuple[ModuleType, str]:
-    """The module and the argument of ``kind:argument``.
-
-    Raises
-    ------
-    UnknownName
-        There is no such kind; the nearest is proposed.
-    """
-    kind, _, argument = text.partition(":")
-    if kind not in TOKENISERS:
-        raise UnknownName("tokeniser", kind, TOKENISERS, where="data.tokens")
-    return TOKENISERS.get(kind), argument
-
-
 def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
     """What `tokenise` needs of ``kind:argument``, learnt from texts: JSON values, with the kind beside them."""
-    module, argument = find(text)
+    module, argument = TOKENISERS.find(text, "data.tokens")
     try:
         return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
     except NearfarError:
