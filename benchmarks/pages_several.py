@@ -91,7 +91,7 @@ def said(d: dict[str, Any]) -> str:
         f"members; one run that costs as much is {long - one:+.3f}, {verdict if long > whole else 'no more than the ensemble'}.\n"
         f"The aligned mean is {apart:+.3f} from the one that is not, where one test row is {1 / d['test_rows']:.3f}: a probe turns and\n"
         "weighs the dimensions itself. What the alignment is for is the cosine: with it the mean stays nearer\n"
-        "to the cosines of its members (tests/test_several.py measures both)."
+        "to the cosines of its members (tests/models/test_several.py measures both)."
     ).replace("-0.", "−0.")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nearfar import cli
 from nearfar.training import train
-from tests.test_text_runs import QUICK, sentences
+from tests.training.test_text_runs import QUICK, sentences
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from nearfar.training.learner import Learner
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
-from tests.methods import OF_ROWS, TRAINED, resolved, small
+from tests.helpers.methods import OF_ROWS, TRAINED, resolved, small
 
 ALL = TRAINED
 

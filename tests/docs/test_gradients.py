@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from nearfar.core.registry import OBJECTIVES
-from tests.objectives.inputs import build, changed, function_of, gradients
+from tests.helpers.inputs import build, changed, function_of, gradients
 
 ROOT = Path(__file__).parents[2]
 N, D = 6, 4

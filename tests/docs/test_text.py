@@ -59,7 +59,7 @@ def test_the_commands_run(folder, monkeypatch, capfd):
     """All in their order, since some need what others made."""
     monkeypatch.chdir(folder)
     for args in commands():
-        if args[0] == "export":  # tests/test_export.py runs it
+        if args[0] == "export":  # tests/downstream/test_export.py runs it
             cli.cli.get_command(None, "export").make_context("export", args[1:])
             continue
         assert cli.run([*args, *(QUICK if args[0] == "train" else [])]) == 0, (args, capfd.readouterr().err)

@@ -6,7 +6,7 @@ import torch
 from nearfar.core.registry import ENCODERS
 from nearfar.encoders.image import tutorial_cnn
 from nearfar.modalities.image import image
-from tests.encoders import texts
+from tests.helpers import texts
 
 BRIDGES = ("timm", "transformers")  # they need a name, and have tests of their own
 SHAPES = {

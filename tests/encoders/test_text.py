@@ -9,7 +9,7 @@ from torch import nn
 
 from nearfar.core.registry import ENCODERS
 from nearfar.encoders.text import buckets, pooling, text_transformer
-from tests.encoders import texts
+from tests.helpers import texts
 
 ORDERED = [
     ("text_cnn", {"dim": 32, "filters": 32}),

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from nearfar.core.errors import DataError
 from nearfar.evaluation.protocols import pair_classification, sts
 from nearfar.vectors import intervals
-from tests.evaluation.pairs import related, sides_of
+from tests.helpers.pairs import related, sides_of
 
 # STS
 

@@ -10,7 +10,7 @@ from nearfar.evaluation import directions
 from nearfar.evaluation.protocols import bitext, retrieval
 from nearfar.vectors.basics import unit
 from nearfar.vectors.intervals import wilson
-from tests.evaluation.pairs import related, sides_of
+from tests.helpers.pairs import related, sides_of
 
 WAYS = ("left_to_right", "right_to_left")
 

@@ -10,7 +10,7 @@ from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UnknownN
 from nearfar.data.opposites import judges, positive
 from nearfar.data.read import read
 from nearfar.evaluation.protocols import pair_classification, retrieval
-from tests.evaluation.pairs import related, sides_of
+from tests.helpers.pairs import related, sides_of
 
 OPPOSITES = [
     ("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("No", "yes"), ("n", "Y"), ("False", "true"), ("F", "T"),

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.registry import METHODS
-from tests.colours import pictures
-from tests.methods import OF_ROWS, small
-from tests.test_text_runs import sentences
+from tests.helpers.colours import pictures
+from tests.helpers.methods import OF_ROWS, small
+from tests.training.test_text_runs import sentences
 
 ROWS = 48
 KNOBS = {

@@ -33,7 +33,7 @@ from nearfar.core.registry import ENCODERS, METHODS, OBJECTIVES, POSITIVES, TOKE
 from nearfar.methods import record
 from nearfar.training import train
 from nearfar.transforms.recipe import kinds
-from tests.methods import small
+from tests.helpers.methods import small
 
 LONG, CODES = "x" * 5000, "\x1b[31m\n\r\u202e"
 TEXTS = ("nan", "inf", "-inf", "0", "-1", "1e308", "1e-320", "1" + "0" * 30, "", "abc", "true", "none", "[]", "[1,[2]]",

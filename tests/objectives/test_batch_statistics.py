@@ -13,7 +13,7 @@ from nearfar.objectives.matryoshka import matryoshka
 from nearfar.objectives.sigreg import sigreg
 from nearfar.objectives.vicreg import vicreg
 from nearfar.objectives.whitening import whitened, whitening
-from tests.objectives.inputs import build, gradients
+from tests.helpers.inputs import build, gradients
 from tests.objectives.reference.alignment_uniformity import reference as slow_uniformity
 from tests.objectives.reference.coding_rate import reference as slow_coding_rate
 from tests.objectives.reference.vicreg import reference as slow_vicreg

@@ -17,7 +17,7 @@ from nearfar.core.registry import OBJECTIVES
 from nearfar.objectives.kernel import tiles
 from nearfar.objectives.kernel.info import DATA, TAKES
 from nearfar.objectives.kernel.relation import Relation
-from tests.objectives.inputs import (
+from tests.helpers.inputs import (
     NOT_ROWS,
     REFERENCED,
     build,

@@ -11,7 +11,7 @@ from nearfar.objectives.cosine_embedding import cosine_embedding
 from nearfar.objectives.kernel import tiles, triplet_mining
 from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.triplet import triplet, triplet_given
-from tests.objectives.inputs import build
+from tests.helpers.inputs import build
 from tests.objectives.reference.triplet import reference as slow_triplet
 
 

@@ -8,7 +8,7 @@ from nearfar.objectives.contrastive import contrastive
 from nearfar.objectives.cosine_embedding import cosine_embedding
 from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.triplet import triplet, triplet_given
-from tests.objectives.inputs import build
+from tests.helpers.inputs import build
 
 GROUP = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 3, 4])
 

@@ -10,7 +10,7 @@ from nearfar.objectives.sigreg import _directions, sigreg
 from nearfar.objectives.swav import swav
 from nearfar.objectives.vicreg import vicreg
 from nearfar.objectives.whitening import whitening
-from tests.objectives.inputs import build, gradients
+from tests.helpers.inputs import build, gradients
 
 lightly = pytest.importorskip("lightly.loss", reason="the extra 'bench' has it")
 

@@ -9,7 +9,7 @@ from nearfar.objectives.info_nce import info_nce, info_nce_against, info_nce_bet
 from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.sigmoid import sigmoid
 from nearfar.objectives.supcon import supcon
-from tests.objectives.inputs import similarity, unit
+from tests.helpers.inputs import similarity, unit
 from tests.objectives.reference.supcon import reference as slow_supcon
 
 

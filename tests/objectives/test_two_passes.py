@@ -9,7 +9,7 @@ from nearfar.methods.embeddings import View, ViewBatch
 from nearfar.training.distributed import World
 from nearfar.training.gradient_cache import backward
 from nearfar.training.learner import Learner
-from tests.objectives.inputs import build, cases, function_of
+from tests.helpers.inputs import build, cases, function_of
 
 ROWS, CHUNK = 16, 4
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.objectives.inputs import unit
+from tests.helpers.inputs import unit
 
 CASES = {
     "default": {},

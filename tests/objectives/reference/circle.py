@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.objectives.inputs import similarity
+from tests.helpers.inputs import similarity
 
 CASES = {"default": {}, "faces": {"margin": 0.25, "gamma": 256.0}, "soft": {"margin": 0.1, "gamma": 2.0}}
 HELD = tuple(CASES)  # the weights get no gradient

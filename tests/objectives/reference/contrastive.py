@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.objectives.inputs import similarity as similar
+from tests.helpers.inputs import similarity as similar
 
 CASES = {
     "default": {},

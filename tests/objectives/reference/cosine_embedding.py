@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.objectives.inputs import similarity
+from tests.helpers.inputs import similarity
 
 CASES = {"default": {}, "margin": {"margin": 0.3}}
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from tests.objectives.inputs import similarity
+from tests.helpers.inputs import similarity
 
 CASES = {
     "debiased": {},

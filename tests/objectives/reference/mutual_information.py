@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tests.objectives.inputs import similarity as similar
+from tests.helpers.inputs import similarity as similar
 
 CASES = {
     "info_nce": {},

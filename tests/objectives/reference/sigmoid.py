@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from tests.objectives.inputs import similarity as similar
+from tests.helpers.inputs import similarity as similar
 
 CASES = {
     "default": {},

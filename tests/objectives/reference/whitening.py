@@ -4,7 +4,7 @@ from itertools import combinations
 
 import torch
 
-from tests.objectives.inputs import similarity as similar
+from tests.helpers.inputs import similarity as similar
 
 CASES = {
     "default": {},

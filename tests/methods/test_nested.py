@@ -12,7 +12,7 @@ from nearfar.objectives.info_nce import info_nce_between
 from nearfar.objectives.matryoshka import matryoshka
 from nearfar.training import train
 from nearfar.training.trainer import Trainer
-from tests.test_text_runs import QUICK, sentences
+from tests.training.test_text_runs import QUICK, sentences
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from nearfar.methods import record
 from nearfar.methods.schedule import Schedule, at
 from nearfar.training import train
 from nearfar.training.trainer import Trainer
-from tests.methods import small
+from tests.helpers.methods import small
 
 
 def test_shapes():

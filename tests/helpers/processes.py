@@ -1,9 +1,9 @@
-"""A step of every objective and every case, alone or as one of many processes; see tests/test_distributed.py."""
+"""A step of every objective and every case, alone or as one of many processes; see tests/training/test_distributed.py."""
 
 import torch
 
 from nearfar.core.registry import OBJECTIVES
-from tests.objectives.inputs import build, cases, changed, function_of, some_rows
+from tests.helpers.inputs import build, cases, changed, function_of, some_rows
 
 ROWS = 11  # shares of 6 and 5, and of 4, 4 and 3
 

@@ -30,7 +30,7 @@ from nearfar.training.weight_averaging import Average
 from nearfar.vectors.basics import unit
 from tests.conftest import TINY, lines_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

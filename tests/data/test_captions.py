@@ -18,7 +18,7 @@ from nearfar.evaluation import evaluate
 from nearfar.training import train
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
-from tests.colours import COLOURS, QUICK, pictures
+from tests.helpers.colours import COLOURS, QUICK, pictures
 
 PAIR = ("image", "caption")
 

@@ -104,7 +104,7 @@ def test_data_that_have_other_words_now_are_gone_on_with(tmp_path, monkeypatch):
     given = DECAY | {"optim.name": "sgd", "average": 0.9}
     gone_on((trainer_of, trainer_of), given, tmp_path / "run")
     (before := trainer_of(given, Run(tmp_path / "run"), fresh=False)).load(dry=True)
-    monkeypatch.setattr("tests.test_narrowing.TEXTS", [t.replace("own", "new") for t in TEXTS])
+    monkeypatch.setattr("tests.training.test_narrowing.TEXTS", [t.replace("own", "new") for t in TEXTS])
     (after := trainer_of(given, Run(tmp_path / "run"), fresh=False)).load(dry=True)
     a, b = (next(iter(t.learner.branches.values())).encoder for t in (before, after))
     assert not torch.equal(a.inside, b.inside)

@@ -14,9 +14,9 @@ from nearfar.evaluation import evaluate
 from nearfar.evaluation.protocols import retrieval
 from nearfar.models import loading
 from nearfar.training import train
-from tests.colours import COLOURS, QUICK, pictures
-from tests.evaluation.pairs import sides_of
-from tests.two import trainings
+from tests.helpers.colours import COLOURS, QUICK, pictures
+from tests.helpers.pairs import sides_of
+from tests.helpers.two import trainings
 
 COLUMNS = ("image", "caption", "numbers")
 SMALL = {"image": {"widths": [8, 16]}, "caption": {"dim": 16}, "numbers": {"width": 16, "out": 16}}

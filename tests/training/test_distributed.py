@@ -19,10 +19,9 @@ from nearfar.training import distributed, train
 from nearfar.training.distributed import World
 from nearfar.training.launching import launch
 from nearfar.training.learner import Learner
-from tests import two
 from tests.conftest import TINY
-from tests.methods import TRAINED, resolved, small
-from tests.objectives import processes
+from tests.helpers import processes, two
+from tests.helpers.methods import TRAINED, resolved, small
 
 ROWS = 24
 NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
@@ -74,7 +73,7 @@ def one_step(name, world, wrap=False):
     return float(total), {f"gradient of {n}": g for n, g in grads.items()} | kept
 
 
-OBJECTIVE_CASES = {  # what the walk over the registry in tests/objectives/processes.py does not reach
+OBJECTIVE_CASES = {  # what the walk over the registry in tests/helpers/processes.py does not reach
     "ignored": lambda v, g, w: info_nce(v, Relation(g, g // 2), temperature=0.2, world=w)[0],
     "ignored by column": lambda v, g, w: info_nce_between(
         v[0], v[1], Relation(g, torch.stack((g // 3, (g + 1) // 4), 1)), temperature=0.2, world=w

@@ -4,7 +4,7 @@ from nearfar.core.registry import METHODS
 from nearfar.methods import record
 from nearfar.methods.parts import Facts
 
-OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]  # those of text and pairs: tests/test_pairs.py
+OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]  # those of text and pairs: tests/training/test_text_runs.py
 TRAINED = [m for m in OF_ROWS if METHODS.get(m).RECORD.trains]
 PARTS = {"memory": {"size": 96}, "prototypes": {"size": 24}, "context": {"hidden": 16}, "clusters": {"size": 4}}
 VIEWS = 6  # of a row at most, where a method has more and needs no grid of them

@@ -18,7 +18,7 @@ from nearfar.training.watch import encode_rows
 from nearfar.vectors import geometry, label_free
 from nearfar.vectors.knn import online_knn
 from tests.conftest import TINY, lines_of
-from tests.methods import TRAINED, small
+from tests.helpers.methods import TRAINED, small
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")}
 OF_VIEWS = ("heldout_views", "heldout_raw", "heldout_alignment", "heldout_agreement")

@@ -10,7 +10,7 @@ from nearfar.core.errors import CollapseWarning
 from nearfar.core.registry import METHODS
 from nearfar.training import health, train
 from nearfar.vectors import geometry
-from tests.methods import small
+from tests.helpers.methods import small
 
 FAMILIES = ["simclr", "supcon", "moco_v2", "byol"]  # tests/contract has a healthy run of every method
 

@@ -18,7 +18,7 @@ from nearfar.evaluation.protocols import zero_shot as protocol
 from nearfar.models import loading
 from nearfar.training import train as training
 from nearfar.vectors.basics import unit
-from tests.colours import COLOURS, QUICK, pictures
+from tests.helpers.colours import COLOURS, QUICK, pictures
 
 TEMPLATES = ("a {} picture", "{}", "picture of {} things")
 

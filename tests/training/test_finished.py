@@ -16,8 +16,8 @@ from nearfar.models.run import Run
 from nearfar.training import train
 from tests.conftest import TINY
 from tests.faults.trainings import EVERY
-from tests.test_resume import contents, killed
-from tests.two import trainings
+from tests.helpers.two import trainings
+from tests.training.test_resume import contents, killed
 
 KEPT = {"config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md", "report.html"}
 TRIED = (  # a twin and a queue, prototypes, two columns, weights that are averaged, groups that are found anew

@@ -89,7 +89,7 @@ def reference_of(name):
     return importlib.import_module(f"tests.objectives.reference.{name}")
 
 
-REFERENCED = sorted(f.stem for f in (Path(__file__).parent / "reference").glob("[a-z]*.py"))
+REFERENCED = sorted(f.stem for f in (Path(__file__).parents[1] / "objectives" / "reference").glob("[a-z]*.py"))
 
 
 def cases():

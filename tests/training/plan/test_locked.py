@@ -10,8 +10,8 @@ from nearfar.models import loading
 from nearfar.models.branches import Branch
 from nearfar.training import distributed, train
 from nearfar.training.trainer import Trainer
-from tests.colours import pictures
-from tests.two import trainings
+from tests.helpers.colours import pictures
+from tests.helpers.two import trainings
 
 PAIR = ("image", "caption")
 QUICK = {"batch_size": 32, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "precision": "fp32"}

@@ -17,8 +17,8 @@ from nearfar.training import train
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.positives import mined
 from nearfar.training.trainer import Trainer
-from tests.objectives.inputs import similarity
-from tests.test_text_runs import QUICK, sentences
+from tests.helpers.inputs import similarity
+from tests.training.test_text_runs import QUICK, sentences
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from nearfar.training import train
 from nearfar.training.distributed import World
 from nearfar.training.learner import Learner
 from nearfar.training.plan import auto_method
-from tests.methods import TRAINED, resolved, small
+from tests.helpers.methods import TRAINED, resolved, small
 
 SEVERAL = [m for m in TRAINED if METHODS.get(m).RECORD.count > 1 and m != "cpc"]  # cpc's views are places of a grid
 

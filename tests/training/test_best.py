@@ -16,7 +16,7 @@ from nearfar.training import train
 from nearfar.training.best import Best
 from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, killed, lines_of
-from tests.two import trainings
+from tests.helpers.two import trainings
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")} | {"size": 16, "log_every": 2, "lr": 2.5e-4}
 GIVEN = PLAIN | {"holdout": 0.25, "epochs": 5, "keep_optimizer": True}
