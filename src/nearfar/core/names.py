@@ -76,3 +76,12 @@ def is_utf8(path: str | os.PathLike[str]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_number(text: str) -> bool:
+    """Whether text spells a number, or ``nan`` or ``inf``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -18,9 +18,8 @@ import numpy as np
 
 from nearfar.core.errors import BadCell
 from nearfar.core.names import is_utf8
-from nearfar.data.readers.cells import EXACT
 from nearfar.data.readers.parquet import LazyColumn
-from nearfar.data.readers.raw import Cells, Chain, is_text
+from nearfar.data.readers.raw import EXACT, Cells, Chain, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from nearfar.core.registry import MODALITIES
 from nearfar.data.inputs import NAMED
 from nearfar.data.readers.arrays import of_arrays
 from nearfar.data.readers.cells import BRING, column, is_a, opened, type_of
-from nearfar.data.readers.raw import Raw, joined, of_arrow, repeated
+from nearfar.data.readers.raw import Raw, check_names, joined, of_arrow
 from nearfar.data.readers.structure import SPLITS
 from nearfar.data.single import is_cell, is_row, names_of, rows_of
 
@@ -146,8 +146,6 @@ def _is_series(source: Any) -> bool:
 
 
 def _of_table(table: pa.Table) -> Raw:
-    if len(set(table.column_names)) < table.num_columns:
-        raise repeated(table.column_names, "data")
     return of_arrow(table, "data", Path(), ())
 
 
@@ -156,8 +154,7 @@ def _of_pandas(frame: Any) -> Raw:
     import pyarrow as pa
 
     names = [str(c) for c in frame.columns]
-    if len(set(names)) < len(names):
-        raise repeated(names, "data")
+    check_names(names, "data")
     try:
         return _of_table(pa.Table.from_pandas(frame, preserve_index=False))
     except (pa.ArrowException, OverflowError, TypeError):  # long numbers, sparse columns

@@ -105,7 +105,7 @@ def _open_path(source: str | Path, stream: bool) -> Raw:
     if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
         if not text.startswith("hf:") and _exists(Path(text).parent):
             raise _missing(path)
-        from nearfar.data.readers.hub import open_hub
+        from nearfar.data.readers.saved import open_hub
 
         return open_hub(text, stream=stream)
     raise _missing(path)

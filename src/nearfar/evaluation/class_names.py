@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import DataError
+from nearfar.core.names import is_number
 from nearfar.data.table import Column, Table
 from nearfar.evaluation.features import Features
 from nearfar.models import prompts
@@ -26,7 +27,7 @@ def has_names(table: Table) -> bool:
     if table.labels is None or len(np.unique(table.labels[table.labels >= 0])) < 2:
         return False
     names = {name.lower() for name in table.label_names}
-    return not names <= JUDGED and not all(_is_number(name) for name in names)
+    return not names <= JUDGED and not all(is_number(name) for name in names)
 
 
 def reads(model: Any) -> bool:
@@ -68,11 +69,3 @@ def _other(model: Any, column: Column) -> str | None:
     texts = prompts.text_columns(model)
     others = [name for name in texts if name != column.name] or texts
     return others[0] if len(others) == 1 else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -18,10 +18,9 @@ import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.data.readers import folders, structure
-from nearfar.data.readers._damage import damage
+from nearfar.data.readers._files import damage
 from nearfar.data.readers.cells import opened
-from nearfar.data.readers.parquet import Numbered
-from nearfar.data.readers.raw import Raw, joined
+from nearfar.data.readers.raw import Numbered, Raw, joined
 
 LIMIT = 16 * 2**30  # bytes that the arrays may declare
 PART = 2**24  # bytes read at once
@@ -35,16 +34,12 @@ RANK = 1  # readers are asked in this order
 
 def recognises(path: Path) -> bool:
     """A file of either kind, or a folder of ``.npz`` named after splits, or of ``.npy`` named as in an ``.npz``."""
-    if path.is_file():
-        return path.suffix.lower() in ENDINGS
-    return path.is_dir() and any(folders.chosen(path, (e,)) for e in ENDINGS)
+    return any(folders.recognised(path, (e,)) for e in ENDINGS)
 
 
 def open(path: Path) -> Raw:
     """Arrays ``x`` and ``y``, or any others whose lengths agree; ``x_train``, ``y_test`` … are split by their names."""
-    if path.is_file():
-        return _opened(path, path.name)
-    if folders.chosen(path, ENDINGS[:1]):
+    if path.is_file() or folders.chosen(path, ENDINGS[:1]):
         return folders.opened(path, ENDINGS[:1], _opened)
     return folders.with_rest(_together(path), path, ENDINGS[1:])
 
@@ -54,17 +49,32 @@ def _opened(path: Path, name: str) -> Raw:
     return of_arrays(_plain(arrays, path), name, (path,))
 
 
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with damage(path, "npz", PLAIN), zipfile.ZipFile(path) as z:
+        members = {m.filename.removesuffix(".npy"): m for m in z.infolist()}
+        if not members or len(members) < len(z.infolist()):
+            raise DataError("holds two arrays of one name." if members else "holds no arrays.", where=str(path))
+        # A few bytes of an archive may declare any size: no more is taken than the machine has.
+        sizes = ("SC_PHYS_PAGES", "SC_PAGE_SIZE") if hasattr(os, "sysconf") else ()
+        room = min(LIMIT, math.prod(map(os.sysconf, sizes))) if sizes else LIMIT
+        declared = sum(m.file_size for m in members.values())
+        if declared > room:
+            raise DataError(f"says that it holds {declared / 2**30:,.1f} GiB, and {room / 2**30:,.1f} GiB "
+                            "are opened at most.", where=str(path), hint="Save each array as npy.")  # fmt: skip
+        return {name: _member(z, m) for name, m in members.items()}
+
+
 def _plain(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
     """Fields of records as arrays of their own; dates and texts as cells, as from Python."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name, array in arrays.items():
         fields = {n: array[n] for n in array.dtype.names} if array.dtype.names else {name: array}
-        if twice := next((n for n in fields if n in found), None):
+        if twice := next((n for n in fields if n in columns), None):
             raise DataError(f"holds two arrays named {twice!r}.", where=str(path))
         for n, a in fields.items():
             plain = a.dtype.kind in "biuf" and a.dtype.itemsize <= 8 and a.ndim
-            found[n] = a if plain else opened(a, f"{path}: {n}")
-    return found
+            columns[n] = a if plain else opened(a, f"{path}: {n}")
+    return columns
 
 
 def _together(path: Path) -> Raw:
@@ -92,23 +102,6 @@ def _mapped(path: Path) -> np.ndarray:
         if not math.prod(shape):
             return np.empty(shape, dtype)
         return np.memmap(f, dtype, "r", f.tell(), shape, order)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with damage(path, "npz", PLAIN), zipfile.ZipFile(path) as z:
-        members = {m.filename.removesuffix(".npy"): m for m in z.infolist()}
-        if not members or len(members) < len(z.infolist()):
-            raise DataError("holds two arrays of one name." if members else "holds no arrays.", where=str(path))
-        declared = sum(m.file_size for m in members.values())
-        if declared > min(LIMIT, room := _room()):
-            raise DataError(f"says that it holds {declared / 2**30:,.1f} GiB, and {min(LIMIT, room) / 2**30:,.1f} GiB "
-                            "are opened at most.", where=str(path), hint="Save each array as npy.")  # fmt: skip
-        return {name: _member(z, m) for name, m in members.items()}
-
-
-def _room() -> int:
-    """Bytes of memory that the machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else LIMIT
 
 
 def _member(z: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -140,17 +133,16 @@ def _header(f: IO[bytes], size: int) -> tuple[tuple[int, ...], Literal["C", "F"]
 
 
 def of_arrays(
-    arrays: dict[str, np.ndarray], name: str, files: tuple[Path, ...] = (), splits: Mapping[str, str] | None = None
+    arrays: dict[str, Any], name: str, files: tuple[Path, ...] = (), splits: Mapping[str, str] | None = None
 ) -> Raw:
     """A `Raw` of named arrays; those with a split's word at an end of their name are that split's part of a column.
 
     Where some have one and others have none, all are columns, unless `splits` says of each which it is.
     """
-    by_split: dict[str | None, dict[str, np.ndarray]] = {}
+    by_split: dict[str | None, dict[str, Any]] = {}
     for key, array in arrays.items():
         split, column = structure.parted(key)
-        split = splits[key] if splits else split
-        by_split.setdefault(split, {})[column] = array
+        by_split.setdefault(splits[key] if splits else split, {})[column] = array
     all_there = sum(map(len, by_split.values())) == len(arrays)
     alone = len(by_split) == 1 and not all(structure.parted(k)[1] == k.rpartition("_")[0] for k in arrays)
     if not splits and (None in by_split or alone or not all_there):
@@ -159,17 +151,11 @@ def of_arrays(
     for split, columns in by_split.items():
         lengths = {len(a) if isinstance(a, list) or np.ndim(a) else -1 for a in columns.values()}
         if len(lengths) != 1 or -1 in lengths:
-            found = ", ".join(f"{k} {(len(a),) if isinstance(a, list) else a.shape}" for k, a in columns.items())
-            raise DataError(f"the arrays have different lengths: {found}.", where=name)
-        rows = lengths.pop()
-        label = next(
-            (k for k, a in columns.items() if k.lower() in LABELS and (isinstance(a, list) or a.ndim == 1)), None
-        )
-        prefix = f"{name}:{split}" if split else name
-        parts.append((split, Raw(_small_ones_read(columns), Numbered(prefix, rows), label=label, files=files)))
+            shapes = ", ".join(f"{k} {(len(a),) if isinstance(a, list) else a.shape}" for k, a in columns.items())
+            raise DataError(f"the arrays have different lengths: {shapes}.", where=name)
+        flat = [k for k, a in columns.items() if k.lower() in LABELS and (isinstance(a, list) or a.ndim == 1)]
+        # Memory-mapped labels and rows of numbers are read; pictures stay where they are.
+        kept = {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}
+        names = Numbered(f"{name}:{split}" if split else name, lengths.pop())
+        parts.append((split, Raw(kept, names, label=next(iter(flat), None), files=files)))
     return joined(parts)
-
-
-def _small_ones_read(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Memory-mapped labels and rows of numbers are read; pictures stay where they are."""
-    return {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}

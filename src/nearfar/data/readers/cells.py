@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import DataError
-from nearfar.data.readers.raw import IMAGE_ENDINGS
+from nearfar.data.readers.raw import EXACT, IMAGE_ENDINGS
 
-EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 BRING = (
     "Bring a path, a list of texts, paths or pictures, an array of rows or pictures, a dict of columns, a table of "
     "pandas, polars, pyarrow or datasets, or a torch Dataset."
@@ -35,7 +34,7 @@ def type_of(value: Any) -> str:
 
 
 def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any:
-    """One column of a collection.
+    """One column of a collection: numbers, also nested ones of one shape, as an array; anything else as a list.
 
     Parameters
     ----------
@@ -45,85 +44,17 @@ def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any
     paths : bool, optional
         Whether strings are paths; by default they are where more than half are named as pictures are.
 
-    Returns
-    -------
-    ndarray or list
-        Numbers, also nested ones of one shape, are an array, with NaN where one is missing; anything else a list.
-
     Raises
     ------
     DataError
         It is no collection, or one of what is not read, such as complex numbers.
     """
-    found = opened(value, where)
-    return found if isinstance(found, np.ndarray) else _of_list(found, where, paths)
-
-
-def opened(value: Any, where: str = "data") -> Any:
-    """The rows of a collection: numbers as an array, all else as a list of what they are; see `column`."""
-    if is_a(value, "torch", "Tensor"):
-        value = _of_tensor(value, where)
-    elif is_a(value, "pandas", "Series", "Index", "ExtensionArray"):
-        plain = isinstance(value.dtype, np.dtype) and value.dtype != object
-        value = value.to_numpy() if plain else np.asarray(value.astype(object)).tolist()
-    elif is_a(value, "polars", "Series"):
-        value = value.to_list()
-    elif is_a(value, "pyarrow", "Array", "ChunkedArray"):
-        value = value.to_pylist()
-    elif not isinstance(value, list | tuple) and hasattr(value, "__array__"):
-        value = _numpy(value, where)
-    if isinstance(value, np.ma.MaskedArray):
-        value = value.tolist() if value.ndim < 2 else value.astype(np.float64).filled(np.nan)
-    if isinstance(value, np.ndarray):
-        return _of_array(value, where)
-    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        raise DataError(f"is of the type {type_of(value)}, expected one value a row.", where=where,
-                        hint="A single row is a list of one: [row].")  # fmt: skip
-    return list(value)
-
-
-def _numpy(value: Any, where: str) -> np.ndarray:
-    try:
-        return np.asanyarray(value)
-    except (TypeError, ValueError, RuntimeError) as e:
-        raise DataError(f"the {type_of(value)} does not become an array ({e}).", where=where) from e
-
-
-def _of_tensor(tensor: Any, where: str) -> np.ndarray:
-    try:
-        tensor = tensor.detach().cpu()
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor.resolve_neg()).numpy()
-    except (TypeError, RuntimeError, NotImplementedError) as e:
-        kind = f"{tensor.dtype}, {tensor.layout}"
-        raise DataError(f"the tensor ({kind}) does not become an array.", where=where,
-                        hint="Bring a dense one of plain numbers.") from e  # fmt: skip
-
-
-def _of_array(array: np.ndarray, where: str) -> Any:
-    kind = array.dtype.kind
-    if array.ndim == 0:
-        raise DataError(f"is a single value ({array.dtype}), expected one value a row.", where=where)
-    if kind in "biuf":
-        return narrowed(array)
-    if kind in "mM":
-        return array.astype(f"{kind}8[us]").tolist()  # finer ones would become numbers
-    if kind in "OUST" and array.ndim == 1:
-        return array.tolist()
-    if kind == "O":
-        cells = [_cell(v, where) for v in array.ravel()]
-        if _numeric([c for c in cells if c is not None]):
-            return np.asarray([np.nan if c is None else c for c in cells], np.float64).reshape(array.shape)
-    if kind in "OUST" and array.shape[1:] == (1,):
-        return array[:, 0].tolist()
-    held = "texts" if kind in "UST" else "Python objects" if kind == "O" else f"values of the type {array.dtype}"
-    raise DataError(f"the array of shape {array.shape} holds {held}, expected numbers.", where=where,
-                    hint="Bring a table or a dict, of which each column is of one kind.")  # fmt: skip
-
-
-def _of_list(values: list[Any], where: str, paths: bool | None) -> Any:
+    values = opened(value, where)
+    if isinstance(values, np.ndarray):
+        return values
     cells = [_cell(v, where) for v in values]
     there = [c for c in cells if c is not None]
-    if _numeric(there):
+    if all(isinstance(c, Real | np.bool_) for c in there):
         return _numbers(cells, there) if there else cells
     if any(isinstance(c, str | Path) for c in there):
         strings = [c for c in there if isinstance(c, str)]
@@ -136,20 +67,74 @@ def _of_list(values: list[Any], where: str, paths: bool | None) -> Any:
             array = np.asarray(cells)
         except ValueError:  # of several shapes
             return cells
-        return narrowed(array) if array.dtype.kind in "biuf" else cells
+        return _narrowed(array) if array.dtype.kind in "biuf" else cells
     return cells
 
 
-def narrowed(array: np.ndarray) -> np.ndarray:
+def opened(value: Any, where: str = "data") -> Any:
+    """The rows of a collection: numbers as an array, all else as a list of what they are; see `column`."""
+    if is_a(value, "pandas", "Series", "Index", "ExtensionArray"):
+        plain = isinstance(value.dtype, np.dtype) and value.dtype != object
+        value = value.to_numpy() if plain else np.asarray(value.astype(object)).tolist()
+    elif is_a(value, "polars", "Series"):
+        value = value.to_list()
+    elif is_a(value, "pyarrow", "Array", "ChunkedArray"):
+        value = value.to_pylist()
+    elif is_a(value, "torch", "Tensor") or (not isinstance(value, list | tuple) and hasattr(value, "__array__")):
+        value = _numpy(value, where)
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.tolist() if value.ndim < 2 else value.astype(np.float64).filled(np.nan)
+    if isinstance(value, np.ndarray):
+        return _of_array(value, where)
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        raise DataError(f"is of the type {type_of(value)}, expected one value a row.", where=where,
+                        hint="A single row is a list of one: [row].")  # fmt: skip
+    return list(value)
+
+
+def _numpy(value: Any, where: str) -> np.ndarray:
+    """A tensor, or anything with ``__array__``, as an array."""
+    if not is_a(value, "torch", "Tensor"):
+        try:
+            return np.asanyarray(value)
+        except (TypeError, ValueError, RuntimeError) as e:
+            raise DataError(f"the {type_of(value)} does not become an array ({e}).", where=where) from e
+    try:
+        value = value.detach().cpu()
+        return (value.float() if str(value.dtype) == "torch.bfloat16" else value.resolve_neg()).numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as e:
+        kind = f"{value.dtype}, {value.layout}"
+        raise DataError(f"the tensor ({kind}) does not become an array.", where=where,
+                        hint="Bring a dense one of plain numbers.") from e  # fmt: skip
+
+
+def _of_array(array: np.ndarray, where: str) -> Any:
+    kind = array.dtype.kind
+    if array.ndim == 0:
+        raise DataError(f"is a single value ({array.dtype}), expected one value a row.", where=where)
+    if kind in "biuf":
+        return _narrowed(array)
+    if kind in "mM":
+        return array.astype(f"{kind}8[us]").tolist()  # finer ones would become numbers
+    if kind in "OUST" and array.ndim == 1:
+        return array.tolist()
+    if kind == "O":
+        cells = [_cell(v, where) for v in array.ravel()]
+        if all(c is None or isinstance(c, Real | np.bool_) for c in cells):
+            return np.asarray([np.nan if c is None else c for c in cells], np.float64).reshape(array.shape)
+    if kind in "OUST" and array.shape[1:] == (1,):
+        return array[:, 0].tolist()
+    held = "texts" if kind in "UST" else "Python objects" if kind == "O" else f"values of the type {array.dtype}"
+    raise DataError(f"the array of shape {array.shape} holds {held}, expected numbers.", where=where,
+                    hint="Bring a table or a dict, of which each column is of one kind.")  # fmt: skip
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
     """Numbers of no more than 64 bits, infinite where they are too large for that."""
     if array.dtype.itemsize <= 8:
         return array
     with np.errstate(over="ignore"):
         return array.astype(np.float64)
-
-
-def _numeric(cells: list[Any]) -> bool:
-    return all(isinstance(c, Real | np.bool_) for c in cells)
 
 
 def _numbers(cells: list[Any], there: list[Any]) -> Any:
@@ -160,10 +145,10 @@ def _numbers(cells: list[Any], there: list[Any]) -> Any:
         return cells
     filled = cells if len(there) == len(cells) else [np.nan if c is None else c for c in cells]
     try:
-        found = np.asarray(filled)
+        array = np.asarray(filled)
     except OverflowError:
-        found = np.asarray(filled, object)
-    return narrowed(found) if found.dtype != object else np.asarray([_float(c) for c in filled])
+        array = np.asarray(filled, object)
+    return _narrowed(array) if array.dtype != object else np.asarray([_float(c) for c in filled])
 
 
 def _cell(value: Any, where: str) -> Any:
@@ -189,9 +174,7 @@ def _cell(value: Any, where: str) -> Any:
         return value
     if hasattr(value, "as_py"):
         return value.as_py()
-    if is_a(value, "torch", "Tensor") or hasattr(value, "__array__"):
-        return _inner(_of_tensor(value, where) if is_a(value, "torch", "Tensor") else _numpy(value, where), where)
-    return value
+    return _inner(_numpy(value, where), where) if hasattr(value, "__array__") else value
 
 
 def _float(value: Decimal | Real) -> float:

@@ -23,7 +23,7 @@ COUNTED = 256 * 2**20  # bytes of a file whose rows are counted though it is lef
 
 @dataclass
 class Listing:
-    """All files below a folder, hidden ones left aside, in alphabetical order of their paths."""
+    """All files below a folder but hidden ones, in alphabetical order of their paths; `odd` by why it was left out."""
 
     folder: Path
     files: list[Place] = field(default_factory=list)
@@ -31,52 +31,46 @@ class Listing:
 
     def ending(self, endings: Sequence[str], *, plain: bool = False) -> list[Place]:
         """The files with one of the endings; `plain` ones only are neither pipes nor devices, and are there."""
-        found = [p for p in self.files if p[-1].lower().endswith(tuple(endings))]
-        return [p for p in found if self.path(p).is_file()] if plain else found
+        some = [p for p in self.files if p[-1].lower().endswith(tuple(endings))]
+        return [p for p in some if self.path(p).is_file()] if plain else some
 
     def path(self, place: Place) -> Path:
         """Where a file is."""
         return self.folder.joinpath(*place)
 
-    def said(self) -> list[str]:
-        """What could not be looked into."""
-        return [
-            f"Left out: {structure.listed([printable('/'.join(p)) for p in places])}, {why}."
-            for why, places in self.odd.items()
-        ]
-
 
 @lru_cache(maxsize=1)  # every reader asks for it; emptied before and after a source is opened
 def listing(folder: Path) -> Listing:
     """Go through a folder and all below; links are followed unless they lead back to a folder around them."""
-    found = Listing(folder)
+    files = Listing(folder)
     waiting: list[tuple[Place, tuple[tuple[int, int], ...], int]] = [((), (), 0)]
     while waiting:
         place, around, links = waiting.pop()
         try:
-            here = os.stat(found.path(place))
+            here = os.stat(files.path(place))
             own = (here.st_dev, here.st_ino)
             if own in around:
                 continue
             if links > LINKS:
-                found.odd.setdefault(f"behind more than {LINKS} links to folders", []).append(place)
+                files.odd.setdefault(f"behind more than {LINKS} links to folders", []).append(place)
                 continue
-            with os.scandir(found.path(place)) as entries:
+            with os.scandir(files.path(place)) as entries:
                 visible = [e for e in entries if not e.name.startswith(".")]
         except OSError as e:
             if not place:
                 raise
-            found.odd.setdefault(f"which cannot be opened ({e.strerror})", []).append(place)
+            files.odd.setdefault(f"which cannot be opened ({e.strerror})", []).append(place)
             continue
         for entry in visible:
             if _is_folder(entry):
                 waiting.append(((*place, entry.name), (*around, own), links + entry.is_symlink()))
-            elif _leads_nowhere(entry):
-                found.odd.setdefault("links that lead nowhere", []).append((*place, entry.name))
+            # A broken link may have been one to a folder; one with an ending is a file that is missing.
+            elif entry.is_symlink() and "." not in entry.name and not os.path.exists(entry.path):
+                files.odd.setdefault("links that lead nowhere", []).append((*place, entry.name))
             else:
-                found.files.append((*place, entry.name))
-    found.files.sort()
-    return found
+                files.files.append((*place, entry.name))
+    files.files.sort()
+    return files
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -84,11 +78,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a broken link that may have been one to a folder; one with an ending is a file that is missing."""
-    return entry.is_symlink() and "." not in entry.name and not os.path.exists(entry.path)
 
 
 # --- tables, texts and archives in folders ------------------------------------------------------------------------
@@ -122,8 +111,8 @@ def chosen(
         if first and not structure.splits_of(places[i][0] for i in direct):
             return []
         files, places = [files[i] for i in direct], [places[i] for i in direct]
-    if found := structure.find(places):
-        return [(split, p) for p, place in zip(files, places, strict=True) if (split := found.of(place))]
+    if splits := structure.find(places):
+        return [(split, p) for p, place in zip(files, places, strict=True) if (split := splits.of(place))]
     together = direct or len({p[:-1] for p in files}) == 1
     return [(None, p) for p in files if not direct or len(p) == 1] if together and not named else []
 
@@ -133,34 +122,29 @@ def _place(file: Place) -> Place:
     return (*file[:-1], Path(file[-1]).stem)
 
 
-def opened(folder: Path, endings: Sequence[str], one: Callable[[Path, str], Raw], **which: bool) -> Raw:
-    """The files that `chosen` takes as one, and what is said of the others.
+def recognised(path: Path, endings: Sequence[str], **which: bool) -> bool:
+    """Whether it is a file with one of the endings, or a folder of which `chosen` takes some."""
+    if path.is_file():
+        return path.suffix.lower() in endings
+    return path.is_dir() and bool(chosen(path, endings, **which))
 
-    Parameters
-    ----------
-    folder : Path
-    endings : sequence of str
-    one : callable
-        Opens a file; its second argument is what to call it.
-    **which
-        Of `chosen`.
+
+def opened(path: Path, endings: Sequence[str], one: Callable[[Path, str], Raw], **which: bool) -> Raw:
+    """A file, or the files of a folder that `chosen` takes as one, and what is said of the others.
+
+    `one` opens a file; its second argument is what to call it.
     """
-    files = chosen(folder, endings, **which)
-    raw = joined([(split, one(folder.joinpath(*p), "/".join(p))) for split, p in files])
-    return with_rest(raw, folder, endings)
+    if not path.is_dir():
+        return one(path, path.name)
+    files = chosen(path, endings, **which)
+    return with_rest(joined([(split, one(path.joinpath(*p), "/".join(p))) for split, p in files]), path, endings)
 
 
 def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
-    """With what is said of the files of a folder that were not read.
+    """With what is said of the files of a folder that were not read, which are those that are not in `raw.files`.
 
-    Parameters
-    ----------
-    raw : Raw
-        Its `files` were.
-    folder : Path
-    endings : sequence of str
-        Of files as they were read: others of these are counted in a warning, and so are those named after splits and
-        pictures that nothing names; all other files are only noted.
+    Others with the `endings` are counted in a warning, and so are those named after splits and pictures that nothing
+    names; all other files are only noted.
     """
     all_, read, own = listing(folder), set(raw.files), tuple(endings)
     pictures = all_.ending(IMAGE_ENDINGS)
@@ -172,14 +156,14 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     items += [f"{len(counted) - len(items):,} more files"] if len(counted) > len(items) else []
     if pictures and own != IMAGE_ENDINGS and not any(map(names_files, raw.columns.values())):
         items.append(f"{len(pictures):,} pictures")
-    said = all_.said()
+    for why, places in all_.odd.items():
+        raw.warnings += (f"Left out: {structure.listed([printable('/'.join(p)) for p in places])}, {why}.",)
     if items:
         only = "; only what is named after a split is read" if raw.splits else ""
-        said.append(f"Left out: {', '.join(items)}{only}.")
+        raw.warnings += (f"Left out: {', '.join(items)}{only}.",)
     rest = Counter(Path(p[-1]).suffix.lower() or p[-1] for p in set(left) - set(counted))
     noted = [f"{n:,} {printable(e)}" for e, n in rest.most_common(structure.SHOWN)]
     raw.notes += (f"Files beside, not read: {', '.join(noted)}.",) if noted else ()
-    raw.warnings += tuple(said)
     if own != IMAGE_ENDINGS and raw.splits is None:
         _say_doubts(raw, [p[-1] for p in all_.files if all_.path(p) in read])
     return raw
@@ -219,5 +203,4 @@ def _rows(file: Path) -> str:
             return f"{file.stat().st_size / 2**20:,.0f} MiB"
         return f"{len(reader(file).open(file)):,} rows"
     except (DataError, OSError):
-        pass
-    return "not readable"
+        return "not readable"

@@ -1,10 +1,9 @@
-"""A folder of pictures: sub-folders are labels, or splits where they are named so
-(`nearfar.data.readers.structure`).
-"""
+"""A folder of pictures: sub-folders are labels, or splits where they are named so (structure.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nearfar.data.readers import folders, structure
 from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw
@@ -19,14 +18,12 @@ def recognises(path: Path) -> bool:
 
 def open(path: Path) -> Raw:
     """Pictures in alphabetical order of their paths."""
-    found = folders.listing(path)
-    pictures = found.ending(IMAGE_ENDINGS)
+    listing = folders.listing(path)
+    pictures = listing.ending(IMAGE_ENDINGS)
     placed = structure.of_folders([p[:-1] for p in pictures])
     kept = [pictures[i] for i in placed.kept]
-    files = [found.path(p) for p in kept]
-    columns: dict[str, list] = {"image": files}
-    if placed.labels:
-        columns["label"] = placed.labels
+    files = [listing.path(p) for p in kept]
+    columns: dict[str, Any] = {"image": files} | ({"label": placed.labels} if placed.labels else {})
     label = "label" if placed.labels else None
     raw = Raw(columns, ["/".join(p) for p in kept], placed.splits, label, files=tuple(files), warnings=placed.warnings)
     return folders.with_rest(raw, path, IMAGE_ENDINGS)

@@ -6,40 +6,27 @@ from pathlib import Path
 
 from nearfar.core.errors import DataError
 from nearfar.core.names import printable
-from nearfar.data.readers import _encoding, folders, structure
+from nearfar.data.readers import _files, folders, structure
 from nearfar.data.readers.raw import Raw
 
-ENDING = ".txt"
+ENDINGS = (".txt",)
 RANK = 10  # readers are asked in this order; after pictures, beside which there may be notes
 LIMIT = 4 * 2**30  # bytes of a file
-HEAD = 2**16  # bytes looked at
 
 
 def recognises(path: Path) -> bool:
     """A ``.txt``, or a folder of them that are named after splits."""
-    if path.is_file():
-        return path.suffix.lower() == ENDING
-    return path.is_dir() and bool(folders.chosen(path, (ENDING,), named=True))
+    return folders.recognised(path, ENDINGS, named=True)
 
 
 def open(path: Path) -> Raw:
     """The lines in their order, called by their numbers; blank ones are passed over and counted.
 
-    Raises
-    ------
-    DataError
-        It cannot be read, or no line is UTF-8.
+    Raises a `DataError` where no line is UTF-8, or a split's texts lie in several folders, which may be languages or
+    classes.
     """
-    if path.is_dir():
-        _check_folders(path)
-        return folders.opened(path, (ENDING,), _opened, named=True)
-    return _opened(path, path.name)
-
-
-def _check_folders(path: Path) -> None:
-    """Raise a `DataError` where a split's texts lie in several folders, which may be languages or classes."""
     around: dict[str | None, set[tuple[str, ...]]] = {}
-    for split, place in folders.chosen(path, (ENDING,), named=True):
+    for split, place in folders.chosen(path, ENDINGS, named=True) if path.is_dir() else ():
         around.setdefault(split, set()).add(place[:-1])
     several = next((sorted(a) for a in around.values() if len(a) > 1), None)
     if several:
@@ -48,37 +35,34 @@ def _check_folders(path: Path) -> None:
             f"the texts of one split lie in several folders ({said}), and folders of texts are no labels.",
             where=str(path), hint="Make a table with the columns text and label, or give one of the folders.",
         )  # fmt: skip
+    return folders.opened(path, ENDINGS, _opened, named=True)
 
 
 def _opened(path: Path, name: str) -> Raw:
     try:
         if path.stat().st_size > LIMIT:
             raise DataError(f"is larger than {LIMIT >> 30} GiB.", where=str(path), hint="Make it Parquet.")
+        _files.head_of(path)
         content = path.read_bytes()
     except OSError as e:
         raise DataError(f"cannot be read ({e.strerror}).", where=str(path)) from e
-    _encoding.check(content[:HEAD], path)
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if not lines[-1].strip():
         lines.pop()
-    return _of_lines(lines, path, name)
-
-
-def _of_lines(lines: list[bytes], path: Path, name: str) -> Raw:
     texts: list[str | None] = []
     names, bad = [], {}
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode("utf-8").rstrip("\r")
         except UnicodeDecodeError as e:
-            bad[len(texts)], text = _encoding.reason(e), None
+            bad[len(texts)], text = _files.not_utf8(e), None
         if text is None or text.strip():
             texts.append(text)
             names.append(f"{name}:{number}")
     if texts and len(bad) == len(texts):
         raise DataError(
             f"none of its {len(texts):,} lines is text in UTF-8; the first {bad[0]}.",
-            where=str(path), hint=_encoding.HINT.format("latin1"),
+            where=str(path), hint=_files.HINT.format("latin1"),
         )  # fmt: skip
     blank = len(lines) - len(texts)
     notes = (f"Passed over: {blank:,} blank line{'s' if blank > 1 else ''} of {path.name}.",) if blank else ()

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 
 from nearfar.core.errors import BadCell, DataError, reason
-from nearfar.core.names import printable
-from nearfar.data.readers.raw import Cells, Raw, of_arrow, repeated
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from nearfar.data.readers.raw import Cells, Numbered, Raw, check_names, of_arrow
 
 PAGE = 4 * 2**20  # bytes of a page; a row group that is smaller is one page
 KEPT = 8 * 2**20  # bytes of pages kept while data are read once, in their order
@@ -29,14 +27,9 @@ BUFFER = 2**20  # bytes that pyarrow reads ahead of what it decodes
 
 
 class Memory:
-    """Pages by name, up to a number of bytes.
+    """Pages by name, up to `limit` bytes; one page is kept even where it is larger.
 
-    Attributes
-    ----------
-    limit : int
-        Bytes; one page is kept even where it is larger.
-    lock : RLock
-        Held while a page is read: Arrow's files are not for two threads at once.
+    `lock` is held while a page is read: Arrow's files are not for two threads at once.
     """
 
     def __init__(self, limit: int = KEPT) -> None:
@@ -104,15 +97,22 @@ class LazyColumn:
             raise IndexError(index)
         page = int(np.searchsorted(self.starts, index, side="right")) - 1
         with MEMORY.lock:
-            rows = self._page(page)
+            if (rows := MEMORY.get((self, page))) is None:
+                try:
+                    rows = self._read(page)
+                    MEMORY.put((self, page), rows, rows.nbytes)
+                except pa.ArrowMemoryError:
+                    raise
+                except Exception as e:  # a damaged file may raise anything
+                    self.close()
+                    rows = BadCell(f"lies in a damaged part of the file ({reason(e)})")
+                    MEMORY.put((self, page), rows, 0)
         if isinstance(rows, BadCell):
             raise rows
         return rows[int(index - self.starts[page])]
 
     def part(self, field: str) -> pa.ChunkedArray | None:
         """Structs of one field of the cells alone, read whole; None where they have none of that name."""
-        from pyarrow import parquet
-
         with parquet.ParquetFile(self.open_file(), **CHECKED) as file:
             path = f"{self.name}.{field}"
             there = any(file.schema.column(i).path == path for i in range(len(file.schema)))
@@ -125,21 +125,6 @@ class LazyColumn:
     def close(self) -> None:
         """Let go of the file until the next row is asked for."""
         self._cursor = None
-
-    def _page(self, page: int) -> Any:
-        if (rows := MEMORY.get((self, page))) is None:
-            import pyarrow as pa
-
-            try:
-                rows = self._read(page)
-                MEMORY.put((self, page), rows, rows.nbytes)
-            except pa.ArrowMemoryError:
-                raise
-            except Exception as e:  # a damaged file may raise anything
-                self.close()
-                rows = BadCell(f"lies in a damaged part of the file ({reason(e)})")
-                MEMORY.put((self, page), rows, 0)
-        return rows
 
     def _read(self, page: int) -> pa.ChunkedArray:
         """Go on from the page read last where that is before this one in the same row group, else from its start."""
@@ -159,9 +144,6 @@ class LazyColumn:
 
     def _pages(self, group: int, size: int) -> Iterator[pa.ChunkedArray]:
         """The pages of a row group, `size` rows each but the last."""
-        import pyarrow as pa
-        from pyarrow import parquet
-
         # Without pre-buffering and with a buffer of its own, a row group is streamed, not read at once.
         file = parquet.ParquetFile(self.open_file(), buffer_size=BUFFER, pre_buffer=False, **CHECKED)
         parts, rows = [], 0
@@ -179,50 +161,20 @@ class LazyColumn:
 def open_parquet(open_file: Callable[[], Any], name: str, folder: Path, files: tuple[Path, ...] = ()) -> Raw:
     """A `Raw` of a Parquet file: bytes, structs and lists stay on disk, all other columns are read.
 
-    Raises
-    ------
-    DataError
-        Two of its columns have the same name.
-    pyarrow.ArrowException, OSError
-        It is no Parquet file, or is damaged.
+    Raises a `DataError` where its columns are unequal in length or equal in name, and whatever pyarrow raises about a
+    damaged file.
     """
-    from pyarrow import parquet
-
+    types, where = pa.types, str(files[0] if files else name)
+    heavy = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_nested)
     with parquet.ParquetFile(open_file(), **CHECKED) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        if len(set(schema.names)) < len(schema.names):
-            raise repeated(schema.names, str(files[0] if files else name))
-        heavy = [f.name for f in schema if _is_heavy(f.type)]
-        light = [n for n in schema.names if n not in heavy]
-        small = of_arrow(file.read(columns=light, use_threads=False), name, folder, files)
-    small.columns = {
-        n: small.columns[n] if n in light else Cells(LazyColumn(open_file, n, metadata)) for n in schema.names
-    }
-    small.names = Numbered(name, metadata.num_rows)
-    if any(len(c) != len(small) for c in small.columns.values()):
-        raise DataError("is damaged: its columns have different lengths.", where=str(files[0] if files else name))
-    return small
-
-
-def _is_heavy(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return any(
-        check(kind)
-        for check in (
-            pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_nested,
-        )
-    )  # fmt: skip
-
-
-class Numbered(Sequence):
-    """The names ``file:1``, ``file:2`` … without a list of them."""
-
-    def __init__(self, name: str, count: int) -> None:
-        self.name, self.count = printable(name), count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> str:
-        return f"{self.name}:{range(self.count)[index] + 1}"
+        check_names(schema.names, where)
+        light = [f.name for f in schema if not any(check(f.type) for check in heavy)]
+        raw = of_arrow(file.read(columns=light, use_threads=False), name, folder, files)
+    raw.columns = {
+        n: raw.columns[n] if n in light else Cells(LazyColumn(open_file, n, metadata)) for n in schema.names
+    }  # fmt: skip
+    raw.names = Numbered(name, metadata.num_rows)
+    if any(len(c) != len(raw) for c in raw.columns.values()):
+        raise DataError("is damaged: its columns have different lengths.", where=where)
+    return raw

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from nearfar.core.errors import BadCell, reason
+from nearfar.core.errors import BadCell, DataError, reason
 from nearfar.core.names import printable
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from nearfar.core.errors import DataError
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 
 
 @dataclass
@@ -74,203 +75,11 @@ class Raw:
         return len(self.names)
 
 
-class Cells(Sequence):
-    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray
-    folder : Path, optional
-        Text is a path, relative to this.
-    text : bool
-        Bytes that are UTF-8 are text.
-    """
-
-    def __init__(self, column: pa.ChunkedArray, folder: Path | None = None, text: bool = False) -> None:
-        self.column, self.folder, self.text = column, folder, text
-
-    def __len__(self) -> int:
-        return len(self.column)
-
-    def __getitem__(self, index: int) -> Any:
-        """The cell; raises `BadCell` where Python cannot hold it, or its part of the file is damaged."""
-        scalar = self.column[int(index)]
-        try:
-            return self._cell(scalar.as_py())
-        except (ValueError, OverflowError) as e:  # a date far away, text that is no UTF-8
-            raise BadCell(f"cannot be read ({reason(e)})") from e
-
-    def __iter__(self) -> Iterator[Any]:
-        """The cells, and the `BadCell` in place of one that raises it."""
-        for i in range(len(self)):
-            try:
-                yield self[i]
-            except BadCell as e:
-                yield e
-
-    def blocks(self) -> np.ndarray | None:
-        """Page of every row where the column stays on disk."""
-        return self.column.blocks() if hasattr(self.column, "blocks") else None
-
-    def files(self) -> list[Path]:
-        """Files that the cells name; those whose content a cell holds itself may be among them."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        column = self.column
-        if self.folder is None:
-            column = column.part("path") if hasattr(column, "part") else column
-            if column is None or not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
-                return []
-            column = pc.struct_field(column, "path")
-        return [self._cell(t) if self.folder else Path(t) for t in column.to_pylist() if t]
-
-    def _cell(self, value: Any) -> Any:
-        if self.folder is not None and isinstance(value, str):
-            path = Path(value)
-            return path if path.is_absolute() else self.folder / path
-        if self.text and isinstance(value, bytes):
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                return value
-        if isinstance(value, dict) and self.folder is None and value.get("bytes") is None and value.get("path"):
-            return Path(value["path"])
-        return value
-
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
-
-
-def of_arrow(
-    table: pa.Table, name: str, folder: Path, files: tuple[Path, ...], *, bytes_are_text: bool = False
-) -> Raw:  # fmt: skip
-    """A `Raw` from an Arrow table that came from the file called `name` in `folder`."""
-    columns = {c: cells_of(table.column(c), folder, bytes_are_text=bytes_are_text) for c in table.column_names}
-    names = [f"{name}:{i + 1}" for i in range(table.num_rows)]
-    return Raw(columns, names, classes=_class_names(table.schema), files=files, index=_index(table.schema))
-
-
-def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = False) -> Any:
-    """The cells of an Arrow column: an array of numbers where these are exact in it, else `Cells`."""
-    import pyarrow as pa
-
-    column = _plain(column)
-    kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _numbers(column) if _exact(column) else Cells(column)
-    if is_text(kind) and not valid(column):
-        column, kind, bytes_are_text = column.cast(pa.binary()), pa.binary(), True
-    if is_text(kind):
-        return Cells(column, folder if _are_paths(column) else None)
-    return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
-
-
-def valid(column: Any) -> bool:
-    """Whether strings of an Arrow column are UTF-8 throughout, which its readers of JSON and Parquet do not check."""
-    import pyarrow as pa
-
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is one of the two of strings that are left by `cells_of`."""
-    import pyarrow as pa
-
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same values, however they were stored: as categories, runs or views."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type))
-    if pa.types.is_run_end_encoded(kind):
-        return _plain(pa.chunked_array([pc.run_end_decode(c) for c in column.chunks], kind.value_type))
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-        return column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
-    return column
-
-
-def _index(schema: pa.Schema) -> tuple[str, ...]:
-    """Columns that hold the index of the `pandas` table that was written."""
-    stored = (schema.pandas_metadata or {}).get("index_columns", ()) if _has_pandas(schema) else ()
-    return tuple(c for c in stored if isinstance(c, str) and c in schema.names)
-
-
-def _has_pandas(schema: pa.Schema) -> bool:
-    import json
-
-    try:
-        return isinstance(json.loads((schema.metadata or {})[b"pandas"]), dict)
-    except (KeyError, ValueError):
-        return False
-
-
-def _are_paths(column: pa.ChunkedArray) -> bool:
-    """Whether most of the first cells are named as pictures are."""
-    some = [v for v in column.slice(0, 100).to_pylist() if v]
-    return 2 * sum(v.lower().endswith(IMAGE_ENDINGS) for v in some) > len(some)
-
-
-def repeated(names: list[str], where: str) -> DataError:
-    """The error for two columns of the same name."""
-    from nearfar.core.errors import DataError
-
-    name = next(n for n in names if names.count(n) > 1)
-    digits = name.strip().lstrip("+-").replace(".", "", 1).isdigit()
-    hint = "Put a line with the names of the columns above the first." if digits else "Rename one of them."
-    return DataError(f"has two columns of the same name, {name!r}.", where=where, hint=hint)
-
-
-def _exact(column: pa.ChunkedArray) -> bool:
-    """Whether an array of numbers holds what the column does: float64 rounds whole numbers beyond 2⁵³."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if column.null_count in (0, len(column)) or not pa.types.is_integer(column.type):
-        return True
-    ends = pc.min_max(column).as_py()
-    return max(abs(ends["min"]), abs(ends["max"])) <= 2**53
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    import pyarrow as pa
-
-    whole = column.null_count > 0 and pa.types.is_integer(column.type)
-    return (column.cast(pa.float64()) if whole else column).to_numpy(zero_copy_only=False)
-
-
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Class names that Hugging Face's `datasets` leaves in a file's metadata."""
-    import json
-
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            k: list(f["names"]) for k, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"
-        }
-    except (KeyError, ValueError, TypeError):
-        return {}
-
-
 def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
     """Several containers of the same columns, each with its split, as one; lists of optional values may be missing.
 
-    Raises
-    ------
-    DataError
-        Their columns differ.
+    Raises a `DataError` where their columns differ.
     """
-    from nearfar.core.errors import DataError
-
     first, kinds = parts[0][1], {k: type(c) for _, p in parts for k, c in p.columns.items()}
     for _, part in parts:
         if any(k not in part.columns and kind is not list for k, kind in kinds.items()):
@@ -283,34 +92,29 @@ def joined(parts: list[tuple[str | None, Raw]]) -> Raw:
         for _, p in parts:  # the same number means another class in each
             p.columns[k] = named(p.columns[k], p.classes.get(k, classes[k]), k)
         del classes[k]
-    columns = {k: concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds}
     splits: list[str] | None = None
     if any(s or p.splits for s, p in parts):
         splits = [v for s, p in parts for v in (p.splits if p.splits and not s else [s or "train"] * len(p))]
-    names = concatenated([p.names for _, p in parts])
-    files = tuple(f for _, p in parts for f in p.files)
-    key = "\n".join(p.key for _, p in parts if p.key)
     notes, warnings = (tuple(n for _, p in parts for n in getattr(p, kind)) for kind in ("notes", "warnings"))
     if splits and (rest := [p for s, p in parts if not s and not p.splits and len(p)]):
         where = str(rest[0].names[0]).rpartition(":")[0] or rest[0].names[0]
         rows = sum(map(len, rest))
         warnings += (f"Splits: {rows:,} rows that no split is named for ({where} …) count as the split train.",)
     starts = np.cumsum([0, *(len(p) for _, p in parts)]).tolist()
-    bad = {start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()}
-    found = Raw(columns, names, splits, first.label, classes, files, key, notes, warnings, bad)
-    return replace(found, index=first.index, sides=first.sides)
+    return replace(
+        first,
+        columns={k: concatenated([p.columns.get(k, [None] * len(p)) for _, p in parts]) for k in kinds},
+        names=concatenated([p.names for _, p in parts]), splits=splits, classes=classes, notes=notes, warnings=warnings,
+        files=tuple(f for _, p in parts for f in p.files), key="\n".join(p.key for _, p in parts if p.key),
+        bad={start + i: why for start, (_, p) in zip(starts, parts, strict=False) for i, why in p.bad.items()},
+    )  # fmt: skip
 
 
 def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str | None]:
     """Names of the classes that cells number, or are; None for empty cells and negative numbers.
 
-    Raises
-    ------
-    DataError
-        A cell is neither the number nor the name of a class.
+    Raises a `DataError` for a cell that is neither the number nor the name of a class.
     """
-    from nearfar.core.errors import DataError
-
     found: list[str | None] = []
     for cell in cells:
         if isinstance(cell, str) and cell.strip() in classes:
@@ -327,6 +131,163 @@ def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str
             )
         found.append(None if number < 0 else classes[number])
     return found
+
+
+# --- columns of Arrow ---------------------------------------------------------------------------------------------
+
+
+class Cells(Sequence):
+    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray or nearfar.data.readers.parquet.LazyColumn
+    folder : Path, optional
+        Text is a path, relative to this.
+    text : bool
+        Bytes that are UTF-8 are text.
+    """
+
+    def __init__(self, column: Any, folder: Path | None = None, text: bool = False) -> None:
+        self.column, self.folder, self.text = column, folder, text
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, index: int) -> Any:
+        """The cell; raises `BadCell` where Python cannot hold it, or its part of the file is damaged."""
+        scalar = self.column[int(index)]
+        try:
+            return self._cell(scalar.as_py())
+        except (ValueError, OverflowError) as e:  # a date far away, text that is no UTF-8
+            raise BadCell(f"cannot be read ({reason(e)})") from e
+
+    def __iter__(self) -> Iterator[Any]:
+        """The cells, and the `BadCell` in place of one that raises it."""
+        return (cell_or_error(self, i) for i in range(len(self)))
+
+    def blocks(self) -> np.ndarray | None:
+        """Page of every row where the column stays on disk."""
+        return blocks(self.column)
+
+    def files(self) -> list[Path]:
+        """Files that the cells name; those whose content a cell holds itself may be among them."""
+        column = self.column
+        if self.folder is None:
+            column = column.part("path") if hasattr(column, "part") else column
+            if column is None or not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
+                return []
+            column = pc.struct_field(column, "path")
+        return [self._cell(t) if self.folder else Path(t) for t in column.to_pylist() if t]
+
+    def _cell(self, value: Any) -> Any:
+        if self.folder is not None and isinstance(value, str):
+            return self.folder / value
+        if self.text and isinstance(value, bytes):
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return value
+        if isinstance(value, dict) and self.folder is None and value.get("bytes") is None and value.get("path"):
+            return Path(value["path"])
+        return value
+
+
+def cell_or_error(cells: Sequence[Any], i: int) -> Any:
+    """A cell, or the `BadCell` that fetching it raised."""
+    try:
+        return cells[i]
+    except BadCell as e:
+        return e
+
+
+def of_arrow(
+    table: pa.Table, name: str, folder: Path, files: tuple[Path, ...] = (), *, bytes_are_text: bool = False
+) -> Raw:  # fmt: skip
+    """A `Raw` from an Arrow table that came from the file called `name` in `folder`."""
+    check_names(table.column_names, str(files[0] if files else name))
+    index = _stored(table.schema, b"pandas").get("index_columns", ())
+    try:
+        features = _stored(table.schema, b"huggingface")["info"]["features"]
+        classes = {k: list(f["names"]) for k, f in features.items() if _is_class(f)}
+    except (KeyError, TypeError):
+        classes = {}
+    return Raw(
+        {c: cells_of(table.column(c), folder, bytes_are_text=bytes_are_text) for c in table.column_names},
+        Numbered(name, table.num_rows), classes=classes, files=files,
+        index=tuple(c for c in index if isinstance(c, str) and c in table.column_names),
+    )  # fmt: skip
+
+
+def _stored(schema: pa.Schema, library: bytes) -> dict[str, Any]:
+    """What a library has left in a file's metadata."""
+    try:
+        found = json.loads((schema.metadata or {})[library])
+    except (KeyError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
+def _is_class(feature: Any) -> bool:
+    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Raise a `DataError` where two columns have the same name."""
+    if len(set(names)) < len(names):
+        name = next(n for n in names if names.count(n) > 1)
+        digits = name.strip().lstrip("+-").replace(".", "", 1).isdigit()
+        hint = "Put a line with the names of the columns above the first." if digits else "Rename one of them."
+        raise DataError(f"has two columns of the same name, {name!r}.", where=where, hint=hint)
+
+
+def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = False) -> Any:
+    """The cells of an Arrow column: an array of numbers where these are exact in it, else `Cells`."""
+    kind = column.type
+    if (plain := _plain(column)).type != kind:
+        return cells_of(plain, folder, bytes_are_text=bytes_are_text)
+    if pa.types.is_integer(kind) and column.null_count:  # floats, which can be missing, round what is beyond EXACT
+        ends = pc.min_max(column).as_py()
+        exact = column.null_count == len(column) or max(abs(ends["min"]), abs(ends["max"])) <= EXACT
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False) if exact else Cells(column)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column.to_numpy(zero_copy_only=False)
+    if is_text(kind) and valid(column):
+        some = [v for v in column.slice(0, 100).to_pylist() if v]
+        are_paths = 2 * sum(v.lower().endswith(IMAGE_ENDINGS) for v in some) > len(some)
+        return Cells(column, folder if are_paths else None)
+    if is_text(kind):
+        return Cells(column.cast(pa.binary()), text=True)
+    return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values without the way in which they were stored: as categories, runs or views."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if pa.types.is_run_end_encoded(kind):
+        return pa.chunked_array([pc.run_end_decode(c) for c in column.chunks], kind.value_type)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
+    return column
+
+
+def valid(column: Any) -> bool:
+    """Whether strings of an Arrow column are UTF-8 throughout, which its readers of JSON and Parquet do not check."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is one of the two of strings that are left by `cells_of`."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+# --- sequences that are not copied --------------------------------------------------------------------------------
 
 
 def concatenated(pieces: list[Any]) -> Any:
@@ -356,17 +317,11 @@ class Chain(Sequence):
 
     def blocks(self) -> np.ndarray | None:
         """Pages of all pieces, numbered through; None where a piece has none."""
-        found = [p.blocks() if hasattr(p, "blocks") else None for p in self.pieces]
+        found = [blocks(p) for p in self.pieces]
         if any(b is None for b in found):
             return None
         before = np.cumsum([0, *[int(b.max(initial=-1)) + 1 for b in found]])
         return np.concatenate([b + start for b, start in zip(found, before, strict=False)])
-
-
-def blocks(cells: Any) -> np.ndarray | None:
-    """Number of the page of every row where rows are cheap to read only beside each other, else None."""
-    found = getattr(cells, "blocks", None)
-    return None if found is None else found()
 
 
 @dataclass(frozen=True)
@@ -386,3 +341,22 @@ class Picked(Sequence):
         """Pages of these rows."""
         found = blocks(self.cells)
         return None if found is None else found[self.rows]
+
+
+class Numbered(Sequence):
+    """The names ``file:1``, ``file:2`` … without a list of them."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count = printable(name), count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> str:
+        return f"{self.name}:{range(self.count)[index] + 1}"
+
+
+def blocks(cells: Any) -> np.ndarray | None:
+    """Number of the page of every row where rows are cheap to read only beside each other, else None."""
+    found = getattr(cells, "blocks", None)
+    return None if found is None else found()

@@ -29,8 +29,8 @@ Place = tuple[str, ...]
 def _words(name: str) -> list[str]:
     """Its words and numbers in lower case, without the hash that ends the names of some shards."""
     name = re.sub(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}$", "", name)
-    found = re.findall(r"[^\W\d_]+|\d+", name)
-    parts = [[w] if w.lower() in SPLITS else re.split(r"(?<=[a-z])(?=[A-Z])", w) for w in found]
+    words = re.findall(r"[^\W\d_]+|\d+", name)
+    parts = [[w] if w.lower() in SPLITS else re.split(r"(?<=[a-z])(?=[A-Z])", w) for w in words]
     return [w.lower() for part in parts for w in part]
 
 
@@ -40,9 +40,9 @@ def split_of(name: str) -> str | None:
     One word of a split, beside which only numbers and words of `BESIDE` stand; ``train_timetable`` is none.
     """
     words = _words(name)
-    found = [w for w in words if w in SPLITS]
-    alone = len(found) == 1 and all(w.isdigit() or w in BESIDE or w in SPLITS for w in words)
-    return SPLITS[found[0]] if alone else None
+    meant = [w for w in words if w in SPLITS]
+    alone = len(meant) == 1 and all(w.isdigit() or w in BESIDE or w in SPLITS for w in words)
+    return SPLITS[meant[0]] if alone else None
 
 
 def splits_of(names: Iterable[str]) -> dict[str, str]:
@@ -52,8 +52,8 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
     as ``mnist_train`` and ``mnist_test``, or ``mnist`` and ``mnist_test``.
     """
     names = set(names)
-    if found := {n: s for n in names if (s := split_of(n))}:
-        return found
+    if splits := {n: s for n in names if (s := split_of(n))}:
+        return splits
     rests: dict[Place, dict[str, str]] = defaultdict(dict)
     plain: dict[Place, list[str]] = defaultdict(list)
     for name in names:
@@ -68,8 +68,44 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
         if "train" not in own.values():
             own |= dict.fromkeys(plain[rest], "train")
         if len(set(own.values())) > 1:
-            found |= own
-    return found
+            splits |= own
+    return splits
+
+
+def of_mapping(names: Collection[str]) -> dict[str, str | None]:
+    """The splits of parts that somebody has given names, by name: one that is no usual name stays as it is.
+
+    None for all where no name has the word of a split.
+    """
+    splits = splits_of(names)
+    return {n: splits.get(n, n) for n in names} if splits or doubts(names) else dict.fromkeys(names)
+
+
+def parted(name: str) -> tuple[str | None, str]:
+    """Split and rest of the name of an array: ``x_train`` and ``train_x`` are ``x`` of the split train."""
+    words = "|".join(sorted(SPLITS, key=len, reverse=True))
+    match = re.fullmatch(rf"(?:(.+)[-_. ])?({words})(?:[-_. ](.+))?", name, re.IGNORECASE)
+    if match is None or (match[1] and match[3]):
+        return None, name
+    return SPLITS[match[2].lower()], match[1] or match[3] or "x"
+
+
+def doubts(names: Iterable[str], *, several: bool = True) -> set[str]:
+    """Names that were not taken for splits, though they may be meant so.
+
+    Those of a split by itself; and those with the word of one among others, `several`: only where such words are of
+    several splits.
+    """
+    names = set(names)
+    words = {n: meant for n in names if (meant := {SPLITS[w] for w in _words(n) if w in SPLITS})}
+    enough = not several or len(set().union(*words.values())) > 1
+    return {n for n in names if split_of(n)} | (set(words) if enough else set())
+
+
+def listed(items: Sequence[str]) -> str:
+    """The first of several, with commas, and how many more there are."""
+    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more
 
 
 def shared(places: Iterable[Place]) -> int:
@@ -117,40 +153,28 @@ def find(places: Collection[Place], *, classes: bool = False) -> Splits | None:
 
 def _level(places: Counter[Place], depth: int, classes: bool) -> Splits | None:
     """The splits at one depth: several in one folder, or one in all folders."""
-    inside: dict[Place, dict[str, bool]] = defaultdict(dict)
+    inside: dict[Place, dict[str, bool]] = defaultdict(dict)  # of each name, whether it holds folders itself
     for place in places:
         if len(place) > depth:
             deeper = inside[place[:depth]].get(place[depth], False)
             inside[place[:depth]][place[depth]] = deeper or len(place) > depth + 1
-    names = {around: found for around, children in inside.items() if (found := _children(children, classes))}
+    names = {}
+    for around, children in inside.items():
+        own = splits_of(children)
+        others = {children[n] for n in children if n not in own}
+        if classes and others and {n.lower() for n in own} <= CLASSES and len(own) == 1:
+            # A class "train" beside others looks like them; a split alone has folders inside.
+            own = own if True in {children[n] for n in own} - others else {}
+        if own:
+            names[around] = own
     sure = any(len(set(own.values())) > 1 for own in names.values())
     everywhere = {p[:depth] for p in places if len(p) >= depth} <= set(names)
     return Splits(depth, names) if names and (sure or everywhere) else None
 
 
-def _children(children: dict[str, bool], classes: bool) -> dict[str, str]:
-    """The splits among the names in one folder, of which it is told whether they hold folders themselves."""
-    found = splits_of(children)
-    others = [n for n in children if n not in found]
-    if classes and others and {n.lower() for n in found} <= CLASSES and len(found) == 1:
-        deeper = {children[n] for n in found} - {children[n] for n in others}
-        return found if True in deeper else {}
-    return found
-
-
 @dataclass(frozen=True)
 class Placed:
-    """What the places of files say.
-
-    Parameters
-    ----------
-    kept : list of int
-        The files that are read.
-    splits, labels : list of str or None
-        Of these; None where the places say nothing.
-    warnings : tuple of str
-        What was left out.
-    """
+    """What the places of files say: which are read; their splits and labels, None where nothing says them."""
 
     kept: list[int]
     splits: list[str] | None
@@ -159,15 +183,7 @@ class Placed:
 
 
 def of_folders(places: Sequence[Place], kind: str = "pictures") -> Placed:
-    """Splits and labels of files by the folders that they are in.
-
-    Parameters
-    ----------
-    places : sequence of tuple of str
-        The folders around each file, without its own name.
-    kind : str
-        What the files are called in warnings.
-    """
+    """Splits and labels of files, called `kind` in warnings, by the folders around them."""
     found = find(places, classes=True)
     if found is None:
         labels = [printable("/".join(p)) or None for p in places]
@@ -176,10 +192,12 @@ def of_folders(places: Sequence[Place], kind: str = "pictures") -> Placed:
     kept = [i for i, s in enumerate(splits) if s]
     classes = _classes([places[i] for i in kept], found.depth)
     labels = [printable("/".join(c)) or None for c in classes]
-    left = Counter(_outside(places[i], found) for i, s in enumerate(splits) if not s)
-    warnings = ()
-    if left:
-        items = [f"{where} ({n:,})" for where, n in left.most_common()]
+    warnings: tuple[str, ...] = ()
+    if left := Counter(places[i][: found.depth + 1] for i, s in enumerate(splits) if not s):
+        items = [
+            f"in {printable('/'.join(at))}/ ({n:,})" if at else f"beside the folders ({n:,})"
+            for at, n in left.most_common()
+        ]
         read = sorted({f"{printable(places[i][found.depth])}/" for i in kept})
         warnings = (f"Left out: {kind} {listed(items)}; only the folders named after splits are read, {listed(read)}.",)
     return Placed(kept, [s for s in splits if s], labels if any(labels) else None, warnings)
@@ -201,13 +219,8 @@ def _classes(places: Sequence[Place], depth: int) -> list[Place]:
         empty = place[i].lower() in CONTAINERS or split_of(place[i]) is not None
         return i >= outer and i != depth and not (empty and len(inside[place[:i]]) == 1)
 
-    found = {p: tuple(n for i, n in enumerate(p) if says(p, i)) for p in set(places)}
-    return [found[p] for p in places]
-
-
-def _outside(place: Place, found: Splits) -> str:
-    at = place[: found.depth + 1]
-    return f"in {printable('/'.join(at))}/" if at else "beside the folders"
+    classes = {p: tuple(n for i, n in enumerate(p) if says(p, i)) for p in set(places)}
+    return [classes[p] for p in places]
 
 
 def _doubts(places: Sequence[Place], kind: str) -> tuple[str, ...]:
@@ -221,39 +234,3 @@ def _doubts(places: Sequence[Place], kind: str) -> tuple[str, ...]:
         f"Classes, not splits: {listed([f'{n}/' for n in said])} ({counts.total():,} {kind}), because of the folders "
         "beside. If these are splits, name all folders after splits, or give one of them.",
     )
-
-
-def of_mapping(names: Collection[str]) -> dict[str, str | None]:
-    """The splits of parts that somebody has given names, by name: one that is no usual name stays as it is.
-
-    None for all where no name has the word of a split.
-    """
-    found = splits_of(names)
-    return {n: found.get(n, n) for n in names} if found or doubts(names) else dict.fromkeys(names)
-
-
-def parted(name: str) -> tuple[str | None, str]:
-    """Split and rest of the name of an array: ``x_train`` and ``train_x`` are ``x`` of the split train."""
-    words = "|".join(sorted(SPLITS, key=len, reverse=True))
-    found = re.fullmatch(rf"(?:(.+)[-_. ])?({words})(?:[-_. ](.+))?", name, re.IGNORECASE)
-    if found is None or (found[1] and found[3]):
-        return None, name
-    return SPLITS[found[2].lower()], found[1] or found[3] or "x"
-
-
-def doubts(names: Iterable[str], *, several: bool = True) -> set[str]:
-    """Names that were not taken for splits, though they may be meant so.
-
-    Those of a split by itself; and those with the word of one among others, `several`: only where such words are of
-    several splits.
-    """
-    names = set(names)
-    words = {n: found for n in names if (found := {SPLITS[w] for w in _words(n) if w in SPLITS})}
-    enough = not several or len(set().union(*words.values())) > 1
-    return {n for n in names if split_of(n)} | (set(words) if enough else set())
-
-
-def listed(items: Sequence[str]) -> str:
-    """The first of several, with commas, and how many more there are."""
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

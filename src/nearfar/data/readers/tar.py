@@ -19,6 +19,8 @@ from nearfar.data.readers import folders, structure
 from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw
 
 RANK = 3  # readers are asked in this order
+ENDINGS = (".tar",)
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 PICTURES = tuple(e[1:] for e in IMAGE_ENDINGS)
 TEXTS = ("cls", "txt", "json")
 TEXT_LIMIT, PICTURE_LIMIT = 2**20, 2**29  # bytes of one member
@@ -28,14 +30,12 @@ WORD = 100  # characters of a text that may be the name of a class
 
 def recognises(path: Path) -> bool:
     """A ``.tar``, or a folder of them."""
-    if path.is_file():
-        return path.suffix.lower() == ".tar" or path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
-    return path.is_dir() and bool(folders.chosen(path, (".tar",)))
+    return folders.recognised(path, ENDINGS) or (path.is_file() and path.name.lower().endswith(COMPRESSED))
 
 
 def open(path: Path) -> Raw:
     """The rows in the order of the archives and of their members."""
-    return folders.opened(path, (".tar",), _opened) if path.is_dir() else _opened(path, path.name)
+    return folders.opened(path, ENDINGS, _opened)
 
 
 def _opened(path: Path, name: str) -> Raw:
@@ -49,11 +49,14 @@ def _opened(path: Path, name: str) -> Raw:
     placed = structure.of_folders([PurePosixPath(k).parts[:-1] for k in keys], f"rows of {name}")
     keys, splits, labels = [keys[i] for i in placed.kept], placed.splits, placed.labels
     cells = Members(path, [rows[k].get("picture", "has no picture") for k in keys])
-    columns: dict[str, Any] = {"image": cells}
-    columns |= _texts(path, [rows[k] for k in keys])
+    columns: dict[str, Any] = {"image": cells} | _texts(path, [rows[k] for k in keys])
     if labels and "label" not in columns:
         columns["label"] = labels
-    label = "label" if "label" in columns else _class_text(columns.get("txt"))
+    label = "label" if "label" in columns else None
+    if label is None and (texts := [t for t in columns.get("txt", ()) if t]):
+        # txt is the label where it repeats, as names of classes do and captions do not.
+        few = len(set(texts)) <= max(2, len(texts) // 4)
+        label = "txt" if few and all(len(t) <= WORD and "\n" not in t for t in texts) else None
     names = [f"{name}:{k}" for k in keys]
     if end:  # a row of its own, so that it is counted and named as skipped
         cells.places.append(end)
@@ -143,61 +146,40 @@ class Members(Sequence):
         offset, size = place
         try:
             with self._lock:
-                file = self._file()
-                file.seek(offset)
-                content = file.read(size)
+                if self.path not in self._open:
+                    self._open[self.path] = self.path.open("rb")
+                    if len(self._open) > OPEN:
+                        self._open.popitem(last=False)[1].close()
+                self._open.move_to_end(self.path)
+                self._open[self.path].seek(offset)
+                content = self._open[self.path].read(size)
         except OSError as e:
             raise BadCell(f"cannot be read ({e.strerror or e})") from e
         if len(content) < size:
             raise BadCell("is cut short: the archive ends before it does")
         return content
 
-    def _file(self) -> BinaryIO:
-        if self.path not in self._open:
-            self._open[self.path] = self.path.open("rb")
-            if len(self._open) > OPEN:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(self.path)
-        return self._open[self.path]
-
 
 def _texts(path: Path, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Columns of what stands beside the pictures: ``cls`` is the label, ``txt`` a text, ``json`` its scalar values."""
     columns: dict[str, list[Any]] = {}
-
-    def put(name: str, row: int, value: Any) -> None:
-        if value is not None:
-            columns.setdefault(name, [None] * len(rows))[row] = value
-
     for i, row in enumerate(rows):
-        for ending, name in (("cls", "label"), ("txt", "txt")):
-            put(name, i, _text(path, row.get(ending)))
-        for name, value in _scalars(_text(path, row.get("json"))).items():
-            if not (name == "label" and "cls" in row):
-                put(name, i, value)
+        texts = {}
+        for ending in TEXTS:
+            try:
+                texts[ending] = Members(path, [row.get(ending, "is not there")])[0].decode("utf-8").strip()
+            except (UnicodeDecodeError, BadCell):  # a label or text that cannot be read is a missing one
+                texts[ending] = None
+        try:
+            values = json.loads(texts["json"] or "null")
+        except (ValueError, RecursionError):
+            values = None
+        own = {name: texts[e] for e, name in (("cls", "label"), ("txt", "txt")) if texts[e] is not None}
+        for name, value in values.items() if isinstance(values, dict) else ():
+            scalar = isinstance(value, str | int | float) and name not in ("image", "txt")
+            if scalar and not (name == "label" and "cls" in row):
+                own[name] = value
+        for name, value in own.items():
+            if value is not None:
+                columns.setdefault(name, [None] * len(rows))[i] = value
     return columns
-
-
-def _text(path: Path, place: Any) -> str | None:
-    if not isinstance(place, tuple):
-        return None
-    try:
-        return Members(path, [place])[0].decode("utf-8").strip()
-    except (UnicodeDecodeError, BadCell):
-        return None
-
-
-def _scalars(text: str | None) -> dict[str, Any]:
-    try:
-        values = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return {}
-    values = values if isinstance(values, dict) else {}
-    return {k: v for k, v in values.items() if isinstance(v, str | int | float) and k not in ("image", "txt")}
-
-
-def _class_text(texts: list[str | None] | None) -> str | None:
-    """``txt`` is the label where it repeats, as names of classes do and captions do not."""
-    found = [t for t in texts or () if t]
-    few = len(set(found)) <= max(2, len(found) // 4)
-    return "txt" if found and few and all(len(t) <= WORD and "\n" not in t for t in found) else None

@@ -1,26 +1,46 @@
-"""Whether bytes are text in UTF-8, and what to do where they are not."""
+"""What readers share of files: whether bytes are text in UTF-8, and what is said of damaged ones."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from nearfar.core import names
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, NearfarError, reason
 
 MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 HINT = "Save it as UTF-8, for example with `iconv -f {0} -t utf-8`."
+HEAD = 2**16  # bytes looked at
 PART = 2**22  # bytes read at once
 ZEROS = 0.1  # share of zero bytes from which on it is no text
 
 
-def check(head: bytes, file: Path) -> None:
-    """Raise a `DataError` where a file begins as UTF-16 or holds no text."""
+@contextmanager
+def damage(path: Path, kind: str, hint: str | None = None) -> Iterator[None]:
+    """Around the calls of a library that read a file, which on damaged bytes may raise anything: a `DataError`."""
+    try:
+        yield
+    except (NearfarError, PermissionError):
+        raise
+    except MemoryError as e:
+        raise DataError("needs more memory than there is, or is damaged.", where=str(path)) from e
+    except Exception as e:
+        hint = HINT.format("latin1") if isinstance(e, UnicodeDecodeError) else hint
+        raise DataError(f"cannot be read as {kind} ({reason(e)}).", where=str(path), hint=hint) from e
+
+
+def head_of(file: Path) -> bytes:
+    """The first bytes of a file of text; raises a `DataError` where it begins as UTF-16 or holds no text."""
+    with file.open("rb") as f:
+        head = f.read(HEAD)
     if (found := next((name for mark, name in MARKS.items() if head.startswith(mark)), None)) is not None:
         raise DataError(f"is {found}, not UTF-8.", where=str(file), hint=HINT.format(found.lower()))
     if head.count(b"\0") > ZEROS * len(head):
         raise DataError("holds no text, or is not UTF-8.", where=str(file), hint=HINT.format("utf-16"))
+    return head
 
 
 def arrow_source(file: Path) -> str | BinaryIO:
@@ -41,6 +61,6 @@ def is_utf8(file: Path) -> bool:
     return True
 
 
-def reason(error: UnicodeDecodeError) -> str:
+def not_utf8(error: UnicodeDecodeError) -> str:
     """Why a cell is no text."""
     return f"is no UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"
