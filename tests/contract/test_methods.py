@@ -266,7 +266,7 @@ LEARNING = {  # what differs from 6 epochs of the method's own numbers; without 
 def test_learns_digits(name, digits, tmp_path):
     """A few seconds of training beat the untrained encoder by a margin; a warning of a collapse would be an error."""
     from nearfar.evaluation.floors import untrained
-    from nearfar.vectors.knn import told
+    from nearfar.vectors.knn import hits
 
     r = METHODS.get(name).RECORD
     given = {"epochs": 6, "batch_size": 32, "encoder_options": {"widths": [8, 16, 32]}, "holdout": 0.0, "threads": 1}
@@ -284,7 +284,7 @@ def test_learns_digits(name, digits, tmp_path):
         x = model.features(columns, np.arange(len(table)))
         galleries = train[:400].reshape(5, 80)  # few labels, five times
         y = table.labels
-        accuracy.append(np.mean([told(x[some], y[some], x[test], y[test], 10, 1, None) for some in galleries]))
+        accuracy.append(np.mean([hits(x[some], y[some], x[test], y[test], 10, 1, None) for some in galleries]))
     # Statistics of batch norm alone, with weights that never move, give a narrow encoder 0.03 and a wide one nothing.
     assert accuracy[0] > accuracy[1] + (0.03 if given["encoder_options"] == WIDE["encoder_options"] else 0.06)
 

@@ -9,6 +9,7 @@ from sklearn.metrics import v_measure_score
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.protocols import clustering, shots
 from nearfar.evaluation.protocols.few_labels import draws
+from nearfar.vectors import kmeans
 from nearfar.vectors.basics import unit
 
 
@@ -42,7 +43,7 @@ def test_clustering_of_apart_equal_and_many_rows(monkeypatch, recwarn):
     collapsed = Features(np.ones((40, 3), np.float32), np.arange(40) % 4, 4)
     assert clustering.measure(apart, collapsed)["mean"] == pytest.approx(0)
     assert not recwarn.list
-    monkeypatch.setattr(clustering, "EXACT", 50)
+    monkeypatch.setattr(kmeans, "EXACT", 50)
     assert "MiniBatch" in clustering.measure(apart, apart)["settings"]["algorithm"]
     assert clustering.measure(apart, blobs(spread=0.3))["mean"] > 0.8
 

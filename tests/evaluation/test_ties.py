@@ -38,13 +38,13 @@ def test_votes_are_the_mean_over_all_orders_of_equally_near_rows(tau):
 @pytest.mark.parametrize("k", [1, 3, 20, 60])
 def test_knn_depends_on_no_order(k, monkeypatch):
     x, y, q, truth = few_points()
-    expected, draw = knn.told(x, y, q, truth, 3, k, 0.07), np.random.default_rng(1)
+    expected, draw = knn.hits(x, y, q, truth, 3, k, 0.07), np.random.default_rng(1)
     for _ in range(10):
         rows, names, ask = draw.permutation(60), draw.permutation(3), draw.permutation(20)
-        found = knn.told(x[rows], names[y][rows], q[ask], names[truth][ask], 3, k, 0.07)
+        found = knn.hits(x[rows], names[y][rows], q[ask], names[truth][ask], 3, k, 0.07)
         assert found == pytest.approx(expected[ask], abs=1e-6)
     monkeypatch.setattr(knn, "CELLS", 1)
-    assert knn.told(x, y, q, truth, 3, k, 0.07) == pytest.approx(expected, abs=1e-6)
+    assert knn.hits(x, y, q, truth, 3, k, 0.07) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1])

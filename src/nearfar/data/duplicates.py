@@ -11,6 +11,7 @@ from nearfar.core.errors import ConfigError, DataError, UnknownName
 from nearfar.core.randomness import derive
 from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
+from nearfar.vectors.basics import unit
 
 KINDS = ("auto", "off", "exact", "near")
 NEAR = 0.98  # cosine from which on rows are near duplicates
@@ -154,7 +155,7 @@ def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndar
     mean = mean.astype(np.float32)
     draw = np.random.default_rng(derive(seed, "duplicates"))
     projection = draw.standard_normal((len(mean), SKETCH), dtype=np.float32)
-    sketch = np.concatenate([_unit((x - mean) @ projection) for x in _blocks(column, rows)])
+    sketch = np.concatenate([unit((x - mean) @ projection) for x in _blocks(column, rows)])
     passes = cosine - 5 * (1 - cosine**2) / np.sqrt(SKETCH)
     group = np.arange(len(rows))
     for start in range(0, len(rows), BLOCK):
@@ -180,14 +181,10 @@ def _raw(column: Column, rows: np.ndarray) -> np.ndarray:
     return MODALITIES.get(column.modality).raw_features(values, column.spec)
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-
-
 def _cosines(column: Column, rows: np.ndarray, i: np.ndarray, j: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Cosine of row i and row j less the mean row, for each pair, float32."""
     found = []
     for start in range(0, len(i), BLOCK):
-        a, b = (_unit(_raw(column, rows[k[start : start + BLOCK]]) - mean) for k in (i, j))
+        a, b = (unit(_raw(column, rows[k[start : start + BLOCK]]) - mean) for k in (i, j))
         found.append((a * b).sum(1))
     return np.concatenate(found)

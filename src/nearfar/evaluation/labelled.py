@@ -12,9 +12,10 @@ from nearfar.core.registry import PROTOCOLS
 from nearfar.data import splits
 from nearfar.data.groups import together
 from nearfar.data.table import Table
-from nearfar.evaluation import class_names, geometry, pairs
+from nearfar.evaluation import class_names, pairs
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput, majority, untrained
+from nearfar.vectors import geometry
 from nearfar.vectors.intervals import paired
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from nearfar.core.errors import DataError, UnknownName
 from nearfar.core.registry import PROTOCOLS
 from nearfar.data import splits
 from nearfar.data.table import Column, Table
-from nearfar.evaluation import class_names, floors, geometry
+from nearfar.evaluation import class_names, floors
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.sides import Sides
+from nearfar.vectors import geometry
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console

@@ -10,15 +10,16 @@ TIE = 1e-6  # numbers of 32 bits that differ by no more are equal: their last bi
 
 
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Each dimension to mean 0 and spread 1 *of the training rows*; constant dimensions become 0."""
+    """Each dimension to mean 0 and standard deviation 1 *of the training rows*; constant dimensions become 0."""
     mean, scale = moments(train)
     return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
 
 
 def moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What `standardised` takes away from each dimension and multiplies it by, float64 (D,) each."""
-    mean, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
-    scale = np.where(spread > 1e-8 * max(1.0, float(spread.max(initial=0))), 1 / np.maximum(spread, 1e-30), 0)
+    """What `standardised` subtracts from each dimension and multiplies it by, float64 (D,) each."""
+    mean, std = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    # what is constant but for rounding becomes 0: divided by its deviation it would be noise of full size
+    scale = np.where(std > 1e-8 * max(1.0, float(std.max(initial=0))), 1 / np.maximum(std, 1e-30), 0)
     return mean, scale
 
 
@@ -49,7 +50,7 @@ def right(scores: np.ndarray, truth: np.ndarray, tie: float = TIE) -> np.ndarray
 
 
 def check_finite(x: np.ndarray, name: str) -> None:
-    """Raises `DataError` if vectors of the column `name` hold numbers that are not finite."""
+    """Raises `DataError` if vectors of the column `name` are not finite."""
     if not np.isfinite(x).all():
         raise DataError(
             f"the vectors of {name!r} hold numbers that are not finite: the model is broken, or its input is."

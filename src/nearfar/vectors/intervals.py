@@ -1,4 +1,4 @@
-"""Intervals: of shares of rows, of paired differences, and by resampling rows for other figures."""
+"""95 % intervals: of shares of rows, of paired differences, and by resampling rows for other figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CELLS = 1 << 20  # rows of resamples looked at together
 
 
 def interval(figure: Callable[[np.ndarray], np.ndarray], rows: int, seed: int) -> list[float]:
-    """95 % percentile interval of a figure over 1,000 bootstrap resamples of the rows (Efron 1979).
+    """95 % percentile interval of a figure over 1,000 bootstrap resamples of the rows (Efron 1979): lower, upper end.
 
     Parameters
     ----------
@@ -22,31 +22,28 @@ def interval(figure: Callable[[np.ndarray], np.ndarray], rows: int, seed: int) -
     rows : int
         N.
     seed : int
-
-    Returns
-    -------
-    list of float
-        Lower and upper end.
     """
-    generator, found = np.random.default_rng(seed), []
+    generator, figures = np.random.default_rng(seed), []
     step = max(1, CELLS // rows)
     for start in range(0, RESAMPLES, step):
         drawn = [generator.integers(0, rows, rows) for _ in range(min(step, RESAMPLES - start))]
-        found.append(figure(np.stack([np.bincount(d, minlength=rows) for d in drawn]).astype(np.float64)))
-    return [float(end) for end in np.nanquantile(np.concatenate(found), (0.025, 0.975))]
+        figures.append(figure(np.stack([np.bincount(d, minlength=rows) for d in drawn]).astype(np.float64)))
+    return [float(end) for end in np.nanquantile(np.concatenate(figures), (0.025, 0.975))]
 
 
 def by_value(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums of counts (B, N) over rows of equal value: (B, V) in ascending order, and the place of each row in it."""
-    _, group = np.unique(values, return_inverse=True)
-    group = group.reshape(-1)
+    group = np.unique(values, return_inverse=True)[1].reshape(-1)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(group.max() + 1))
     return np.add.reduceat(counts[:, order], starts, axis=1), group
 
 
-def wilson(hits: float, total: int) -> list[float]:
-    """95 % interval of a share (Wilson 1927)."""
+def wilson(hits: float, total: float) -> list[float]:
+    """95 % interval of a share (Wilson 1927).
+
+    Of hits that need not be whole, since a row with tied answers counts in parts; scipy's `binomtest` takes whole ones.
+    """
     if total == 0:
         return [0.0, 1.0]
     z, p = 1.959964, hits / total

@@ -1,25 +1,22 @@
-"""k-means of unit vectors, by faiss where it is installed and by scikit-learn elsewhere."""
+"""k-means of unit vectors: quick and with every cluster filled for training, plain for measuring."""
 
 from __future__ import annotations
 
 import importlib.util
+import warnings
 
 import numpy as np
 
 ITERATIONS = 20
 SAMPLE = 1000  # rows per cluster that faiss finds the centres with, at most
-BATCH = 4096  # rows of a step of MiniBatchKMeans
+BATCH = 4096  # rows of a step of MiniBatchKMeans while training
+EXACT = 20_000  # rows below which every step of `cluster` sees all of them
+MEASURED_BATCH = 500  # rows of a step above that, as in MTEB
 
 
 def library() -> str:
-    """What computes here."""
+    """What `kmeans` computes with: faiss where it is installed, scikit-learn elsewhere."""
     return "faiss" if importlib.util.find_spec("faiss") else "scikit-learn"
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Rows of length 1, float32 (N, D)."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.ascontiguousarray(x / np.maximum(length, 1e-12), np.float32)
 
 
 def kmeans(
@@ -43,30 +40,24 @@ def kmeans(
     nearest : ndarray of int64 (N,)
         No cluster is empty; see `fill`.
     """
-    found = (_faiss if library() == "faiss" else _sklearn)(x, clusters, seed % 2**31, centres)
-    return fill(x, *found)
+    x, seed = np.ascontiguousarray(x, np.float32), seed % 2**31
+    if library() == "faiss":
+        import faiss
+        import torch
 
-
-def _faiss(x: np.ndarray, clusters: int, seed: int, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    import faiss
-    import torch
-
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    found = faiss.Kmeans(
-        x.shape[1], clusters, niter=ITERATIONS, seed=seed, min_points_per_centroid=1, max_points_per_centroid=SAMPLE
-    )
-    found.train(x, init_centroids=start)
-    return found.centroids.copy(), found.index.search(x, 1)[1][:, 0].astype(np.int64)
-
-
-def _sklearn(x: np.ndarray, clusters: int, seed: int, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        faiss.omp_set_num_threads(torch.get_num_threads())
+        model = faiss.Kmeans(
+            x.shape[1], clusters, niter=ITERATIONS, seed=seed, min_points_per_centroid=1, max_points_per_centroid=SAMPLE
+        )
+        model.train(x, init_centroids=centres)
+        return fill(x, model.centroids.copy(), model.index.search(x, 1)[1][:, 0].astype(np.int64))
     from sklearn.cluster import MiniBatchKMeans
 
-    found = MiniBatchKMeans(
-        clusters, init="k-means++" if start is None else start, n_init=1, batch_size=max(BATCH, clusters),
+    model = MiniBatchKMeans(
+        clusters, init="k-means++" if centres is None else centres, n_init=1, batch_size=max(BATCH, clusters),
         max_iter=ITERATIONS, random_state=seed,
     ).fit(x)  # fmt: skip
-    return found.cluster_centers_.astype(np.float32), found.labels_.astype(np.int64)
+    return fill(x, model.cluster_centers_.astype(np.float32), model.labels_.astype(np.int64))
 
 
 def fill(x: np.ndarray, centres: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,3 +77,15 @@ def fill(x: np.ndarray, centres: np.ndarray, nearest: np.ndarray) -> tuple[np.nd
         centres[empty], nearest[row] = x[row], empty
         size[empty] = 1
     return centres, nearest
+
+
+def cluster(x: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Cluster of each row of x (N, D) as clusterings are measured, which may leave clusters empty; int64 (N,)."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    common = {"n_clusters": clusters, "init": "k-means++", "n_init": 1, "random_state": seed % 2**32}
+    model = KMeans(**common) if len(x) < EXACT else MiniBatchKMeans(batch_size=MEASURED_BATCH, **common)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters: a collapse
+        return model.fit_predict(x).astype(np.int64)

@@ -13,7 +13,7 @@ TILE = 2048  # test rows compared at once, at most
 CELLS = 2**25  # and at most so many cosines
 
 
-def told(
+def hits(
     gallery: np.ndarray, labels: np.ndarray, queries: np.ndarray, truth: np.ndarray, classes: int, k: int,
     tau: float | None,
 ) -> np.ndarray:  # fmt: skip
@@ -73,4 +73,4 @@ def online_knn(
     """Accuracy while training, on held-out rows of the training data."""
     gallery, queries = gallery.cpu().numpy(), queries.cpu().numpy()
     classes = int(max(labels.max(), truth.max())) + 1
-    return float(told(gallery, labels, queries, truth, classes, min(k, len(labels)), tau).mean())
+    return float(hits(gallery, labels, queries, truth, classes, min(k, len(labels)), tau).mean())

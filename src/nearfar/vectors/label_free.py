@@ -1,4 +1,4 @@
-"""How good an embedding is, told without labels: three measures, each blind where another sees.
+"""How good an embedding is, without labels: three measures, each blind where another sees.
 
 ==================  =============================================  =============================================
 by                  asks                                           is fooled by
@@ -8,8 +8,7 @@ alpha-ReQ           whether the spectrum falls like 1/i            a spectrum of
 agreement of views  whether a row's views lie nearer than rows do  few dimensions that no view can change
 ==================  =============================================  =============================================
 
-So none is used by itself: `scores` takes the mean of the ranks. This is a plain module and no protocol, for a
-protocol is handed labelled rows and no views.
+So none is used by itself: `scores` takes the mean of the ranks. It is no protocol, which is handed rows and no views.
 """
 
 from __future__ import annotations
@@ -20,35 +19,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nearfar.vectors import geometry
+from nearfar.vectors.geometry import alignment, effective_rank, rankme
 
 NAMES = ("rankme", "alpha", "agreement")
 NEIGHBOURS = 10  # of a row
 COLLAPSED = 1e-6  # mean squared distance of unit vectors below which different rows are one point
 
 
-def rankme(x: torch.Tensor) -> float:
-    """exp of the entropy of the normalised singular values (Garrido et al. 2022, arXiv 2210.02885) of rows (N, D)."""
-    p = torch.linalg.svdvals(x.float())
-    p = p / p.sum().clamp(min=1e-12) + 1e-7
-    return float(torch.exp(-(p * p.log()).sum()))
-
-
 def alpha(x: torch.Tensor) -> float:
-    """Exponent of the decay of the covariance's eigenvalues (Agrawal, Mondal, Ghosh, Richards, NeurIPS 2022).
+    """Exponent of the decay of the covariance's eigenvalues of rows (N, D) (Agrawal et al., NeurIPS 2022).
 
-    Parameters
-    ----------
-    x : Tensor (N, D)
-
-    Returns
-    -------
-    float
-        a of λ_i ∝ i^−a: 0 is flat, about 1 is what the paper finds in embeddings that serve well, infinite is one
-        point. Fitted by least squares to log λ over log i, each i weighed by 1/i so that every octave counts the
-        same, from the second eigenvalue to the middle one: the last ones are what so few rows left over.
+    The a of λ_i ∝ i^−a: 0 is flat, about 1 is what the paper finds in embeddings that serve well, infinite is one
+    point. Fitted by least squares to log λ over log i, each i weighed by 1/i so that every octave counts the same,
+    from the second eigenvalue to the middle one: the last ones are what so few rows left over.
     """
-    if not float(geometry.effective_rank(x)) > 1 + 1e-6:
+    if not float(effective_rank(x)) > 1 + 1e-6:
         return math.inf
     values = torch.linalg.svdvals((x - x.mean(0)).double()).square()
     last = max(3, min(x.shape[1], len(x) - 1) // 2)
@@ -61,22 +46,14 @@ def alpha(x: torch.Tensor) -> float:
 
 
 def agreement(a: torch.Tensor, b: torch.Tensor) -> float:
-    """How much nearer two views of a row lie than views of two rows do: 1 means that all views of a row are equal.
+    """How much nearer two views (N, D) of a row lie than views of two rows do: 1 means that all views are equal.
 
-    Parameters
-    ----------
-    a, b : Tensor (N, D)
-        Embeddings of two views of the same rows.
-
-    Returns
-    -------
-    float
-        1 − (mean squared distance of a row's views) / (that of different rows), of unit vectors. Alignment by itself
-        (Wang and Isola 2020, arXiv 2005.10242) is best for one point; against the distance of different rows one
-        point is 0, as is noise.
+    1 − (mean squared distance of a row's views) / (that of different rows), of unit vectors. Alignment by itself
+    (Wang and Isola 2020, arXiv 2005.10242) is best for one point; against the distance of different rows one point is
+    0, as is noise.
     """
     a, b = F.normalize(a.float(), dim=1), F.normalize(b.float(), dim=1)
-    n, within = len(a), float(geometry.alignment(a, b))
+    n, within = len(a), float(alignment(a, b))
     cosines = a.sum(0) @ b.sum(0) - (a * b).sum()
     between = float(2 - 2 * cosines / (n * (n - 1)))
     return 1 - within / between if between > COLLAPSED else 0.0
@@ -94,29 +71,16 @@ def shared(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def measure_views(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
-    """RankMe and alpha of rows (N, D), and the agreement of two views of them: float64 (3,), in the order of `NAMES`.
-
-    Parameters
-    ----------
-    x, a, b : Tensor (N, D)
-    """
+    """RankMe and alpha of rows x (N, D), and the agreement of two views a, b of them: float64 (3,), as in `NAMES`."""
     return np.asarray([rankme(x), alpha(x), agreement(a, b)])
 
 
 def scores(measures: np.ndarray) -> np.ndarray:
-    """Mean rank over the three measures, as a score between 0 and 1.
+    """Mean rank over the three measures (T, 3) of T embeddings of the same rows, as scores between 0 and 1, (T,).
 
-    Parameters
-    ----------
-    measures : ndarray (T, 3)
-        Of T embeddings of the same rows, in the order of `NAMES`.
-
-    Returns
-    -------
-    ndarray of float64 (T,)
-        1 is best in all three, 0 worst in all; equals share their rank. A high RankMe and a high agreement are good,
-        and an alpha near 1 in ratio: 1/2 is as far as 2. Ranks need no common unit and no weight, and a measure that
-        is fooled cannot win by how far it is fooled; but they compare only what stands side by side.
+    1 is best in all three, 0 worst in all; equals share their rank. A high RankMe and a high agreement are good, and
+    an alpha near 1 in ratio: 1/2 is as far as 2. Ranks need no common unit and no weight, and a measure that is fooled
+    cannot win by how far it is fooled; but they compare only what stands side by side.
     """
     from scipy import stats
 

@@ -21,7 +21,7 @@ UNSOLVED = f"The logistic regression has not converged in {ITERATIONS:,} steps; 
 
 
 class Fit(NamedTuple):
-    """What was found."""
+    """The solution of a `Problem`."""
 
     weights: torch.Tensor  # float32 (D + 1, classes); the last row is the bias
     converged: bool
@@ -78,7 +78,9 @@ class Problem:
         lower = torch.linalg.cholesky(self.moments / self.classes + torch.diag(penalty[:, 0] + RIDGE))
         v = torch.zeros(len(penalty), self.classes, dtype=torch.float64)
         if start is not None:
-            v = (lower.T @ self._turned(start.double())).contiguous()
+            w = start.double()
+            w = w if self.basis is None else torch.cat((self.basis.T @ w[:-1], w[-1:]))
+            v = (lower.T @ w).contiguous()
         v.requires_grad_()
         optimizer = devices.eager(torch.optim.LBFGS)(
             [v], max_iter=ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe",
@@ -97,7 +99,8 @@ class Problem:
         optimizer.step(closure)
         closure()
         w = torch.linalg.solve_triangular(lower.T, v.detach(), upper=True)
-        return Fit(self._back(w).float(), float(v.grad.abs().max()) <= TOLERANCE, evaluations)
+        w = w if self.basis is None else torch.cat((self.basis @ w[:-1], w[-1:]))
+        return Fit(w.float(), float(v.grad.abs().max()) <= TOLERANCE, evaluations)
 
     @torch.no_grad()
     def _loss(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,18 +117,11 @@ class Problem:
             slope[-1] += p.sum(0)
         return loss / self.rows, slope / self.rows
 
-    def _turned(self, w: torch.Tensor) -> torch.Tensor:
-        """Weights of the features as those of the coordinates that are solved in."""
-        return w if self.basis is None else torch.cat((self.basis.T @ w[:-1], w[-1:]))
-
-    def _back(self, w: torch.Tensor) -> torch.Tensor:
-        return w if self.basis is None else torch.cat((self.basis @ w[:-1], w[-1:]))
-
 
 def unsolved(found: Any) -> list[str]:
-    """What to say where the settings beside some figure say that it has not converged."""
+    """The warning of results in which the settings beside some figure say that it has not converged."""
     if isinstance(found, Mapping):
         if found.get("converged", True) is False:
             return [UNSOLVED]
         found = list(found.values())
-    return [*dict.fromkeys(s for part in found for s in unsolved(part))] if isinstance(found, list) else []
+    return [UNSOLVED] if isinstance(found, list) and any(map(unsolved, found)) else []

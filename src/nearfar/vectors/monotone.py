@@ -24,10 +24,7 @@ Costs = Callable[[slice, slice], Sequence[np.ndarray]]
 class Corridor:
     """The nodes that are looked at: columns ``low[i]`` to ``high[i]``, both included, of each row i = 0 … M.
 
-    Parameters
-    ----------
-    low, high : ndarray of int64 (M + 1,)
-        Neither ever falls; ``low[0]`` is 0, ``high[M]`` is N, and ``low[i + 1] <= high[i]``, so that there is a path.
+    Neither ever falls; ``low[0]`` is 0, ``high[M]`` is N, and ``low[i + 1] <= high[i]``, so that there is a path.
     """
 
     low: np.ndarray
@@ -40,21 +37,14 @@ class Corridor:
 
     @classmethod
     def around(cls, nodes: np.ndarray, width: int) -> Corridor:
-        """All nodes within `width` rows and `width` columns of the line through some nodes.
+        """All nodes within `width` ≥ 1 rows and columns of the line through some nodes.
 
-        Parameters
-        ----------
-        nodes : ndarray of int64 (K, 2)
-            From (0, 0) to (M, N), rising in at least one coordinate each time.
-        width : int
-            At least 1.
+        These are int64 (K, 2), from (0, 0) to (M, N), rising in at least one coordinate each time.
         """
         (m, n), along = nodes[-1], nodes.sum(1)
         steps = np.arange(m + n + 1)
-        i = np.floor(np.interp(steps, along, nodes[:, 0]) + 1e-9).astype(
-            np.int64
-        )  # rises by at most 1: no row is missed
-        j = steps - i
+        i = np.floor(np.interp(steps, along, nodes[:, 0]) + 1e-9).astype(np.int64)
+        j = steps - i  # i rises by at most 1, so that no row is missed
         low, high = np.full(m + 1, n), np.zeros(m + 1, np.int64)
         np.minimum.at(low, i, j)
         np.maximum.at(high, i, j)
@@ -67,17 +57,9 @@ class Corridor:
 
 @dataclass(frozen=True)
 class Path:
-    """A path and what it costs.
+    """A path and what it costs."""
 
-    Parameters
-    ----------
-    steps : ndarray of int64 (K, 2)
-        How many items of the left and of the right each step takes, in order; of skips that stand together those of
-        the left come first.
-    cost : float
-    """
-
-    steps: np.ndarray
+    steps: np.ndarray  # int64 (K, 2): items of either side that each step takes; of adjacent skips the left's first
     cost: float
 
     @property
@@ -136,10 +118,24 @@ def cheapest(
         for number, (a, b) in enumerate(moves):
             if a <= i:
                 added = block[number][i % at_once, lo - first_column : hi + 1 - first_column]
-                _improve(best, pointers, _between(*before[a - 1], lo - b, hi - b) + added, FIRST + number)
-        best = _skip_right(best, pointers, total[lo : hi + 1])
+                candidate = _between(*before[a - 1], lo - b, hi - b) + added
+                better = candidate < best
+                best[better], pointers[better] = candidate[better], FIRST + number
+        own = best - total[lo : hi + 1]
+        least = np.minimum.accumulate(own)
+        skipped = least < own
+        pointers[skipped] = RIGHT
+        best = np.where(skipped, least + total[lo : hi + 1], best)
         before = [(lo, best), *before[: reach - 1]]
-    return Path(_traced(back, starts, low, moves, m, n), float(before[0][1][-1]))
+    takes, steps, i, j = [(1, 0), (0, 1), *moves], [], m, n
+    while i or j:
+        steps.append(takes[back[starts[i] + j - low[i]]])
+        i, j = i - steps[-1][0], j - steps[-1][1]
+    steps = np.asarray(steps[::-1], np.int64).reshape(-1, 2)
+    # Adjacent skips cost the same in any order; those of the left are put first, so that equal paths look alike.
+    joins = steps.all(1)
+    run = 2 * np.cumsum(joins) + ~joins  # even for a join, odd for the skips after it
+    return Path(steps[np.lexsort((steps[:, 1], run))], float(before[0][1][-1]))
 
 
 def _between(begins: int, row: np.ndarray, lo: int, hi: int) -> np.ndarray:
@@ -149,36 +145,3 @@ def _between(begins: int, row: np.ndarray, lo: int, hi: int) -> np.ndarray:
     if first <= last:
         out[first - lo : last - lo + 1] = row[first - begins : last - begins + 1]
     return out
-
-
-def _improve(best: np.ndarray, pointers: np.ndarray, candidate: np.ndarray, pointer: int) -> None:
-    better = candidate < best
-    np.copyto(best, candidate, where=better)
-    pointers[better] = pointer
-
-
-def _skip_right(best: np.ndarray, pointers: np.ndarray, total: np.ndarray) -> np.ndarray:
-    own = best - total
-    least = np.minimum.accumulate(own)
-    skipped = least < own
-    pointers[skipped] = RIGHT
-    return np.where(skipped, least + total, best)
-
-
-def _traced(
-    back: np.ndarray, starts: np.ndarray, low: np.ndarray, moves: Sequence[tuple[int, int]], m: int, n: int
-) -> np.ndarray:
-    """The steps that the back-pointers say, from the first to the last."""
-    takes = [(1, 0), (0, 1), *moves]
-    i, j, steps = m, n, []
-    while i or j:
-        steps.append(takes[back[starts[i] + j - low[i]]])
-        i, j = i - steps[-1][0], j - steps[-1][1]
-    return _in_order(np.asarray(steps[::-1], np.int64).reshape(-1, 2))
-
-
-def _in_order(steps: np.ndarray) -> np.ndarray:
-    """Neighbouring skips cost the same in any order: those of the left first."""
-    joins = steps.all(1)
-    run = 2 * np.cumsum(joins) + ~joins  # even for a join, odd for the skips after it
-    return steps[np.lexsort((steps[:, 1], run))]

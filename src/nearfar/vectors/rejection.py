@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nearfar.vectors.basics import TIE
+from nearfar.vectors.neighbours import search
 
 NEAREST = 5
 TILE = 2**24  # similarities at once
@@ -18,29 +19,22 @@ TILE = 2**24  # similarities at once
 def to_class(gallery: np.ndarray, y: np.ndarray, queries: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Mean cosine of each query with the nearest gallery rows of the class given for it, float32 (Q,).
 
-    Parameters
-    ----------
-    gallery : ndarray of float32 (N, D)
-        Unit vectors.
-    y : ndarray of int64 (N,)
-    queries : ndarray of float32 (Q, D)
-        Unit vectors.
-    classes : ndarray of int64 (Q,)
-        Each with a row in the gallery.
-
-    Notes
-    -----
     The mean is over 5 rows, or one fewer than the class has: as many as `leave_one_out` can take, so that the two
     may be compared.
+
+    Parameters
+    ----------
+    gallery, queries : ndarray of float32 (N, D), (Q, D)
+        Unit vectors.
+    y : ndarray of int64 (N,)
+    classes : ndarray of int64 (Q,)
+        Each with a row in the gallery.
     """
-    found = np.zeros(len(queries), np.float32)
+    similar = np.zeros(len(queries), np.float32)
     for c in np.unique(classes):
-        asked = np.flatnonzero(classes == c)
-        members = torch.from_numpy(gallery[y == c])
-        for part in _parts(asked, len(members)):
-            similarity = torch.from_numpy(queries[part]) @ members.T
-            found[part] = similarity.topk(_count(len(members)), dim=1).values.mean(1).numpy()
-    return found
+        asked, members = classes == c, gallery[y == c]
+        similar[asked] = search(queries[asked], members, _count(len(members)))[0].mean(1)
+    return similar
 
 
 def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
@@ -49,17 +43,18 @@ def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None 
     Rows of the same one of `groups`, int64 (N,), are left out with it.
     """
     groups = np.arange(len(y)) if groups is None else groups
-    found = np.full(len(gallery), np.nan, np.float32)
+    similar = np.full(len(gallery), np.nan, np.float32)
     for c in np.unique(y):
-        own = np.flatnonzero(y == c)
-        members, group = torch.from_numpy(gallery[own]), torch.from_numpy(groups[own])
-        for place in _parts(np.arange(len(own)), len(own)) if len(own) > 1 else ():
-            similarity = members[place] @ members.T
-            similarity[group[place][:, None] == group[None]] = -torch.inf
-            near = similarity.topk(_count(len(own)), dim=1).values
+        rows = np.flatnonzero(y == c)
+        members, group = torch.from_numpy(gallery[rows]), torch.from_numpy(groups[rows])
+        for place in torch.arange(len(rows)).split(max(1, TILE // len(rows))) if len(rows) > 1 else ():
+            cosine = members[place] @ members.T
+            cosine[group[place][:, None] == group[None]] = -torch.inf
+            near = cosine.topk(_count(len(rows)), dim=1).values
             known = ~near.isinf()
-            found[own[place]] = (near.masked_fill(~known, 0).sum(1) / known.sum(1)).numpy()  # 0 / 0 where there is none
-    return found
+            # 0 / 0, which is NaN, where all others of the class are of the row's group
+            similar[rows[place]] = (near.masked_fill(~known, 0).sum(1) / known.sum(1)).numpy()
+    return similar
 
 
 def threshold(known: np.ndarray, share: float) -> float | None:
@@ -73,8 +68,3 @@ def threshold(known: np.ndarray, share: float) -> float | None:
 
 def _count(rows: int) -> int:
     return min(NEAREST, max(1, rows - 1))
-
-
-def _parts(rows: np.ndarray, against: int) -> list[np.ndarray]:
-    step = max(1, TILE // max(1, against))
-    return [rows[i : i + step] for i in range(0, len(rows), step)]

@@ -7,13 +7,14 @@ of the other side, times the numbers of rows in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
+from nearfar.vectors.basics import unit
 from nearfar.vectors.monotone import LARGEST, Corridor, Path, cheapest
 
 WHOLE = 3_000  # up to WHOLE × WHOLE pairs every path is looked at
@@ -27,20 +28,11 @@ Joined = Callable[[int], np.ndarray]
 
 @dataclass(frozen=True)
 class Match:
-    """Rows that belong together, or a row that is skipped.
+    """Rows that belong together, or a row that is skipped."""
 
-    Parameters
-    ----------
-    left, right : tuple of int
-        Neighbouring rows, counted from 0; one of them is empty for a skip.
-    score : float
-        1 where the two are equal, 0 where they are as far apart as such segments are on average, below 0 farther; 0 for
-        a skip.
-    """
-
-    left: tuple[int, ...]
+    left: tuple[int, ...]  # neighbouring rows, counted from 0; empty for a skip of the other side
     right: tuple[int, ...]
-    score: float
+    score: float  # 1 where both are equal, 0 at the mean distance of such segments or for a skip, below 0 farther
 
 
 def align(
@@ -80,16 +72,16 @@ def align(
         `most`, `skip` or `band` has no meaning.
     """
     if not 1 <= most <= LARGEST // 2:
-        raise ConfigError(f"cannot join {most} rows.", where="most", hint=f"Say 1 to {LARGEST // 2}.")
+        raise ConfigError(f"cannot join {most} rows.", where="most", hint=f"Pass 1 to {LARGEST // 2}.")
     if band is not None and band < 1:
-        raise ConfigError(f"the band is {band} rows wide.", where="band", hint="Say at least 1.")
+        raise ConfigError(f"the band is {band} rows wide.", where="band", hint="Pass at least 1.")
     cost = skip_cost(skip)
     a, b = _checked(left, "the left sequence"), _checked(right, "the right sequence")
     if len(a) and len(b) and a.shape[1] != b.shape[1]:
         raise DataError(f"the vectors have {a.shape[1]} and {b.shape[1]} dimensions.")
     if not (len(a) and len(b)):
         return [Match((i,), (), 0.0) for i in range(len(a))] + [Match((), (j,), 0.0) for j in range(len(b))]
-    return _matches(*_aligned((_unit(a), _unit(b)), most, cost, band, joined))
+    return _matches(*_aligned((_scaled(a), _scaled(b)), most, cost, band, joined))
 
 
 def skip_cost(skip: float | str) -> tuple[float, bool]:
@@ -107,8 +99,13 @@ def skip_cost(skip: float | str) -> tuple[float, bool]:
     except ValueError:
         number = np.nan
     if not (0 <= number <= (100 if share else LARGE)):
-        raise ConfigError(f"{skip!r} is no cost of a skip.", where="skip", hint='Say a cost such as 0.4, or "20%".')
+        raise ConfigError(f"{skip!r} is no cost of a skip.", where="skip", hint='Pass a cost such as 0.4, or "20%".')
     return (number / 100, True) if share else (number, False)
+
+
+def _scaled(vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors in 32 bits, of lengths in 64: sums of many rows are long."""
+    return unit(vectors.astype(np.float64)).astype(np.float32)
 
 
 def _checked(vectors: np.ndarray, name: str) -> np.ndarray:
@@ -121,22 +118,8 @@ def _checked(vectors: np.ndarray, name: str) -> np.ndarray:
     return found
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
-
-
 class Segments:
-    """The segments of both sides, and what joining them costs.
-
-    Parameters
-    ----------
-    left, right : ndarray of float32 (M, D), (N, D)
-        Unit vectors, neither side empty.
-    most : int
-    joined : pair of callable, optional
-        As in `align`.
-    """
+    """The segments of both sides, unit vectors of float32 (M, D) and (N, D), and what joining them costs."""
 
     def __init__(
         self, left: np.ndarray, right: np.ndarray, most: int, joined: tuple[Joined, Joined] | None = None
@@ -153,13 +136,13 @@ class Segments:
 
     def costs(self, rows: slice, columns: slice) -> list[np.ndarray]:
         """Cost of each move that ends in the given nodes, float32 (rows, columns)."""
-        return [self._cost(a, b, rows, columns) for a, b in self.moves]
-
-    def _cost(self, a: int, b: int, rows: slice, columns: slice) -> np.ndarray:
-        cost = np.float32(1) - self.vectors[0][a][rows] @ self.vectors[1][b][columns].T
-        cost *= np.float32(2 * a * b)
-        cost /= np.maximum(self.distances[0][a][rows, None] + self.distances[1][b][None, columns], np.float32(TINY))
-        return np.maximum(cost, 0, out=cost)
+        costs = []
+        for a, b in self.moves:
+            cost = np.float32(1) - self.vectors[0][a][rows] @ self.vectors[1][b][columns].T
+            cost *= np.float32(2 * a * b)
+            cost /= np.maximum(self.distances[0][a][rows, None] + self.distances[1][b][None, columns], np.float32(TINY))
+            costs.append(np.maximum(cost, 0, out=cost))
+        return costs
 
     def single(self, rows: np.ndarray, columns: np.ndarray, a: int = 1, b: int = 1) -> np.ndarray:
         """Cost of the move (a, b) that ends in each of some nodes, float64 (K,)."""
@@ -186,7 +169,7 @@ def _segments(rows: np.ndarray, most: int, joined: Joined | None) -> dict[int, n
             own = rows[: len(rows) - n + 1].copy()
             for k in range(1, n):
                 own += rows[k : len(rows) - n + 1 + k]
-        found[n] = np.concatenate([np.zeros((n, rows.shape[1]), np.float32), _unit(own)])
+        found[n] = np.concatenate([np.zeros((n, rows.shape[1]), np.float32), _scaled(own)])
     return found
 
 
@@ -194,7 +177,7 @@ def _halved(rows: np.ndarray) -> np.ndarray:
     """Neighbours joined, without what all have in common, so that what differs is compared."""
     half = rows[::2].copy()
     half[: len(rows) // 2] += rows[1::2]
-    return _unit(half - half.mean(0, dtype=np.float64)) if len(half) > 2 else _unit(half)
+    return _scaled(half - half.mean(0, dtype=np.float64)) if len(half) > 2 else _scaled(half)
 
 
 def _aligned(
@@ -208,20 +191,13 @@ def _aligned(
         half = tuple(map(_halved, rows))
         deeper = band if len(half[0]) * len(half[1]) > WHOLE**2 else None
         coarse = _aligned(half, most, skip, deeper)[1]
-        corridor = Corridor.around(_anchors(coarse, m, n), band or BAND)
+        joins = coarse.steps.all(1)
+        # Where both sides skip, the order is arbitrary, so the corridor leads straight from join to join.
+        kept = np.concatenate([[True], joins]) | np.concatenate([joins, [True]])
+        corridor = Corridor.around(np.minimum(2 * coarse.nodes[kept], (m, n)), band or BAND)
     pair = Segments(*rows, most, joined)
     cost = pair.percentile(skip[0]) if skip[1] else skip[0]
     return pair, cheapest(pair.costs, pair.moves, (np.full(m, cost), np.full(n, cost)), corridor)
-
-
-def _anchors(path: Path, m: int, n: int) -> np.ndarray:
-    """Where the joins of a coarse path begin and end, at the finer level.
-
-    Where both sides skip, in which order is arbitrary, so the corridor is to lead straight across.
-    """
-    nodes, joins = path.nodes, path.steps.all(1)
-    kept = np.concatenate([[True], joins]) | np.concatenate([joins, [True]])
-    return np.minimum(2 * nodes[kept], (m, n))
 
 
 def _matches(pair: Segments, path: Path) -> list[Match]:
@@ -233,9 +209,6 @@ def _matches(pair: Segments, path: Path) -> list[Match]:
             scores[own] = 1 - pair.single(ends[:, 0], ends[:, 1], a, b) / (a * b)
     steps = zip(pairwise(nodes.tolist()), scores.tolist(), strict=True)
     return [Match(tuple(range(i, k)), tuple(range(j, l)), s) for ((i, j), (k, l)), s in steps]
-
-
-# --- how good it is -----------------------------------------------------------------------------------------------
 
 
 def evaluate(found: Iterable, truth: Iterable) -> dict[str, dict[str, float]]:
@@ -253,9 +226,13 @@ def evaluate(found: Iterable, truth: Iterable) -> dict[str, dict[str, float]]:
     -------
     dict
         ``strict`` and ``lax``, each with ``precision``, ``recall``, ``f1``, and the counts ``right`` of ``found`` and
-        ``recalled`` of ``true``. What is a share of nothing is 0.
+        ``recalled`` of ``true``. A share of nothing is 0.
     """
-    own, other = _pairs(found), _pairs(truth)
+    sets = []
+    for matches in (found, truth):
+        sides = ((m.left, m.right) if isinstance(m, Match) else m for m in matches)
+        sets.append({(tuple(map(int, left)), tuple(map(int, right))) for left, right in sides} - {((), ())})
+    own, other = sets
     joined, wanted = {p for p in own if all(p)}, {p for p in other if all(p)}
     precise, recalled = _right(own, other), _right(wanted, joined)
     out = {}
@@ -268,16 +245,7 @@ def evaluate(found: Iterable, truth: Iterable) -> dict[str, dict[str, float]]:
     return out
 
 
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def _pairs(matches: Iterable[Match | Sequence[Iterable[int]]]) -> set[Pair]:
-    sides = ((m.left, m.right) if isinstance(m, Match) else m for m in matches)
-    pairs = {(tuple(map(int, left)), tuple(map(int, right))) for left, right in sides}
-    return pairs - {((), ())}
-
-
-def _right(pairs: set[Pair], other: set[Pair]) -> tuple[int, int]:
+def _right(pairs: set[tuple[tuple[int, ...], ...]], other: set[tuple[tuple[int, ...], ...]]) -> tuple[int, int]:
     """How many of the pairs the other list has, exactly and in part."""
     partners: dict[int, set[int]] = {}
     for left, right in other:

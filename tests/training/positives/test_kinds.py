@@ -18,7 +18,8 @@ from nearfar.training.launching import launch
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.positives import teacher
 from nearfar.training.trainer import Trainer
-from nearfar.vectors import kmeans
+from nearfar.vectors import kmeans, neighbours
+from nearfar.vectors.basics import unit
 
 
 @pytest.fixture
@@ -146,12 +147,12 @@ def test_kmeans_finds_what_is_there_and_starts_where_it_ended(library, monkeypat
     monkeypatch.setattr(kmeans, "library", lambda: library)
     draw = np.random.default_rng(0)
     truth = np.repeat(np.arange(5), 40)
-    x = kmeans.unit(10 * np.eye(5, 8)[truth] + draw.normal(0, 0.3, (200, 8)))
+    x = unit(10 * np.eye(5, 8)[truth] + draw.normal(0, 0.3, (200, 8)))
     centres, nearest = kmeans.kmeans(x, 5, seed=3)
     assert nearest.dtype == np.int64
     assert len(set(zip(truth, nearest, strict=True))) == 5
     np.testing.assert_array_equal(kmeans.kmeans(x, 5, seed=3)[1], nearest)
-    moved = kmeans.unit(x + draw.normal(0, 0.02, x.shape).astype(np.float32))
+    moved = unit(x + draw.normal(0, 0.02, x.shape).astype(np.float32))
     np.testing.assert_array_equal(kmeans.kmeans(moved, 5, seed=99, centres=centres)[1], nearest)
 
 
@@ -163,10 +164,11 @@ def test_a_cluster_without_rows_takes_the_farthest():
 
 
 @pytest.mark.parametrize("library", ["faiss", "sklearn"])
-def test_no_cluster_is_empty(library):
+def test_no_cluster_is_empty(library, monkeypatch):
     pytest.importorskip(library)
     equal = np.ones((6, 2), np.float32)
-    _, nearest = kmeans.fill(equal, *getattr(kmeans, f"_{library}")(equal, 4, 0, None))
+    monkeypatch.setattr(kmeans, "library", lambda: library)
+    _, nearest = kmeans.kmeans(equal, 4, seed=0)
     assert np.bincount(nearest, minlength=4).all()
 
 
@@ -238,7 +240,7 @@ def test_second_views_come_from_neighbours(few, small, taught, monkeypatch):
     trainer = Trainer(plan, None, QUIET)
     assert trainer._look_for_positives()
     partners = trainer.positives.partners
-    x = kmeans.unit(loading.load(taught, device="cpu").features(plan.table.first, plan.train))
+    x = unit(loading.load(taught, device="cpu").features(plan.table.first, plan.train))
     near = np.argsort(-(x @ x.T - 9 * np.eye(200)), axis=1)[:, :3]
     np.testing.assert_array_equal(np.sort(partners[:200]), np.sort(near))
     np.testing.assert_array_equal(partners[200:], np.arange(200, 400)[:, None].repeat(3, 1))
@@ -256,9 +258,10 @@ def test_second_views_come_from_neighbours(few, small, taught, monkeypatch):
     assert torch.equal(trainer.viewer.batch(rows, 1, 0).views[1].values, second.values)
 
 
-def test_neighbours_of_equal_rows_are_not_the_row_itself():
+def test_neighbours_of_equal_rows_are_not_the_row_itself(monkeypatch):
     x = np.ones((9, 4), np.float32)
-    found = teacher.nearest(x, 3, block=4)
+    monkeypatch.setattr(neighbours, "BLOCK", 4)
+    found = neighbours.nearest_others(x, 3)
     assert found.shape == (9, 3)
     assert np.mean([row in others for row, others in enumerate(found)]) < 0.5
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.evaluation.features import Features
+from nearfar.vectors import kmeans
 from nearfar.vectors.basics import unit
 
 TITLE = "clustering"
 TAKES = "labels"
 FITS = False
 SEEDS = 10
-EXACT = 20_000  # rows below which every step of k-means sees all of them
-BATCH = 500  # rows of a step above that, as in MTEB
 
 
 def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         raise DataError(f"each of the {len(x):,} rows that are scored is its own class, which any clustering finds.")
     found, chance = [], []
     for start in range(SEEDS):
-        own = assign(x, clusters, seed * SEEDS + start)
+        own = kmeans.cluster(x, clusters, seed * SEEDS + start)
         found.append(float(v_measure_score(test.y, own)))
         shuffled = np.random.default_rng((seed, start)).permutation(test.y)
         chance.append(float(v_measure_score(shuffled, own)))
@@ -56,18 +54,6 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         "chance": float(np.mean(chance)),
         "settings": {
             "clusters": clusters, "rows": len(test.y), "starts": SEEDS, "seed": seed, "features": "unit length",
-            "algorithm": "KMeans" if len(x) < EXACT else f"MiniBatchKMeans, batches of {BATCH}",
+            "algorithm": "KMeans" if len(x) < kmeans.EXACT else f"MiniBatchKMeans, batches of {kmeans.MEASURED_BATCH}",
         },
     }  # fmt: skip
-
-
-def assign(x: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Cluster of each row of x (N, D), int64 (N,)."""
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    common = {"n_clusters": clusters, "init": "k-means++", "n_init": 1, "random_state": seed % 2**32}
-    model = KMeans(**common) if len(x) < EXACT else MiniBatchKMeans(batch_size=BATCH, **common)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters: a collapse
-        return model.fit_predict(x).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 from nearfar.evaluation.features import Features
 from nearfar.vectors.intervals import wilson
-from nearfar.vectors.knn import SETTINGS, told
+from nearfar.vectors.knn import SETTINGS, hits
 
 TITLE = "kNN"
 TAKES = "labels"
@@ -29,7 +29,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     found = []
     for k, tau in SETTINGS:
         used = min(k, len(train.y))
-        hits = float(told(train.x, train.y, test.x, test.y, train.classes, used, tau).sum())
+        sure = float(hits(train.x, train.y, test.x, test.y, train.classes, used, tau).sum())
         settings = {"k": used, "temperature": tau, "metric": "cosine", "gallery": len(train.y), "queries": len(test.y)}
-        found.append({"accuracy": hits / len(test.y), "interval": wilson(hits, len(test.y)), "settings": settings})
+        found.append({"accuracy": sure / len(test.y), "interval": wilson(sure, len(test.y)), "settings": settings})
     return {**found[0], "all": found}

@@ -101,7 +101,8 @@ class Clustering(nn.Module):
 
     def _cluster(self) -> None:
         """k-means of the rows that have been seen, each level by itself; every process finds the same."""
-        from nearfar.vectors.kmeans import kmeans, unit
+        from nearfar.vectors.basics import unit
+        from nearfar.vectors.kmeans import kmeans
 
         seen = self.bank.square().sum(1).nonzero()[:, 0]
         x = self.bank[seen].cpu().numpy().astype("float32")

@@ -9,7 +9,8 @@ import numpy as np
 from nearfar.core.errors import ConfigError, DataError
 from nearfar.core.randomness import derive
 from nearfar.training.positives import Context, Encode, Positives, own, whole
-from nearfar.vectors.kmeans import kmeans, library, unit
+from nearfar.vectors.basics import unit
+from nearfar.vectors.kmeans import kmeans, library
 
 if TYPE_CHECKING:
     import torch

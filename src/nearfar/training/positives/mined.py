@@ -8,7 +8,8 @@ import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
 from nearfar.training.positives import Context, Encode, Positives, own, whole
-from nearfar.vectors.kmeans import unit
+from nearfar.vectors.basics import unit
+from nearfar.vectors.neighbours import search
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +112,7 @@ class Mined(Positives):
 
 
 def hardest(
-    left: np.ndarray, right: np.ndarray, count: int, most: float, same: list[np.ndarray], block: int = 1024
+    left: np.ndarray, right: np.ndarray, count: int, most: float, same: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest right sides of each left one that are no positives.
 
@@ -131,22 +132,15 @@ def hardest(
     similarity : ndarray of float32 (N,)
         Of each row's first one.
     """
-    from nearfar.vectors.neighbours import search
-
     looked = min(len(right), LOOKED_AT + count)
-    found, similar = [], []
-    for start in range(0, len(left), block):
-        mine = np.arange(start, min(start + block, len(left)))
-        scores, rows = search(left[mine], right, looked)
-        positive = rows == mine[:, None]
-        for kind in same:
-            positive |= kind[rows] == kind[mine][:, None]
-        near = scores > most * (left[mine] * right[mine]).sum(1)[:, None]
-        rank = np.arange(looked)
-        order = np.argsort(np.where(positive, 2 * looked, np.where(near, 2 * looked - 1 - rank, rank)), 1)[:, :count]
-        found.append(np.take_along_axis(rows, order, 1))
-        similar.append(np.take_along_axis(scores, order, 1)[:, 0])
-    return np.concatenate(found), np.concatenate(similar)
+    rank = np.arange(looked)
+    scores, rows = search(left, right, looked)
+    positive = rows == np.arange(len(left))[:, None]
+    for kind in same:
+        positive |= kind[rows] == kind[:, None]
+    near = scores > most * (left * right).sum(1)[:, None]
+    order = np.argsort(np.where(positive, 2 * looked, np.where(near, 2 * looked - 1 - rank, rank)), 1)[:, :count]
+    return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order[:, :1], 1)[:, 0]
 
 
 def fitting(model: Embedder, column: Column) -> str:

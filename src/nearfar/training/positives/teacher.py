@@ -12,7 +12,9 @@ from nearfar.core.errors import ConfigError, DataError
 from nearfar.core.randomness import derive
 from nearfar.core.registry import MODALITIES
 from nearfar.training.positives import Context, Encode, Positives, own, whole
-from nearfar.vectors.kmeans import kmeans, unit
+from nearfar.vectors.basics import unit
+from nearfar.vectors.kmeans import kmeans
+from nearfar.vectors.neighbours import nearest_others
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +102,7 @@ class Taught(Positives):
             self.groups = groups
         else:
             partners = np.repeat(own(len(self.groups))[:, None], self.count, axis=1)
-            partners[rows] = rows[nearest(x, self.count)]
+            partners[rows] = rows[nearest_others(x, self.count)]
             self.partners = partners
         return {}
 
@@ -113,20 +115,6 @@ class Taught(Positives):
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         self.groups, partners = (tensors[k].numpy() for k in ("groups", "partners"))
         self.partners = partners if len(partners) else None
-
-
-def nearest(x: np.ndarray, k: int, block: int = 1024) -> np.ndarray:
-    """The k rows most similar to each row of unit vectors (N, D), itself left out: int64 (N, k)."""
-    from nearfar.vectors.neighbours import search
-
-    found = []
-    for start in range(0, len(x), block):
-        _, rows = search(x[start : start + block], x, k + 1)
-        own_row = np.arange(start, start + len(rows))[:, None]
-        other = rows != own_row
-        other[other.all(1), -1] = False  # more than k rows are equal to this one: the last of them goes
-        found.append(rows[other].reshape(-1, k))
-    return np.concatenate(found)
 
 
 def _check(name: str) -> None:

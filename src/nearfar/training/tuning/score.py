@@ -126,7 +126,7 @@ class Scorer:
         y, (k, tau) = self.labels, knn.SETTINGS[0]
         fit, asked = x[: len(self.gallery)], x[len(self.gallery) :]
         classes, k = len(self.plan.table.label_names), min(k, len(fit))
-        return knn.told(fit, y[self.gallery], asked, y[self.queries], classes, k, tau)
+        return knn.hits(fit, y[self.gallery], asked, y[self.queries], classes, k, tau)
 
     def scores(self, measured: Sequence[np.ndarray | None]) -> np.ndarray:
         """One score for each of several trials at the same rung, higher is better; −inf for None."""
