@@ -12,14 +12,14 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, RunError, UnknownName
-from nearfar.core.values import convert, knob, plain
+from nearfar.core.values import knob, override, plain
 
 Auto = Literal["auto"]
 LISTED = "`nearfar config` lists them with what they mean."
@@ -172,25 +172,26 @@ class Config:
         UnknownName, ConfigError
             A key that does not exist (the nearest is proposed), a value out of range or of the wrong kind.
         """
-        config = cls()
-        for path, value in _flatten(values):
-            config = config.set(path, value)
-        return config
+        return cls().changed(flatten(values))
 
     def set(self, path: str, value: Any) -> Config:
         """A copy with one value changed; `path` is ``section.key``, or a key that only one section has."""
-        section, key = locate(path)
-        where = f"{section}.{key}"
-        if section == "method":
-            return replace(self, method=_nested(self.method, key.split("."), plain(_literal(value), where), "method"))
-        part = getattr(self, section)
-        head, *rest = key.split(".")
-        knob_field, hint = next((f, hint) for name, f, hint in knobs() if (name, f.name) == (section, head))
-        if isinstance(getattr(part, head), dict):
-            value = plain(_literal(value), where)
-        if rest:
-            value = _nested(getattr(part, head), rest, value, f"{section}.{head}")
-        return replace(self, **{section: replace(part, **{head: convert(knob_field, hint, value, where)})})
+        return self.changed([(path, value)])
+
+    def changed(self, steps: Iterable[tuple[str, Any]]) -> Config:
+        """A copy with some values changed, one after the other; paths are those of `set`."""
+        new: dict[str, dict[str, Any]] = {}
+        for path, value in steps:
+            section, key = locate(path)
+            head, *rest = key.split(".")
+            own, there = new.setdefault(section, {}), getattr(self, section)
+            before = own.get(head, there.get(head) if section == "method" else getattr(there, head))
+            if section == "method" or isinstance(before, dict):
+                value = plain(_literal(value), f"{section}.{key}")
+            own[head] = _within(before, rest, value, f"{section}.{head}")
+        if "method" in new:
+            new["method"] = self.method | new["method"]
+        return override(self, new)
 
 
 SECTIONS = ("data", "model", "views", "optim", "train")
@@ -204,8 +205,16 @@ def knobs() -> tuple[tuple[str, Field[Any], Any], ...]:
     return tuple((name, f, hints[name][f.name]) for name, section in sections.items() for f in fields(section))
 
 
+@functools.cache
+def method_words() -> tuple[str, ...]:
+    """The numbers of a method's own record, which may be set by their bare words, such as ``temperature``."""
+    from nearfar.core.registry import METHODS
+
+    return tuple(f.name for f in fields(METHODS.get("simclr").RECORD) if f.metadata.get("cites") is None)
+
+
 def locate(path: str) -> tuple[str, str]:
-    """Section and key of ``optim.lr`` or of the bare word ``lr``.
+    """Section and key of ``optim.lr``, or of a bare word: ``lr``, or ``temperature`` of the method's own numbers.
 
     Raises
     ------
@@ -214,19 +223,19 @@ def locate(path: str) -> tuple[str, str]:
     """
     known = {f"{section}.{f.name}": f for section, f, _ in knobs()}
     head, _, rest = path.partition(".")
-    if head == "method" and rest:
-        return "method", rest
-    if path in known:
+    if (head == "method" and rest) or path in known:
         return head, rest
+    if homes := [p for p in known if p.endswith(f".{path}")]:
+        return tuple(homes[0].split("."))  # type: ignore[return-value]
+    if head in method_words() and (head not in SECTIONS or not rest):
+        return "method", path
     if head in SECTIONS:
         base = ".".join(path.split(".")[:2])
         if base in known and rest.count(".") and known[base].type.startswith("dict"):
             return head, rest
         raise UnknownName("knob", path, known, see=LISTED)
-    homes = [p for p in known if p.endswith(f".{path}")]
-    if not homes:
-        raise UnknownName("knob", path, [p.split(".")[1] for p in known], also=known, see=LISTED)
-    return tuple(homes[0].split("."))  # type: ignore[return-value]
+    words = [p.split(".")[1] for p in known]
+    raise UnknownName("knob", path, words, also=[*known, *method_words()], see=LISTED)
 
 
 def _literal(value: Any) -> Any:
@@ -239,18 +248,17 @@ def _literal(value: Any) -> Any:
         return None if value.lower() == "none" else value
 
 
-def _nested(values: Mapping[str, Any], keys: list[str], value: Any, where: str) -> dict[str, Any]:
-    head, *rest = keys
-    if not rest:
-        return {**values, head: value}
-    inner, where = values.get(head) or {}, f"{where}.{head}"
-    inner = {"name": inner} if isinstance(inner, str) else inner  # objective=triplet, then objective.margin=0.3
+def _within(before: Any, keys: list[str], value: Any, where: str) -> Any:
+    """`value`, or the table `before` with that value at the place within it that `keys` name."""
+    if not keys:
+        return value
+    inner = {"name": before} if isinstance(before, str) else before or {}  # objective=triplet, objective.margin=0.3
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"is {inner!r}, which has no {rest[0]!r}.", where=where)
-    return {**values, head: _nested(inner, rest, value, where)}
+        raise ConfigError(f"is {inner!r}, which has no {keys[0]!r}.", where=where)
+    return {**inner, keys[0]: _within(inner.get(keys[0]), keys[1:], value, f"{where}.{keys[0]}")}
 
 
-def _flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section, part in values.items():
         if section not in (*SECTIONS, "method"):
             yield section, part  # a bare word, or an error that proposes the nearest knob
@@ -305,7 +313,7 @@ def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) 
     steps: list[tuple[str, Any, str]] = []
     if file is not None:
         stored = read_file(file)
-        steps += [(p, v, str(file)) for p, v in _flatten(_table(stored.get("config", stored), f"{file}: config"))]
+        steps += [(p, v, str(file)) for p, v in flatten(_table(stored.get("config", stored), f"{file}: config"))]
     for text in sets:
         path, equals, value = text.partition("=")
         if not equals:

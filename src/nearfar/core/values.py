@@ -1,4 +1,8 @@
-"""What a value must be, declared beside its default: its type and range. For knobs, records, options of functions."""
+"""What a value must be, declared beside its default, and how it is changed: for the config, methods, recipes, options.
+
+`override` is the one way in which a frozen dataclass takes other values, and `UnknownName` the one proposal for a word
+that it does not have.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, field, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import Field, field, fields, is_dataclass, replace
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nearfar.core.errors import ConfigError, UnknownName
 
@@ -20,6 +24,7 @@ WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 LARGEST = 2**31 - 1  # of whole numbers without another bound
 DEEPEST = 20  # tables and lists in each other
 NOTHING = object()
+R = TypeVar("R")
 
 
 def knob(default: Any, help: str = "", *, flag: bool = False, low: float | None = None, high: float | None = None,
@@ -61,6 +66,76 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
     return result
 
 
+def override(record: R, changes: Mapping[str, Any], where: str = "", *, fixed: Collection[str] = ()) -> R:
+    """A frozen dataclass with some of its values changed, and some of the dataclasses within it.
+
+    Parameters
+    ----------
+    record : dataclass
+    changes : mapping of str
+        Values by field. A field that holds a dataclass takes a mapping of changes to that; one that holds dataclasses
+        or numbers by name takes changes to names that it has, and None to remove a dataclass; one of the type
+        ``dict[str, Any]`` is replaced by any table; an object with a method ``overridden(value, where)`` decides for
+        itself; any other value is converted to the field's type, and must be in its range.
+    where : str
+        What the record is called in errors.
+    fixed : collection of str
+        Fields that cannot be changed.
+
+    Raises
+    ------
+    UnknownName
+        There is no such field; the nearest is proposed.
+    ConfigError
+        A value is of another type, or out of range.
+    """
+    known = {name: own for name, own in declared(type(record)).items() if name not in fixed}
+    new = {}
+    for key, value in changes.items():
+        if key not in known:
+            raise UnknownName("value", key, known, where=where or None)
+        new[key] = _overridden(*known[key], getattr(record, key), value, f"{where}.{key}" if where else key)
+    return replace(record, **new)  # type: ignore[type-var]
+
+
+def _overridden(f: Field[Any] | None, hint: Any, old: Any, value: Any, where: str) -> Any:
+    """One value of `override`, decided by what the field may hold and by what it holds."""
+    kinds, value = alternatives(hint), scalar(value)
+    if hasattr(old, "overridden"):
+        return old.overridden(value, where)
+    if value is None and type(None) in kinds:
+        return None
+    inner = [old] if is_dataclass(old) else [k for k in kinds if is_dataclass(k)]
+    number = any(k in (int, float) for k in kinds)
+    if inner and (isinstance(value, Mapping) or not number):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"expected values by name, or none, got {value!r}.", where=where)
+        base = old if is_dataclass(old) else inner[0].of(old) if hasattr(inner[0], "of") else inner[0]()
+        found = override(base, value, where)
+        for one in getattr(found, "ends", ()) if f else ():  # of a schedule: in the range of the number
+            check_range(f.metadata, one, where)
+        return found
+    if isinstance(old, Mapping) and typing.get_args(hint)[1:] != (Any,):
+        return _by_name(typing.get_args(hint)[1] if typing.get_args(hint) else None, old, value, where)
+    if isinstance(old, Mapping):
+        return of_kind(dict, plain(value, where), where)
+    simple = tuple(k for k in kinds if not is_dataclass(k))
+    hint = type(old) if hint is None else typing.Union[simple]  # noqa: UP007 - built from a tuple
+    return convert(f, hint, value, where) if f else of_kind(hint, value, where)
+
+
+def _by_name(hint: Any, old: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
+    new = dict(old)
+    for name, change in of_kind(dict, value, where).items():
+        if name not in old:
+            raise UnknownName("value", name, old, where=where)
+        if change is None and not isinstance(old[name], int | float) and float not in alternatives(hint):
+            del new[name]
+        else:
+            new[name] = _overridden(None, hint, old[name], change, f"{where}.{name}")
+    return new
+
+
 def of_kind(hint: Any, value: Any, where: str, about: str | None = None) -> Any:
     """`value` (text or a JSON value) as one of the types of `hint`.
 
@@ -91,7 +166,10 @@ def _as(kind: Any, value: Any) -> Any:
     if origin is Literal:
         return value if isinstance(value, str) and value in typing.get_args(kind) else NOTHING
     if origin in (tuple, list, Sequence):
-        return _sequence(typing.get_args(kind)[0] if typing.get_args(kind) else None, value)
+        args = typing.get_args(kind)
+        found = _sequence(args[0] if args else None, value)
+        exact = origin is tuple and args[-1] is not ...
+        return NOTHING if exact and found is not NOTHING and len(found) != len(args) else found
     if origin in (dict, Mapping) or kind in (dict, Mapping):
         return dict(value) if isinstance(value, Mapping) else NOTHING
     if kind is bool:
@@ -156,8 +234,10 @@ def _in_words(kind: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
     of = {int: "whole numbers", float: "numbers"}
     inside = (*typing.get_args(kind), None)[0]
-    listed = typing.get_origin(kind) in (tuple, list, Sequence)
-    return names.get(kind, f"a list of {of.get(inside, 'words')}" if listed else "a table")
+    listed, args = typing.get_origin(kind) in (tuple, list, Sequence), typing.get_args(kind)
+    exact = typing.get_origin(kind) is tuple and args[-1] is not ...
+    several = f"{len(args)} {of.get(inside, 'words')}" if exact else f"a list of {of.get(inside, 'words')}"
+    return names.get(kind, several if listed else "a table")
 
 
 def scalar(value: Any) -> Any:

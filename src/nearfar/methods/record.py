@@ -7,13 +7,15 @@ many-process tests cover all methods by walking the registry.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
+from nearfar.core import values
 from nearfar.core.errors import ConfigError, UnknownName
-from nearfar.core.values import alternatives, check_range, convert, declared, knob, of_kind, options, settable
+from nearfar.core.values import knob, of_kind, options, settable
 from nearfar.methods.parts import Facts, Head, Mlp, Part, Twin
 from nearfar.methods.schedule import Number, Schedule, at
 
@@ -82,7 +84,7 @@ class Loss:
         found = inspect.signature(self.function).parameters.values()
         return [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name != "world"]
 
-    def instead(self, changes: str | Mapping[str, Any], where: str) -> Loss:
+    def overridden(self, changes: str | Mapping[str, Any], where: str) -> Loss:
         """Another objective for the same inputs, or other parameters.
 
         `changes` is a name, or a mapping of ``name``, ``parameters``, and parameters by themselves.
@@ -117,6 +119,11 @@ class Loss:
             if key not in known:
                 raise UnknownName(f"parameter of {name}", key, known, where=where)
         return replace(new, parameters=options(new.function, new.parameters, where, high=MOST))
+
+
+def cites(default: Any = MISSING) -> Any:
+    """A field that says what a method is, and is no number of it that a user could change."""
+    return field(metadata={"cites": True}) if default is MISSING else field(default=default, metadata={"cites": True})
 
 
 @dataclass(frozen=True)
@@ -177,19 +184,19 @@ class Method:
     weight_decay : float or Schedule
     """
 
-    name: str
-    idea: str
-    paper: Paper | None = None
-    published: tuple[Figure, ...] = ()
-    expected: str = ""
+    name: str = cites()
+    idea: str = cites()
+    paper: Paper | None = cites(None)
+    published: tuple[Figure, ...] = cites(())
+    expected: str = cites("")
     objective: Loss | str = ""
-    takes: str = "rows"
+    takes: str = cites("rows")
     positives: str = "views"
     views: str | None = None
-    own_views: bool = False
+    own_views: bool = cites(False)
     count: int = knob(2, low=1, high=256)
     local: int = knob(0, low=0, high=256)
-    projector: Head | None = field(default_factory=Mlp)
+    projector: Mlp | Head | None = field(default_factory=Mlp)
     predictor: Mlp | None = None
     twin: Twin | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -200,9 +207,9 @@ class Method:
     temperature: Number | None = knob(None, above=0)
     options: Mapping[str, Number] = field(default_factory=dict)
     nested: tuple[int, ...] = knob((), "whole numbers such as 64,128", low=1)
-    wants: tuple[str, ...] = ()
-    hard_negatives: bool = False
-    trains: bool = True
+    wants: tuple[str, ...] = cites(())
+    hard_negatives: bool = cites(False)
+    trains: bool = cites(True)
     keep: str = knob("features", choices=("features", "projection"))
     lr: float = knob(1e-3, above=0)
     weight_decay: Number = knob(1e-4, low=0)
@@ -239,6 +246,17 @@ class Method:
         return self.objective.name if isinstance(self.objective, Loss) else self.objective
 
     @property
+    def learns_temperature(self) -> bool:
+        """Whether its temperature is a number that is learnt."""
+        return hasattr(self.parts.get("temperature"), "start")
+
+    @property
+    def reads_temperature(self) -> bool:
+        """Whether it compares at a temperature that is given, which another loss than its own need not do."""
+        exchanged = isinstance(self.objective, Loss) and "temperature" not in self.objective.accepts
+        return self.temperature is not None and not exchanged
+
+    @property
     def needs(self) -> str:
         """What a user must bring, in words."""
         found = [] if self.takes == "rows" else [self.takes]
@@ -268,49 +286,30 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
 
 
 MOST = 10_000  # a whole number that an objective is given: some go over so many rounds
-CITATION = ("name", "idea", "paper", "published", "expected", "takes", "wants", "hard_negatives", "trains", "own_views")
-_PART_FIELDS = {"projector": Mlp, "predictor": Mlp, "twin": Twin}
 
 
 def as_dict(record: Method) -> dict[str, Any]:
-    """The record's numbers as JSON values (its citation stays in the method's file)."""
-    values = {"name": record.name}
-    for f in fields(record):
-        if f.name in CITATION:
-            continue
-        value = getattr(record, f.name)
-        if f.name == "objective" and isinstance(value, str):
-            continue  # it belongs to the method
-        if is_dataclass(value):
-            values[f.name] = asdict(value)
-        elif isinstance(value, Mapping):
-            values[f.name] = {k: asdict(v) if is_dataclass(v) else v for k, v in value.items()}
-        elif isinstance(value, tuple):
-            values[f.name] = list(value)
-        else:
-            values[f.name] = value
-    return values
+    """The record's numbers as JSON values; its citation, and a loss that cannot be exchanged, stay in its file."""
+    kept = [f.name for f in fields(record) if f.name == "name" or f.name not in _fixed(record)]
+    return json.loads(json.dumps({name: getattr(record, name) for name in kept}, default=asdict))
 
 
-def override(record: Any, changes: Mapping[str, Any], where: str = "method") -> Any:
-    """The record with some values changed; `changes` is nested like `as_dict`'s result, or partly so.
+def _fixed(record: Method) -> list[str]:
+    """The fields that cannot be changed: its citation, and a loss that is the method."""
+    cited = [f.name for f in fields(record) if f.metadata.get("cites")]
+    return cited if isinstance(record.objective, Loss) else [*cited, "objective"]
+
+
+def override(record: Method, changes: Mapping[str, Any]) -> Method:
+    """The method with some values changed; `changes` is nested as `as_dict`'s result is, or a part of it.
 
     Raises
     ------
-    UnknownName
-        A key is no field; the nearest is proposed.
-    ConfigError
-        A value is not of the field's kind.
+    UnknownName, ConfigError
+        As `nearfar.core.values.override`; what cites a method cannot be changed.
     """
-    own = declared(type(record))
-    fixed = (*CITATION[1:], *(() if isinstance(getattr(record, "objective", None), Loss) else ("objective",)))
-    known = [name for name in own if name not in fixed]
-    new: dict[str, Any] = {}
-    for key, value in changes.items():
-        if key not in known:
-            raise UnknownName("value", key, known, where=where)
-        new[key] = _changed(*own[key], getattr(record, key), value, f"{where}.{key}")
-    return replace(record, **new)
+    fixed = [name for name in _fixed(record) if name != "name"]
+    return values.override(record, changes, "method", fixed=fixed)
 
 
 def check(record: Method) -> None:
@@ -319,53 +318,11 @@ def check(record: Method) -> None:
         raise ConfigError(f"{record.local} of {record.count} views (count) cannot be small.", where="method.local")
 
 
-def _changed(f: Field[Any], hint: Any, old: Any, value: Any, where: str) -> Any:
-    kinds = alternatives(hint)
-    if isinstance(old, Loss):
-        return old.instead(value, where)
-    if Schedule in kinds or isinstance(old, Schedule):
-        return _number(f, hint, old, value, where)
-    if is_dataclass(old) or f.name in _PART_FIELDS:
-        if value is None and type(None) in kinds:
-            return None
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"expected numbers by name, or none, got {value!r}.", where=where)
-        return override(old or _PART_FIELDS[f.name](), value, where)
-    if isinstance(old, Mapping):
-        return _by_name(old, value, where)
-    return convert(f, type(old) if hint is None else hint, value, where)
-
-
-def _by_name(old: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
-    """Numbers or parts by name, some of them changed; None takes a part out."""
-    for name in of_kind(dict, value, where):
-        if name not in old:
-            raise UnknownName("value", name, old, where=where)
-    new = dict(old)
-    for name, change in value.items():
-        place = f"{where}.{name}"
-        if not is_dataclass(old[name]) or isinstance(old[name], Schedule):
-            new[name] = _number(None, Number, old[name], change, place)
-        elif change is None:
-            del new[name]
-        else:
-            new[name] = override(old[name], of_kind(dict, change, place), place)
-    return new
-
-
-def _number(f: Field[Any] | None, hint: Any, old: Number | None, value: Any, where: str) -> Number | None:
-    """A number, or a schedule as a mapping of what differs from `old`."""
-    if isinstance(value, Mapping):
-        found = override(old if isinstance(old, Schedule) else Schedule(old or 0.0, old or 0.0), value, where)
-    else:
-        found = of_kind(Union[tuple(k for k in alternatives(hint) if k is not Schedule)], value, where)  # noqa: UP007
-    for end in (found.start, found.end) if isinstance(found, Schedule) else (found,):
-        check_range(f.metadata if f else {}, end, where)
-    return found
-
-
 def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
-    """The method called `name` from the registry, with `changes` applied."""
+    """The method called `name` from the registry, with `changes` applied.
+
+    A temperature that is learnt is a part; as a number, ``temperature`` is where it starts.
+    """
     from nearfar.core.registry import METHODS
 
     module = METHODS.get(name)
@@ -375,7 +332,26 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
     if found.name != name:
         raise ConfigError(f"is the name of the method, {name!r}, and no number of it.", where="method.name",
                           hint="Another method is chosen by --method.")  # fmt: skip
+    if isinstance(found.temperature, float) and found.learns_temperature:
+        learnt = replace(found.parts["temperature"], start=found.temperature)
+        found = replace(found, temperature=None, parts={**found.parts, "temperature": learnt})
     check(found)
     if found.count < 2 <= module.RECORD.count and found.takes in ("rows", "texts") and found.positives != "labels":
         raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")
     return found
+
+
+def check_used(name: str, changes: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` where a training that begins is given what the method would not look at."""
+    from nearfar.core.registry import METHODS
+
+    record, changed = METHODS.get(name).RECORD, resolve(name, changes)
+    lacks = {
+        "twin": record.twin is None, "predictor": record.predictor is None,
+        "temperature": not changed.learns_temperature and not changed.reads_temperature,
+    }  # fmt: skip
+    for key in (k for k, is_missing in lacks.items() if is_missing and changes.get(k) is not None):
+        others = [m for m in METHODS if getattr(METHODS.get(m).RECORD, key) is not None]
+        loss = f" with the loss {changed.objective_name}" * isinstance(changed.objective, Loss)
+        raise ConfigError(f"{name}{loss} has no {key}, so it would have no effect.", where=f"method.{key}",
+                          hint=f"These methods have one: {', '.join(others)}.")  # fmt: skip

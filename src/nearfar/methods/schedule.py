@@ -44,6 +44,16 @@ class Schedule:
     shape: str = knob("cosine", choices=("cosine", "linear"))
     until: float = knob(1.0, low=0, high=1)
 
+    @classmethod
+    def of(cls, number: float | None) -> Schedule:
+        """A number as a schedule that stays at it, of which a part is then changed."""
+        return cls(number or 0.0, number or 0.0)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """What it goes from and to; the range of the number that it stands for holds for both."""
+        return self.start, self.end
+
     def at(self, progress: float) -> float:
         """Its value once a share `progress` of all steps is done."""
         share = min(1.0, progress / self.until) if self.until > 0 else 1.0

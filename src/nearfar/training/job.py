@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config
-from nearfar.core.errors import ConfigError, UnknownName
+from nearfar.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from nearfar.models.run import Run
@@ -100,29 +100,9 @@ ELSEWHERE = {  # words of the command that are no knobs, and how they are said i
 
 
 def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
-    """The config with the given words set; a word of the method's own record counts as well."""
-    from nearfar.methods.record import Method, as_dict, resolve
-
-    for word in knobs:
-        if word in ELSEWHERE:
-            raise ConfigError(f"{word} is no knob of one training.", hint=ELSEWHERE[word])
-    numbers = {f.name for f in fields(Method)}
-    for word in ("method", *[w for w in knobs if w != "method"]):
-        if word not in knobs:
-            continue
-        try:
-            config = config.set("model.method" if word == "method" else word, knobs[word])
-        except UnknownName:
-            method = config.model.method
-            if method == "auto" and word in numbers:
-                raise ConfigError(
-                    f"{word} is a number of a method, and auto has not chosen one yet.", hint="Name the method."
-                ) from None
-            fixed = method in ("default", "auto")
-            known = (numbers if method == "default" else ()) if fixed else as_dict(resolve(method))
-            if word not in known:
-                raise
-            config = config.set(f"method.{word}", knobs[word])
+    """The config with the given words set, and the data where they are a path or a name."""
+    for word in ELSEWHERE.keys() & knobs:
+        raise ConfigError(f"{word} is no knob of one training.", hint=ELSEWHERE[word])
     if isinstance(source, str | Path):
-        config = replace(config, data=replace(config.data, source=str(source)))
-    return config
+        knobs = {"data.source": str(source), **knobs}
+    return config.changed(knobs.items())

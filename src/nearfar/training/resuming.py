@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
 from nearfar.core.config import Config, knobs, locate
-from nearfar.core.errors import ConfigError, RunError, UnknownName
-from nearfar.methods.record import Method
+from nearfar.core.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -50,7 +48,7 @@ def changed(stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Pa
     found: dict[str, tuple[Any, Any]] = {}
     fixed = []
     for word, value in given.items():
-        path = _path(word)
+        path = ".".join(locate(word))
         new = config.set(path, value)
         before, after = at(config, path), at(new, path)
         if after == before or (after == at(asked, path) and path not in _free()) or after in OPEN:
@@ -67,16 +65,6 @@ def changed(stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Pa
             hint=f"Leave it away, or begin another training with its weights: --init-from {where} --out OTHER.",
         )  # fmt: skip
     return config, found
-
-
-def _path(word: str) -> str:
-    """``section.key`` of a word; a word of the method's own record counts as well."""
-    try:
-        return ".".join(locate(word))
-    except UnknownName:
-        if word.partition(".")[0] not in {f.name for f in fields(Method)}:
-            raise
-        return f"method.{word}"
 
 
 def _free() -> set[str]:

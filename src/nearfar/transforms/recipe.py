@@ -1,20 +1,20 @@
-"""A recipe is data: a tuple of transforms. Here it is applied to a batch, and turned into JSON and back."""
+"""A recipe is data: a tuple of transforms. Here it is applied to a batch, described and changed."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.registry import TRANSFORMS
+from nearfar.core.values import check_range, of_kind
+from nearfar.core.values import override as override_record
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.frame import side
 from nearfar.transforms.image.resample import as_float, sample, sample_aligned, sample_shrunk
@@ -143,11 +143,12 @@ def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Ten
     return pixels.mT if across else pixels
 
 
-# --- recipes as JSON ------------------------------------------------------------------------------------------
+# --- recipes as data ------------------------------------------------------------------------------------------
 
 ORDER = ("frame", "geometry", "colour", "pixels")  # of the kinds of transforms that a recipe of pictures has
-FILLS = ("reflection", "border", "zeros")
 SHARES = ("p", "rate", "share")  # numbers of these names are from 0 to 1
+SHARE, FILL = {"low": 0, "high": 1}, {"choices": ("reflection", "border", "zeros")}
+WHERE = "views.overrides"
 
 
 def kinds() -> dict[str, type]:
@@ -176,27 +177,6 @@ def name_of(transform: Any) -> str:
     return type(transform).__module__.rpartition(".")[2]
 
 
-def to_dicts(recipe: Recipe) -> list[dict[str, Any]]:
-    """The recipe as JSON values."""
-    return [{"transform": name_of(t), **asdict(t)} for t in recipe]
-
-
-def from_dicts(values: Sequence[Mapping[str, Any]]) -> Recipe:
-    """The inverse of `to_dicts`.
-
-    Raises
-    ------
-    UnknownName, ValueError
-        A transform or one of its numbers does not exist; the nearest name is proposed.
-    """
-    recipe = []
-    for value in values:
-        numbers = dict(value)
-        name = str(numbers.pop("transform", None))
-        recipe.append(changed(kind(name)(), numbers, name))
-    return tuple(recipe)
-
-
 def added(recipe: Recipe, transforms: Sequence[Any]) -> Recipe:
     """The recipe with transforms of other names than it has: each after the others of its kind, kinds in their order.
 
@@ -210,60 +190,34 @@ def added(recipe: Recipe, transforms: Sequence[Any]) -> Recipe:
 
 
 def override(recipes: tuple[Recipe, ...], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Recipe, ...]:
-    """The recipes with some numbers changed: ``{"crop": {"scale": [0.3, 1]}}``; None takes a transform out.
+    """The recipes with some numbers changed: ``{"crop": {"scale": [0.3, 1]}}``; None removes a transform.
 
     Raises
     ------
-    ValueError
-        A transform is in none of the recipes, or has no such number; the nearest name is proposed.
+    UnknownName, ConfigError
+        A transform is in none of the recipes, or has no such number, or it cannot have that value.
     """
     here = {name_of(t): t for recipe in recipes for t in recipe}
     for name in changes:
-        _known("transform in this recipe", name, here)
-
-    def one(recipe: Recipe) -> Recipe:
-        kept = [(name_of(t), t) for t in recipe if changes.get(name_of(t), {}) is not None]
-        return tuple(changed(t, changes.get(name, {}), name) for name, t in kept)
-
-    return tuple(one(recipe) for recipe in recipes)
+        if name not in here:
+            raise UnknownName("transform in this recipe", name, here, where=WHERE)
+    changed = [[_changed(t, changes.get(name_of(t), {})) for t in recipe] for recipe in recipes]
+    return tuple(tuple(t for t in recipe if t is not None) for recipe in changed)
 
 
-def changed(transform: Any, numbers: Mapping[str, Any], where: str) -> Any:
-    """A transform with some of its numbers changed.
-
-    Raises
-    ------
-    ValueError
-        There is no such number, or it cannot have that value.
-    """
-    if not isinstance(numbers, Mapping):
-        raise ValueError(f"{where}: expected numbers by name, or none, got {numbers!r}")
-    known = {f.name: getattr(transform, f.name) for f in fields(transform)}
+def _changed(transform: Any, numbers: Mapping[str, Any] | None) -> Any:
+    """A transform with some of its numbers changed; None where it is to be left out."""
+    where = f"{WHERE}.{name_of(transform)}"
+    if numbers is None:
+        return None
+    try:
+        new = override_record(transform, of_kind(dict, numbers, where), where)
+    except ValueError as e:  # of a transform whose numbers do not fit each other
+        raise ConfigError(f"{e}.", where=where) from e
     for key in numbers:
-        _known(f"number of {where}", key, known)
-    new = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
-    for key, value in new.items():
-        _check(key, known[key], value, f"{where}.{key}")
-    return type(transform)(**{**known, **new})
-
-
-def _check(key: str, known: Any, value: Any, where: str) -> None:
-    """Raise a `ValueError` where a value is of another form than the default, or a share that there cannot be."""
-    one, given = (v if isinstance(v, tuple) else (v,) for v in (known, value))
-    alike = isinstance(known, tuple) == isinstance(value, tuple) and all(_like(v, one[0]) for v in given)
-    if not alike or (len(given) != len(one) and not isinstance(one[0], str)):
-        raise ValueError(f"{where}: expected something like {_short(known)}, got {_short(value)}")
-    if key in SHARES and not all(0 <= v <= 1 for v in given):
-        raise ValueError(f"{where}: expected a share from 0 to 1, got {_short(value)}")
-    if key == "fill" and value not in FILLS:
-        raise ValueError(f"{where}: there is no {value!r}; there are {', '.join(FILLS)}")
-
-
-def _like(value: Any, known: Any) -> bool:
-    """Whether a JSON value can stand where `known` stood."""
-    if isinstance(known, float):
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return type(value) is type(known)
+        if limits := SHARE if key in SHARES else FILL if key == "fill" else None:
+            check_range(limits, getattr(new, key), f"{where}.{key}")
+    return new
 
 
 def describe(recipe: Recipe) -> list[str]:
@@ -283,11 +237,3 @@ def summary(recipes: Sequence[Recipe]) -> str:
     if len(set(lines)) == 1:
         return lines[0]
     return "; ".join(f"{lines.count(line)} × {line}" for line in dict.fromkeys(lines))
-
-
-def _known(what: str, name: Any, known: Mapping[str, Any]) -> Any:
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
-        raise ValueError(f"there is no {what} named {name!r}; {hint}")
-    return known[name]

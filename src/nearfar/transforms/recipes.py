@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.transforms.frame import Frame
 from nearfar.transforms.image.affine import Affine
 from nearfar.transforms.image.blur import Blur
@@ -126,14 +126,15 @@ def for_kind(name: str, kind: str) -> tuple[Recipe, ...]:
 
     Raises
     ------
-    ValueError
+    UnknownName, ConfigError
         There is none of that name, or it is for something else; those that fit are named.
     """
     found = named(name, 0, 0)
     if all(t.kind == kind for recipe in found for t in recipe):
         return found
     fitting = [n for n, r in RECIPES.items() if all(t.kind == kind for v in r for t in v)]
-    raise ValueError(f"the recipe {name!r} is not for {kind}; these are: {', '.join(fitting)}")
+    raise ConfigError(f"the recipe {name!r} is not for {kind}.", where="views.recipe",
+                      hint=f"These are: {', '.join(fitting)}.")  # fmt: skip
 
 
 def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:
@@ -144,15 +145,11 @@ def named(name: str, size: int, channels: int) -> tuple[Recipe, ...]:
 
     Raises
     ------
-    ValueError
+    UnknownName
         There is none of that name; the nearest is proposed.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        raise ValueError(
-            f"there is no recipe named {name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(RECIPES)}")
-        )
+        raise UnknownName("recipe", name, RECIPES, where="views.recipe")
     return tuple(tuple(t for t in recipe if fits(t, size, channels)) for recipe in RECIPES[name])
 
 

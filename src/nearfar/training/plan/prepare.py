@@ -177,6 +177,8 @@ def prepare(
         name, why = auto_method.of(config.model.method, table, rows.train, on, config.train.epochs)
         config = replace(config, model=replace(config.model, method=name))
         notes += [f"Method: {name} was chosen, since {why}."] if why else []
+    if known is None:  # a run of before may hold what had no effect
+        record.check_used(config.model.method, config.method)
     method = record.resolve(config.model.method, config.method)
     _check_takes(method, table)
     _check_different(table, rows.train)

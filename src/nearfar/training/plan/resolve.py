@@ -43,6 +43,9 @@ def check_words(config: Config) -> None:
     t, model = config.train, config.model
     if model.method not in auto_method.OPEN:
         record.resolve(model.method, config.method)
+    elif model.method == "auto" and config.method:
+        raise ConfigError(f"{next(iter(config.method))} is a number of a method, and auto has not chosen one yet.",
+                          where="method", hint="Name the method.")  # fmt: skip
     from nearfar.transforms.recipes import RECIPES
 
     views = config.method.get("views")
@@ -236,18 +239,14 @@ def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, tupl
     """
     from nearfar.transforms.recipe import name_of, override
 
-    try:
-        new = _added(columns, views.add)
-        found = {n: _extended(c, _recipe_name(views.recipe, c), new.get(n, [])) for n, c in columns.items()}
-        found = {n: _flipped(columns[n], own, views.flip) for n, own in found.items()}
-        every = tuple(recipe for own in found.values() for recipe in own)
-        override(every, views.overrides)
-        for name, own in found.items():
-            here = {name_of(t) for recipe in own for t in recipe}
-            found[name] = override(own, {t: numbers for t, numbers in views.overrides.items() if t in here})
-        return found
-    except (ValueError, TypeError) as e:
-        raise ConfigError(f"{e}.", where="views") from e
+    new = _added(columns, views.add)
+    found = {n: _extended(c, _recipe_name(views.recipe, c), new.get(n, [])) for n, c in columns.items()}
+    found = {n: _flipped(columns[n], own, views.flip) for n, own in found.items()}
+    override(tuple(recipe for own in found.values() for recipe in own), views.overrides)  # each name is in one of them
+    for name, own in found.items():
+        here = {name_of(t) for recipe in own for t in recipe}
+        found[name] = override(own, {t: numbers for t, numbers in views.overrides.items() if t in here})
+    return found
 
 
 def _extended(column: Column, recipe: str, new: Sequence[Any]) -> tuple[Any, ...]:
