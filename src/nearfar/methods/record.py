@@ -253,8 +253,11 @@ class Method:
     @property
     def reads_temperature(self) -> bool:
         """Whether it compares at a temperature that is given, which another loss than its own need not do."""
-        exchanged = isinstance(self.objective, Loss) and "temperature" not in self.objective.accepts
-        return self.temperature is not None and not exchanged
+        from nearfar.core.registry import METHODS
+
+        if isinstance(self.objective, Loss):
+            return "temperature" in self.objective.accepts
+        return METHODS.get(self.name).RECORD.temperature is not None
 
     @property
     def needs(self) -> str:
@@ -348,10 +351,11 @@ def check_used(name: str, changes: Mapping[str, Any]) -> None:
     record, changed = METHODS.get(name).RECORD, resolve(name, changes)
     lacks = {
         "twin": record.twin is None, "predictor": record.predictor is None,
-        "temperature": not changed.learns_temperature and not changed.reads_temperature,
+        "temperature": not record.learns_temperature and not changed.reads_temperature,
     }  # fmt: skip
     for key in (k for k, is_missing in lacks.items() if is_missing and changes.get(k) is not None):
         others = [m for m in METHODS if getattr(METHODS.get(m).RECORD, key) is not None]
-        loss = f" with the loss {changed.objective_name}" * isinstance(changed.objective, Loss)
+        exchanged = record.temperature is not None and key == "temperature"
+        loss = f" with the loss {changed.objective_name}" * exchanged
         raise ConfigError(f"{name}{loss} has no {key}, so it would have no effect.", where=f"method.{key}",
                           hint=f"These methods have one: {', '.join(others)}.")  # fmt: skip

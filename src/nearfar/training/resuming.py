@@ -13,7 +13,7 @@ from nearfar.core.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
-    from nearfar.models.branches import Kinds
+    from nearfar.models.columns import Kinds
     from nearfar.models.run import Run
     from nearfar.training.plan.prepare import Plan
     from nearfar.training.trainer import Trainer

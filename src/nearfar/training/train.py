@@ -17,7 +17,7 @@ from nearfar.training.job import Job, recorded, requested
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.evaluation.verdict import Verdict
-    from nearfar.models.branches import Kinds
+    from nearfar.models.columns import Kinds
     from nearfar.models.embedder import Embedder
     from nearfar.models.run import Run
     from nearfar.training.plan.prepare import Plan
@@ -251,12 +251,10 @@ def _tell(trained: Trained, console: Console, *, told: bool) -> None:
 
 def _earlier(plan: Plan) -> list[Path]:
     """The runs that this training begins with, or is taught by."""
-    from nearfar.training.plan import warm_start
     from nearfar.training.positives import teacher
 
-    model = plan.config.model
-    runs = [start.run.path for start in warm_start.starts(model.init_from, list(plan.columns)).values()]
-    kind, _, argument = model.positives.partition(":")
+    runs = [c.start.run.path for c in plan.by_column.values() if c.start]
+    kind, _, argument = plan.config.model.positives.partition(":")
     return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
 
 

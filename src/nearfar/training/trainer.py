@@ -169,7 +169,7 @@ class Trainer:
             self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
             self.average.give(learner.branches, self.learner.branches)
         if share:
-            begun = warm_start.learnt_before(self.config.model, self.plan.table.kinds)
+            begun = [name for name, c in self.plan.by_column.items() if c.pretrained]
             self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
             weight_averaging.interpolate(
                 learner.branches, warm_start.make_learner(self.plan, self.world).branches, share, begun

@@ -15,7 +15,7 @@ from nearfar.core.registry import MODALITIES
 from nearfar.data.read import read
 from nearfar.training import train
 from nearfar.training.plan.mirroring import FEWEST, handed
-from nearfar.training.plan.resolve import recipes
+from nearfar.training.plan.recipes import recipes
 from nearfar.transforms.recipe import name_of
 from tests.conftest import TINY
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import MODALITIES
-from nearfar.training.plan import resolve
+from nearfar.training.plan import recipes
 from nearfar.transforms.image.flip import Flip
 from nearfar.transforms.recipe import name_of
 
@@ -41,13 +41,13 @@ def settled(config: Config, method: Method, table: Table, train: np.ndarray) -> 
         `views.flip` is given, and there are no pictures.
     """
     views = config.views
-    pictures = {n: c for n, c in table.columns.items() if resolve.takes(c, Flip())}
+    pictures = {n: c for n, c in table.columns.items() if recipes.takes(c, Flip())}
     if isinstance(views.flip, bool) and not pictures:
         raise ConfigError("there are no pictures that could be mirrored.", where="views.flip")
     if views.flip != "auto":
         return config, []
-    open_views = replace(views, recipe=resolve.recipe_of(config, method, table), flip=None)
-    made = resolve.recipes(table.columns, open_views)
+    open_views = replace(views, recipe=recipes.default(config, method, table), flip=None)
+    made = recipes.recipes(table.columns, open_views)
     mirrored = {n: c for n, c in pictures.items() if any(name_of(t) == "flip" for own in made[n] for t in own)}
     found = {n: share for n, c in mirrored.items() if (share := _share(c, train)) is not None}
     named = views.recipe != "auto" or "flip" in views.overrides or any(w.endswith("flip") for w in views.add)

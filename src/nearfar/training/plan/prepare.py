@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core import devices
 from nearfar.core.config import Config
-from nearfar.core.console import QUIET, SILENT
-from nearfar.core.errors import ConfigError, DataError
-from nearfar.core.registry import METHODS, OBJECTIVES
-from nearfar.data import duplicates, facts, groups, opposites, splits
+from nearfar.core.console import QUIET
+from nearfar.core.errors import DataError
+from nearfar.data import duplicates, facts, groups, splits
 from nearfar.data.batches import balanced, by_source
 from nearfar.data.batches.sampler import Sampler
 from nearfar.data.read import read
 from nearfar.data.table import Column, Table
 from nearfar.methods import record
-from nearfar.models import branches
-from nearfar.training import positives
-from nearfar.training.plan import auto_method, mirroring, resolve, warm_start
+from nearfar.models import branches, columns
+from nearfar.training.plan import checks, mirroring, recipes, relate, resolve, warm_start
 from nearfar.training.positives import hard_negatives
 
 if TYPE_CHECKING:
@@ -29,11 +26,10 @@ if TYPE_CHECKING:
 
     from nearfar.core.console import Console
     from nearfar.methods.record import Method
-    from nearfar.models.branches import Fixed, Kinds
+    from nearfar.models.branches import Fixed
+    from nearfar.models.columns import ColumnPlan, Kinds
     from nearfar.training.positives import Positives
     from nearfar.training.positives.hard_negatives import Hard
-
-MONITOR_LABELS = 2  # classes needed for the online kNN to say anything
 
 
 @dataclass(frozen=True)
@@ -47,14 +43,14 @@ class Plan:
     record : Method
         The method with the user's changes.
     table : Table
+    by_column : mapping of str to ColumnPlan
+        What the model makes of each column: its encoder, the recipes of its views, and where it starts.
     train, heldout : ndarray of int64
         Row numbers trained on, and set aside to be watched.
     positives : Positives
         Who belongs together.
     ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
         Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
-    recipes : mapping of str to tuple
-        Recipes of the views, by column.
     notes : tuple of str
         What was understood and decided, in sentences.
     """
@@ -62,17 +58,22 @@ class Plan:
     config: Config
     record: Method
     table: Table
+    by_column: Mapping[str, ColumnPlan]
     train: np.ndarray
     heldout: np.ndarray
     positives: Positives
     ignore: np.ndarray | None
-    recipes: Mapping[str, tuple[Any, ...]]
     notes: tuple[str, ...]
 
     @property
     def columns(self) -> Mapping[str, Column]:
         """The columns that are trained on."""
         return self.table.columns
+
+    @property
+    def recipes(self) -> dict[str, recipes.Recipes]:
+        """Recipes of the views, by column."""
+        return {name: c.recipes for name, c in self.by_column.items()}
 
     @property
     def taught(self) -> np.ndarray:
@@ -122,11 +123,11 @@ class Plan:
 
     def encoders(self) -> dict[str, torch.nn.Module]:
         """Fresh encoders by column, drawn from the run's seed."""
-        return branches.encoders(self.config.model, self.table.kinds, self.config.train.seed)
+        return branches.encoders(self.by_column, self.config.train.seed)
 
     def fixed(self) -> Fixed:
         """What stands beside them and is not trained, by column, and its weight."""
-        return branches.fixed(self.config.model, self.table.kinds)
+        return branches.fixed(self.config.model, self.by_column)
 
 
 def prepare(
@@ -140,120 +141,85 @@ def prepare(
     source : optional
         Data from Python (arrays, a list of paths); by default ``config.data.source`` is read.
     known : mapping of str to (modality, spec), optional
-        Columns that are read as a run read them which is gone on with.
+        Columns that are read as the run read them which is resumed; None where a training begins.
 
     Raises
     ------
     UserError
         The data or the request must change; the message says how.
     """
-    resolve.check_words(config)
-    named = config.model.method not in auto_method.OPEN
-    d = config.data
-    first = warm_start.starts(config.model.init_from, d.column)
-    if not d.missing:  # as the run read its cells that is gone on with
-        d = replace(d, missing=next((s.config.data.missing for s in first.values()), ()))
-        config = replace(config, data=d)
-    begin = warm_start.reading(first, d)
+    console, begins = console or QUIET, known is None
+
+    # Read: the table, its splits, and the runs that columns begin with.
+    resolve.check_words(config, begins)
+    config, table, starts = _read(config, source, known, console)
+    d, seed = config.data, config.train.seed
+    rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=seed)
+    notes = [*table.source.get("notes", ()), *rows.notes]
+    table, doubt = checks.without_identifiers(table, asked=bool(d.label))
+
+    # Check: a method, and the rows that it can learn from.
+    config, method, chosen = resolve.method(config, table, rows.train, begins)
+    for said in groups.doubts(table, np.concatenate([rows.train, rows.heldout])):
+        console.warn(said)
+    rows, scored = checks.usable(method, table, rows, console)
+    kind = method.positives if config.model.positives == "auto" else config.model.positives
+    if doubt and kind == "labels":
+        raise DataError(f"{method.name} learns from labels. {doubt[0]}")
+    notes += [*doubt, *chosen, *scored, *([] if doubt else [checks.about_labels(kind, table, method.name)])]
+    notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
+
+    # Resolve: views, numbers and encoders without any "auto".
+    method, counted = _with_views(method, config, table)
+    config, mirrored = mirroring.settled(config, method, table, rows.train)
+    by_column = columns.plan(config.model, table.kinds, starts)
+    config, by_column, decided = resolve.resolved(config, method, table, by_column, len(rows.train), begins)
+    warm_start.check(config, by_column)
+    method = method.suited(_facts(config, by_column, table, rows.train))
+
+    # Relate: who belongs together, and who is no negative of whom.
+    found, ignore, related = relate.relations(kind, config, table, rows.train, console)
+    related += checks.about_hard(method, table, found, ignore)
+    if method.takes == "pairs":
+        related += duplicates.about_negatives(table, rows.train, ignore)
+    method = record.override(method, {"positives": kind})
+    config = replace(config, method=_numbers(method))
+    notes += [*counted, *decided, *warm_start.about(by_column), *mirrored, *related]
+    return Plan(config, method, table, by_column, rows.train, rows.heldout, found, ignore, tuple(notes))
+
+
+def _read(
+    config: Config, source: Any, known: Kinds | None, console: Console
+) -> tuple[Config, Table, dict[str, warm_start.Start]]:
+    """The table, the starts of its columns, and the config with what is read as the runs that they are of read it."""
+    d, begun = config.data, config.model.init_from
+    starts = warm_start.starts(begun, d.column)
+    if not d.missing:
+        d = replace(d, missing=next((s.config.data.missing for s in starts.values()), ()))
+    reading = warm_start.reading(starts, d)
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
         split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolve.workers_of(config),
-        buffer=d.buffer, tokens=branches.tokens(config.model, d.tokens),
+        buffer=d.buffer, tokens=columns.tokeniser(config.model, d.tokens),
         length=None if d.length == "auto" else d.length, console=console,
-        **begin | ({"known": {**begin.get("known", {}), **known}} if known else {}),
+        **reading | ({"known": {**reading.get("known", {}), **known}} if known else {}),
     )  # fmt: skip
-    begin = warm_start.starts(config.model.init_from, list(table.columns))
-    config = warm_start.adopted(config, begin, table.kinds)
-    rows = splits.plan(
-        table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=config.train.seed
-    )
-    notes = [*table.source.get("notes", ()), *rows.notes]
-    table, doubt = _without_identifiers(table, asked=bool(d.label))
-    notes += doubt
-    if not named:
-        on = devices.device(config.train.device).type
-        name, why = auto_method.of(config.model.method, table, rows.train, on, config.train.epochs)
-        config = replace(config, model=replace(config.model, method=name))
-        notes += [f"Method: {name} was chosen, since {why}."] if why else []
-    if known is None:  # a run of before may hold what had no effect
-        record.check_used(config.model.method, config.method)
-    method = record.resolve(config.model.method, config.method)
-    _check_takes(method, table)
-    _check_different(table, rows.train)
-    for doubt in groups.doubts(table, np.concatenate([rows.train, rows.heldout])):
-        (console or QUIET).warn(doubt)
-    if method.takes == "scored pairs":
-        known = np.isfinite(table.scores)
-        rows = replace(rows, train=rows.train[known[rows.train]])
-        if len(np.unique(table.scores[rows.train])) < 2:
-            raise DataError("all scores of the training rows are equal.", where="--score",
-                            hint="For pairs that simply belong together take --method clip.")  # fmt: skip
-        notes.append(f"Scores: {len(rows.train):,} training rows have one; the others are left out.")
-        _check_signs(method, table.scores[rows.train], console or QUIET)
-    elif len(table.columns) > 1:
-        rows = _belonging(table, rows, console or QUIET)
-    kind = method.positives if config.model.positives == "auto" else config.model.positives
-    if doubt and kind == "labels":
-        raise DataError(f"{method.name} learns from labels. {doubt[0]}")
-    if not doubt:
-        notes.append(_about_labels(kind, table, method.name))
-    notes += filter(None, [facts.balance(table, rows.train), facts.about_duplicates(table, rows.train, rows.heldout)])
-
-    method, counted = _with_views(method, config, table)
-    config, mirrored = mirroring.settled(config, method, table, rows.train)
-    config, decided = resolve.resolved(config, method, table, len(rows.train), begins=known is None)
-    warm_start.check_lock(config.model, table.kinds)
-    warm_start.check_interpolate(config, table.kinds)
-    decided += warm_start.about(begin, config.model)
-    method = method.suited(_facts(config, table, rows.train))
-    found, ignore, about = _relations(kind, config, table, rows.train, console or QUIET)
-    about += _about_hard(method, table, found, ignore)
-    if method.takes == "pairs":
-        about += duplicates.about_negatives(table, rows.train, ignore)
-    method = record.override(method, {"positives": kind})
-    recipes = resolve.recipes(table.columns, config.views)
-    config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
-    return Plan(
-        config,
-        method,
-        table,
-        rows.train,
-        rows.heldout,
-        found,
-        ignore,
-        recipes,
-        tuple(notes + counted + decided + mirrored + about),
-    )
-
-
-def _without_identifiers(table: Table, *, asked: bool) -> tuple[Table, list[str]]:
-    """The table without labels that must be names of rows, and what to say; a `DataError` where they were asked for."""
-    about = facts.identifier(table, asked=asked)
-    if about is None:
-        return table, []
-    if asked:
-        raise DataError(
-            f"{about}: is it an id?", where="--label",
-            hint="Leave --label away to learn without labels, or name a column whose values repeat.",
-        )  # fmt: skip
-    said = f"Labels: none, since {about}. If these are classes, --label takes them."
-    return replace(table, labels=None, label_names=()), [said]
-
-
-def _check_different(table: Table, train: np.ndarray) -> None:
-    """Raise a `DataError` where all rows to train on are the same."""
-    if len(train) > 3 and all((c.hashes[train] == c.hashes[train[0]]).all() for c in table.columns.values()):
-        raise DataError(f"all {len(train):,} rows to train on are equal, so there is nothing to tell apart.",
-                        hint="Is it the right column?")  # fmt: skip
+    if set(starts) != set(table.columns):  # only now it is known what they are called
+        starts = warm_start.starts(begun, list(table.columns))
+    for start in starts.values():
+        warm_start.check_weights(start)
+        if start.column.modality == "text" and start.reads_alike(d):
+            d = replace(d, tokens=start.config.data.tokens)
+    return replace(config, data=d), table, starts
 
 
 def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, list[str]]:
     """The method with as many views as a recipe of several views names, if the user has chosen one."""
     if config.views.recipe in ("auto", method.views) or "count" in config.method or len(table.columns) > 1:
         return method, []
-    count = len(resolve.recipes(table.columns, config.views)[table.first.name])
+    count = len(recipes.recipes(table.columns, config.views)[table.first.name])
     if count <= max(2, method.count) or method.count == 1:
         return method, []
     return record.override(method, {"count": count}), [
@@ -261,74 +227,15 @@ def _with_views(method: Method, config: Config, table: Table) -> tuple[Method, l
     ]
 
 
-def _belonging(table: Table, rows: splits.SplitPlan, console: Console) -> splits.SplitPlan:
-    """Rows without those whose label says that their sides do not belong together."""
-    if not opposites.judges(table.label_names, len({c.modality for c in table.columns.values()}) == 1):
-        return rows
-    yes = opposites.positive(table.label_names)
-    kept = [r[(table.labels[r] < 0) | (table.labels[r] == yes)] for r in (rows.train, rows.heldout)]
-    if not len(kept[0]):
-        raise DataError(f"no training row has the label {table.label_names[yes]!r}, so no sides belong together.")
-    if left := len(rows.train) - len(kept[0]):
-        no, yes = table.label_names[1 - yes], table.label_names[yes]
-        console.warn(
-            f"{left:,} rows with the label {no!r} are not trained on: their sides do not belong together, as {yes!r} "
-            "says. If these labels mean something else, leave their column out or name it with other words."
-        )
-    return replace(rows, train=kept[0], heldout=kept[1])
-
-
-def _check_takes(method: Method, table: Table) -> None:
-    """Raise a `ConfigError` where the method learns from something else than these columns."""
-    several, text = len(table.columns) > 1, table.first.modality == "text"
-    if method.takes in ("pairs", "scored pairs") and not several:
-        raise ConfigError(
-            f"{method.name} compares the columns of a row, and there is one.", where="model.method",
-            hint="Name them with --pair A B.",
-        )  # fmt: skip
-    if method.takes == "scored pairs" and (table.scores is None or len(table.columns) != 2):
-        raise ConfigError(f"{method.name} needs two columns and their scores.", where="model.method",
-                          hint="Name the scores with --score.")  # fmt: skip
-    if method.takes == "texts" and (several or not text):
-        raise ConfigError(f"{method.name} is for one column of text.", where="model.method",
-                          hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
-
-
-def _check_signs(method: Method, scores: np.ndarray, console: Console) -> None:
-    """Raise a `DataError`, or warn, where a loss reads only which scores are above 0 and they say more, or nothing."""
-    loss = method.objective
-    if loss is None or OBJECTIVES.get(loss.name).INFO.scores != "sign":
-        return
-    above = f"{loss.name} takes pairs with a score above 0 as belonging together, and the others as not"
-    if (scores > 0).all() or not (scores > 0).any():
-        raise DataError(
-            f"{above}; {'all' if (scores > 0).all() else 'none'} of the {len(scores):,} scores are above 0.",
-            where="--score", hint="Give the pairs that do not belong together 0 or -1, or keep the loss cosent.",
-        )  # fmt: skip
-    if len(np.unique(scores)) > 2:
-        console.warn(f"{above}: {int((scores > 0).sum()):,} of {len(scores):,} do. How high a score is, cosent reads.")
-
-
-def _about_hard(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:
-    """What to say of hard negatives; raises a `ConfigError` where the method or the columns cannot take them."""
-    if not (table.negatives or found.mines):
-        return []
-    if not method.hard_negatives:
-        able = [m for m in METHODS if METHODS.get(m).RECORD.hard_negatives]
-        raise ConfigError(
-            f"{method.name} takes no hard negatives.", where="model.method", hint=f"These do: {', '.join(able)}."
-        )
-    if not table.negatives:
-        return []
-    return [hard_negatives.about(hard_negatives.of_columns(table.negatives, table.columns, ignore))]
-
-
-def _facts(config: Config, table: Table, train: np.ndarray) -> record.Facts:
+def _facts(config: Config, by_column: Mapping[str, ColumnPlan], table: Table, train: np.ndarray) -> record.Facts:
     return record.Facts(
         rows=len(table), train_rows=len(train), classes=len(table.label_names),
-        steps_per_epoch=len(train) // config.train.batch_size,
-        encoders=len(set(branches.leaders(config.model, table.kinds).values())),
+        steps_per_epoch=len(train) // config.train.batch_size, encoders=len({c.leader for c in by_column.values()}),
     )  # fmt: skip
+
+
+def _numbers(method: Method) -> dict[str, Any]:
+    return {k: v for k, v in record.as_dict(method).items() if k != "name"}
 
 
 def narrowed(
@@ -352,51 +259,11 @@ def narrowed(
         The numbers do not fit so few rows.
     """
     method = record.resolve(config.model.method, config.method)
-    config, _ = resolve.resolved(config, method, plan.table, len(train), begins=False)
-    method = method.suited(_facts(config, plan.table, train))
-    config = replace(config, method={k: v for k, v in record.as_dict(method).items() if k != "name"})
+    config, by_column, _ = resolve.resolved(config, method, plan.table, plan.by_column, len(train), begins=False)
+    method = method.suited(_facts(config, by_column, plan.table, train))
+    config = replace(config, method=_numbers(method))
     if like is None:
-        found, ignore, _ = _relations(method.positives, config, plan.table, train)
+        found, ignore, _ = relate.relations(method.positives, config, plan.table, train)
     else:
         found, ignore = like.positives, like.ignore
-    recipes = resolve.recipes(plan.columns, config.views)
-    return Plan(config, method, plan.table, train, heldout, found, ignore, recipes, ())
-
-
-def _relations(
-    kind: str, config: Config, table: Table, train: np.ndarray, console: Console = SILENT
-) -> tuple[Positives, np.ndarray | None, list[str]]:
-    """Who belongs together, who is no negative of whom, and what to say of both."""
-    t = config.train
-    labels = None if table.labels is None else np.where(_mask(len(table), train), table.labels, -1)
-    found = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
-    ignore, about_ignored = duplicates.ignored(table, train, config.data.ignore_duplicates, t.seed)
-    if ignore is None and (found.mines or table.negatives):
-        ignore = positives.own(len(table))
-    said = [found.note, about_ignored]
-    if found.doubt:
-        console.warn(found.doubt)
-    if t.mix is not None and t.balance is not None:
-        raise ConfigError("batches are either of one set each or of balanced classes.", where="train.mix")
-    if t.mix is not None:
-        number, names = by_source.sets(table)
-        said.append(by_source.about(number[train], names, t.batch_size, t.mix))
-    if t.balance is not None:
-        said.append(balanced.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
-    return found, ignore, [sentence for sentence in said if sentence]
-
-
-def _mask(length: int, rows: np.ndarray) -> np.ndarray:
-    mask = np.zeros(length, bool)
-    mask[rows] = True
-    return mask
-
-
-def _about_labels(kind: str, table: Table, method: str) -> str:
-    if table.labels is None:
-        return "Labels: none; nothing was labelled, nothing is needed."
-    labelled = int((table.labels >= 0).sum())
-    found = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
-    if kind == "labels":
-        return f"{found}; {method} learns from those of the training rows."
-    return f"{found}; not used for training, only to measure."
+    return Plan(config, method, plan.table, by_column, train, heldout, found, ignore, ())

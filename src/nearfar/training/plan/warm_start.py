@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.randomness import derive
-from nearfar.models import branches
-from nearfar.models.blueprint import check, described
+from nearfar.models import blueprint, columns
 from nearfar.models.setup import begin, set_up
 
 if TYPE_CHECKING:
-    from nearfar.core.config import Config, DataConfig, ModelConfig
-    from nearfar.models.branches import Kinds
+    from nearfar.core.config import Config, DataConfig
+    from nearfar.models.columns import ColumnPlan, Kinds
     from nearfar.models.run import Run
     from nearfar.training.distributed import World
     from nearfar.training.learner import Learner
@@ -32,40 +31,28 @@ WHERE = "model.init_from"
 
 @dataclass(frozen=True)
 class Start:
-    """A column of a run, whose encoder is to be gone on with.
+    """A column of another run, whose encoder a column of this one begins with.
 
     Parameters
     ----------
     run : Run
-    column : str
-        What it is called there.
-    modality : str
-    spec : mapping
-        How its cells were read.
     config : Config
         Of that run.
+    column : ColumnPlan
     """
 
     run: Run
-    column: str
-    modality: str
-    spec: Mapping[str, Any]
     config: Config
-
-    @property
-    def encoder(self) -> tuple[str, dict[str, Any]]:
-        """Name of the encoder, and its options."""
-        kinds = _kinds(self.run)
-        model = self.config.model
-        return branches.named(model.encoder, kinds)[self.column], branches.options_of(model, self.column, kinds)
+    column: ColumnPlan
 
     @property
     def reading(self) -> dict[str, Any]:
         """The knobs of `DataConfig` that say how its cells were read."""
-        if self.modality == "text":
-            return {"tokens": self.config.data.tokens, "length": self.spec["length"]}
-        if self.modality == "image":
-            return {"size": self.spec["size"], "depth": "8" if self.spec.get("dtype", "uint8") == "uint8" else "full"}
+        spec = self.column.spec
+        if self.column.modality == "text":
+            return {"tokens": self.config.data.tokens, "length": spec["length"]}
+        if self.column.modality == "image":
+            return {"size": spec["size"], "depth": "8" if spec.get("dtype", "uint8") == "uint8" else "full"}
         return {}
 
     def reads_alike(self, data: DataConfig) -> bool:
@@ -130,14 +117,15 @@ def _is_run(path: str) -> bool:
     return os.path.exists(Run(path).config_file)
 
 
-def _kinds(run: Run) -> dict[str, tuple[str, Mapping[str, Any]]]:
+def _kinds(run: Run) -> Kinds:
     return {n: (c["modality"], c["spec"]) for n, c in run.config["columns"].items()}
 
 
 def _start(run: Run, column: str) -> Start:
     from nearfar.core.config import Config
 
-    return Start(run, column, *_kinds(run)[column], Config.from_dict(run.config["config"]))
+    config = Config.from_dict(run.config["config"])
+    return Start(run, config, columns.plan(config.model, _kinds(run))[column])
 
 
 def _only(run: Run, name: str) -> Start:
@@ -169,105 +157,56 @@ def _of_run(run: Run, columns: Sequence[str]) -> dict[str, Start]:
 
 def reading(found: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
     """Further arguments of `nearfar.data.read.read`: cells are read as they were, unless asked for otherwise."""
-    alike = {name: s for name, s in found.items() if s.reads_alike(data)}
-    if not alike:
-        return {}
-    if ANY in alike or len(data.column) < 2:
-        (start,) = alike.values()
-        return {"modality": start.modality, "spec": dict(start.spec)}
-    return {"known": {name: (s.modality, dict(s.spec)) for name, s in alike.items()}}
+    alike = {name: (s.column.modality, dict(s.column.spec)) for name, s in found.items() if s.reads_alike(data)}
+    if alike and (ANY in alike or len(data.column) < 2):
+        ((modality, spec),) = alike.values()
+        return {"modality": modality, "spec": spec}
+    return {"known": alike} if alike else {}
 
 
-def adopted(config: Config, found: Mapping[str, Start], kinds: Kinds) -> Config:
-    """The config with the runs' tokenisers, and their encoders, with their options, where no other is named.
+def check_weights(start: Start) -> None:
+    """Raise `RunError` where the weights of a run are not those that its config describes."""
+    blueprint.check(blueprint.described(start.run)[0], files.tensor_header(start.run.model_file))
+
+
+def check(config: Config, by_column: Mapping[str, ColumnPlan]) -> None:
+    """See whether the columns can begin, be locked and be interpolated as it is asked for.
 
     Raises
     ------
-    ConfigError
-        A column holds something else than the run's.
-    RunError
-        The weights of a run are not those that its config describes.
+    UnknownName, ConfigError
+        A column holds something else than that of the run it begins with; what is locked is no column, or leaves
+        nothing to learn; there are no weights of before to interpolate with.
     """
-    for run in {str(s.run.path): s.run for s in found.values()}.values():
-        check(described(run)[0], files.tensor_header(run.model_file))
-    model, columns = config.model, dict(kinds)
-    options = {c: branches.options_of(model, c, columns) for c in columns}
-    words = []
-    for name, start in found.items():
-        if columns[name][0] != start.modality:
-            raise ConfigError(
-                f"the column {name!r} holds {columns[name][0]}, and {start.run.path} learnt from {start.modality}.",
-                where=WHERE,
-            )
-        if start.modality == "text" and start.reads_alike(config.data):
-            config = replace(config, data=replace(config.data, tokens=start.config.data.tokens))
-        encoder, own = start.encoder
-        asked = _asked(model, name, columns)
-        if asked in (None, encoder):
-            if asked is None:
-                words.append(f"{name}={encoder}")
-            options[name] = options[name] or own
-    if found:
-        kept = [w for w in (w.strip() for w in model.encoder.split(",")) if w not in ("", "auto")]
-        chosen = options if len(columns) > 1 else options[next(iter(columns))]
-        model = replace(model, encoder=",".join(kept + words) or "auto", encoder_options=chosen)
-    return replace(config, model=model)
-
-
-def _asked(model: ModelConfig, column: str, columns: Kinds) -> str | None:
-    """The encoder that the user named for a column, if any."""
-    from nearfar.core.registry import ENCODERS
-
-    for word in (w.strip() for w in model.encoder.split(",")):
-        of, equals, name = word.rpartition("=")
-        if not name or name == "auto" or (equals and of != column):
-            continue
-        if equals or columns[column][0] in ENCODERS.get(name.partition(":")[0]).MODALITIES:
-            return name
-    return None
-
-
-def check_lock(model: ModelConfig, kinds: Kinds) -> None:
-    """Raise `UnknownName` or `ConfigError` where what is locked is no column, or leaves nothing to learn."""
-    for name in model.lock:
-        if name not in kinds:
-            raise UnknownName("column", name, kinds, where="model.lock")
-    if not model.lock:
-        return
-    if set(kinds) <= set(model.lock):
+    lock = config.model.lock
+    for name, c in by_column.items():
+        if c.start and c.start.column.modality != c.modality:
+            raise ConfigError(f"the column {name!r} holds {c.modality}, and {c.start.run.path} learnt from "
+                              f"{c.start.column.modality}.", where=WHERE)  # fmt: skip
+    if unknown := [name for name in lock if name not in by_column]:
+        raise UnknownName("column", unknown[0], by_column, where="model.lock")
+    if lock and set(by_column) <= set(lock):
+        raise ConfigError("all columns are locked, so no encoder is left to learn.", where="model.lock",
+                          hint="Leave one free.")  # fmt: skip
+    locked = {c.leader: name for name, c in by_column.items() if c.locked}
+    if shared := [name for name, c in by_column.items() if not c.locked and c.leader in locked]:
         raise ConfigError(
-            "all columns are locked, so no encoder is left to learn.", where="model.lock", hint="Leave one free."
-        )
-    leads = branches.leaders(model, kinds)
-    locked = {leads[name]: name for name in model.lock}
-    if shared := [c for c in kinds if c not in model.lock and leads[c] in locked]:
-        raise ConfigError(
-            f"{locked[leads[shared[0]]]!r} and {shared[0]!r} have one encoder, and only one of them is to be locked.",
-            where="model.lock", hint="Say model.share=false.",
+            f"{locked[by_column[shared[0]].leader]!r} and {shared[0]!r} have one encoder, and only one of them is to "
+            "be locked.", where="model.lock", hint="Give each its own with model.share=false.",
         )  # fmt: skip
+    if config.train.interpolate and not any(c.pretrained for c in by_column.values()):
+        raise ConfigError("no encoder begins with trained weights, so there is nothing to interpolate with.",
+                          where="train.interpolate", hint=f"Name the run to begin with: {WHERE}=RUN.")  # fmt: skip
 
 
-def learnt_before(model: ModelConfig, kinds: Kinds) -> list[str]:
-    """The columns whose encoders begin with weights of a run, or of a library, such as ``transformers:NAME``."""
-    found, names = starts(model.init_from, list(kinds)), branches.named(model.encoder, kinds)
-    return [c for c in kinds if c in found or ":" in names[c]]
-
-
-def check_interpolate(config: Config, kinds: Kinds) -> None:
-    """Raise `ConfigError` where there is nothing to keep: no encoder has learnt before."""
-    if config.train.interpolate and not learnt_before(config.model, kinds):
-        raise ConfigError(
-            "the encoders begin at random, which is nothing to keep.", where="train.interpolate",
-            hint=f"Name the run to begin with: {WHERE}=RUN.",
-        )  # fmt: skip
-
-
-def about(found: Mapping[str, Start], model: ModelConfig) -> list[str]:
+def about(by_column: Mapping[str, ColumnPlan]) -> list[str]:
     """What begins elsewhere and what is locked, in sentences."""
-    said = [f"Start: the encoder of {name!r} is that of {s.run.path} ({s.column!r})." for name, s in found.items()]
-    for name in model.lock:
-        fresh = "" if name in found else ", as it is built: no run to begin with was named (model.init_from)"
-        said.append(f"Locked: the encoder of {name!r} stays as it is{fresh}.")
+    said = [f"Start: the encoder of {name!r} is that of {c.start.run.path} ({c.start.column.name!r})."
+            for name, c in by_column.items() if c.start]  # fmt: skip
+    for name, c in by_column.items():
+        if c.locked:
+            fresh = "" if c.start else ", as it is built: no run to begin with was named (model.init_from)"
+            said.append(f"Locked: the encoder of {name!r} stays as it is{fresh}.")
     return said
 
 
@@ -277,11 +216,9 @@ def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
 
     from nearfar.training.learner import Learner, check_room
 
-    encoders = plan.encoders()
+    encoders, fixed = plan.encoders(), plan.fixed()
     if fresh:
         begin(encoders, plan.columns, plan.train)  # before a twin is copied
-    fixed = plan.fixed()
-    if fresh:
         set_up(fixed[0], plan.columns, plan.train)
     check_room(plan.record, encoders, world)
     torch.manual_seed(derive(plan.config.train.seed, "heads"))
@@ -290,30 +227,30 @@ def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"{plan.record.name} cannot be built so: {e}.", where="method") from e
     if fresh:
-        copy(starts(plan.config.model.init_from, list(plan.columns)), learner)
+        copy(plan.by_column, learner)
     return learner
 
 
-def copy(found: Mapping[str, Start], learner: Learner) -> None:
-    """Give a learner the weights of its starts: their encoders, and projectors that fit.
+def copy(by_column: Mapping[str, ColumnPlan], learner: Learner) -> None:
+    """Give a learner the weights that its columns start with: encoders, and projectors that fit.
 
     Raises
     ------
     RunError
         An encoder is another one.
     """
-    for name, start in found.items():
+    starts = {name: c.start for name, c in by_column.items() if c.start}
+    for name, start in starts.items():
         weights, _ = files.load_tensors(start.run.model_file)
-        leader = branches.leaders(start.config.model, _kinds(start.run))[start.column]
         for part, tensor in learner.branches[name].state_dict().items():
-            theirs = weights.get(f"{leader}.{part}")
+            theirs = weights.get(f"{start.column.leader}.{part}")
             if part.startswith("fixed."):  # is computed from the rows
                 continue
             if theirs is not None and theirs.shape == tensor.shape:
                 tensor.copy_(theirs)
             elif part.startswith("encoder."):
                 raise RunError(f"the encoder of that run does not fit: {part} of {name!r}.", where=str(start.run.path))
-    if found and learner.twin is not None:
+    if starts and learner.twin is not None:
         held = learner.twin.network.state_dict()
         weights = learner.branches.state_dict()
         learner.twin.network.load_state_dict({name: weights[name] for name in held})

@@ -119,11 +119,11 @@ class Taught(Positives):
 
 def _check(name: str) -> None:
     """Raise now, and not after the data were read into the first step, where there is no such model."""
-    from nearfar.models import branches
+    from nearfar.models import columns
     from nearfar.models.run import Run
 
     if ":" in name and not os.path.exists(name):
-        branches.check(name, {}, "model.positives")
+        columns.check(name, {}, "model.positives")
     elif not Run.open(name).model_file.exists():
         raise ConfigError(f"the run {name} has no model yet.", where="model.positives")
 
@@ -136,7 +136,7 @@ def teacher(name: str, context: Context) -> Embedder:
     ConfigError
         It takes other input than the column holds, or its weights cannot be had.
     """
-    from nearfar.models import branches
+    from nearfar.models import branches, columns
     from nearfar.models.embedder import Embedder
     from nearfar.models.loading import load
 
@@ -144,15 +144,15 @@ def teacher(name: str, context: Context) -> Embedder:
     kind, colon, variant = name.partition(":")
     if colon and not os.path.exists(name):
         model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
-        columns = {column.name: (column.modality, column.spec)}
+        kinds = {column.name: (column.modality, column.spec)}
         try:
-            encoders = branches.encoders(branches.settled(model, columns), columns, train.seed)
+            encoders = branches.encoders(columns.resolved(model, columns.plan(model, kinds))[1], train.seed)
             for encoder in encoders.values():
                 encoder.fetch()
             made = branches.Branches.of(encoders, None)
         except ConfigError as e:
             raise ConfigError(e.message, where="model.positives", hint="A teacher needs weights to teach with.") from e
-        return Embedder(context.config, columns, made, name=name, device=train.device)
+        return Embedder(context.config, kinds, made, name=name, device=train.device)
     model = load(name, train.device)
     modality, spec = next(iter(model.columns.values()))
     shape = MODALITIES.get(modality).encoder_shape
