@@ -17,7 +17,7 @@ from nearfar.core.errors import UnknownName
 from nearfar.core.registry import ALL, ENCODERS, METHODS, POSITIVES, PROTOCOLS, TARGETS, TOKENISERS, VERBS
 from nearfar.methods import record
 from nearfar.models.embedder import Embedder
-from nearfar.transforms.recipe import changed, kind
+from nearfar.transforms.recipe import kind, override
 from nearfar.transforms.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -99,9 +99,9 @@ def names_exist(given):
             assert name in known or name in ("auto", "default"), (option, name)
     method = given.get("method") or config.model.method
     if config.method and method != "auto":
-        record.resolve("simclr" if method == "default" else method, config.method)
+        record.check_used("simclr" if method == "default" else method, config.method)
     for name, numbers in config.views.overrides.items():
-        changed(kind(name)(), numbers or {}, name)
+        override(((kind(name)(),),), {name: numbers})
     for word in config.views.add:
         kind(word.rpartition("=")[2])
 

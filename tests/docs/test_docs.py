@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.core import config
+from nearfar.core import config, values
 from nearfar.core.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_every_knob_has_help_and_a_legal_default():
     for section, f, hint in config.knobs():
         assert f.metadata["help"], f.name
         default = f.default_factory() if f.default is dataclasses.MISSING else f.default
-        assert config.convert(f, hint, default, f"{section}.{f.name}") == default
+        assert values.convert(f, hint, default, f"{section}.{f.name}") == default
 
 
 def test_methods_are_named_in_the_readme():
