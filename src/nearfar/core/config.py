@@ -27,130 +27,151 @@ LISTED = "`nearfar config` lists them with what they mean."
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is read."""
+    """Which data are read, and how."""
 
-    source: str = knob("", "folder, file or hub name")
-    column: tuple[str, ...] = knob((), "column(s) to embed; several are sides of one row", flag=True)
-    negative: tuple[str, ...] = knob((), "column(s) of hard negatives of the row's last side", flag=True)
-    label: str | None = knob(None, "column of the labels", flag=True)
-    score: str | None = knob(None, "column that says how alike the two sides of a pair are", flag=True)
-    sets: str | None = knob(None, "column that says which set a row is of; none: its file")
-    group: str | None = knob(None, "column whose equal values are never on two sides of a split", flag=True)
-    group_from: str | None = knob(None, "the same by a regular expression found in each row's name", flag=True)
+    source: str = knob("", "folder, file, or data set on the Hugging Face hub")
+    column: tuple[str, ...] = knob((), "columns to embed; two or more are the sides of a pair", flag=True)
+    negative: tuple[str, ...] = knob((), "columns of hard negatives for the last side of a pair", flag=True)
+    label: str | None = knob(None, "column of the class labels", flag=True)
+    score: str | None = knob(None, "column of the similarity of the two sides of a pair", flag=True)
+    sets: str | None = knob(None, "column of the data set that a row comes from; none: its file")
+    group: str | None = knob(None, "column of groups; rows of one group are never on two sides of a split", flag=True)
+    group_from: str | None = knob(None, "regular expression that finds the group in the name of a row", flag=True)
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
-    test_split: str | None = knob(None, "name of the split to measure on")
-    missing: tuple[str, ...] = knob((), "cells that mean a missing value, beside empty ones, such as NA", flag=True)
-    holdout: float = knob(0.1, "share of the rows set aside where the data have no splits", low=0, high=0.9)
-    size: int | Auto | None = knob("auto", "side of the stored pictures", unit="pixels", low=8, high=1024, flag=True)
+    test_split: str | None = knob(None, "name of the split to evaluate on")
+    missing: tuple[str, ...] = knob((), "texts that mean a missing value, beside empty cells, such as NA", flag=True)
+    holdout: float = knob(0.1, "share of the rows held out where the data have no splits", low=0, high=0.9)
+    size: int | Auto | None = knob(
+        "auto", "side to which pictures are resized", unit="pixels", low=8, high=1024, flag=True
+    )
     tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)
-    length: int | Auto | None = knob("auto", "numbers that a text has at most", low=2, high=65536)
-    depth: str = knob("auto", "bits of stored pictures: 8, or full (16 bits, floats)", choices=("auto", "8", "full"))
-    stream: bool | Auto = knob("auto", "decode while training, not once; auto: if the cache lacks room", flag=True)
-    workers: int | Auto = knob("auto", "processes that decode while training; 0: threads", low=0, high=64, resumes=True)
+    length: int | Auto | None = knob("auto", "maximum tokens per text", low=2, high=65536)
+    depth: str = knob("auto", "bits of a stored pixel: 8, or full for 16 bits or floats", choices=("auto", "8", "full"))
+    stream: bool | Auto = knob(
+        "auto", "decode rows during training instead of once before it; auto: where the cache lacks space", flag=True
+    )
+    workers: int | Auto = knob("auto", "decoding processes during training; 0: threads", low=0, high=64, resumes=True)
     buffer: int = knob(256, "encoded rows kept in memory while streaming Parquet", unit="MiB", low=1, resumes=True)
     max_bad: float = knob(0.05, "share of unreadable rows that is tolerated", low=0, high=1, resumes=True)
-    limit: int | None = knob(None, "use only so many rows, drawn by seed", low=2)
+    limit: int | None = knob(None, "maximum rows, drawn at random with the seed", low=2)
     ignore_duplicates: str = knob(
-        "auto",
-        "rows that are no negatives of each other: off, exact, near or near:0.99 (cosine); auto: exact for text, pairs",
-    )
+        "auto", "duplicates that are not negatives of each other: off, exact, near or near:0.99 (cosine similarity); "
+        "auto: exact for texts and pairs",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is trained."""
+    """Which networks are trained, and with which loss."""
 
-    method: str = knob("default", "how it learns, or auto to have it chosen; see `nearfar methods`", flag=True)
-    encoder: str = knob("auto", "network: small_cnn, resnet18, mlp, timm:NAME, static, text_rnn …", flag=True)
-    encoder_options: dict[str, Any] = knob({}, "further arguments of the encoder")
+    method: str = knob("default", "training method; auto chooses by the data; see `nearfar methods`", flag=True)
+    encoder: str = knob("auto", "encoder: small_cnn, resnet18, mlp, timm:NAME, static, text_rnn …", flag=True)
+    encoder_options: dict[str, Any] = knob({}, "keyword arguments of the encoder")
     fixed: str = knob(
-        "auto", "untrained features beside the trained ones: lsa (text), pca (pictures, rows), or none", flag=True
+        "auto", "untrained features concatenated to the trained ones: lsa (text), pca (pictures, rows) or none",
+        flag=True,
+    )  # fmt: skip
+    fixed_options: dict[str, Any] = knob({}, "keyword arguments of the fixed features, such as dim")
+    fixed_weight: float | Auto = knob("auto", "norm of the fixed features relative to the trained ones", above=0)
+    share: bool | Auto = knob("auto", "columns of one modality share an encoder; auto: yes")
+    positives: str = knob(
+        "auto", "which rows are positives of each other: views, labels, clusters:200, teacher:RUN or mined:RUN; auto: "
+        "what the method says", flag=True,
+    )  # fmt: skip
+    positives_options: dict[str, Any] = knob({}, "keyword arguments of the positives, such as warmup of clusters")
+    init_from: str | None = knob(
+        None, "run whose weights the encoders start from; image=RUN for those of one column", flag=True
     )
-    fixed_options: dict[str, Any] = knob({}, "further arguments of the fixed features, such as dim")
-    fixed_weight: float | Auto = knob("auto", "length of the fixed features; that of the trained ones is 1", above=0)
-    share: bool | Auto = knob("auto", "columns of one modality have one encoder; auto: yes")
-    positives: str = knob("auto", "who belongs together: views, labels, clusters:200 or teacher:RUN", flag=True)
-    positives_options: dict[str, Any] = knob({}, "further arguments of the positives, such as warmup of clusters")
-    init_from: str | None = knob(None, "start from the weights of this run, or image=RUN of one column's", flag=True)
-    lock: tuple[str, ...] = knob((), "columns whose encoder stays as it is, such as image")
+    lock: tuple[str, ...] = knob((), "columns whose encoder is frozen")
 
 
 @dataclass(frozen=True)
 class ViewsConfig:
-    """What a view is."""
+    """How the random views of a row are made (data augmentation)."""
 
-    recipe: str = knob("auto", "recipe of the views; see `nearfar views`", flag=True)
-    add: tuple[str, ...] = knob((), "transforms that come to those of the recipe, such as rotate, cutout")
+    recipe: str = knob("auto", "recipe of the random views; `nearfar views` draws them", flag=True)
+    add: tuple[str, ...] = knob((), "transforms added to the recipe, such as rotate or cutout")
     flip: bool | Auto | None = knob(
-        "auto", "mirror pictures; none: as the recipe does; auto: also, but not where mirrored ones look odd", flag=True
-    )
-    overrides: dict[str, Any] = knob({}, "changed numbers of the transforms, by name, such as crop.scale")
+        "auto", "flip pictures horizontally; none: as the recipe says; auto: as the recipe says, except where flipped "
+        "pictures look unlike the others", flag=True,
+    )  # fmt: skip
+    overrides: dict[str, Any] = knob({}, "parameters of transforms by name, such as crop.scale")
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How the weights move."""
+    """The optimiser and its schedule."""
 
     name: str = knob("adamw", "optimiser", choices=("adamw", "sgd", "lars"))
     lr: float | Auto = knob("auto", "peak learning rate for the global batch", flag=True, above=0, resumes=True)
-    weight_decay: float | Auto = knob("auto", "not applied to norms and biases", low=0, resumes=True)
+    weight_decay: float | Auto = knob("auto", "weight decay; norms and biases are exempt", low=0, resumes=True)
     final_decay: float | Auto | None = knob(
-        "auto", "weight decay at the end, reached by a cosine; none: it stays", low=0, resumes=True
+        "auto", "weight decay at the last step, reached by a cosine schedule; none: constant", low=0, resumes=True
     )
-    momentum: float = knob(0.9, "of sgd and lars", low=0, high=1, resumes=True)
-    warmup: float = knob(0.1, "share of the steps in which the rate rises", low=0, high=1, resumes=True)
-    final_lr: float = knob(0.0, "rate at the end, as a share of the peak", low=0, high=1, resumes=True)
-    clip: float | None = knob(None, "largest norm of the gradient; none or 0: any", low=0, resumes=True)
+    momentum: float = knob(0.9, "momentum of sgd and lars", low=0, high=1, resumes=True)
+    warmup: float = knob(
+        0.1, "share of the steps in which the learning rate rises linearly", low=0, high=1, resumes=True
+    )
+    final_lr: float = knob(0.0, "learning rate at the last step, as a share of the peak", low=0, high=1, resumes=True)
+    clip: float | None = knob(None, "maximum norm of the gradient; none or 0: no clipping", low=0, resumes=True)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How training goes."""
+    """How long training takes, where it runs, and what it saves."""
 
-    epochs: int | Auto = knob("auto", "times that every row is seen", flag=True, low=0, resumes=True)
+    epochs: int | Auto = knob(
+        "auto", "epochs; auto: a maximum by the number of rows, with early stopping", flag=True, low=0, resumes=True
+    )
     batch_size: int | Auto = knob("auto", "rows of the global batch, over all processes", flag=True, low=2)
-    balance: str | None = knob(None, "classes in every batch × rows of each, such as 10x25")
+    balance: str | None = knob(None, "class-balanced batches: classes × rows of each, such as 10x25")
     mix: float | None = knob(
-        None, "batches of one set each, drawn by their sizes to this power: 1 as they are, 0 all alike", low=0, high=1
-    )
+        None, "batches of one data set each, drawn in proportion to its size to this power: 1 by size, 0 uniformly",
+        low=0, high=1,
+    )  # fmt: skip
     chunk: int | None = knob(
-        None, "rows held in memory at once; the loss still sees the whole batch", low=1, resumes=True
-    )
+        None, "rows whose activations are in memory at once; the loss still compares the whole batch", low=1,
+        resumes=True,
+    )  # fmt: skip
     average: float = knob(
         0.0, "share of the last steps whose weights are averaged; 0: none", low=0, high=1, resumes=True
     )
     select: str = knob(
-        "best", "which weights become the model: the best by held-out rows, those before the first step among them, or "
-        "the last; averaged ones are the last", choices=("best", "last"), flag=True, resumes=True,
+        "best", "which weights become the model: best, by held-out rows and with the initial ones among them, or last; "
+        "averaged weights are the last", choices=("best", "last"), flag=True, resumes=True,
     )  # fmt: skip
     patience: float | Auto = knob(
-        "auto", "share of the steps after which training ends if held-out rows gain nothing; 0: never, as where epochs "
-        "are named", low=0, high=1, resumes=True,
+        "auto", "early stopping: share of the steps without improvement on held-out rows; 0: off; auto: off where "
+        "epochs is a number", low=0, high=1, resumes=True,
     )  # fmt: skip
     interpolate: float = knob(
-        0.0, "share of the weights that the encoders begin with, kept in those at the end", low=0, high=1, resumes=True
+        0.0, "share of the initial weights of pretrained encoders in the final ones", low=0, high=1,
+        resumes=True,
+    )  # fmt: skip
+    seed: int = knob(0, "random seed", flag=True, low=0, high=2**63 - 1)
+    device: str = knob("auto", "device: cpu, cuda, cuda:1 …", flag=True, resumes=True)
+    precision: str = knob(
+        "auto", "precision of the networks' matrix products", choices=("auto", "fp32", "bf16"), flag=True, resumes=True
     )
-    seed: int = knob(0, "of everything that is drawn", flag=True, low=0, high=2**63 - 1)
-    device: str = knob("auto", "cpu, cuda, cuda:1 …", flag=True, resumes=True)
-    precision: str = knob("auto", "of the network", choices=("auto", "fp32", "bf16"), flag=True, resumes=True)
-    threads: int | Auto = knob("auto", "of the processor, per process", low=1, high=1024, resumes=True)
-    processes: int = knob(1, "processes that share the batch", low=1, high=1024, resumes=True)
-    wrap: str = knob("ddp", "copies of the network, or shards of it", choices=("ddp", "shard"), resumes=True)
-    compile: bool = knob(False, "compile the network with torch.compile", resumes=True)
-    checkpoint_every: str = knob("60s", "such as 60s, 10m, 500steps, never", resumes=True)
+    threads: int | Auto = knob("auto", "CPU threads of each process", low=1, high=1024, resumes=True)
+    processes: int = knob(1, "processes of data-parallel training", low=1, high=1024, resumes=True)
+    wrap: str = knob("ddp", "data parallelism: replicas, or sharded parameters", choices=("ddp", "shard"), resumes=True)
+    compile: bool = knob(False, "compile the networks with torch.compile", resumes=True)
+    checkpoint_every: str = knob("60s", "interval of checkpoints: 60s, 10m, 500steps or never", resumes=True)
     keep_optimizer: bool = knob(
-        False, "keep the checkpoint at the end too, so that more epochs may follow", flag=True, resumes=True
-    )
+        False, "keep the last checkpoint, with the state of the optimiser, so that more epochs can follow", flag=True,
+        resumes=True,
+    )  # fmt: skip
     log_every: int = knob(10, "steps between two lines of metrics", low=1, resumes=True)
-    monitor_rows: int = knob(2000, "held-out rows watched while training; 0 for none", low=0, resumes=True)
-    stop_after: str | None = knob(None, "stop, resumable, after this time, such as 55m", resumes=True)
-    log: tuple[str, ...] = knob((), "further places for metrics: tensorboard", flag=True, resumes=True)
+    monitor_rows: int = knob(2000, "maximum held-out rows evaluated during training; 0: none", low=0, resumes=True)
+    stop_after: str | None = knob(None, "time after which training stops, to be resumed, such as 55m", resumes=True)
+    log: tuple[str, ...] = knob((), "further loggers of metrics, such as tensorboard", flag=True, resumes=True)
 
 
 @dataclass(frozen=True)
 class Config:
-    """All knobs of a training. ``method`` holds the method's own numbers, such as ``temperature``."""
+    """All knobs of a training; ``method`` holds parameters of the method, such as ``temperature``."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

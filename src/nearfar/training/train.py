@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -275,14 +277,12 @@ def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     model.training_rows.save(run.path)
     run.forget()
     if plan.table.skipped:
-        lines = ["name,reason", *(f"{_csv(s.name)},{_csv(s.reason)}" for s in plan.table.skipped)]
-        files.write_text(run.path / "skipped.csv", "\n".join(lines) + "\n")
+        lines = io.StringIO("name,reason\n")
+        lines.seek(0, io.SEEK_END)
+        csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows((s.name, s.reason) for s in plan.table.skipped)
+        files.write_text(run.path / "skipped.csv", lines.getvalue())
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
     measured = kept.every(run, console)
     card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
     _report(run, shown, plan.table, measured)
-
-
-def _csv(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
