@@ -10,13 +10,6 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "classify.md"
 
 
-def test_the_page_says_what_the_json_says(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import pages_classify
-
-    assert PAGE.read_text(encoding="utf-8") == pages_classify.page()
-
-
 def test_the_commands_parse():
     lines = re.findall(r"^\$ nearfar classify (.*)$", PAGE.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 4

@@ -64,24 +64,6 @@ def test_methods_are_named_in_the_readme():
         assert name.replace("_", "") in text or name in ("supervised", "random", "moco_v2", "moco_v3"), name
 
 
-@pytest.mark.parametrize("name", ["cifar10", "speed", "digits"])
-def test_results_say_what_the_json_says(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import tables
-
-    assert (ROOT / "docs/results" / f"{name}.md").read_text() == tables.PAGES[name]()
-
-
-def test_methods_page_and_the_figures_in_the_package_say_what_the_json_says(monkeypatch):
-    import json
-
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import pages_methods
-
-    assert (ROOT / "docs/results/methods.md").read_text() == pages_methods.page()
-    assert json.loads(pages_methods.FIGURES.read_text()) == pages_methods.figures()
-
-
 @pytest.mark.parametrize("name", ["simclr", "supcon"])
 def test_expected_figures_are_the_measured_ones(name):
     import json

@@ -9,13 +9,6 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 
 
-def test_the_page_says_what_the_json_says(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import pages_reliability
-
-    assert PAGE.read_text(encoding="utf-8") == pages_reliability.page()
-
-
 def test_every_verb_was_walked_over_and_nothing_was_lost():
     from tests.faults.verbs import VERBS
 

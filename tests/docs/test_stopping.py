@@ -11,13 +11,9 @@ ROOT = Path(__file__).parents[2] / "docs" / "results"
 @pytest.fixture
 def pages(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT.parents[1] / "benchmarks"))
-    import pages_stopping
+    from pages import stopping
 
-    return pages_stopping
-
-
-def test_the_page_says_what_the_json_says(pages):
-    assert (ROOT / "stopping.md").read_text(encoding="utf-8") == pages.page()
+    return stopping
 
 
 def test_what_trainings_choose_by_is_nearest_to_the_figures_with_labels(pages):

@@ -506,15 +506,5 @@ def test_a_share_of_the_weights_of_the_beginning_is_kept(digits, three, tmp_path
 
 
 def test_nothing_is_kept_of_a_random_beginning(digits):
-    with pytest.raises(ConfigError, match="begin at random"):
+    with pytest.raises(ConfigError, match="nothing to interpolate with"):
         train.train(digits, interpolate=0.5, **TINY)
-
-
-# --- the page -----------------------------------------------------------------------------------------------------
-
-
-def test_the_page_says_what_the_json_says(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import pages_several
-
-    assert (ROOT / "docs/several.md").read_text(encoding="utf-8") == pages_several.page()

@@ -1,14 +1,10 @@
-"""docs/results/stopping.md, from the JSON that benchmarks/stopping.py left.
-
-    python benchmarks/pages_stopping.py
-
-A test asserts that the page says what the JSON says.
-"""
+"""What docs/results/stopping.md shows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -90,82 +86,62 @@ def chosen(found: dict[str, dict[str, Any]], pick: Callable[[list[Look]], Look])
             f"{np.mean(missed):.3f}"]  # fmt: skip
 
 
-def planted() -> str:
-    """What trainings that must go wrong leave."""
-    found = tables.read("stopping/planted")
-    if not found:
-        return ""
-    body, fine = [], 0
-    for d in found.values():
-        kept, last, start = (d["figures"][name] for name in ("kept", "last", "start"))
-        fine += d["kept_step"] == 0 or all(kept[name] >= start[name] for name in kept)
-        state = "the start" if d["kept_step"] == 0 else f"after {d['kept_step']:,} of {d['last_step']:,} steps"
-        figures = ["; ".join(f"{name} {f[name]:.3f}" for name in f) for f in (start, kept, last)]
-        body.append([d["case"], state, *figures])
-    return f"""## Trainings that must go wrong
-
-Thirty times the learning rate; views that share next to nothing; labels, which teach, shuffled (`benchmarks/planted.py`).
-Figures with the right labels, or pairs, of a fifth of the training rows that the training knew nothing of. In {fine} of
-{len(found)} the model is the start or not below it in any figure.
-
-{tables.rows(["training", "kept", "start", "the model", "last weights"], body)}
-
-{tables.commands({next(iter(found.values()))["command"]: next(iter(found.values()))})}
-
-"""
+@cache
+def found() -> dict[str, dict[str, Any]]:
+    return tables.read("stopping")
 
 
-def page() -> str:
-    """The page."""
-    found = tables.read("stopping")
+def picked() -> str:
+    """What each rule gives."""
     rules = {"the last state": lambda looks: looks[-1], "the start": lambda looks: looks[0]}
     rules["what trainings choose"] = lambda looks: kept(looks, labels=False)
     rules["the same, where labels forbid some"] = lambda looks: kept(looks, labels=True)
     rules |= {name: lambda looks, m=m: best(looks, m) for name, m in CANDIDATES.items()}
-    picked = [[name, *chosen(found, pick)] for name, pick in rules.items()]
-    ranks = [[name, *(correlation(found, m, n) for n in (*FIGURES, "retrieval"))] for name, m in CANDIDATES.items()]
-    head = [WORDS[n] for n in FIGURES]
-    count, cases = len(list(trainings(found))), sorted({c for c, _ in trainings(found)})
-    commands = {d["command"]: d for d in found.values()}
-    return f"""# What tells without labels how good a training is
-
-{count} trainings without labels of {", ".join(f"`{c}`" for c in cases)},
-and three of the pairs of `multi30k`: as by default but for some steps more and, of pictures, a narrow network; with ten
-times the learning rate; and with a quarter of the batch (`benchmarks/stopping.py`). A fifth of the training rows is held
-out; test rows were never read. Each training was looked at nine times, from before its first step to its last. What needs
-no labels is measured on held-out rows, and beside it, with labels, what the embedding is worth: a kNN, logistic
-regression on 8 labelled rows a class (5 draws), and on up to 2,000. Texts have their fixed features beside.
-
-A training without labels chooses its best state by the first measure (`nearfar.evaluation.verdict.label_free`), among states in
-which one view of a row finds the other at least {verdict.FOUND:g} times as often as at the start: with thirty times the
-learning rate a training of texts gains agreement within one epoch, and is worth less than before. States within half a
-percent are equal, and the latest of them is kept. Labels of held-out rows, where there are any, forbid states of which a
-kNN is lower than at the start by more than a standard error.
-
-## If the best state by a measure were the model
-
-The change of figures from the start to the state with most of a measure, mean over the trainings; how many of the figures
-are more than 0.003 below the start, and by how much at most; and how far below the best look.
-
-{tables.rows(["measure", *head, "below the start", "worst", "below the best look"], picked)}
-
-## Rank correlations
-
-Spearman, over the looks of a training; mean over the trainings. The last column is recall at 1 of the pairs, by which
-trainings of pairs choose.
-
-{tables.rows(["measure", *head, "recall at 1"], ranks)}
-
-{tables.commands(commands)}
-
-{planted()}
-{next(iter(found.values()))["machine"]}.
-"""
+    head = ["measure", *WORDS.values(), "below the start", "worst", "below the best look"]
+    return tables.rows(head, [[name, *chosen(found(), pick)] for name, pick in rules.items()])
 
 
-def main() -> None:
-    (tables.ROOT / "stopping.md").write_text(page(), encoding="utf-8")
+def correlations() -> str:
+    """Rank correlations of each measure with the figures."""
+    body = [[name, *(correlation(found(), m, n) for n in (*FIGURES, "retrieval"))] for name, m in CANDIDATES.items()]
+    return tables.rows(["measure", *WORDS.values(), "recall at 1"], body)
 
 
-if __name__ == "__main__":
-    main()
+def count() -> str:
+    return str(len(list(trainings(found()))))
+
+
+def cases() -> str:
+    return ", ".join(f"`{c}`" for c in sorted({c for c, _ in trainings(found())}))
+
+
+def found_times() -> str:
+    return f"{verdict.FOUND:g}"
+
+
+def commands() -> str:
+    return tables.commands({d["command"]: d for d in found().values()})
+
+
+def planted() -> str:
+    """What trainings that must go wrong leave."""
+    body = []
+    for d in tables.read("stopping/planted").values():
+        state = "the start" if d["kept_step"] == 0 else f"after {d['kept_step']:,} of {d['last_step']:,} steps"
+        figures = ["; ".join(f"{name} {f[name]:.3f}" for name in f)
+                   for f in (d["figures"][n] for n in ("start", "kept", "last"))]  # fmt: skip
+        body.append([d["case"], state, *figures])
+    return tables.rows(["training", "kept", "start", "the model", "last weights"], body)
+
+
+def planted_fine() -> str:
+    """In how many of them the model is not below its start."""
+    ends = tables.read("stopping/planted").values()
+    fine = [d for d in ends if d["kept_step"] == 0
+            or all(d["figures"]["kept"][name] >= start for name, start in d["figures"]["start"].items())]  # fmt: skip
+    return f"{len(fine)} of {len(ends)}"
+
+
+def planted_command() -> str:
+    first = next(iter(tables.read("stopping/planted").values()))
+    return tables.commands({"": first})

@@ -1,7 +1,4 @@
-"""docs/results/positives.md, written from the JSON that benchmarks/positives.py left.
-
-python benchmarks/pages_positives.py
-"""
+"""What docs/results/positives.md shows."""
 
 from __future__ import annotations
 
@@ -95,39 +92,19 @@ def moved(cases: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def page() -> str:
-    """The whole page."""
-    found = tables.read("positives")
-    parts = by_set(found)
-    any_ = next(d for d in found.values() if d["case"] == "views")
-    common = ("epochs", "batch_size", "temperature", "encoder_options", "threads")
-    knobs = ", ".join(f"{k} {any_['knobs'][k]}" for k in common)
-    sections = "\n\n".join(
+def sections() -> str:
+    """A section a set."""
+    return "\n\n".join(
         "\n\n".join(filter(None, (f"## {SETS[s]}", table(cases), made(cases), said(s, cases), moved(cases))))
-        for s, cases in parts.items()
-        if cases
-    )
-    return f"""# What each kind of positives does
-
-One question: at equal steps, with the same rows, views, network and seed, what does the linear probe say when other rows
-[belong together](../positives.md)? {any_["train_rows"]:,} training rows drawn by a fixed seed, {any_["steps"]} steps, a narrow network
-({knobs}).
-The loss is NT-Xent, which for groups of several rows is SupCon's.
-
-The probe is fitted on the training rows with all their labels and scored once on the test rows (95 % interval: Wilson).
-Nothing was chosen on these or on any other rows: the numbers of clusters and neighbours are the first that were tried. One
-seed: differences of the size of an interval mean little. The teacher is the run `views` itself, so its two cases saw
-twice as many steps in all.
-
-{sections}
-
-{tables.commands(found)}
-"""
+        for s, cases in by_set(tables.read("positives")).items() if cases
+    )  # fmt: skip
 
 
-def main() -> None:
-    (tables.ROOT / "positives.md").write_text(page(), encoding="utf-8")
+def knobs() -> str:
+    """Numbers that all trainings had."""
+    given = next(d for d in tables.read("positives").values() if d["case"] == "views")["knobs"]
+    return ", ".join(f"{k} {given[k]}" for k in ("epochs", "batch_size", "temperature", "encoder_options", "threads"))
 
 
-if __name__ == "__main__":
-    main()
+def commands() -> str:
+    return tables.commands(tables.read("positives"))
