@@ -129,12 +129,11 @@ FILES = {
     """,
     "transforms/invert.py": """
         from dataclasses import dataclass
-        from typing import ClassVar
         import torch
         @dataclass(frozen=True)
         class Invert:
             p: float = 0.5
-            kind: ClassVar[str] = "pixels"
+            kind = "pixels"
             def apply(self, images, draws):
                 return torch.where(draws.bernoulli(self.p)[:, None, None, None], 1 - images, images)
     """,

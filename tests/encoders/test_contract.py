@@ -1,9 +1,13 @@
 """Every encoder of the registry, by what its file declares."""
 
+import inspect
+import re
+
 import pytest
 import torch
 
-from nearfar.core.registry import ENCODERS
+import nearfar.encoders
+from nearfar.core.registry import ENCODERS, FIXED
 from nearfar.encoders.image import tutorial_cnn
 from nearfar.modalities.image import image
 from tests.helpers import texts
@@ -37,6 +41,15 @@ def test_says_what_it_is(name):
     module = ENCODERS.get(name)
     assert module.SUMMARY
     assert module.MODALITIES
+
+
+@pytest.mark.parametrize(("registry", "name"), [(r, n) for r in (ENCODERS, FIXED) for n in r])
+def test_every_argument_is_described(registry, name):
+    """In the docstring of what builds it, or in that of the package where it means the same everywhere."""
+    build = registry.get(name).build
+    shared = {n for line in re.findall(r"^``([\w, ]+)``", nearfar.encoders.__doc__, re.M) for n in line.split(", ")}
+    for argument in set(inspect.signature(build).parameters) - {"options"}:
+        assert argument in shared or re.search(rf"\b{argument}\b", build.__doc__), argument
 
 
 @pytest.mark.parametrize("name", IMAGE)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nearfar.core.registry import ENCODERS
-from nearfar.encoders.text import buckets, pooling, text_transformer
+from nearfar.encoders.text import sequences, text_transformer
 from tests.helpers import texts
 
 ORDERED = [
@@ -30,7 +30,7 @@ def made(name, vocabulary=50, length=12, **options):
 # --- pooling -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", pooling.POOLINGS)
+@pytest.mark.parametrize("how", sequences.POOLINGS)
 def test_pooling_is_that_of_each_row_alone(how):
     lengths = [4, 1, 6, 0]
     states = torch.randn(4, 6, 3)
@@ -38,7 +38,7 @@ def test_pooling_is_that_of_each_row_alone(how):
     by_hand = {"mean": lambda s: s.mean(0), "max": lambda s: s.amax(0), "cls": lambda s: s[0], "last": lambda s: s[-1]}
     expected = torch.stack([by_hand[how](s[:n]) if n else torch.zeros(3) for s, n in zip(states, lengths, strict=True)])
     dirty = states.masked_fill(~there[:, :, None], torch.nan).requires_grad_()
-    found = pooling.pooled(dirty, there, how)
+    found = sequences.pooled(dirty, there, how)
     assert torch.allclose(found, expected, atol=1e-6)
     found.sum().backward()
     assert dirty.grad.isfinite().all()
@@ -46,7 +46,7 @@ def test_pooling_is_that_of_each_row_alone(how):
 
 
 def test_helpers_are_no_encoders():
-    assert not {"pooling", "buckets", "pretrained"} & set(ENCODERS)
+    assert not {"sequences", "pretrained", "tables"} & set(ENCODERS)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_little_of_what_is_processed_is_padding(kind):
     encoder.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[0] * args[0].shape[1]))
     encoder(texts.drawn(lengths, width=70))
     needed = np.maximum(lengths, 1).sum()
-    assert needed <= sum(seen) <= needed / (1 - buckets.PADDING)
-    assert len(seen) <= buckets.MOST
+    assert needed <= sum(seen) <= needed / (1 - sequences.PADDING)
+    assert len(seen) <= sequences.MOST
     assert kind not in ("equal", "empty") or len(seen) == 1
 
 
@@ -90,10 +90,10 @@ def test_rows_are_cut_where_it_saves_most():
     def padding(edges):
         return sum(int((lengths[b - 1] - lengths[a:b]).sum()) for a, b in pairwise(edges))
 
-    two = buckets.split(lengths, padding=0.0, most=2)
+    two = sequences.split(lengths, padding=0.0, most=2)
     assert padding(two) == min(padding([0, cut, 30]) for cut in range(1, 30))
-    assert padding(buckets.split(lengths, padding=0.0, most=30)) == 0
-    assert buckets.split(lengths, padding=1.0) == [0, 30]
+    assert padding(sequences.split(lengths, padding=0.0, most=30)) == 0
+    assert sequences.split(lengths, padding=1.0) == [0, 30]
 
 
 @pytest.mark.parametrize("options", [{}, {"pooling": "cls"}, {"pooling": "max"}])

@@ -1,11 +1,13 @@
 """Transforms: every one of the folder keeps the contract; those that torchvision has agree with it."""
 
 import json
-from dataclasses import asdict, replace
+import re
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
 
+import nearfar.transforms
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.transforms import recipe as recipe_module
 from nearfar.transforms.draws import Draws
@@ -71,6 +73,14 @@ class Noted(Draws):
         whole = make()
         self.given.append((what, whole))
         return whole[self.share]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_number_is_described(name):
+    """In the docstring of its class, or in that of the package where it means the same everywhere."""
+    shared = re.findall(r"^``(\w+)``", nearfar.transforms.__doc__, re.M)
+    for f in fields(kinds()[name]):
+        assert f.name in shared or re.search(rf"\b{f.name}\b", kinds()[name].__doc__), f.name
 
 
 @pytest.mark.parametrize("name", KINDS)

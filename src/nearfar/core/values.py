@@ -296,8 +296,9 @@ SIMPLE = (bool, int, float, str, dict, type(None))
 
 @functools.cache
 def settable(function: Callable[..., Any]) -> dict[str, Any]:
-    """The simple types of a function's arguments that have such; that of the default where no type is written."""
-    found, known = {}, inspect.unwrap(function).__globals__
+    """The simple types of the arguments of a function or class; that of the default where no type is written."""
+    made = function.__init__ if isinstance(function, type) else function
+    found, known = {}, inspect.unwrap(made).__globals__
     for name, p in inspect.signature(function).parameters.items():
         alone = types.SimpleNamespace(__annotations__={} if p.annotation is p.empty else {name: p.annotation})
         try:

@@ -76,7 +76,7 @@ def whole(module: nn.Module, tensors: Tensors) -> dict[str, torch.Tensor]:
     found = dict(tensors)
     for m, name, key, left in _entries(module, tensors):
         if tensors[key].shape == getattr(m, name).shape:
-            found[key] = m.spread(name, tensors[key], tensors.get(left, 0.0))
+            found[key] = m.expanded(name, tensors[key], tensors.get(left, 0.0))
     return found
 
 

@@ -45,15 +45,13 @@ class Draws:
 
     def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
         """Uniform in [low, high), shape (rows, *shape), float32."""
+        return self._drawn(
+            f"uniform {shape}", lambda: torch.rand(self.total, *shape, generator=self.generator) * (high - low) + low
+        )
 
-        def make() -> torch.Tensor:
-            return torch.rand(self.total, *shape, generator=self.generator) * (high - low) + low
-
-        return self._drawn(f"uniform {shape}", make)
-
-    def log_uniform(self, low: float, high: float) -> torch.Tensor:
-        """Uniform in the logarithm, shape (rows,)."""
-        return self.uniform(math.log(low), math.log(high)).exp()
+    def log_uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
+        """Uniform in the logarithm, shape (rows, *shape)."""
+        return self.uniform(math.log(low), math.log(high), *shape).exp()
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal, shape (rows, *shape)."""
@@ -126,3 +124,11 @@ class _Part(Draws):
             raise RuntimeError(f"a transform draws {known} for some rows and {what} for others")
         self.position += 1
         return drawn[self.piece]
+
+
+def check_range(where: str, span: tuple[float, float], *, least: float = math.ulp(0), most: float = math.inf) -> None:
+    """Raise a `ValueError` where `span` is not (low, high) with `least` ≤ low ≤ high ≤ `most`; low > 0 by default."""
+    if not least <= span[0] <= span[1] <= most:
+        low = f"at least {least:g}" if least in (0, 1) else "above 0"
+        limits = low if most == math.inf else f"{low} and at most {most:g}"
+        raise ValueError(f"{where}: expected two numbers {limits}, the smaller first, got {span}")

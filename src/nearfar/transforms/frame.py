@@ -1,10 +1,8 @@
 """What a view is as a whole: its side and its role."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 STEP = 8  # sides are multiples of it, so that networks that halve three times divide them evenly
 
@@ -13,7 +11,7 @@ STEP = 8  # sides are multiples of it, so that networks that halve three times d
 class Frame:
     """A view of its own side and role, as the small crops of multi-crop (Caron et al. 2020, arXiv 2006.09882).
 
-    It changes no pixel and draws nothing. A recipe without it gives views of the full side and role "global".
+    A recipe without it gives views of the full side and role "global".
 
     Parameters
     ----------
@@ -22,16 +20,11 @@ class Frame:
         DINO take 96 of 224 pixels.
     role : {"global", "local"}
         A local view is compared with global ones and never the target of another.
-
-    Raises
-    ------
-    ValueError
-        The share is not in (0, 1], or there is no such role.
     """
 
     share: float = 3 / 7
     role: str = "local"
-    kind: ClassVar[str] = "frame"
+    kind = "frame"
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:

@@ -1,7 +1,5 @@
 """Latent semantic analysis: the leading directions of TF-IDF, computed once from the training texts."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,22 +16,13 @@ class Lsa(nn.Module):
     """The projection of a text's TF-IDF onto leading right singular vectors of that of the training texts.
 
     Deerwester, Dumais, Furnas, Landauer, Harshman 1990. Nothing of it is trained.
-
-    Parameters
-    ----------
-    vocabulary : int
-        Largest id; 0 is nothing.
-    dim : int
-        Singular vectors.
-    idf_power : float
-        Power of the inverse document frequencies; 0 for plain counts.
-    ngram_weight : float
-        Of n-grams beside their word, see `nearfar.encoders.text.static.token_weights`.
     """
 
     setup_rows = 30_000
 
-    def __init__(self, vocabulary: int, dim: int, idf_power: float, ngram_weight: float) -> None:
+    def __init__(
+        self, *, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0, ngram_weight: float = 1.0
+    ) -> None:
         super().__init__()
         check_ngram_weight(ngram_weight)
         self.idf_power, self.ngram_weight = idf_power, ngram_weight
@@ -69,10 +58,6 @@ class Lsa(nn.Module):
             self.log_weights.copy_(encoder.table("log_weights"))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Ids (N, L) to features (N, D); a row without known tokens gives zeros.
-
-        The sum over tokens is divided by the root of their summed squared weights.
-        """
         ids = x.abs()
         there = ids != 0
         counts = there.sum(1)
@@ -82,8 +67,4 @@ class Lsa(nn.Module):
             return total / squares.clamp(min=1e-12).sqrt()[:, None]
 
 
-def build(
-    *, vocabulary: int, length: int, dim: int = 256, idf_power: float = 1.0, ngram_weight: float = 1.0
-) -> Lsa:
-    """The projection onto `dim` singular vectors."""
-    return Lsa(vocabulary, dim, idf_power, ngram_weight)
+build = Lsa

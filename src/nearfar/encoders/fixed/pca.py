@@ -1,7 +1,5 @@
 """Principal components of the training rows, or of the small, contrast-normalised training pictures."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -17,22 +15,15 @@ ROWS, NUMBERS = 5_000, 2**26  # that the components are computed from, at most: 
 class Pca(nn.Module):
     """The projection of centred inputs onto their leading principal components (Pearson 1901). Nothing is trained.
 
-    Parameters
-    ----------
-    features : int
-        Numbers of an input, of a picture those at the side `side`.
-    dim : int
-        Components; no more than `features`.
-    side : int or None
-        Of pictures: what they are brought to, before the mean of each is taken away and its standard deviation made 1.
-    numbers : int
-        Of an input as it comes.
+    Pictures are brought to 32 pixels, then the mean of each is taken away and its standard deviation made 1.
     """
 
-    def __init__(self, features: int, dim: int, side: int | None, numbers: int) -> None:
+    def __init__(self, *, features: int = 0, channels: int = 0, size: int = 0, dim: int = 256) -> None:
         super().__init__()
-        self.setup_rows = max(2 * dim, min(ROWS, NUMBERS // numbers))
-        self.side, self.out_features = side, min(dim, features)
+        self.side = min(size, SIDE) if size else None
+        numbers = channels * size**2 if size else features
+        features = channels * self.side**2 if self.side else features
+        self.setup_rows, self.out_features = max(2 * dim, min(ROWS, NUMBERS // numbers)), min(dim, features)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("components", torch.zeros(features, self.out_features))
 
@@ -49,20 +40,13 @@ class Pca(nn.Module):
 
     @torch.no_grad()
     def setup(self, x: torch.Tensor) -> None:
-        """Compute mean and components of these inputs."""
         x = self.inputs(x)
         self.mean.copy_(x.mean(0))
-        found = leading((x - x.mean(0)).cpu().numpy(), self.out_features)
-        self.components.copy_(torch.from_numpy(found))
+        self.components.copy_(torch.from_numpy(leading((x - x.mean(0)).cpu().numpy(), self.out_features)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows (N, F) or pictures (N, C, S, S) to features (N, D)."""
         with torch.autocast(x.device.type, enabled=False):
             return (self.inputs(x) - self.mean) @ self.components
 
 
-def build(*, features: int = 0, channels: int = 0, size: int = 0, dim: int = 256) -> Pca:
-    """The projection of rows of `features` numbers, or of pictures of `channels` and `size`."""
-    side = min(size, SIDE) if size else None
-    numbers = channels * size**2 if size else features
-    return Pca(channels * side**2 if side else features, dim, side, numbers)
+build = Pca

@@ -1,7 +1,5 @@
 """The default on a processor from 32 pixels on: every stage pools right after its first, widening convolution."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -23,41 +21,36 @@ class Stage(nn.Module):
         self.refine = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, inputs, H, W) to (N, width, H // pool, W // pool)."""
         x = self.widen(x)
         return torch.relu(x + self.refine(x))
 
 
 class PooledCnn(nn.Module):
-    """A stem of overlapping patches, the stages, then the means over positions of `grid` × `grid` parts."""
+    """A stem of overlapping patches, the stages, then means over positions: D = ``widths[-1] * grid**2``.
+
+    The shape follows cifar10-airbench (Jordan 2024, arXiv 2404.00498): a stem of 2×2 patches with `first` channels
+    that keeps the side, and pooling before the norm.
+    """
 
     def __init__(
-        self, channels: int, first: int, stride: int, widths: tuple[int, ...], pools: tuple[int, ...], grid: int
+        self, *, channels: int, size: int, first: int = 24, widths: tuple[int, ...] = (64, 128, 256), grid: int = 1
     ) -> None:
         super().__init__()
+        # The stem divides sides of 64 and more: 32, 64, 96 and 128 all leave it with a side of 31.
+        stride = max(1, size // 32)
         self.stem = nn.Sequential(
             nn.Conv2d(channels, first, 2 * stride, stride, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
         )
-        before = (first, *widths)
-        self.stages = nn.Sequential(*(Stage(a, b, p) for a, b, p in zip(before, widths, pools, strict=False)))
+        before, side, stages = first, size // stride - 1, []
+        for width in widths:
+            pool = 2 if side > 3 else 1
+            stages.append(Stage(before, width, pool))
+            before, side = width, side // pool
+        self.stages = nn.Sequential(*stages)
         self.grid, self.out_features = grid, widths[-1] * grid**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, S, S) to features (N, D)."""
         return F.adaptive_avg_pool2d(self.stages(self.stem(x)), self.grid).flatten(1)
 
 
-def build(
-    *, channels: int, size: int, first: int = 24, widths: tuple[int, ...] = (64, 128, 256), grid: int = 1
-) -> PooledCnn:
-    """The network for images of `channels` and side `size`, with D = ``widths[-1] * grid**2``: a mean for each place.
-
-    The shape follows cifar10-airbench (Jordan 2024, arXiv 2404.00498): a stem of 2×2 patches that keeps the side, and
-    pooling before the norm. The stem divides sides of 64 and more: 32, 64, 96 and 128 all leave it with a side of 31.
-    """
-    stride = max(1, size // 32)
-    side, pools = size // stride - 1, []
-    for _ in widths:
-        pools.append(2 if side > 3 else 1)
-        side //= pools[-1]
-    return PooledCnn(channels, first, stride, tuple(widths), tuple(pools), grid)
+build = PooledCnn

@@ -1,7 +1,5 @@
 """ResNet-18, in the CIFAR form or the ImageNet form."""
 
-from __future__ import annotations
-
 from torch import nn
 
 MODALITIES = ("image",)
@@ -13,14 +11,8 @@ def build(*, channels: int, size: int, stem: str = "auto") -> nn.Module:
 
     Parameters
     ----------
-    channels, size : int
     stem : {"auto", "cifar", "imagenet"}
         ``cifar``: 3×3, stride 1, no max-pool, as every published CIFAR figure.
-
-    Raises
-    ------
-    ValueError
-        `stem` is something else.
     """
     from torchvision.models import resnet18
 

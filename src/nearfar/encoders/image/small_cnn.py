@@ -1,7 +1,5 @@
 """The default on a processor: a residual network of four widths that spends its time where processors are fast."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -27,44 +25,32 @@ class Block(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, inputs, H, W) to (N, width, H/stride, W/stride)."""
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
 class SmallCnn(nn.Module):
-    """Stem, then blocks that halve the side and widen, then the means over positions of `grid` × `grid` parts."""
+    """Stem, then blocks that halve the side and widen, then means over positions: D = ``widths[-1] * grid**2``."""
 
     def __init__(
-        self, channels: int, widths: tuple[int, ...], stem_stride: int, shrink: tuple[bool, ...], grid: int
+        self, *, channels: int, size: int, widths: tuple[int, ...] = (48, 96, 192, 512), grid: int = 1
     ) -> None:
         super().__init__()
-        first = widths[0]
+        # From 32 pixels on the stem already halves the side: three quarters of the time of a first stage at full size
+        # buy little. Sides of 64 and more are halved once more for every doubling.
+        before, stem = widths[0], 1 if size < 24 else 2
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, first, 3, stem_stride, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
+            nn.Conv2d(channels, before, 3, stem, 1, bias=False), nn.BatchNorm2d(before), nn.ReLU(inplace=True)
         )
-        before = (first, *widths)
-        self.blocks = nn.Sequential(
-            *(Block(a, b, 2 if s else 1) for a, b, s in zip(before, widths, shrink, strict=False))
-        )
-        self.grid, self.out_features = grid, widths[-1] * grid**2
+        side, blocks = size // stem, []
+        for i, width in enumerate(widths):
+            halve = side > 4 and (i > 0 or side > 16)
+            blocks.append(Block(before, width, 2 if halve else 1))
+            before, side = width, side // 2 if halve else side
+        self.blocks = nn.Sequential(*blocks)
+        self.grid, self.out_features = grid, before * grid**2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, S, S) to features (N, D)."""
         return F.adaptive_avg_pool2d(self.blocks(self.stem(x)), self.grid).flatten(1)
 
 
-def build(*, channels: int, size: int, widths: tuple[int, ...] = (48, 96, 192, 512), grid: int = 1) -> SmallCnn:
-    """The network for images of `channels` and side `size`, with D = ``widths[-1] * grid**2``: a mean for each place.
-
-    From 32 pixels on the stem already halves the side: three quarters of the time of a first stage at full size
-    buy little. Sides of 64 and more are halved once more for every doubling.
-    """
-    widths = tuple(widths)
-    stem = 1 if size < 24 else 2
-    side = size // stem
-    shrink = []
-    for i in range(len(widths)):
-        halve = side > 4 and (i > 0 or side > 16)
-        shrink.append(halve)
-        side = side // 2 if halve else side
-    return SmallCnn(channels, widths, stem, tuple(shrink), grid)
+build = SmallCnn

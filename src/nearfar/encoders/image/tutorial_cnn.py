@@ -1,7 +1,5 @@
 """The tutorial's CNN, with its shape error put right."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
@@ -16,7 +14,7 @@ class TutorialCnn(nn.Module):
     ``view(-1, 128·4·4)`` turns 64 images into 256 rows without an error, and rows no longer belong to images.
     """
 
-    def __init__(self, channels: int, size: int, out: int) -> None:
+    def __init__(self, *, channels: int, size: int, out: int = 128) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
@@ -27,10 +25,7 @@ class TutorialCnn(nn.Module):
         self.out_features = out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, S, S) to features (N, D)."""
         return self.layers(x)
 
 
-def build(*, channels: int, size: int, out: int = 128) -> TutorialCnn:
-    """The network for images of `channels` and side `size`."""
-    return TutorialCnn(channels, size, out)
+build = TutorialCnn

@@ -1,7 +1,5 @@
 """A plain network for numeric rows."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
@@ -11,9 +9,9 @@ SUMMARY = "fully connected network for numeric rows"
 
 
 class Mlp(nn.Module):
-    """Linear layers with batch norm and ReLU."""
+    """Linear layers with batch norm and ReLU; four of 256 as in SCARF (Bahri et al. 2021, arXiv 2106.15147)."""
 
-    def __init__(self, features: int, width: int, layers: int, out: int) -> None:
+    def __init__(self, *, features: int, width: int = 256, layers: int = 4, out: int = 256) -> None:
         super().__init__()
         parts: list[nn.Module] = []
         before = features
@@ -24,10 +22,7 @@ class Mlp(nn.Module):
         self.out_features = out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows (N, F) to features (N, D)."""
         return self.layers(x)
 
 
-def build(*, features: int, width: int = 256, layers: int = 4, out: int = 256) -> Mlp:
-    """The network for rows of so many features (SCARF, arXiv 2106.15147: four layers of 256)."""
-    return Mlp(features, width, layers, out)
+build = Mlp

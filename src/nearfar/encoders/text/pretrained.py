@@ -1,7 +1,5 @@
 """What a model of `transformers` says of itself: its config, what stands around a text, how its states are pooled."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import re
@@ -12,11 +10,23 @@ from typing import Any
 
 from nearfar.core.errors import ConfigError
 
-ELSEWHERE = ("auto_map", "attn_implementation", "_attn_implementation", "backbone", "use_pretrained_backbone",
-             "quantization_config")  # keys of an architecture by which a library looks for files or code
+ELSEWHERE = (
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "backbone",
+    "use_pretrained_backbone",
+    "quantization_config",
+)  # keys of an architecture by which a library looks for files or code
 LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
-REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "corda_config",
-           "layer_replication")  # arguments by which peft looks elsewhere, and makes layers without end
+REFUSED = (
+    "megatron_core",
+    "megatron_config",
+    "loftq_config",
+    "eva_config",
+    "corda_config",
+    "layer_replication",
+)  # arguments by which peft looks elsewhere, and makes layers without end
 NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
@@ -99,16 +109,8 @@ def _texts(value: Any) -> Iterator[str]:
 def described(name: str) -> dict[str, Any]:
     """What a run has to know of the model `name`, a folder or a name on the hub, as JSON values.
 
-    Returns
-    -------
-    dict
-        ``architecture``: its config. ``prefix``, ``suffix``: ids that its tokeniser puts around a text.
-        ``positions``: tokens that its tokeniser allows, or None.
-
-    Raises
-    ------
-    ConfigError
-        There is no such model, it needs code of its own, or its weights are quantised.
+    ``architecture``: its config. ``prefix``, ``suffix``: ids that its tokeniser puts around a text. ``positions``:
+    tokens that its tokeniser allows, or None.
     """
     transformers = library("transformers")
     if not name:
@@ -141,16 +143,18 @@ def around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def pooling_of(name: str) -> str:
-    """The pooling that the model's sentence-transformers file says; the mean where it has none.
+    """The pooling that the model's sentence-transformers file says; the mean where it has none."""
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from transformers.utils import cached_file
 
-    Raises
-    ------
-    ConfigError
-        It says one that is not here, or the hub is out of reach and what it has was never asked.
-    """
-    file = _pooling_file(name)
+    hint = "Say it yourself, for example encoder_options.pooling=mean."
+    with said(name, "the pooling", hint):
+        file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
     if file is None:
-        return "mean"
+        # That there is none is known of a folder, and of the hub only once it was asked.
+        if Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
+            return "mean"
+        raise ConfigError(f"the pooling of {name!r} cannot be had (the hub is out of reach).", where=WHERE, hint=hint)
     values = json.loads(Path(file).read_text(encoding="utf-8"))
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
     before = "pooling_mode_"  # until sentence-transformers 5 each mode was a switch
@@ -165,25 +169,12 @@ def pooling_of(name: str) -> str:
     return mode
 
 
-def _pooling_file(name: str) -> str | None:
-    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
-    from transformers.utils import cached_file
-
-    hint = "Say it yourself, for example encoder_options.pooling=mean."
-    with said(name, "the pooling", hint):
-        file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
-    if file or Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
-        return file
-    raise ConfigError(f"the pooling of {name!r} cannot be had (the hub is out of reach).", where=WHERE, hint=hint)
-
-
 def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
     """The config with this dropout wherever it has one."""
-
-    def drops(key: str, value: object) -> bool:
-        return type(value) in (int, float) and ("dropout" in key or key.endswith("pdrop"))
-
-    return {k: dropout if drops(k, v) else v for k, v in architecture.items()}
+    return {
+        k: dropout if type(v) in (int, float) and ("dropout" in k or k.endswith("pdrop")) else v
+        for k, v in architecture.items()
+    }
 
 
 def targeted(lora: Mapping[str, Any], model_type: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A bag of words and their parts: the weighted sum of a vector for each."""
 
-from __future__ import annotations
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,24 +25,14 @@ class Static(Tables):
 
     With random vectors and the weights that `setup` gives, this is a random projection of TF-IDF, whose cosines it
     keeps (Johnson & Lindenstrauss 1984); training begins there. Both vectors and weights are learnt.
-
-    Parameters
-    ----------
-    vocabulary : int
-        Largest id; 0 is nothing.
-    dim : int
-        Of the vectors.
-    dropout : float
-        Of the sum, in training.
-    idf_power : float
-        Power of the inverse document frequencies to begin with; above 1 rare tokens count more.
-    ngram_weight : float
-        Of n-grams beside their word to begin with, see `token_weights`.
     """
 
     TABLES = ("vectors", "log_weights")
 
-    def __init__(self, vocabulary: int, dim: int, dropout: float, idf_power: float, ngram_weight: float) -> None:
+    def __init__(
+        self, *, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0,
+        ngram_weight: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         check_ngram_weight(ngram_weight)
         self.idf_power, self.ngram_weight = idf_power, ngram_weight
@@ -53,12 +43,10 @@ class Static(Tables):
 
     @torch.no_grad()
     def setup(self, x: torch.Tensor) -> None:
-        """Begin with the weights of `token_weights` for the rows (N, L)."""
         weights = token_weights(x, len(self.log_weights), self.idf_power, self.ngram_weight)
         self.log_weights.copy_(torch.from_numpy(weights).log())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Ids (N, L) to features (N, D); a row without tokens gives zeros."""
         ids = x.abs()
         there = ids != 0
         counts = there.sum(1)
@@ -75,13 +63,14 @@ class Static(Tables):
         if self.rest:
             tokens = self.place[tokens]
         trained = len(self.vectors)
+        bags = partial(F.embedding_bag, offsets=offsets, mode="sum")
         if not self.rest or self.training or (tokens < trained).all():  # views have no tokens but those that occur
             weights = self.log_weights[tokens].exp()
-            return weights, _bags(tokens, self.vectors, offsets, weights)
+            return weights, bags(tokens, self.vectors, per_sample_weights=weights)
         others = self.rest["log_weights"] * self.left("log_weights")
         weights, other = torch.cat([self.log_weights, others])[tokens].exp(), tokens >= trained
-        known = _bags(tokens.clamp(max=trained - 1), self.vectors, offsets, weights * ~other)
-        rest = _bags((tokens - trained).clamp(min=0), self.rest["vectors"], offsets, weights * other)
+        known = bags(tokens.clamp(max=trained - 1), self.vectors, per_sample_weights=weights * ~other)
+        rest = bags((tokens - trained).clamp(min=0), self.rest["vectors"], per_sample_weights=weights * other)
         return weights, known + rest * self.left("vectors")
 
 
@@ -96,7 +85,6 @@ def token_weights(x: torch.Tensor, vocabulary: int, idf_power: float, ngram_weig
         Ids as tokenisers give them: negative beside a word, 0 where there is none.
     vocabulary : int
         The largest id, and one.
-    idf_power : float
     ngram_weight : float
         Of n-grams beside the word that they are of, where tokens repeat it as those of `hashed` do. Words of one
         character have it too, which are punctuation for the most part; not where most words are such, as in scripts
@@ -130,13 +118,4 @@ def check_ngram_weight(weight: float) -> None:
         raise ValueError(f"ngram_weight is {weight!r} and has to be above 0 and at most 1")
 
 
-def _bags(ids: torch.Tensor, vectors: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    return F.embedding_bag(ids, vectors, offsets, mode="sum", per_sample_weights=weights)
-
-
-def build(
-    *, vocabulary: int, length: int, dim: int = 512, dropout: float = 0.0, idf_power: float = 1.0,
-    ngram_weight: float = 1.0,
-) -> Static:  # fmt: skip
-    """The bag of tokens with vectors of `dim` dimensions."""
-    return Static(vocabulary, dim, dropout, idf_power, ngram_weight)
+build = Static

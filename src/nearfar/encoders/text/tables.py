@@ -52,15 +52,13 @@ class Tables(nn.Module):
         self.inside, self.place, self.rest = None, None, {}
 
     def left(self, name: str) -> nn.Parameter:
-        """What is left of the other rows of a table."""
         return getattr(self, name + LEFT)
 
     def table(self, name: str) -> torch.Tensor:
-        """A whole table, as it is now."""
         own = getattr(self, name)
-        return self.spread(name, own, self.left(name)) if self.rest else own
+        return self.expanded(name, own, self.left(name)) if self.rest else own
 
-    def spread(self, name: str, rows: torch.Tensor, left: torch.Tensor | float) -> torch.Tensor:
+    def expanded(self, name: str, rows: torch.Tensor, left: torch.Tensor | float) -> torch.Tensor:
         """A whole table of the rows that are trained, and of the others times `left`."""
         whole = rows.new_empty(len(self.inside), *rows.shape[1:])
         whole[self.inside] = rows
@@ -74,7 +72,7 @@ class Tables(nn.Module):
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in self.rest:
-            destination[prefix + name] = self.spread(name, destination[prefix + name], 1.0)
+            destination[prefix + name] = self.expanded(name, destination[prefix + name], 1.0)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if self.rest:

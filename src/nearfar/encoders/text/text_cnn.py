@@ -1,12 +1,9 @@
 """Convolutions over a text: what a few neighbouring tokens say, wherever they stand."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
-from nearfar.encoders.text.buckets import in_buckets
-from nearfar.encoders.text.pooling import pooled
+from nearfar.encoders.text.sequences import in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
@@ -16,56 +13,42 @@ SUMMARY = "convolutions of 3, 4 and 5 tokens and their maximum; sees short phras
 class TextCnn(nn.Module):
     """Token vectors, convolutions of several widths side by side, the maximum of each filter over the text.
 
+    Kim 2014 (arXiv 1408.5882); the paper has 100 filters a width, pretrained vectors of 300 dimensions and a dropout
+    of 0.5, which here is of the features. D = `filters` for each of the `widths`.
+
     Parameters
     ----------
-    vocabulary : int
-        Largest id; 0 is nothing.
-    dim : int
-        Of the token vectors.
     widths : tuple of int
         Tokens that a filter sees. Filters are centred on a token and see zeros beyond the ends, so that a text may be
         shorter than a filter.
     filters : int
         Of each width.
-    dropout : float
-        Of the features, in training.
     """
 
-    def __init__(self, vocabulary: int, dim: int, widths: tuple[int, ...], filters: int, dropout: float) -> None:
+    def __init__(
+        self, *, vocabulary: int, length: int, dim: int = 128, widths: tuple[int, ...] = (3, 4, 5), filters: int = 128,
+        dropout: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__()
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths: expected whole numbers from 1 on, got {widths!r}")
         self.vectors = nn.Embedding(vocabulary + 1, dim, padding_idx=0)
         self.convolutions = nn.ModuleList(nn.Conv1d(dim, filters, width) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.out_features = filters * len(widths)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Ids (N, L) to features (N, D); a row without tokens gives zeros."""
         return self.dropout(in_buckets(self._features, x.abs()))
 
     def _features(self, ids: torch.Tensor) -> torch.Tensor:
         there = ids > 0
         x = torch.where(there[:, :, None], self.vectors(ids), 0).transpose(1, 2)
-        found = []
+        features = []
         for convolution in self.convolutions:
             (width,) = convolution.kernel_size
             states = convolution(nn.functional.pad(x, ((width - 1) // 2, width // 2)))
-            found.append(pooled(states.transpose(1, 2).relu(), there, "max"))
-        return torch.cat(found, 1)
+            features.append(pooled(states.transpose(1, 2).relu(), there, "max"))
+        return torch.cat(features, 1)
 
 
-def build(
-    *, vocabulary: int, length: int, dim: int = 128, widths: tuple[int, ...] = (3, 4, 5), filters: int = 128,
-    dropout: float = 0.1,
-) -> TextCnn:  # fmt: skip
-    """The network of Kim 2014 (arXiv 1408.5882) for ids up to `vocabulary`; D = `filters` for each of the `widths`.
-
-    The paper has 100 filters a width, pretrained vectors of 300 dimensions and a dropout of 0.5.
-
-    Raises
-    ------
-    ValueError
-        `widths` has none, or one below 1.
-    """
-    if not widths or min(widths) < 1:
-        raise ValueError(f"widths: expected whole numbers from 1 on, got {widths!r}")
-    return TextCnn(vocabulary, dim, tuple(widths), filters, dropout)
+build = TextCnn

@@ -1,13 +1,10 @@
 """A transformer for texts, trained from nothing."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nearfar.encoders.text.buckets import in_buckets
-from nearfar.encoders.text.pooling import checked, pooled
+from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
@@ -64,32 +61,35 @@ class Block(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """Token vectors, blocks, a norm, and one vector of the states.
+    """Token vectors, blocks, a norm, and one vector of the states (Vaswani et al. 2017, arXiv 1706.03762); D = `width`.
 
-    On a processor rows of like length go through together, see `nearfar.encoders.text.buckets`.
+    Positions are rotary (Su et al. 2021, arXiv 2104.09864), so texts of any length go through.
 
     Parameters
     ----------
-    vocabulary : int
-        Largest id; 0 is nothing.
-    width, layers, heads : int
+    heads : int
+        Of attention; `width` is divided among them in pairs.
     ratio : float
         Width of the hidden layer of a block, as a multiple of `width`.
     pooling : {"mean", "cls", "max"}
-        ``cls``: the state of a learnt token before the first.
+        ``cls``: the state of a learnt token before the first, which a text without ids has too.
     dropout : float
-        Of token vectors and of what each half of a block adds, in training.
+        Of token vectors and of what each half of a block adds.
     """
 
     def __init__(
-        self, vocabulary: int, width: int, layers: int, heads: int, ratio: float, pooling: str, dropout: float
-    ) -> None:
+        self, *, vocabulary: int, length: int, width: int = 128, layers: int = 2, heads: int = 4, ratio: float = 4.0,
+        pooling: str = "mean", dropout: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__()
+        if heads < 1 or width % (2 * heads):
+            raise ValueError(f"a width of {width} cannot be divided among {heads} heads in pairs")
+        self.pooling = check_pooling(pooling, POOLINGS)
         self.vectors = nn.Embedding(vocabulary + 1, width, padding_idx=0)
         self.first = nn.Parameter(torch.randn(width) * 0.02) if pooling == "cls" else None
         self.blocks = nn.ModuleList(Block(width, heads, ratio, dropout) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-        self.pooling, self.head_dim, self.out_features = pooling, width // heads, width
+        self.head_dim, self.out_features = width // heads, width
         self._draw()
 
     @torch.no_grad()
@@ -104,7 +104,6 @@ class TextTransformer(nn.Module):
         self.vectors.weight[0] = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Ids (N, L) to features (N, D); one without tokens gives zeros, or what the learnt token alone does."""
         return in_buckets(self.encode, x.abs())
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
@@ -123,19 +122,4 @@ class TextTransformer(nn.Module):
         return pooled(self.norm(x), there, self.pooling)
 
 
-def build(
-    *, vocabulary: int, length: int, width: int = 128, layers: int = 2, heads: int = 4, ratio: float = 4.0,
-    pooling: str = "mean", dropout: float = 0.1,
-) -> TextTransformer:  # fmt: skip
-    """The network for ids up to `vocabulary` (Vaswani et al. 2017, arXiv 1706.03762), with D = `width`.
-
-    Positions are rotary (Su et al. 2021, arXiv 2104.09864), so texts of any length go through.
-
-    Raises
-    ------
-    ValueError
-        `pooling` is none of "mean", "cls" and "max", or `width` cannot be divided among the heads in pairs.
-    """
-    if heads < 1 or width % (2 * heads):
-        raise ValueError(f"a width of {width} cannot be divided among {heads} heads in pairs")
-    return TextTransformer(vocabulary, width, layers, heads, ratio, checked(pooling, POOLINGS), dropout)
+build = TextTransformer

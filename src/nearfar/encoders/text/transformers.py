@@ -1,7 +1,5 @@
 """Every text model of the `transformers` library, by folder or name: ``transformers:NAME``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +8,7 @@ from torch import nn
 
 from nearfar.core.errors import ConfigError
 from nearfar.encoders.text import pretrained as source
-from nearfar.encoders.text.buckets import in_buckets
-from nearfar.encoders.text.pooling import checked, pooled
+from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "transformers"
@@ -21,37 +18,55 @@ SUMMARY = "any pretrained text model, as transformers:NAME; adapters only with e
 class TransformersEncoder(nn.Module):
     """A model of `transformers`, what it puts around a text, and one vector of its last states.
 
-    On a processor rows of like length go through together, see `nearfar.encoders.text.buckets`.
+    It has random weights until `fetch` takes the pretrained ones, and is made of these values alone, as `settle` gives
+    them: nothing is looked up anywhere.
 
     Parameters
     ----------
-    model : nn.Module
-        Takes ``input_ids`` and ``attention_mask``.
+    architecture : mapping
+        The config of the model.
     prefix, suffix : sequence of int
         The model's ids before and after every text.
-    positions : int
-        Tokens that the model takes at most, with prefix and suffix; longer texts are cut.
+    positions : int or None
+        Tokens that the tokeniser allows, with prefix and suffix; longer texts are cut.
+    pretrained : str or None
+        Where `fetch` finds the weights.
     pooling : str
         ``mean``, ``max`` and ``last`` count prefix and suffix as tokens. ``cls`` is the first state, and
         ``cls_before_pooler`` another name of it; ``pooler`` is what the model's own pooler makes of it.
-    pretrained : str or None
-        Where `fetch` finds the weights.
-
-    Raises
-    ------
-    ValueError
-        No position is left for a text.
+    lora : mapping, optional
+        Arguments of ``peft.LoraConfig``: adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685).
     """
 
     def __init__(
-        self, model: nn.Module, prefix: Sequence[int], suffix: Sequence[int], positions: int, pooling: str,
-        pretrained: str | None,
+        self, *, vocabulary: int, length: int, name: str = "", architecture: Mapping[str, Any] | None = None,
+        prefix: Sequence[int] = (), suffix: Sequence[int] = (), positions: int | None = None,
+        pretrained: str | bool | None = True, pooling: str = "auto", lora: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
+        if architecture is None:
+            raise ValueError("its architecture is not there, and is looked up nowhere")
+        if options:
+            raise ValueError(f"there is no option {', '.join(map(repr, options))}")
+        model, kind = _random(architecture), architecture["model_type"]
+        if vocabulary > (known := model.get_input_embeddings().num_embeddings):
+            raise ValueError(f"the tokeniser has {vocabulary} ids, {kind} knows {known}")
+        pooler = getattr(model, "pooler", None)
+        if check_pooling(pooling, source.POOLINGS) == "pooler" and pooler is None:
+            raise ValueError(f"{kind} has no pooler")
+        if lora:
+            peft = source.library("peft")
+            source.check_lora(lora)
+            model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
+        if pooler is not None and pooling != "pooler":
+            pooler.requires_grad_(False)  # nobody looks at its output, so it would have no gradient
         self.model, self.prefix, self.suffix = model, tuple(prefix), tuple(suffix)
-        self.room, self.pooling, self.pretrained = positions - len(prefix) - len(suffix), pooling, pretrained
+        self.pooling, self.pretrained, around = pooling, pretrained or None, len(prefix) + len(suffix)
+        longest = min((n for n in (positions, _positions(model)) if n), default=length + around)
+        self.room = longest - around
         if self.room < 1:
-            raise ValueError(f"of {positions} positions none is left for a text")
+            raise ValueError(f"of {longest} positions none is left for a text")
         pad = getattr(model.config, "pad_token_id", None)
         self.pad = pad if isinstance(pad, int) and pad >= 0 else 0
         self.out_features = self.probe().shape[-1]  # some models give another width than they say
@@ -61,29 +76,22 @@ class TransformersEncoder(nn.Module):
         """The states of a text of one token: the library raises where its config and what frames a text do not fit."""
         was = self.training
         inputs, _ = self.framed(torch.ones(1, 1, dtype=torch.int64, device=next(self.parameters()).device))
-        found = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
+        outputs = self.eval().model(input_ids=inputs)  # no mask: its numbers are looked at, and may not be there
         self.train(was)
-        return found.pooler_output if self.pooling == "pooler" else found.last_hidden_state
+        return outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state
 
     @torch.no_grad()
     def fetch(self) -> None:
-        """Take the pretrained weights, as a training does when it begins.
-
-        Raises
-        ------
-        ConfigError
-            They cannot be had, or do not fit.
-        """
         if not self.pretrained:
             return
         auto = source.library("transformers").AutoModel
         with source.said(self.pretrained, "the weights"):
-            found, info = auto.from_pretrained(
+            loaded, info = auto.from_pretrained(
                 self.pretrained, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
                 output_loading_info=True,
             )  # fmt: skip
-        missing = {key.removeprefix("encoder.") if _halves(found) else key for key in info["missing_keys"]}
-        weights = _encoder_of(found).state_dict()
+        missing = {key.removeprefix("encoder.") if _halves(loaded) else key for key in info["missing_keys"]}
+        weights = _encoder_of(loaded).state_dict()
         for name, own in self.model.state_dict().items():
             theirs = name.replace(".base_layer.", ".")  # LoRA calls so the layer that it wraps
             if ".lora_" in name or (theirs.startswith("pooler.") and self.pooling != "pooler"):
@@ -93,7 +101,6 @@ class TransformersEncoder(nn.Module):
             own.copy_(weights[theirs])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Ids (N, L) to features (N, D); one without tokens gives what prefix and suffix alone do, or zeros."""
         return in_buckets(self.encode, x.abs())
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
@@ -119,6 +126,9 @@ class TransformersEncoder(nn.Module):
         return inputs, torch.arange(inputs.shape[1], device=ids.device) < end + len(self.suffix)
 
 
+build = TransformersEncoder
+
+
 def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with all that `build` needs to make the model again without its folder or the hub.
 
@@ -128,12 +138,6 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
         ``name``: folder or name on the hub. ``pretrained``: False for random weights. ``pooling``: one of
         `nearfar.encoders.text.pretrained.POOLINGS`, or "auto": what the model's sentence-transformers file says, else
         the mean. ``dropout``: in place of the model's own. ``lora``: arguments of ``peft.LoraConfig``, layers by name.
-
-    Returns
-    -------
-    dict
-        JSON values: ``architecture``, ``prefix``, ``suffix``, ``positions`` (see `pretrained.described`), ``pooling``,
-        ``pretrained`` (where the weights are, or None), ``lora``. What is settled stays as it is.
 
     Raises
     ------
@@ -153,44 +157,6 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     if settled.get("lora"):
         settled["lora"] = source.targeted(settled["lora"], settled["architecture"]["model_type"])
     return settled
-
-
-def build(
-    *, vocabulary: int, length: int, name: str = "", architecture: Mapping[str, Any] | None = None,
-    prefix: Sequence[int] = (), suffix: Sequence[int] = (), positions: int | None = None,
-    pretrained: str | bool | None = True, pooling: str = "auto", lora: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> TransformersEncoder:  # fmt: skip
-    """The model with random weights, made of these values alone: nothing is looked up anywhere.
-
-    Raises
-    ------
-    ConfigError
-        `transformers` or `peft` is not installed.
-    ValueError
-        `settle` has not seen the options, the architecture names what is elsewhere, the tokeniser has more ids than
-        the model, the model has no pooler, or takes no text.
-    """
-    if architecture is None:
-        raise ValueError("its architecture is not there, and is looked up nowhere")
-    if options:
-        raise ValueError(f"there is no option {', '.join(map(repr, options))}")
-    model, kind = _random(architecture), architecture["model_type"]
-    if vocabulary > (known := model.get_input_embeddings().num_embeddings):
-        raise ValueError(f"the tokeniser has {vocabulary} ids, {kind} knows {known}")
-    pooler = getattr(model, "pooler", None)
-    if checked(pooling, source.POOLINGS) == "pooler" and pooler is None:
-        raise ValueError(f"{kind} has no pooler")
-    if lora:  # adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685)
-        peft = source.library("peft")
-        source.check_lora(lora)
-        model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
-    if pooler is not None and pooling != "pooler":
-        pooler.requires_grad_(False)  # nobody looks at its output, so it would have no gradient
-    longest = min(
-        (n for n in (positions, _positions(model)) if n), default=length + len(prefix) + len(suffix)
-    )  # fmt: skip
-    return TransformersEncoder(model, prefix, suffix, longest, pooling, pretrained or None)
 
 
 def _random(architecture: Mapping[str, Any]) -> nn.Module:

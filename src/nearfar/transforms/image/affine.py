@@ -1,15 +1,11 @@
 """Rotation, scale, shear and shift in one."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from nearfar.transforms import _spans
-from nearfar.transforms.draws import Draws
+from nearfar.transforms.draws import Draws, check_range
 
 
 @dataclass(frozen=True)
@@ -18,18 +14,12 @@ class Affine:
 
     Parameters
     ----------
-    degrees : float
-        Rotation in [−degrees, degrees].
     scale : (float, float)
         Size of the content, 1 being unchanged.
     shear : float
         Horizontal shear in [−shear, shear] degrees.
     shift : float
         Move along each axis, in [−shift, shift] of the side.
-    p : float
-        Probability per row.
-    fill : {"reflection", "border", "zeros"}
-        What lies outside of the image.
     """
 
     degrees: float = 0.0
@@ -38,18 +28,16 @@ class Affine:
     shift: float = 0.0
     p: float = 1.0
     fill: str = "reflection"
-    kind: ClassVar[str] = "geometry"
+    kind = "geometry"
 
     def __post_init__(self) -> None:
-        _spans.check("affine.scale", self.scale)
+        check_range("affine.scale", self.scale)
 
     @property
     def shrinks(self) -> bool:
-        """Whether pixels of a view may cover several of the image."""
         return min(self.scale) < 1
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
-        """From view to image coordinates, shape (N, 3, 3): the inverse of what happens to the content."""
         angle = draws.uniform(-self.degrees, self.degrees) * (math.pi / 180)
         size = draws.uniform(*self.scale)
         slant = (draws.uniform(-self.shear, self.shear) * (math.pi / 180)).tan()

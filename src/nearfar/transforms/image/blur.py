@@ -1,9 +1,6 @@
 """Gaussian blur."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -19,24 +16,21 @@ class Blur:
     ----------
     sigma : (float, float)
         Standard deviation in pixels at a side of 224; scaled with the view's side.
-    p : float
-        Probability per row.
     """
 
     sigma: tuple[float, float] = (0.1, 2.0)
     p: float = 0.5
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in, and out."""
         sigma = draws.uniform(*self.sigma) * (images.shape[-1] / 224)
         on = draws.chosen(self.p)
         if not len(on):
             return images
+        # One radius for all rows, from the largest sigma that can be drawn: what is drawn stays on the device.
         radius = max(1, int(3 * self.sigma[1] * images.shape[-1] / 224 + 0.5))
         radius = min(radius, images.shape[-1] - 1, images.shape[-2] - 1)
-        blurred = gaussian(images, sigma[on], radius, on)
-        return images.contiguous().index_copy_(0, on, blurred)
+        return images.contiguous().index_copy_(0, on, gaussian(images, sigma[on], radius, on))
 
 
 def gaussian(images: torch.Tensor, sigma: torch.Tensor, radius: int, rows: torch.Tensor | None = None) -> torch.Tensor:

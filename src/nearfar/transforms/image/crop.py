@@ -1,15 +1,10 @@
 """Random resized crop."""
 
-from __future__ import annotations
-
-import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from nearfar.transforms import _spans
-from nearfar.transforms.draws import Draws
+from nearfar.transforms.draws import Draws, check_range
 
 ATTEMPTS = 4  # draws per row until a crop fits, as torchvision tries ten one by one
 
@@ -33,24 +28,22 @@ class Crop:
 
     scale: tuple[float, float] = (0.2, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    kind: ClassVar[str] = "geometry"
-    aligned: ClassVar[bool] = True  # only stretches, mirrors and moves
+    kind = "geometry"
+    aligned = True
 
     def __post_init__(self) -> None:
-        _spans.check("crop.scale", self.scale, most=1)
-        _spans.check("crop.ratio", self.ratio)
+        check_range("crop.scale", self.scale, most=1)
+        check_range("crop.ratio", self.ratio)
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
-        """From view to image coordinates, both in [−1, 1]; shape (N, 3, 3)."""
-        n = len(draws)
         aspect = 1.0 if geometry is None else (geometry[:, 1] / geometry[:, 0])[:, None]  # width by height
         area = draws.uniform(*self.scale, ATTEMPTS)
-        ratio = draws.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), ATTEMPTS).exp()
+        ratio = draws.log_uniform(*self.ratio, ATTEMPTS)
         width, height = (area * ratio / aspect).sqrt(), (area / ratio * aspect).sqrt()  # as shares of the image
         fits = (width <= 1) & (height <= 1)
         first = torch.where(fits.any(1), fits.int().argmax(1), ATTEMPTS - 1)[:, None]
         w, h = width.gather(1, first)[:, 0].clamp(max=1), height.gather(1, first)[:, 0].clamp(max=1)
         x, y = (draws.uniform(-1, 1) * (1 - w), draws.uniform(-1, 1) * (1 - h))
-        matrix = torch.zeros(n, 3, 3, device=w.device)
+        matrix = torch.zeros(len(draws), 3, 3, device=w.device)
         matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 0, 2], matrix[:, 1, 2], matrix[:, 2, 2] = w, h, x, y, 1
         return matrix

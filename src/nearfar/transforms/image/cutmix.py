@@ -1,9 +1,6 @@
 """CutMix as a view."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -23,16 +20,13 @@ class Cutmix:
     ----------
     share : (float, float)
         Area of the other row's part, drawn uniformly.
-    p : float
-        Probability per row.
     """
 
     share: tuple[float, float] = (0.0, 0.5)
     p: float = 1.0
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in, and out."""
         h, w = images.shape[-2:]
         side = draws.uniform(*self.share).sqrt()
         left, top = (draws.uniform(0, 1, 2) * (1 - side[:, None])).unbind(1)

@@ -1,9 +1,6 @@
 """Cutout."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -19,8 +16,6 @@ class Cutout:
     ----------
     share : float
         Side of the square as a share of the image's. Its centre is anywhere, so it may reach beyond the edge.
-    p : float
-        Probability per row.
     value : float
         What it is filled with; 0.5 is zero as the encoder sees it.
     """
@@ -28,10 +23,9 @@ class Cutout:
     share: float = 0.5
     p: float = 1.0
     value: float = 0.5
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in, and out."""
         h, w = images.shape[-2:]
         centre = draws.uniform(0, 1, 2)
         on = draws.bernoulli(self.p)

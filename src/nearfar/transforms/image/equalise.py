@@ -1,9 +1,6 @@
 """Histogram equalisation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -12,14 +9,13 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class Equalise:
-    """Make all 256 levels of each channel about equally frequent, with probability p, as Pillow and torchvision."""
+    """Make all 256 levels of each channel about equally frequent, as Pillow and torchvision do."""
 
     p: float = 0.5
-    kind: ClassVar[str] = "pixels"
-    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    kind = "pixels"
+    channels = (1, 3)
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in [0, 1] in, and out."""
         on = draws.chosen(self.p)
         return images.index_copy_(0, on, equalised(images[on]))
 
@@ -33,6 +29,6 @@ def equalised(images: torch.Tensor) -> torch.Tensor:
     step = (levels.shape[1] - brightest) // 255
     before = count.cumsum(1) - count
     table = ((before + step // 2) // step.clamp(min=1)).clamp(0, 255)
-    # Too few pixels below the brightest level to spread them: the channel stays.
+    # Too few pixels below the brightest level to equalise: the channel stays.
     out = torch.where(step > 0, table.gather(1, levels), levels)
     return (out / 255).view_as(images)

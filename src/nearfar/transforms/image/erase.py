@@ -1,15 +1,10 @@
 """Random erasing."""
 
-from __future__ import annotations
-
-import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from nearfar.transforms import _spans
-from nearfar.transforms.draws import Draws
+from nearfar.transforms.draws import Draws, check_range
 
 
 @dataclass(frozen=True)
@@ -22,24 +17,20 @@ class Erase:
         Share of the area.
     ratio : (float, float)
         Width by height.
-    p : float
-        Probability per row.
     """
 
     scale: tuple[float, float] = (0.02, 0.2)
     ratio: tuple[float, float] = (0.3, 3.3)
     p: float = 0.5
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def __post_init__(self) -> None:
-        _spans.check("erase.scale", self.scale, least=0, most=1)
-        _spans.check("erase.ratio", self.ratio)
+        check_range("erase.scale", self.scale, least=0, most=1)
+        check_range("erase.ratio", self.ratio)
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in, and out."""
         h, w = images.shape[-2:]
-        area = draws.uniform(*self.scale)
-        ratio = draws.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
+        area, ratio = draws.uniform(*self.scale), draws.log_uniform(*self.ratio)
         width, height = (area * ratio).sqrt().clamp(max=1) * w, (area / ratio).sqrt().clamp(max=1) * h
         left, top = draws.uniform(0, 1) * (w - width), draws.uniform(0, 1) * (h - height)
         on = draws.bernoulli(self.p)

@@ -1,11 +1,8 @@
 """Colour jitter as one matrix per row."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
 
 import torch
 
@@ -26,8 +23,6 @@ class Jitter:
         Factor drawn from [max(0, 1 − x), 1 + x].
     hue : float
         Turn of the colour circle, drawn from [−hue, hue] turns (at most 0.5).
-    p : float
-        Probability per row.
 
     Notes
     -----
@@ -42,10 +37,9 @@ class Jitter:
     saturation: float = 0.4
     hue: float = 0.1
     p: float = 0.8
-    kind: ClassVar[str] = "colour"
+    kind = "colour"
 
     def matrix(self, draws: Draws, mean: torch.Tensor) -> torch.Tensor:
-        """Colour matrix (N, C, C + 1) given each row's mean colour `mean` (N, C) so far."""
         factors = [draws.uniform(max(0.0, 1 - x), 1 + x) for x in (self.brightness, self.contrast, self.saturation)]
         turn, late, on = draws.uniform(-self.hue, self.hue), draws.bernoulli(0.5), draws.bernoulli(self.p)
         return jitter_matrix(mean, *factors, turn, late, on)

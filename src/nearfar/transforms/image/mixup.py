@@ -1,9 +1,6 @@
 """Mixup as a view."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,28 +19,19 @@ class Mixup:
     ----------
     share : (float, float)
         Weight of the other row, drawn uniformly; (0, 0.5) is the smaller part of Beta(1, 1).
-    p : float
-        Probability per row.
     """
 
     share: tuple[float, float] = (0.0, 0.5)
     p: float = 1.0
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in, and out."""
         weight = draws.uniform(*self.share) * draws.bernoulli(self.p)
         return torch.lerp(images, donors(images, draws), weight[:, None, None, None])
 
 
 def donors(images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """For each image another row of the global batch as it is stored, at the size that `images` (N, C, H, W) have.
-
-    Raises
-    ------
-    ValueError
-        The draws do not know the global batch.
-    """
+    """For each image another row of the global batch as it is stored, at the size that `images` (N, C, H, W) have."""
     if draws.batch is None:
         raise ValueError("mixing rows needs the values of the global batch")
     other = as_float(draws.batch()[draws.others()])

@@ -1,9 +1,6 @@
 """Perspective."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -22,20 +19,15 @@ class Perspective:
     strength : float
         A corner moves along each axis by up to this share of half the side; torchvision's ``distortion_scale``,
         which draws whole pixels where this draws any number.
-    p : float
-        Probability per row.
-    fill : {"reflection", "border", "zeros"}
-        What lies outside of the image.
     """
 
     strength: float = 0.3
     p: float = 0.5
     fill: str = "reflection"
-    kind: ClassVar[str] = "geometry"
-    projective: ClassVar[bool] = True  # the third row of its matrix is not (0, 0, 1)
+    kind = "geometry"
+    projective = True  # the third row of its matrix is not (0, 0, 1)
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
-        """From view to image coordinates, shape (N, 3, 3), up to a factor."""
         inward = draws.uniform(0, self.strength, 4, 2)
         on = draws.bernoulli(self.p)
         corners = torch.tensor(CORNERS).to(inward.device, non_blocking=True)

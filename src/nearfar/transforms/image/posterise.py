@@ -1,38 +1,25 @@
 """Posterise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from nearfar.transforms import _spans
-from nearfar.transforms.draws import Draws
+from nearfar.transforms.draws import Draws, check_range
 
 
 @dataclass(frozen=True)
 class Posterise:
-    """Keep the highest bits of 8 only.
-
-    Parameters
-    ----------
-    bits : (int, int)
-        Bits kept, drawn for each row; both ends belong to it.
-    p : float
-        Probability per row.
-    """
+    """Keep the highest of 8 bits only; `bits` of them, drawn for each row, both ends included."""
 
     bits: tuple[int, int] = (3, 7)
     p: float = 0.5
-    kind: ClassVar[str] = "pixels"
-    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    kind = "pixels"
+    channels = (1, 3)
 
     def __post_init__(self) -> None:
-        _spans.check("posterise.bits", self.bits, least=1, most=8)
+        check_range("posterise.bits", self.bits, least=1, most=8)
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in [0, 1] in, and out."""
         bits = draws.integers(self.bits[0], self.bits[1] + 1)
         on = draws.bernoulli(self.p)[:, None, None, None]
         return torch.where(on, posterised(images, bits), images)

@@ -1,11 +1,8 @@
 """A random choice of changes for each row."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -52,8 +49,8 @@ class RandAugment:
         "identity", "shear_x", "shear_y", "move_x", "move_y", "rotate", "brightness", "saturation", "contrast",
         "sharpness", "posterise", "solarise", "autocontrast", "equalise",
     )  # fmt: skip
-    kind: ClassVar[str] = "pixels"
-    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    kind = "pixels"
+    channels = (1, 3)
 
     def __post_init__(self) -> None:
         if unknown := set(self.changes) - set(CHANGES):
@@ -62,7 +59,6 @@ class RandAugment:
             raise ValueError(f"rand_augment: expected a count of 1 to {MOST}, a strength from 0 to 1, and changes")
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in [0, 1] in, and out."""
         for _ in range(self.count):
             amount = (1 - 2 * draws.bernoulli(0.5).float()) * self.strength
             for name, rows in zip(self.changes, draws.dealt(len(self.changes)), strict=True):

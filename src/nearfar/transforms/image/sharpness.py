@@ -1,9 +1,6 @@
 """Sharpness."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,22 +10,16 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class Sharpness:
-    """Sharpen or soften.
+    """Sharpen or soften by a factor drawn from [max(0, 1 − strength), 1 + strength].
 
-    Parameters
-    ----------
-    strength : float
-        Factor drawn from [max(0, 1 − strength), 1 + strength]: 0 is smoothed, 1 the image, 2 sharpened.
-    p : float
-        Probability per row.
+    0 is smoothed, 1 the image, 2 sharpened.
     """
 
     strength: float = 0.9
     p: float = 0.5
-    kind: ClassVar[str] = "pixels"
+    kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Images (N, C, H, W) in [0, 1] in, and out."""
         factor = draws.uniform(max(0.0, 1 - self.strength), 1 + self.strength)
         return sharpened(images, torch.where(draws.bernoulli(self.p), factor, torch.ones_like(factor)))
 

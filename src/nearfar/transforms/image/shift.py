@@ -1,9 +1,6 @@
 """Padded shift: the crop of the CIFAR recipes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -21,22 +18,19 @@ class Shift:
     steps : int
         Steps from the middle to the furthest move. With a side of 8 × `steps` a default step is one pixel, and
         no pixel is interpolated where the step is a whole number of them.
-    fill : {"zeros", "reflection", "border"}
-        What the padding holds.
     """
 
     share: float = 0.125
     steps: int = 4
     fill: str = "zeros"
-    kind: ClassVar[str] = "geometry"
-    aligned: ClassVar[bool] = True
+    kind = "geometry"
+    aligned = True
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"shift.steps: expected at least 1, got {self.steps}")
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
-        """From view to image coordinates, shape (N, 3, 3)."""
         moved = draws.integers(-self.steps, self.steps + 1, 2)
         matrix = torch.eye(3, device=moved.device).repeat(len(draws), 1, 1)
         matrix[:, :2, 2] = moved * (2 * self.share / self.steps)

@@ -1,10 +1,7 @@
 """Quarter turns."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -20,12 +17,10 @@ class Turn:
     """
 
     p: float = 1.0
-    kind: ClassVar[str] = "geometry"
+    kind = "geometry"
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:
-        """From view to image coordinates, shape (N, 3, 3)."""
-        quarters = draws.integers(0, 4) * draws.bernoulli(self.p)
-        angle = quarters * (math.pi / 2)
+        angle = draws.integers(0, 4) * draws.bernoulli(self.p) * (math.pi / 2)
         cos, sin = angle.cos().round(), angle.sin().round()
         matrix = torch.eye(3, device=cos.device).repeat(len(draws), 1, 1)
         matrix[:, :2, :2] = torch.stack((cos, -sin, sin, cos), 1).view(-1, 2, 2)

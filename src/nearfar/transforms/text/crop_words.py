@@ -1,9 +1,6 @@
 """A part of a text."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -19,18 +16,7 @@ class CropWords:
     """
 
     share: tuple[float, float] = (0.5, 1.0)
-    kind: ClassVar[str] = "words"
+    kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Ids (N, L) in, and out with 0 before and after."""
-        first, after = span(ids, self.share, draws)
-        word = (ids > 0).cumsum(1) - 1
-        return _words.kept(ids, (word >= first) & (word < after))
-
-
-def span(ids: torch.Tensor, share: tuple[float, float], draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-    """First word of a run of a drawn share of the words of each row, and the word after its last: each (N, 1)."""
-    words = _words.counts(ids)
-    length = (draws.uniform(*share)[:, None] * words).round().clamp(min=1)
-    first = (draws.uniform(0.0, 1.0)[:, None] * (words - length + 1)).floor()
-    return first, first + length
+        return _words.kept(ids, _words.run(ids, self.share, draws))

@@ -1,9 +1,6 @@
-"""Leaving single tokens out, also parts of words."""
-
-from __future__ import annotations
+"""Leaving out single tokens, parts of words among them."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -13,14 +10,13 @@ from nearfar.transforms.text import _words
 
 @dataclass(frozen=True)
 class DropTokens:
-    """Leave each token out with probability `rate` (token cutoff, Shen et al. 2020, arXiv 2009.13818).
+    """Leave out single tokens (token cutoff, Shen et al. 2020, arXiv 2009.13818).
 
     Of hashed words this leaves out some of a word's n-grams, so that the others have to stand for it.
     """
 
     rate: float = 0.2
-    kind: ClassVar[str] = "words"
+    kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Ids (N, L) in, and out with gaps of 0."""
         return _words.kept(ids, draws.uniform(0.0, 1.0, ids.shape[1]) >= self.rate)

@@ -1,9 +1,6 @@
-"""Words of other texts in the place of some."""
-
-from __future__ import annotations
+"""Tokens of other texts in the place of some."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -12,16 +9,15 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class ReplaceWords:
-    """Put, with probability `rate`, a token of another text of the batch in the place of a token.
+    """Put a token of another text of the batch in the place of a token, so frequent ones come more often.
 
-    So a replacement follows how often tokens come. A token that begins a word still does.
+    A token that begins a word still does.
     """
 
     rate: float = 0.1
-    kind: ClassVar[str] = "words"
+    kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Ids (N, L) in, and out."""
         bank = draws.batch() if draws.batch else ids
         replaced = draws.bernoulli(self.rate, ids.shape[1])
         other = bank[draws.integers(0, len(bank))]  # one other text for each, whose places are the same

@@ -1,9 +1,6 @@
 """Words in another order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -19,12 +16,11 @@ class ShuffleWords:
     """
 
     reach: float = 3.0
-    kind: ClassVar[str] = "words"
+    kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Ids (N, L) in and out, without gaps."""
         length = ids.shape[1]
-        word = (ids > 0).cumsum(1) - 1
-        moved = word + _words.of_words(ids, draws.uniform(0.0, self.reach + 1.0, length))
+        moved = _words.word(ids) + _words.of_words(ids, draws.uniform(0.0, self.reach + 1.0, length))
+        # Empty places sort behind every word that can have moved, so the row has no gaps.
         key = torch.where(ids == 0, torch.full_like(moved, 2.0 * length + self.reach), moved)
         return ids.gather(1, key.argsort(dim=1, stable=True))

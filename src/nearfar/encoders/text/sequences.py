@@ -1,0 +1,69 @@
+"""What networks over tokens share: rows of like length go through together, and one vector comes of their states."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+PADDING = 0.1  # share of what is processed that may be padding
+MOST = 12  # buckets
+POOLINGS = ("mean", "max", "cls", "last")
+
+
+def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
+    """``encode(ids)``, in a few calls on rows of like length, each as wide as its longest row: (N, D) in their order.
+
+    `encode` maps ids (n, l) to (n, D), a row's features depending on nothing but its own tokens. `ids` are ≥ 0, with 0
+    only at the end of a row. On a GPU it is one call: there padding is cheaper than several calls, and lengths would
+    have to be waited for.
+    """
+    if ids.device.type != "cpu" or not len(ids):
+        return encode(ids)
+    lengths, order = (ids > 0).sum(1).sort(stable=True)
+    edges = split(lengths.numpy())
+    parts = [encode(ids[order[a:b], : max(1, int(lengths[b - 1]))]) for a, b in pairwise(edges)]
+    return torch.cat(parts)[order.argsort()]
+
+
+def split(lengths: np.ndarray, padding: float = PADDING, most: int = MOST) -> list[int]:
+    """Where to cut rows in ascending order of length, so that little is padding: ``[0, …, N]``.
+
+    The piece with most padding is cut where that saves most, until at most a share `padding` of all is left or there
+    are `most` pieces.
+    """
+    edges, width = [0, len(lengths)], np.maximum(lengths, 1)
+    total = int(width.sum())
+    while len(edges) <= most:
+        wasted = [int((width[b - 1] - width[a:b]).sum()) for a, b in pairwise(edges)]
+        if sum(wasted) <= padding * (total + sum(wasted)):
+            break
+        i = int(np.argmax(wasted))
+        a, b = edges[i], edges[i + 1]
+        saved = np.arange(1, b - a) * (width[b - 1] - width[a : b - 1])
+        edges.insert(i + 1, a + 1 + int(np.argmax(saved)))
+    return edges
+
+
+def pooled(states: torch.Tensor, there: torch.Tensor, how: str) -> torch.Tensor:
+    """The mean, maximum, first ("cls") or last state of each row, (N, D); zeros for a row without tokens.
+
+    `states` (N, L, D) may hold anything, even NaN, where `there` (N, L) is false; `there` has no gaps.
+    """
+    if how == "cls":
+        return torch.where(there[:, :1], states[:, 0], 0)
+    if how == "last":
+        end = (there.sum(1, keepdim=True) - 1).clamp(min=0)[:, :, None].expand(-1, -1, states.shape[2])
+        return torch.where(there[:, :1], states.gather(1, end)[:, 0], 0)
+    if how == "max":
+        return torch.where(there[:, :1], states.masked_fill(~there[:, :, None], -torch.inf).amax(1), 0)
+    # Half precision would lose the sum of a long text.
+    total = torch.where(there[:, :, None], states, 0).sum(1, dtype=torch.promote_types(states.dtype, torch.float32))
+    return total / there.sum(1, keepdim=True).clamp(min=1)
+
+
+def check_pooling(how: str, known: tuple[str, ...] = POOLINGS) -> str:
+    """The name of a pooling, if it is known; raises `ValueError` where not."""
+    if how not in known:
+        raise ValueError(f"pooling: expected {', '.join(map(repr, known))}, got {how!r}")
+    return how
