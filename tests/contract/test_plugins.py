@@ -37,7 +37,6 @@ FILES = {
     "encoders/tinynet.py": """
         import torch
         MODALITIES = ("word",)
-        SUMMARY = "a table of letters"
         class Net(torch.nn.Module):
             out_features = 8
             def __init__(self):
@@ -51,7 +50,6 @@ FILES = {
     "fixed/vowels.py": """
         import torch
         MODALITIES = ("word",)
-        SUMMARY = "share of vowels"
         class Net(torch.nn.Module):
             out_features = 1
             def __init__(self):
@@ -139,7 +137,6 @@ FILES = {
     """,
     "tokenisers/letters.py": """
         import numpy as np
-        SUMMARY = "letters"
         def plan(texts, argument=""): return {"vocabulary": int(argument or 300)}
         def tokenise(texts, spec, length):
             ids = np.zeros((len(texts), length), np.int32)

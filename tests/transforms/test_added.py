@@ -60,7 +60,7 @@ def test_the_numbers_of_an_added_transform_are_the_ones_given():
     assert names(plan) == [["turn", "posterise"]]  # geometry before pixels
     from nearfar.modalities.image import image
 
-    seen = (views(plan, 4)[0] * image.SPREAD + image.MIDDLE) * 255
+    seen = (views(plan, 4)[0] * image.STD + image.MEAN) * 255
     for view, row in zip(seen, plan.train[:4], strict=True):
         levels = torch.from_numpy(PICTURES[row] // 64 * 64).permute(2, 0, 1)
         turned = [torch.rot90(levels, k, (1, 2)) for k in range(4)]

@@ -1,7 +1,7 @@
 """Encoders, one file a family, found by name: ``small_cnn``, ``resnet18``, ``timm:NAME``, ``text_rnn`` …
 
-An encoder's file says which ``MODALITIES`` it takes, has a one-line ``SUMMARY`` and a ``build``: a function or a class
-whose keyword arguments are the modality's shape and its own options. What it builds maps a batch to features (N, D) and
+An encoder's file says which ``MODALITIES`` it takes and has a ``build``: a function or a class whose keyword arguments
+are the modality's shape and its own options. What it builds maps a batch to features (N, D) and
 has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
 ================== =============================================================================================

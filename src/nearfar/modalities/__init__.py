@@ -10,6 +10,8 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``plan(cells, options) -> spec``                      sizes, channels, statistics; `options` is the data config
 ``Spec``                                              optional: what a spec has to fit, see `nearfar.core.schema`
 ``decode(cell, spec) -> (array, geometry | None)``    one cell; raises `BadCell` with the reason in words
+``decode_many(cells, spec) -> (array, reasons)``      optional: many cells at once, where that is quicker
+``decode_array(values, spec) -> array | None``        optional: a whole array at once, None where it cannot be
 ``views(values, geometry, recipe, draws, spec)``      one random view of a whole batch, on its device
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
 ``recipes(name, spec) -> tuple of recipes``           one recipe per view, cycled; `name` as in ``views.recipe``
@@ -21,13 +23,26 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``raw_features(values, spec) -> ndarray (N, F)``      the raw input as numbers, for the floor
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
-``decode_many(cells, spec) -> (array, reasons)``      optional: many cells at once, where that is quicker
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
 ``too_long(name, lengths, most) -> str | None``       beside it: a sentence about those that are longer
-``doubts(name, cells) -> list of str``                optional: what of the cells is not read as it stands there
+``doubts(name, cells) -> list of str``                optional: which cells are read as something else than they say
 ``FIXED``                                             optional: name and weight of features beside trained ones
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column, see `nearfar.training.plan`
 ===================================================== ==================================================
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def of_kind(kind: str) -> tuple[Callable[[str, Mapping[str, Any]], tuple[Any, ...]], Callable[[Any, Any], bool]]:
+    """``recipes`` and ``takes`` of a modality whose transforms are all of one kind, such as "rows"."""
+
+    def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
+        from nearfar.transforms.recipes import for_kind
+
+        return for_kind(name, kind)
+
+    return recipes, lambda transform, spec: transform.kind == kind

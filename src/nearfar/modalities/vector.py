@@ -13,6 +13,7 @@ import numpy as np
 
 from nearfar.core.errors import BadCell, DataError
 from nearfar.core.schema import CLOSED, above, as_many, within
+from nearfar.modalities import of_kind
 
 if TYPE_CHECKING:
     import torch
@@ -23,18 +24,19 @@ NUMBERS = Real | Decimal | np.bool_
 EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 FAR = 1e15  # standard deviations from the mean; the squares of more are no longer finite in float32
 FIXED = "pca", 0.7  # beside what is trained; the weight was chosen by benchmarks/small_pictures.py
-MILD = "none"  # views of a column whose rows have another one
+MILD = "none"
 
 
 class _Spec(TypedDict):
     features: Annotated[int, within(1, 2**31 - 1)]
     mean: list[float]
-    spread: list[Annotated[float, above(0)]]
+    spread: list[Annotated[float, above(0)]]  # standard deviations
     names: NotRequired[list[str]]
     beside: NotRequired[list[str]]
 
 
 Spec = Annotated[_Spec, CLOSED, as_many("features", "mean", "spread", "names")]
+recipes, takes = of_kind("rows")
 
 
 def recognise(cells: Sequence[Any]) -> float:
@@ -67,7 +69,8 @@ def _numbers(cell: Any) -> np.ndarray:
     if row.dtype.kind == "O":
         row = np.asarray([_number(v) for v in row])
     elif row.dtype.kind not in "biuf":
-        raise BadCell(f"holds {_odd(cell)!r:.40}, which is no number")
+        odd = next((v for v in cell if not isinstance(v, NUMBERS | None)), cell[0])
+        raise BadCell(f"holds {odd!r:.40}, which is no number")
     with np.errstate(over="ignore"):
         return row.astype(np.float64)
 
@@ -86,13 +89,7 @@ def _number(value: Any) -> float:
         return np.nan
 
 
-def _odd(cell: Any) -> Any:
-    """The first that is no number."""
-    return next((v for v in cell if not isinstance(v, NUMBERS | None)), cell[0])
-
-
 def doubts(name: str, cells: Sequence[Any]) -> list[str]:
-    """What to say of numbers that are not read as they stand there."""
     if isinstance(cells, np.ndarray):
         infinite = int(np.isinf(cells).sum())
         large = int((np.abs(cells.astype(np.float64)) > EXACT).sum()) if cells.dtype.kind in "iu" else 0
@@ -106,7 +103,7 @@ def doubts(name: str, cells: Sequence[Any]) -> list[str]:
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Number of features, and mean and spread of each; missing values count as the mean."""
+    """Number of features, and mean and standard deviation of each; missing values count as the mean."""
     rows = np.asarray(cells, dtype=np.float64) if isinstance(cells, np.ndarray) else _stacked(cells)
     there = np.isfinite(rows)
     if rows.shape[1] == 0 or not there.any():
@@ -116,15 +113,13 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         mean = np.where(there, rows, 0).sum(0) / count
         away = np.where(there, rows - mean, 0)
         largest = np.abs(away).max(0, initial=0)  # whose square may be too large for a float, or too small
-        spread = largest * np.sqrt(np.square(away / np.where(largest > 0, largest, 1)).sum(0) / count)
-    if not np.isfinite(spread).all():
+        std = largest * np.sqrt(np.square(away / np.where(largest > 0, largest, 1)).sum(0) / count)
+    if not np.isfinite(std).all():
         most = np.abs(rows[there]).max()
         raise DataError(f"numbers as large as {most:.3g} cannot be brought to one scale.", hint="Divide them first.")
-    return {
-        "features": int(rows.shape[1]),
-        "mean": mean.tolist(),
-        "spread": np.where(spread > 1e-12 * np.abs(mean), spread, 1.0).tolist(),
-    }
+    # A feature that is the same everywhere, up to rounding, keeps its scale.
+    std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+    return {"features": int(rows.shape[1]), "mean": mean.tolist(), "spread": std.tolist()}
 
 
 def _stacked(cells: Sequence[Any]) -> np.ndarray:
@@ -173,7 +168,6 @@ def _standard(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 def views(
     values: torch.Tensor, geometry: None, recipe: tuple[Any, ...], draws: Any, spec: Mapping[str, Any]
 ) -> torch.Tensor:
-    """One copy of each row with other rows' values in it."""
     rows = values.float()
     for transform in recipe:
         rows = transform.apply(rows, draws)
@@ -181,39 +175,22 @@ def views(
 
 
 def neutral(values: torch.Tensor, geometry: None, spec: Mapping[str, Any]) -> torch.Tensor:
-    """The rows."""
     return values.float()
 
 
-def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The recipes of the views."""
-    from nearfar.transforms.recipes import for_kind
-
-    return for_kind(name, "rows")
-
-
-def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
-    """Whether a transform may be added to the recipes."""
-    return transform.kind == "rows"
-
-
 def default_recipe(spec: Mapping[str, Any]) -> str:
-    """Feature corruption (SCARF)."""
     return "vector"
 
 
 def default_encoder(spec: Mapping[str, Any]) -> str:
-    """A fully connected network."""
     return "mlp"
 
 
 def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
-    """What an encoder's ``build`` is told."""
     return {"features": spec["features"]}
 
 
 def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    """The rows."""
     return np.asarray(values, dtype=np.float32)
 
 
@@ -228,5 +205,4 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
 
 
 def describe(spec: Mapping[str, Any]) -> str:
-    """In words."""
     return f"rows of {spec['features']} numbers"

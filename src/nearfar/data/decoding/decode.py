@@ -50,7 +50,8 @@ def decoded(
     """
     module = MODALITIES.get(kind)
     in_memory = isinstance(cells, np.ndarray) and not isinstance(cells, np.memmap)
-    if in_memory and (values := module.decode_array(cells, spec)) is not None:
+    whole = getattr(module, "decode_array", lambda cells, spec: None)
+    if in_memory and (values := whole(cells, spec)) is not None:
         shape = np.tile(np.asarray(values.shape[2:], np.int32), (len(values), 1)) if kind == "image" else None
         return Decoded(values, shape, _hashes(values), {})
     entry = None

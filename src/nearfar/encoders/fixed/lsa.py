@@ -1,4 +1,4 @@
-"""Latent semantic analysis: the leading directions of TF-IDF, computed once from the training texts."""
+"""Latent semantic analysis: leading singular vectors of the training texts' TF-IDF, computed, not trained."""
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from nearfar.encoders.fixed._svd import leading
 from nearfar.encoders.text.static import Static, check_ngram_weight, token_weights
 
 MODALITIES = ("text",)
-SUMMARY = "leading singular vectors of the training texts' TF-IDF; computed, not trained"
 
 
 class Lsa(nn.Module):

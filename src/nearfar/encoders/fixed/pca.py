@@ -1,4 +1,4 @@
-"""Principal components of the training rows, or of the small, contrast-normalised training pictures."""
+"""Principal components of rows or of contrast-normalised pixels, computed, not trained."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,6 @@ from torch import nn
 from nearfar.encoders.fixed._svd import leading
 
 MODALITIES = ("image", "vector")
-SUMMARY = "principal components of rows or of contrast-normalised pixels; computed, not trained"
 SIDE = 32  # pixels that larger pictures are brought to
 ROWS, NUMBERS = 5_000, 2**26  # that the components are computed from, at most: 256 MB
 

@@ -1,4 +1,4 @@
-"""Any other image encoder on patches: ``patches:pooled_cnn`` gives the mean of the features of a grid of them."""
+"""Another encoder, as ``patches:pooled_cnn``, on a grid of patches whose features are averaged."""
 
 import torch
 from torch import nn
@@ -7,7 +7,6 @@ from nearfar.core.registry import ENCODERS
 
 MODALITIES = ("image",)
 MOST = 64  # patches along an axis
-SUMMARY = "another encoder, as patches:NAME, on a grid of patches whose features are averaged"
 
 
 class Patches(nn.Module):

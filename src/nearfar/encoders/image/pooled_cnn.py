@@ -6,7 +6,6 @@ from torch import nn
 
 MODALITIES = ("image",)
 RATES = {"simclr": 4e-3}  # chosen on held-out training rows (docs/results/pictures.md)
-SUMMARY = "CNN that pools early, for pictures of 32 to 128 pixels, quick on a processor"
 
 
 class Stage(nn.Module):

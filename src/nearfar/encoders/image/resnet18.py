@@ -1,9 +1,8 @@
-"""ResNet-18, in the CIFAR form or the ImageNet form."""
+"""ResNet-18 with a 3×3 stem and no max-pool below 96 pixels, the usual 7×7 stem from there on."""
 
 from torch import nn
 
 MODALITIES = ("image",)
-SUMMARY = "ResNet-18 with a 3×3 stem and no max-pool below 96 pixels, the usual 7×7 stem from there on"
 
 
 def build(*, channels: int, size: int, stem: str = "auto") -> nn.Module:

@@ -1,4 +1,4 @@
-"""Every model of the `timm` library, by name: ``timm:resnet50``."""
+"""Any timm model, as ``timm:resnet50``; pretrained weights with ``encoder_options.pretrained=true``."""
 
 import difflib
 import inspect
@@ -10,7 +10,6 @@ from torch import nn
 from nearfar.core.errors import ConfigError
 
 MODALITIES = ("image",)
-SUMMARY = "any timm model, as timm:NAME; pretrained weights with encoder_options.pretrained=true"
 OUTSIDE = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay")  # files of elsewhere
 
 

@@ -1,10 +1,9 @@
-"""The tutorial's CNN, with its shape error put right."""
+"""The tutorial's CNN of two convolutions, with its flatten put right."""
 
 import torch
 from torch import nn
 
 MODALITIES = ("image",)
-SUMMARY = "the tutorial's CNN of two convolutions, with its flatten put right"
 
 
 class TutorialCnn(nn.Module):

@@ -1,11 +1,10 @@
-"""A plain network for numeric rows."""
+"""Fully connected network for numeric rows."""
 
 import torch
 from torch import nn
 
 MODALITIES = ("vector",)
 BESIDE: dict[str, object] = {}
-SUMMARY = "fully connected network for numeric rows"
 
 
 class Mlp(nn.Module):

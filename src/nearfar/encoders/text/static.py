@@ -1,4 +1,4 @@
-"""A bag of words and their parts: the weighted sum of a vector for each."""
+"""Weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost."""
 
 from functools import partial
 
@@ -17,7 +17,6 @@ BESIDE = {"dim": 256}
 # steps.
 STEPS = 200
 ONE_CHARACTER, MOSTLY = 2, 0.5  # n-grams of a word of one character; share of these where they are the words
-SUMMARY = "weighted sum of a vector for each word and n-gram of a text; the quickest, order is lost"
 
 
 class Static(Tables):

@@ -1,4 +1,4 @@
-"""Convolutions over a text: what a few neighbouring tokens say, wherever they stand."""
+"""Convolutions of 3, 4 and 5 tokens and their maximum; sees short phrases, quick."""
 
 import torch
 from torch import nn
@@ -7,7 +7,6 @@ from nearfar.encoders.text.sequences import in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
-SUMMARY = "convolutions of 3, 4 and 5 tokens and their maximum; sees short phrases, quick"
 
 
 class TextCnn(nn.Module):

@@ -1,4 +1,4 @@
-"""A recurrent network that reads a text from both ends."""
+"""Bidirectional GRU or LSTM; sees the order of the whole text."""
 
 import torch
 from torch import nn
@@ -8,7 +8,6 @@ from nearfar.encoders.text.sequences import check_pooling, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
-SUMMARY = "bidirectional GRU or LSTM; sees the order of the whole text"
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 POOLINGS = ("mean", "max", "last")

@@ -1,4 +1,4 @@
-"""A transformer for texts, trained from nothing."""
+"""Transformer with rotary positions, from random weights; sees whole texts, needs many of them."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,6 @@ from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
-SUMMARY = "transformer with rotary positions, from random weights; sees whole texts, wants many of them"
 
 POOLINGS = ("mean", "cls", "max")
 SHORT = 128  # tokens up to which attention written out is quicker on a processor, in bfloat16 several times

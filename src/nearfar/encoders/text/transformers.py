@@ -1,4 +1,4 @@
-"""Every text model of the `transformers` library, by folder or name: ``transformers:NAME``."""
+"""Any text model of the `transformers` library, as ``transformers:NAME``, a folder or a name on the hub."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,6 @@ from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "transformers"
-SUMMARY = "any pretrained text model, as transformers:NAME; adapters only with encoder_options.lora.r=8"
 
 
 class TransformersEncoder(nn.Module):

@@ -5,7 +5,7 @@ Plain ones need nothing of this. Others keep their own numbers and are described
 ===================== ==========================================================================================
 ``dtype``             of the stored pictures: uint8, uint16 or float32
 ``low``, ``high``     per channel; what views see as 0 and as 1 (uint8: 0 and 255, else the extremes of the sample)
-``mean``, ``spread``  per channel; the encoder sees (x − mean) / spread
+``mean``, ``spread``  per channel, mean and standard deviation; the encoder sees (x − mean) / spread
 ===================== ==========================================================================================
 """
 
@@ -41,14 +41,9 @@ def together(spec: Mapping[str, Any]) -> str | None:
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
-    """An array (H, W), (H, W, C) or (C, H, W) as (H, W, C): channels are the shorter of the outer axes.
+    """An array (H, W), (H, W, C) or (C, H, W) as (H, W, C); raises `BadCell` where it is no picture.
 
-    Where one of them is 1 or 3, it is that one.
-
-    Raises
-    ------
-    BadCell
-        It is no picture.
+    Channels are the shorter of the outer axes; where one of them is 1 or 3, it is that one.
     """
     if array.ndim == 2:
         return array[..., None]
@@ -91,20 +86,12 @@ def are_shares(values: np.ndarray) -> bool:
 
 
 def form(looks: Sequence[Look], depth: str) -> dict[str, Any]:
-    """How pictures like these are to be stored.
+    """How pictures like these are to be stored, as a part of a spec.
 
-    Parameters
-    ----------
-    looks : sequence of Look
-    depth : {"auto", "8", "full"}
-        ``auto`` brings 16 bits that use their range and floats in [0, 1] or [0, 255] to 8 bits if there are one or
-        three channels; ``8`` brings all such pictures to 8 bits, ``full`` none.
-
-    Returns
-    -------
-    dict
-        Nothing for plain pictures; ``top`` for others that are brought to 8 bits, the value that becomes 255; else
-        ``channels``, the most frequent number of them, and ``dtype``.
+    Nothing for plain pictures; ``top`` for others that are brought to 8 bits, the value that becomes 255; else
+    ``channels``, the most frequent number of them, and ``dtype``. `depth` "auto" brings 16 bits that use their range
+    and floats in [0, 1] or [0, 255] to 8 bits if there are one or three channels; "8" brings all such pictures to 8
+    bits, "full" none.
     """
     counts = [x.channels for x in looks]
     channels = max(sorted(set(counts)), key=counts.count, default=3)
@@ -123,13 +110,7 @@ def form(looks: Sequence[Look], depth: str) -> dict[str, Any]:
 
 
 def stored(array: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    """A picture (H, W, C) in the stored form (C, S, S), each channel resized by itself.
-
-    Raises
-    ------
-    BadCell
-        It has another number of channels, or numbers that are not finite or do not fit.
-    """
+    """A picture (H, W, C) in the stored form (C, S, S), each channel resized by itself; raises `BadCell`."""
     from PIL import Image
 
     if array.shape[2] != spec["channels"]:
@@ -162,13 +143,13 @@ def stored(array: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 def statistics(samples: Sequence[np.ndarray], dtype: str) -> dict[str, list[float]]:
     """``low``, ``high``, ``mean`` and ``spread`` of every channel over stored pictures (C, S, S)."""
     flat = np.concatenate([s.reshape(len(s), -1) for s in samples], 1).astype(np.float64)
-    low, high, spread = flat.min(1), flat.max(1), flat.std(1)
+    low, high, std = flat.min(1), flat.max(1), flat.std(1)
     if dtype == "uint8":
         low, high = np.zeros(len(flat)), np.full(len(flat), 255.0)
-    level = spread <= 1e-9 * np.maximum(1, np.abs(flat).max(1))  # the channel is the same everywhere
+    level = std <= 1e-9 * np.maximum(1, np.abs(flat).max(1))  # the channel is the same everywhere
     return {
         "low": low.tolist(), "high": np.where(high > low, high, low + 1).tolist(),
-        "mean": flat.mean(1).tolist(), "spread": np.where(level, 1.0, spread).tolist(),
+        "mean": flat.mean(1).tolist(), "spread": np.where(level, 1.0, std).tolist(),
     }  # fmt: skip
 
 
@@ -179,9 +160,9 @@ def unit(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
 
 
 def standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
-    """What `unit` or a view of it gave, with mean 0 and spread 1 in each channel of the data."""
-    low, high, mean, spread = (_column(spec[k], x) for k in ("low", "high", "mean", "spread"))
-    return (x * (high - low) + (low - mean)) / spread
+    """What `unit` or a view of it gave, with mean 0 and standard deviation 1 in each channel of the data."""
+    low, high, mean, std = (_column(spec[k], x) for k in MEASURED)
+    return (x * (high - low) + (low - mean)) / std
 
 
 def false_colour(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
@@ -190,8 +171,7 @@ def false_colour(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     ``low`` … ``high`` of each channel become 0 … 255. Of two channels the first is red and the second green and blue;
     of more than two, the first three are red, green and blue.
     """
-    shape = (-1, 1, 1)
-    low, high = (np.asarray(spec[k], np.float32).reshape(shape) for k in ("low", "high"))
+    low, high = by_channel(spec, "low", "high")
     scaled = np.clip((values.astype(np.float32) - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
     if len(scaled) == 1:
         return scaled[0]
@@ -200,9 +180,13 @@ def false_colour(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 
 def restored(view: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     """A standardised view (C, S, S) as it would be stored, for the eye."""
-    shape = (-1, 1, 1)
-    mean, spread = (np.asarray(spec[k], np.float32).reshape(shape) for k in ("mean", "spread"))
-    return view * spread + mean
+    mean, std = by_channel(spec, "mean", "spread")
+    return view * std + mean
+
+
+def by_channel(spec: Mapping[str, Any], *names: str) -> tuple[np.ndarray, ...]:
+    """Measured numbers as float32 (C, 1, 1)."""
+    return tuple(np.asarray(spec[n], np.float32)[:, None, None] for n in names)
 
 
 def _column(numbers: Sequence[float], like: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "image"
-MILD = "light"  # views of a column whose rows have another one
+MILD = "light"
 GENERAL = "simclr"  # the recipe that a method's own may stand in for
 PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan
 RAW_SIDE = 32  # of the pixels that are a floor of evaluations, at most
-MIDDLE, SPREAD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
+MEAN, STD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
 
 
 class _Spec(TypedDict):
@@ -49,13 +50,10 @@ def recognise(cells: Sequence[Any]) -> float:
     if isinstance(first, Path | Image.Image):
         return 1.0
     if isinstance(first, bytes):
-        return 0.2 if _reads(first[:64]) else 0.9
+        # Few pictures begin as text does.
+        start = first[:64].decode("utf-8", "replace").replace("\n", " ").replace("\t", " ")
+        return 0.2 if start.isprintable() else 0.9
     return 0.9 if isinstance(first, np.ndarray) and first.ndim in (2, 3) else 0.0
-
-
-def _reads(start: bytes) -> bool:
-    """Whether bytes begin as text does, which few pictures do."""
-    return start.decode("utf-8", "replace").replace("\n", " ").replace("\t", " ").isprintable()
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,19 +64,17 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     sample = range(0, len(cells), max(1, len(cells) // SAMPLE))
     sides, grey, looks = [], True, []
     for i in sample:
-        try:
+        with suppress(BadCell):
             picture = opened.loaded(cells[i])
             array = opened.own_numbers(picture)
             if array is None:
-                looks.append(bands.Look(opened.channels(picture), np.dtype(np.uint8)))
+                looks.append(bands.Look(1 if picture.mode in ("L", "1") else 3, np.dtype(np.uint8)))
                 sides.append(min(picture.size))
                 grey = grey and opened.is_grey(opened.plain(picture))
             else:
                 looks.append(bands.Look.of(array))
                 sides.append(min(array.shape[:2]))
                 grey = grey and array.shape[2] == 1
-        except BadCell:
-            continue
     side = options.get("size")
     if side is None:
         median = float(np.median(sides)) if sides else PHOTO_SIDE
@@ -86,16 +82,12 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     spec = {"size": int(side), "channels": 1 if grey and sides else 3}
     spec |= bands.form(looks, options.get("depth", "auto"))
     if "dtype" in spec:
-        stored = (_decoded_or_none(cells, i, spec) for i in sample)
-        spec |= bands.statistics([v for v in stored if v is not None], spec["dtype"])
+        stored = []
+        for i in sample:
+            with suppress(BadCell):
+                stored.append(decode(cells[i], spec)[0])
+        spec |= bands.statistics(stored, spec["dtype"])
     return spec
-
-
-def _decoded_or_none(cells: Sequence[Any], i: int, spec: Mapping[str, Any]) -> np.ndarray | None:
-    try:
-        return decode(cells[i], spec)[0]
-    except BadCell:
-        return None
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
@@ -160,7 +152,6 @@ def views(
 
 
 def neutral(values: torch.Tensor, geometry: torch.Tensor | None, spec: Mapping[str, Any]) -> torch.Tensor:
-    """The whole picture, without any change."""
     import torch
 
     x = _in_range(values, spec)
@@ -174,19 +165,17 @@ def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
-    """What the encoder sees: (x − mean) / spread, the data's own where they were measured. Writes into `x`."""
-    return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MIDDLE).mul_(1 / SPREAD)
+    """What the encoder sees: (x − mean) / std, the data's own where they were measured. Writes into `x`."""
+    return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MEAN).mul_(1 / STD)
 
 
 def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The recipes of the views."""
     from nearfar.transforms.recipes import named
 
     return named(name, spec["size"], spec["channels"])
 
 
 def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
-    """Whether a transform may be added to the recipes."""
     from nearfar.transforms.recipe import ORDER
 
     return transform.kind in ORDER and spec["channels"] in getattr(transform, "channels", (spec["channels"],))
@@ -203,19 +192,18 @@ def default_encoder(spec: Mapping[str, Any]) -> str:
 
 
 def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
-    """What an encoder's ``build`` is told."""
     return {"channels": spec["channels"], "size": spec["size"]}
 
 
 def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     """Pixels, averaged down to at most 32 × 32: float32 (N, F)."""
     pixels = np.asarray(values, np.float32)
-    if max(pixels.shape[2:]) > RAW_SIDE:
-        down, across = (_areas(side) for side in pixels.shape[2:])
-        pixels = down @ pixels @ across.T
+    if pixels.shape[-1] > RAW_SIDE:
+        down = _areas(pixels.shape[-1])
+        pixels = down @ pixels @ down.T
     if "dtype" in spec:
-        mean, spread = (np.asarray(spec[k], np.float32)[:, None, None] for k in ("mean", "spread"))
-        return ((pixels - mean) / spread).reshape(len(pixels), -1)
+        mean, std = bands.by_channel(spec, "mean", "spread")
+        return ((pixels - mean) / std).reshape(len(pixels), -1)
     return pixels.reshape(len(pixels), -1) / 255
 
 
@@ -245,7 +233,6 @@ def thumbnail(values: np.ndarray, geometry: np.ndarray | None, spec: Mapping[str
 
 
 def describe(spec: Mapping[str, Any]) -> str:
-    """In words."""
     kind = "grey pictures" if spec["channels"] == 1 else "colour pictures"
     if "dtype" in spec:
         kind = f"pictures of {spec['channels']} channel{'s' if spec['channels'] > 1 else ''} as {spec['dtype']}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import stat
 import warnings
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.core.errors import BadCell, reason
-from nearfar.modalities.image import bands, signatures
+from nearfar.modalities.image import bands
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000  # a picture that declares more is a bomb, or no picture to learn from
 SAMPLES_PER_PIXEL = 277  # TIFF tag
+# How files begin that are no pictures (in lower case), and in which words the person who has to mend one knows them.
+STARTS: Mapping[bytes, str] = {
+    b"version https://git-lfs": "a Git LFS pointer; fetch the file itself with `git lfs pull`",
+    b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "XML or SVG", b"<svg": "SVG",
+    b"%pdf": "a PDF", b"%!ps": "PostScript", b"8bps": "a Photoshop file", b"\xff\x0a": "JPEG XL",
+    b"pk\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"rar!": "a RAR archive",
+    b"\x80\x02": "a Python pickle", b"\x80\x03": "a Python pickle", b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle", b"\x93numpy": "a NumPy array", b"\x89hdf": "HDF5", b"par1": "Parquet",
+}  # fmt: skip
+BRANDS: Mapping[bytes, str] = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF", b"crx ": "raw"}
+PICTURES = (b"gif8", b"\x89png", b"\xff\xd8\xff", b"riff", b"bm", b"ii*\0", b"mm\0*", b"p5", b"p6")
 
 
 def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
@@ -38,7 +51,7 @@ def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
     except Image.DecompressionBombError as e:
         raise BadCell("declares too many pixels") from e
     except UnidentifiedImageError as e:
-        raise BadCell(f"is no picture in a format that is read ({', '.join(FORMATS)}){signatures.found(cell)}") from e
+        raise BadCell(f"is no picture in a format that is read ({', '.join(FORMATS)}){_as_what(cell)}") from e
     except PermissionError as e:
         raise BadCell("may not be read (permission)") from e
     except FileNotFoundError as e:
@@ -94,11 +107,6 @@ def own_numbers(picture: Image.Image | np.ndarray) -> np.ndarray | None:
     return np.asarray(picture)[..., None] if picture.mode in bands.DEEP_MODES else None
 
 
-def channels(image: Image.Image) -> int:
-    """One or three, as a plain picture."""
-    return 1 if image.mode in ("L", "1") else 3
-
-
 def _stream(cell: Any) -> Any:
     if isinstance(cell, bytes):
         if not cell:
@@ -113,18 +121,35 @@ def _stream(cell: Any) -> Any:
     return path
 
 
+def _as_what(cell: Any) -> str:
+    """``"; it is a PDF"`` and the like, or nothing, for bytes or a path."""
+    try:
+        with io.BytesIO(cell) if isinstance(cell, bytes) else Path(cell).open("rb") as f:
+            head = f.read(64)
+    except (OSError, TypeError):
+        return ""
+    start = head.lower().lstrip()  # bytes: only ASCII letters change
+    word = next((w for s, w in STARTS.items() if start.startswith(s)), None)
+    if head[4:8] == b"ftyp":
+        word = BRANDS.get(head[8:12], "a video")
+    if word is None and head and not any(head):
+        word = "nothing but zero bytes"
+    if word is None and start.startswith(PICTURES):
+        return "; it begins like one, so it is damaged or cut short"
+    with suppress(UnicodeDecodeError):
+        if word is None and (text := head.decode("utf-8")) and all(c.isprintable() or c.isspace() for c in text):
+            word = "text"
+    return f"; it is {word}" if word else ""
+
+
 def plain(image: Image.Image | np.ndarray, top: float | None = None) -> Image.Image:
     """Mode L or RGB, whatever it was; `top` is the value that becomes 255, by default what the picture suggests."""
     from PIL import Image
 
-    if isinstance(image, np.ndarray):
-        return Image.fromarray(_as_bytes(image, top))
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in bands.DEEP_MODES:
-        return Image.fromarray(_as_bytes(np.asarray(image)[..., None], top))
+    if (array := own_numbers(image)) is not None:
+        return Image.fromarray(_as_bytes(array, top))
+    if image.mode in ("L", "RGB", "1"):
+        return image if image.mode != "1" else image.convert("L")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -136,7 +161,6 @@ def _as_bytes(array: np.ndarray, top: float | None = None) -> np.ndarray:
     """uint8 (H, W) or (H, W, 3) of an array (H, W, C); `top` becomes 255.
 
     Without `top` 16 bits are divided, and floats are in [0, 1] or up to 255.
-    What resampling leaves a little below or above is cut.
     """
     if array.shape[2] not in (1, 3):
         raise BadCell(f"has {array.shape[2]} channels, expected one or three")
@@ -148,6 +172,7 @@ def _as_bytes(array: np.ndarray, top: float | None = None) -> np.ndarray:
     values = array.astype(np.float64)
     if not np.isfinite(values).all():
         raise BadCell("has numbers that are not finite")
+    # What resampling leaves a little below or above is cut; more is another scale, or no picture.
     least, most = values.min(initial=0), values.max(initial=0)
     if top is None and bands.are_shares(values):
         top = 1
@@ -163,6 +188,4 @@ def is_grey(image: Image.Image) -> bool:
     if image.mode == "L":
         return True
     small = np.asarray(image.resize((16, 16)), dtype=np.int16)
-    return bool(
-        (np.abs(small[..., 0] - small[..., 1]) <= 2).all() and (np.abs(small[..., 0] - small[..., 2]) <= 2).all()
-    )
+    return bool((np.abs(small[..., 1:] - small[..., :1]) <= 2).all())

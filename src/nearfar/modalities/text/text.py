@@ -1,4 +1,4 @@
-"""Text: words or pieces of words as numbers, in rows of one length."""
+"""Text: words or pieces of words as tokens, in rows of one length."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.core.errors import BadCell
 from nearfar.core.schema import CLOSED, By, within
+from nearfar.modalities import of_kind
 from nearfar.modalities.text import tokenisers
 from nearfar.modalities.text.tokenisers import hashed
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NAME = "text"
-MILD = "tokens"  # views of a column whose rows have another one
+MILD = "tokens"
 DEFAULT_METHOD = "simcse"
 FIXED = "lsa", 1.0
 SAMPLE = 50_000  # cells that a tokeniser learns from
 LOOKED_AT = 2_000  # cells whose lengths are looked at
-LONGEST = 1024  # numbers of a row at most, unless asked for
+LONGEST = 1024  # tokens of a row at most, unless asked for
 COVERED = 0.99  # of the rows fit whole
 RAW = 2048  # dimensions of the raw input as numbers
 _HALF = re.compile("[\ud800-\udfff]")
@@ -37,6 +38,7 @@ class _Spec(TypedDict):
 
 
 Spec = Annotated[_Spec, CLOSED]
+recipes, takes = of_kind("words")
 
 
 def recognise(cells: Sequence[Any]) -> float:
@@ -48,12 +50,9 @@ def recognise(cells: Sequence[Any]) -> float:
     texts = [t for c in cells if isinstance(c, str | bytes) and (t := _lenient(c)).strip()]
     if not texts or len(texts) < len(cells) / 2:
         return 0.0
-    return 0.8 if sum(map(_has_words, texts)) / len(texts) > 0.5 else 0.3
-
-
-def _has_words(text: str) -> bool:
-    """Whether a text has several words; in scripts without spaces, a few characters."""
-    return len(text) > 24 or len(text.split()) > 1 or len(UNSPACED.findall(text[:24])) >= 5
+    # Scripts without spaces show words by a few characters.
+    several = (len(t) > 24 or len(t.split()) > 1 or len(UNSPACED.findall(t[:24])) >= 5 for t in texts)
+    return 0.8 if sum(several) / len(texts) > 0.5 else 0.3
 
 
 def _lenient(cell: str | bytes) -> str:
@@ -65,7 +64,12 @@ def _lenient(cell: str | bytes) -> str:
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The tokeniser ``options["tokens"]``, learnt from a sample, and a row's length."""
-    texts = _sample(cells, SAMPLE)
+    texts = []
+    for i in range(0, len(cells), max(1, len(cells) // SAMPLE)):
+        try:
+            texts.append(text_of(cells[i]))
+        except BadCell:
+            continue
     kind = options.get("tokens") or "auto"
     spec = tokenisers.plan("hashed" if kind == "auto" else kind, texts)
     length = options.get("length")
@@ -76,25 +80,8 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {"tokeniser": spec, "length": int(length)}
 
 
-def _sample(cells: Sequence[Any], most: int) -> list[str]:
-    """Up to `most` readable texts, evenly from everywhere."""
-    found = []
-    for i in range(0, len(cells), max(1, len(cells) // most)):
-        try:
-            found.append(text_of(cells[i]))
-        except BadCell:
-            continue
-    return found
-
-
 def text_of(cell: Any) -> str:
-    """A cell as text.
-
-    Raises
-    ------
-    BadCell
-        It is empty, bytes that are no UTF-8, no text, or holds what is no character.
-    """
+    """A cell as text; raises `BadCell` where it is empty, no UTF-8, no text, or holds what is no character."""
     if isinstance(cell, bytes):
         try:
             cell = cell.decode("utf-8")
@@ -113,7 +100,7 @@ def text_of(cell: Any) -> str:
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
-    """One text as numbers, int32 (L,); see `nearfar.modalities.text.tokenisers`."""
+    """The tokens of one text, int32 (L,); see `nearfar.modalities.text.tokenisers`."""
     return tokenisers.tokenise([text_of(cell)], spec["tokeniser"], spec["length"])[0], None
 
 
@@ -133,19 +120,18 @@ def decode_many(cells: Sequence[Any], spec: Mapping[str, Any]) -> tuple[np.ndarr
 
 def lengths(cells: Sequence[Any], values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
     """Tokens of each text whose first ones are `values`, int32 (N,); one more than are kept stands for any more."""
-    length, found = spec["length"], (values != 0).sum(1, dtype=np.int32)
+    length, counts = spec["length"], (values != 0).sum(1, dtype=np.int32)
     end = tokenisers.CHARACTERS * length  # where tokenisers stop to look
     far = np.fromiter((isinstance(c, str | bytes) and len(c) > end for c in cells), bool, len(cells))
-    doubtful = np.flatnonzero((found == length) | ((found > 0) & far))
+    doubtful = np.flatnonzero((counts == length) | ((counts > 0) & far))
     texts = [text_of(cells[i]) for i in doubtful]
     more = tokenisers.tokenise(texts, spec["tokeniser"], length + 1)[:, length] != 0
     more |= np.fromiter((bool(t[end:].strip()) for t in texts), bool, len(texts))
-    found[doubtful[more]] = length + 1
-    return found
+    counts[doubtful[more]] = length + 1
+    return counts
 
 
 def too_long(name: str, lengths: np.ndarray, most: int) -> str | None:
-    """A sentence about the texts of the column `name` that are longer than `most` tokens; None where none is."""
     count = int((lengths > most).sum())
     if not count:
         return None
@@ -154,11 +140,6 @@ def too_long(name: str, lengths: np.ndarray, most: int) -> str | None:
         f"{count:,} of {len(lengths):,} texts of {name!r} {are} longer than {most:,} tokens; "
         f"the rest of {each} is not read."
     )
-
-
-def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> None:
-    """No array has the stored form: it goes text by text."""
-    return
 
 
 def views(
@@ -180,35 +161,20 @@ def neutral(values: torch.Tensor, geometry: None, spec: Mapping[str, Any]) -> to
     return values[:, : _words.width(values)]
 
 
-def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The recipes of the views."""
-    from nearfar.transforms.recipes import for_kind
-
-    return for_kind(name, "words")
-
-
-def takes(transform: Any, spec: Mapping[str, Any]) -> bool:
-    """Whether a transform may be added to the recipes."""
-    return transform.kind == "words"
-
-
 def default_recipe(spec: Mapping[str, Any]) -> str:
-    """Two random parts of a text."""
     return "words"
 
 
 def default_encoder(spec: Mapping[str, Any]) -> str:
-    """A bag of words and their n-grams: quick, and hard to beat without pretraining."""
-    return "static"
+    return "static"  # quick, and hard to beat without pretraining
 
 
 def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
-    """What an encoder's ``build`` is told."""
     return {"vocabulary": spec["tokeniser"]["vocabulary"], "length": spec["length"]}
 
 
 def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    """How often each number comes, folded to 2048 dimensions with signs and made unit length: float32 (N, F)."""
+    """How often each token comes, folded to 2048 dimensions with signs and made unit length: float32 (N, F)."""
     ids = np.abs(values.astype(np.int64))
     mixed = (ids * 2654435761) % 2**32
     sign = np.where(mixed & 2**31, 1.0, -1.0) * (ids > 0)
@@ -218,7 +184,7 @@ def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 
 
 def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Image.Image:
-    """The numbers as a strip of greys, a line a sixteenth of them; the text itself cannot be drawn from them."""
+    """The tokens as 16 lines of 16 greys; the text itself cannot be drawn from them."""
     from PIL import Image
 
     ids = np.abs(values[values != 0].astype(np.int64))
@@ -228,6 +194,5 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
 
 
 def describe(spec: Mapping[str, Any]) -> str:
-    """In words."""
     t = spec["tokeniser"]
-    return f"texts as at most {spec['length']} of {t['vocabulary']:,} numbers ({t['kind']})"
+    return f"texts of at most {spec['length']} tokens, out of {t['vocabulary']:,} ({t['kind']})"

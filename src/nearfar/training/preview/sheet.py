@@ -83,7 +83,7 @@ def _stored(view: np.ndarray, column: Column) -> np.ndarray:
 
     if "dtype" in column.spec:
         return bands.restored(view, column.spec)
-    return np.clip((view * image.SPREAD + image.MIDDLE) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.clip((view * image.STD + image.MEAN) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def _paste(page: Image.Image, picture: Image.Image, x: int, y: int, share: float = 1.0) -> None:

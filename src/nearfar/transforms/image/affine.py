@@ -1,5 +1,3 @@
-"""Rotation, scale, shear and shift in one."""
-
 import math
 from dataclasses import dataclass
 

@@ -1,5 +1,3 @@
-"""Gaussian blur."""
-
 from dataclasses import dataclass
 
 import torch

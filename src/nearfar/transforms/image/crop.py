@@ -1,5 +1,3 @@
-"""Random resized crop."""
-
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +9,7 @@ ATTEMPTS = 4  # draws per row until a crop fits, as torchvision tries ten one by
 
 @dataclass(frozen=True)
 class Crop:
-    """A random part of the image, stretched to the whole view (Szegedy et al. 2014, arXiv 1409.4842).
+    """Random resized crop: a part of the image, stretched to the whole view (Szegedy et al. 2014, arXiv 1409.4842).
 
     Parameters
     ----------

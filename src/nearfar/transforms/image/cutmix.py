@@ -1,5 +1,3 @@
-"""CutMix as a view."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Cutout."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Histogram equalisation."""
-
 from dataclasses import dataclass
 
 import torch

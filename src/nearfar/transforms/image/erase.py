@@ -1,5 +1,3 @@
-"""Random erasing."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Mirror images."""
-
 from dataclasses import dataclass
 
 import torch

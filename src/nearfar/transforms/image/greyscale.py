@@ -1,5 +1,3 @@
-"""Greyscale."""
-
 from dataclasses import dataclass
 
 import torch

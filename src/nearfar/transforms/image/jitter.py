@@ -1,5 +1,3 @@
-"""Colour jitter as one matrix per row."""
-
 import math
 from dataclasses import dataclass
 from functools import cache

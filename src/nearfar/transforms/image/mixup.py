@@ -1,5 +1,3 @@
-"""Mixup as a view."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Gaussian noise."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Perspective."""
-
 from dataclasses import dataclass
 
 import torch
@@ -31,9 +29,7 @@ class Perspective:
         inward = draws.uniform(0, self.strength, 4, 2)
         on = draws.bernoulli(self.p)
         corners = torch.tensor(CORNERS).to(inward.device, non_blocking=True)
-        return torch.where(
-            on[:, None, None], homography(corners * (1 - inward)), torch.eye(3, device=inward.device)
-        )  # fmt: skip
+        return torch.where(on[:, None, None], homography(corners * (1 - inward)), torch.eye(3, device=inward.device))
 
 
 def homography(corners: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,3 @@
-"""Posterise."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""A random choice of changes for each row."""
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

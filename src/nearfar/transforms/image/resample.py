@@ -62,23 +62,12 @@ def sample_shrunk(
     return out
 
 
-# --- axes apart ---------------------------------------------------------------------------------------------------
-
-
 def sample_aligned(images: torch.Tensor, matrix: torch.Tensor, size: int, fill: str | None) -> torch.Tensor:
-    """The same for matrices that only stretch, mirror and move: one axis after the other, antialiased.
+    """The same for matrices that only stretch by at most 1, mirror and move: one axis after the other, antialiased.
 
     The filter is the triangle of torchvision's and Pillow's bilinear resize with antialiasing: half as wide as one
-    pixel of the view, or of the image where that is wider.
-
-    Parameters
-    ----------
-    images : Tensor (N, C, H, W)
-    matrix : Tensor (N, 3, 3)
-        Diagonal but for the last column; stretches by at most 1, so no view shows more than the image.
-    size : int
-    fill : {"zeros", "border", "reflection"} or None
-        What lies outside; None where nothing of the outside is seen: the filter is cut at the image's edge.
+    pixel of the view, or of the image where that is wider. `fill` is None where nothing of the outside is seen: the
+    filter is cut at the image's edge.
     """
     images = along_height(images, *_triangle(matrix[:, 1, 1], matrix[:, 1, 2], images.shape[-2], size, fill))
     return along_width(images, *_triangle(matrix[:, 0, 0], matrix[:, 0, 2], images.shape[-1], size, fill))
@@ -110,19 +99,8 @@ def along_height(
 ) -> torch.Tensor:
     """Lines of pixels as weighted sums of lines: out[m, c, i] = Σₖ weight[m, i, k] · image[m, c, index[m, i, k]].
 
-    It is a sparse matrix product; torch's ``embedding_bag`` is the one that runs at the speed of memory.
-
-    Parameters
-    ----------
-    images : Tensor (N, C, H, W)
-    index, weight : Tensor (M, size, taps)
-        int32 in [0, H), and float.
-    rows : Tensor (M,), optional
-        Which images those are, all by default.
-
-    Returns
-    -------
-    Tensor (M, C, size, W)
+    `images` (N, C, H, W), or their `rows` (M,), to (M, C, size, W); `index`, int32 in [0, H), and `weight` are
+    (M, size, taps). It is a sparse matrix product, of which torch's ``embedding_bag`` is the quickest.
     """
     n, c, h, w = images.shape
     first = torch.arange(0, n * c * h, h, device=images.device, dtype=torch.int32).view(n, c, 1, 1)

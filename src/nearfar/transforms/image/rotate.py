@@ -1,5 +1,3 @@
-"""Rotation by any angle."""
-
 from dataclasses import dataclass
 
 import torch

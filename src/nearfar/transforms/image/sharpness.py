@@ -1,5 +1,3 @@
-"""Sharpness."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Padded shift: the crop of the CIFAR recipes."""
-
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +7,9 @@ from nearfar.transforms.draws import Draws
 
 @dataclass(frozen=True)
 class Shift:
-    """Pad and cut the image's size out again: a move by whole steps (He et al. 2015, arXiv 1512.03385, section 4.2).
+    """Pad and cut the image's size out again, as the crop of the CIFAR recipes: a move by whole steps.
+
+    He et al. 2015, arXiv 1512.03385, section 4.2.
 
     Parameters
     ----------

@@ -1,5 +1,3 @@
-"""Solarise."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Quarter turns."""
-
 import math
 from dataclasses import dataclass
 

@@ -1,5 +1,3 @@
-"""A fixed part of the image."""
-
 from dataclasses import dataclass
 
 import torch

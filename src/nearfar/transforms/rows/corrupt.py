@@ -1,5 +1,3 @@
-"""Feature corruption of numeric rows."""
-
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,3 @@
-"""Leaving out single tokens, parts of words among them."""
-
 from dataclasses import dataclass
 
 import torch

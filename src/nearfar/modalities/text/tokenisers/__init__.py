@@ -1,7 +1,7 @@
 """Tokenisers, one file a kind, found by name: ``hashed``, ``word_pairs``, ``bpe:8000``, ``unigram:8000``,
 ``transformers:NAME``.
 
-A kind's file has a one-line ``SUMMARY`` and two functions. ``plan`` learns from texts whatever there is to learn and
+A kind's file has two functions. ``plan`` learns from texts whatever there is to learn and
 puts it down as JSON values, so that a run holds its tokeniser; ``tokenise`` needs nothing but those. A third,
 ``spelt``, is for showing views.
 
@@ -31,7 +31,7 @@ from nearfar.core.registry import TOKENISERS, line_of_plugin
 from nearfar.core.schema import within
 
 CHARACTERS = 32  # for each token that is kept, so many of a text are looked at
-MOST = 2**24  # numbers of a vocabulary
+MOST = 2**24  # ids of a vocabulary
 Vocabulary = Annotated[int, within(1, 2**31 - 2)]
 
 
@@ -69,21 +69,13 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
 
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
-    """The words of a text as they are seen, one for each positive id; numbers where the kind cannot say them."""
-    if (found := getattr(TOKENISERS.get(spec["kind"]), "spelt", None)) is not None:
-        return found(text, spec, length)
+    """The words of a text as they are seen, one for each positive id; the ids where the kind cannot spell them."""
+    if hasattr(kind := TOKENISERS.get(spec["kind"]), "spelt"):
+        return kind.spelt(text, spec, length)
     ids = tokenise([text], spec, length)[0]
     return [f"#{i}" for i in ids[ids > 0]]
 
 
 def whole(argument: str, default: int, what: str, most: int = MOST) -> int:
-    """The argument of a kind as a whole number from 2 to `most`, or the default where there is none.
-
-    Raises
-    ------
-    ConfigError
-        It is none.
-    """
-    if not argument:
-        return default
-    return checks.whole(argument, f"the number of {what}", 2, "data.tokens", most)
+    """The argument of a kind as a whole number from 2 to `most`, or the default where there is none."""
+    return checks.whole(argument, f"the number of {what}", 2, "data.tokens", most) if argument else default

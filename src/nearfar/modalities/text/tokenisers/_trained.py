@@ -31,6 +31,7 @@ class _Spec(TypedDict):
 
 
 def _opens(spec: dict[str, Any]) -> str | None:
+    """Of a stored tokeniser, which may be a stranger's: how it has to be, where it is not so."""
     try:
         with _said("in which tokenizer is what the library tokenizers wrote"):
             vocabulary = _vocabulary(_tokenizer(spec))
@@ -88,11 +89,11 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
     """Ids (N, length), of the library's tokens without special ones; the first of each word is positive."""
     with _said("the tokeniser cannot read these texts"):
-        found = _tokenizer(spec).encode_batch([t[: CHARACTERS * length] for t in texts], add_special_tokens=False)
-    rows = [f.ids for f in found]
+        encoded = _tokenizer(spec).encode_batch([t[: CHARACTERS * length] for t in texts], add_special_tokens=False)
+    rows = [e.ids for e in encoded]
     counts = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(chain.from_iterable(rows), np.int64, counts.sum())
-    of_word = np.fromiter((-1 if w is None else w for f in found for w in f.word_ids), np.int64, len(ids))
+    of_word = np.fromiter((-1 if w is None else w for e in encoded for w in e.word_ids), np.int64, len(ids))
     row = np.repeat(np.arange(len(rows)), counts)
     place = np.arange(len(ids)) - np.repeat(counts.cumsum() - counts, counts)
     goes_on = (place > 0) & (of_word >= 0) & (of_word == np.roll(of_word, 1))
@@ -104,9 +105,9 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The part of the text that each word of the library covers, as far as its first `length` tokens go."""
     text = text[: CHARACTERS * length]
-    found = _tokenizer(spec).encode(text, add_special_tokens=False)
+    encoded = _tokenizer(spec).encode(text, add_special_tokens=False)
     spans: list[tuple[int, int]] = []
-    for token, (start, end) in zip(tokenise([text], spec, length)[0], found.offsets, strict=False):
+    for token, (start, end) in zip(tokenise([text], spec, length)[0], encoded.offsets, strict=False):
         spans.append((start, end) if token > 0 else (spans.pop()[0], end))
     return [text[a:b].strip() for a, b in spans]
 
@@ -116,12 +117,11 @@ _LAST: list[tuple[Any, Tokenizer]] = []  # the JSON that was opened last: to com
 
 def _tokenizer(spec: dict[str, Any]) -> Tokenizer:
     held = spec["tokenizer"]
-    for known, tokenizer in tuple(_LAST):
-        if known is held:
-            return tokenizer
-    tokenizer = _opened(json.dumps(held, sort_keys=True))
-    _LAST[:] = [(held, tokenizer)]
-    return tokenizer
+    last = next(iter(_LAST), (None, None))
+    if last[0] is not held:
+        last = held, _opened(json.dumps(held, sort_keys=True))
+        _LAST[:] = [last]
+    return last[1]
 
 
 @lru_cache(4)

@@ -1,28 +1,19 @@
-"""Byte-level byte-pair encoding, learnt from the user's texts."""
-
-from __future__ import annotations
+"""Byte-level byte-pair encoding learnt from the texts, as ``bpe:8000`` (needs the extra `text`)."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from nearfar.modalities.text.tokenisers import _trained, whole
 
-SUMMARY = "byte-level byte-pair encoding learnt from the texts, as bpe:8000 (needs the extra `text`)"
 SIZE = 8000
 
 Spec = _trained.Spec
+tokenise = _trained.tokenise
+spelt = _trained.spelt
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
-    """Learn `argument` tokens from texts (Sennrich et al. 2016, arXiv 1508.07909; bytes: Radford et al. 2019).
-
-    Raises
-    ------
-    ConfigError
-        The library `tokenizers` is not installed.
-    """
+    """Learn `argument` tokens from texts (Sennrich et al. 2016, arXiv 1508.07909; bytes: Radford et al. 2019)."""
     t = _trained.library()
     tokenizer = t.Tokenizer(t.models.BPE())
     tokenizer.normalizer = t.normalizers.NFKC()
@@ -34,13 +25,3 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     return _trained.spec(tokenizer)
-
-
-def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
-    """Ids of each text, int32 (N, length)."""
-    return _trained.tokenise(texts, spec, length)
-
-
-def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
-    """What each word of a text is, as written."""
-    return _trained.spelt(text, spec, length)

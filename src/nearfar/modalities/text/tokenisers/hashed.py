@@ -1,4 +1,4 @@
-"""Words and their character n-grams, each hashed to a number: nothing is learnt, and no word is unknown."""
+"""Words and the character 2- to 4-grams inside them, hashed to 65,536 ids: nothing is learnt, no word is unknown."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from nearfar.core.errors import ConfigError
 from nearfar.core.schema import CLOSED, within
 from nearfar.modalities.text.tokenisers import CHARACTERS, Vocabulary, whole
 
-SUMMARY = "words and the character 2- to 4-grams inside them, hashed to 65,536 numbers; nothing to learn"
 BUCKETS, SHORT, LONG = 2**16, 2, 4
-KNOWN = 2**17  # words whose numbers are remembered
+KNOWN = 2**17  # words whose ids are remembered
 REMEMBERED = 64  # characters of such a word
 BYTES = 4  # of an id
 
@@ -46,27 +45,16 @@ def beside(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
-    """Nothing is learnt from the texts; `argument` is the number of buckets, the n-grams' lengths, or both: 2000,2-3.
-
-    Raises
-    ------
-    ConfigError
-        It is something else.
-    """
+    """Nothing is learnt; `argument` is the number of buckets, the lengths of n-grams, or both: 2000,2-3."""
     buckets, comma, lengths = argument.partition(",")
     if not comma and "-" in argument:
         buckets, lengths = "", argument
-    shortest, longest = _lengths(lengths) if lengths else (SHORT, LONG)
-    return {"vocabulary": whole(buckets, BUCKETS, "buckets"), "shortest": shortest, "longest": longest}
-
-
-def _lengths(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9])-([1-9])", text)
-    if found is None or found[1] > found[2]:
+    span = re.fullmatch(r"([1-9])-([1-9])", lengths or f"{SHORT}-{LONG}")
+    if span is None or span[1] > span[2]:
         raise ConfigError(
-            f"{text!r} are no lengths of n-grams.", where="data.tokens", hint=f"For example {SHORT}-{LONG}."
+            f"{lengths!r} are no lengths of n-grams.", where="data.tokens", hint=f"For example {SHORT}-{LONG}."
         )
-    return int(found[1]), int(found[2])
+    return {"vocabulary": whole(buckets, BUCKETS, "buckets"), "shortest": int(span[1]), "longest": int(span[2])}
 
 
 def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
@@ -76,31 +64,31 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
     of these characters all n-grams count (Bojanowski et al. 2017, arXiv 1607.04606). Words and n-grams share the
     buckets.
     """
-    ids, most = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"]), BYTES * length
+    ids, most = _ids(spec["vocabulary"], spec["shortest"], spec["longest"]), BYTES * length
     rows = [_row(t, ids, length)[:most].ljust(most, b"\0") for t in texts]
     return np.frombuffer(bytearray().join(rows), np.int32).reshape(len(rows), length)
 
 
-def _row(text: str, ids: _Numbers, length: int) -> bytes:
+def _row(text: str, ids: _Ids, length: int) -> bytes:
     """The ids of a text, at least the first `length` of them, one after the other."""
     text = text[: CHARACTERS * length]
     if len(text) > 2 * length:  # words have more ids than characters, so these nearly always suffice
         cut = words(text[: 2 * length])[:-2]  # the last may go on, and two be one: don, ' and t
-        found = b"".join(map(ids.__getitem__, cut))
-        if len(found) >= BYTES * length:
-            return found
+        row = b"".join(map(ids.__getitem__, cut))
+        if len(row) >= BYTES * length:
+            return row
     return b"".join(map(ids.__getitem__, words(text)))
 
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
     """The words that have an id among the first `length`, in lower case."""
-    ids, used, found = _numbers(spec["vocabulary"], spec["shortest"], spec["longest"]), 0, []
+    ids, used, seen = _ids(spec["vocabulary"], spec["shortest"], spec["longest"]), 0, []
     for word in words(text[: CHARACTERS * length]):
         if used >= length:
             break
-        found.append(word)
+        seen.append(word)
         used += len(ids[word]) // BYTES
-    return found
+    return seen
 
 
 def words(text: str) -> list[str]:
@@ -109,7 +97,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(plain.lower())
 
 
-class _Numbers(dict):
+class _Ids(dict):
     """The ids of each word, as bytes of int32; those that were made are remembered, up to `KNOWN` words."""
 
     def __init__(self, buckets: int, shortest: int, longest: int) -> None:
@@ -124,19 +112,17 @@ class _Numbers(dict):
         }  # fmt: skip
         rest = (-1 - crc32(g.encode("utf-8", "surrogatepass")) % self.buckets for g in sorted(grams))
         own = 1 + crc32(b"\0" + word.encode("utf-8", "surrogatepass")) % self.buckets
-        found = np.asarray([own, *rest], np.int32).tobytes()
+        ids = np.asarray([own, *rest], np.int32).tobytes()
         if len(self) >= KNOWN:
             self.clear()
         if len(word) <= REMEMBERED:
-            self[word] = found
-        return found
+            self[word] = ids
+        return ids
 
 
-@lru_cache(8)
-def _numbers(buckets: int, shortest: int, longest: int) -> _Numbers:
-    return _Numbers(buckets, shortest, longest)
+_ids = lru_cache(8)(_Ids)
 
 
 def forget() -> None:
     """Let go of the words that are remembered; for measurements."""
-    _numbers.cache_clear()
+    _ids.cache_clear()

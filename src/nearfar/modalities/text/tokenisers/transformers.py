@@ -1,30 +1,20 @@
-"""The tokeniser of a pretrained model of `transformers`."""
-
-from __future__ import annotations
+"""The tokeniser of a pretrained model, as ``transformers:NAME`` (needs the extra `transformers`)."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from nearfar.core.errors import ConfigError
 from nearfar.modalities.text.tokenisers import _trained
 
-SUMMARY = "the tokeniser of a pretrained model, as transformers:NAME (needs the extra `transformers`)"
-
 Spec = _trained.Spec
+tokenise = _trained.tokenise
+spelt = _trained.spelt
 
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
-    """The tokeniser of the model `argument`, a folder or a name on the hub; nothing is learnt from the texts.
-
-    Raises
-    ------
-    ConfigError
-        It cannot be had, or is none that `tokenizers` can keep.
-    """
+    """The tokeniser of the model `argument`, a folder or a name on the hub; nothing is learnt from the texts."""
     if not argument:
-        raise ConfigError("say whose tokeniser.", where="data.tokens", hint="For example transformers:NAME.")
+        raise ConfigError("no model is named.", where="data.tokens", hint="For example transformers:NAME.")
     try:
         from transformers import AutoTokenizer
 
@@ -39,13 +29,3 @@ def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     if getattr(loaded, "backend_tokenizer", None) is None:
         raise ConfigError(f"the tokeniser of {argument!r} has no fast form, which is needed.", where="data.tokens")
     return _trained.spec(loaded.backend_tokenizer)
-
-
-def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndarray:
-    """Ids of each text without special tokens, int32 (N, length); ours are the model's plus one."""
-    return _trained.tokenise(texts, spec, length)
-
-
-def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
-    """What each word of a text is, as written."""
-    return _trained.spelt(text, spec, length)

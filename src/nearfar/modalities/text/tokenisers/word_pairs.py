@@ -1,4 +1,4 @@
-"""Words and the pairs of neighbours they make, each hashed to a number: some order, and no spelling."""
+"""Words and pairs of neighbouring words, hashed to 65,536 ids: some order, and no spelling; nothing is learnt."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from nearfar.core.schema import CLOSED
 from nearfar.modalities.text.tokenisers import CHARACTERS, Vocabulary, hashed, whole
-
-SUMMARY = "words and pairs of neighbouring words, hashed to 65,536 numbers; nothing to learn"
 
 
 class _Spec(TypedDict):
@@ -31,25 +29,17 @@ def tokenise(texts: Sequence[str], spec: dict[str, Any], length: int) -> np.ndar
     """Ids (N, length): each word, then its pair with the word before it (the first with the beginning).
 
     Words in order are what bags of words lack (Wang and Manning 2012, "Baselines and bigrams"); hashing pairs is from
-    Joulin et al. 2016, arXiv 1607.01759. Words have the numbers that `hashed` gives them, and share the buckets.
+    Joulin et al. 2016, arXiv 1607.01759. Words have the ids that `hashed` gives them, and share the buckets.
     """
-    ids = np.zeros((len(texts), length), np.int32)
+    ids, buckets = np.zeros((len(texts), length), np.int32), spec["vocabulary"]
     for row, text in zip(ids, texts, strict=True):
-        found = _row(text, spec["vocabulary"], length)
-        row[: len(found)] = found
+        tokens, before = [], b""
+        for word in hashed.words(text[: CHARACTERS * length])[: (length + 1) // 2]:
+            this = b"\0" + word.encode("utf-8", "surrogatepass")
+            tokens += (1 + crc32(this) % buckets, -1 - crc32(before + this + b"\0") % buckets)
+            before = this
+        row[: len(tokens)] = tokens[:length]
     return ids
-
-
-def _row(text: str, buckets: int, length: int) -> list[int]:
-    found: list[int] = []
-    before = b""
-    for word in hashed.words(text[: CHARACTERS * length]):
-        if len(found) >= length:
-            break
-        this = b"\0" + word.encode("utf-8", "surrogatepass")
-        found += (1 + crc32(this) % buckets, -1 - crc32(before + this + b"\0") % buckets)
-        before = this
-    return found[:length]
 
 
 def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
