@@ -182,7 +182,7 @@ def test_patches_average_their_features_and_leave_views_of_their_size_alone():
     assert torch.equal(encoder(x), inner(x))
     encoder.grid = 1
     assert torch.allclose(encoder(x), inner(x[:, :, 8:24, 8:24]), atol=1e-5)
-    with pytest.raises(ValueError, match="cannot be"):
+    with pytest.raises(ValueError, match="are impossible"):
         ENCODERS.get("patches").build(channels=3, size=32, share=0.001)
 
 

@@ -33,7 +33,7 @@ A `ValueError` says which argument cannot have its value. A file may also define
 ``RATES``     learning rates for 256 rows there by method, where its own is not best
 ``check``     of a name after ``NAME:``, called before the data are read
 ``settle``    of the options, called once when a training is planned; returns them with all that a run needs to be
-              built from its folder alone: ``build`` looks nothing up, since the folder may be a stranger's
+              built from its folder alone: ``build`` looks nothing up, since the folder may come from anyone
 ============= =================================================================================================
 
 What it builds may have ``fetch()``, which takes pretrained weights and is called once, when a training begins, and

@@ -97,7 +97,7 @@ def doubts(name: str, cells: Sequence[Any]) -> list[str]:
         infinite, large = sum(int(np.isinf(r).sum()) for r in _rows(cells)), 0
     return [
         *([f"Missing: {infinite:,} infinite numbers of {name!r} count as missing ones."] if infinite else []),
-        *([f"Rounded: {large:,} whole numbers of {name!r} are beyond 2⁵³, where neighbours are not told apart."]
+        *([f"Rounded: {large:,} whole numbers of {name!r} are beyond 2⁵³, where neighbours become equal."]
           if large else []),
     ]  # fmt: skip
 

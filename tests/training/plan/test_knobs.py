@@ -88,7 +88,7 @@ def test_times_that_are_none_are_told_before_the_data_are_read(text):
 
 def test_names_are_told_before_the_data_are_read():
     for knob, said in {
-        "log=tensorbord": "'tensorboard'", "encoder=timm:resnet51": "resnet50", "encoder=timm": "say which model",
+        "log=tensorbord": "'tensorboard'", "encoder=timm:resnet51": "resnet50", "encoder=timm": "no model is named",
         "encoder=resnet81": "'resnet18'", "device=cuda:99": "GPU|cannot be used|no device", "device=gpu": "no device",
         "device=meta": "cannot be used", "positives=teacher:timm:no_such_model": None, "balance=10": "train.balance",
         "method=simclear": "'simclr'", "method.views=byoll": "'byol'",

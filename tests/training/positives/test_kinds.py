@@ -283,7 +283,7 @@ def test_weights_that_cannot_be_had_are_a_sentence(few, small, monkeypatch):
         return create(*names, pretrained=pretrained, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConfigError, match="pretrained weights cannot be had"):
+    with pytest.raises(ConfigError, match="pretrained weights cannot be loaded"):
         train.train(few, positives="teacher:timm:resnet18", **small)
 
 

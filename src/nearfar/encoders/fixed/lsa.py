@@ -47,9 +47,9 @@ class Lsa(nn.Module):
         self.vectors.zero_()
         self.log_weights.zero_()
         if len(live):
-            found = idf[:, None] * leading(weighted, self.out_features)
+            directions = idf[:, None] * leading(weighted, self.out_features)
             self.log_weights[torch.from_numpy(live)] = torch.from_numpy(idf).log().to(self.vectors.device)
-            self.vectors[torch.from_numpy(live)] = torch.from_numpy(found).to(self.vectors.device)
+            self.vectors[torch.from_numpy(live)] = torch.from_numpy(directions).to(self.vectors.device)
 
     def follow(self, encoder: nn.Module) -> None:
         """Divide rows by the same number as an encoder that is a weighted bag does: both together are one bag then."""

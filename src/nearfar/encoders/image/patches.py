@@ -31,7 +31,7 @@ class Patches(nn.Module):
         super().__init__()
         self.side, self.grid = round(size * share), grid
         if not 0 < self.side <= size or not 0 <= grid <= MOST:
-            raise ValueError(f"patches of {self.side} of {size} pixels in a grid of {grid} cannot be")
+            raise ValueError(f"patches of {self.side} of {size} pixels in a grid of {grid} are impossible")
         self.encoder = ENCODERS.get(name).build(channels=channels, size=self.side, **options)
         self.out_features = self.encoder.out_features
 

@@ -38,7 +38,7 @@ class TimmEncoder(nn.Module):
         try:
             return timm.create_model(self.name, pretrained=pretrained, num_classes=0, **self.options)
         except (OSError, RuntimeError, TypeError, ValueError) as e:
-            what = "its pretrained weights cannot be had" if pretrained else "it cannot be built so"
+            what = "its pretrained weights cannot be loaded" if pretrained else "it cannot be built with these options"
             raise ValueError(f"timm:{self.name}: {what} ({e})") from e
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ def check(name: str) -> Any:
     except ImportError as e:
         raise ValueError("timm models need the extra: pip install 'nearfar[timm]'") from e
     if not name:
-        raise ValueError("say which model, for example timm:resnet50")
+        raise ValueError("no model is named, for example timm:resnet50")
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(f"timm has no model {name!r}; near are {', '.join(near) or 'none'}")

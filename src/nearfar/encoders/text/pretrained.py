@@ -31,7 +31,7 @@ NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
-HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that is in reach."
+HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that can be reached."
 
 
 def library(name: str) -> Any:
@@ -52,11 +52,8 @@ def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as e:
-        lines = str(e).strip().splitlines()
-        raise ConfigError(
-            f"{what} of {name!r} cannot be had ({lines[0].rstrip('.') if lines else type(e).__name__}).", where=WHERE,
-            hint=hint,
-        ) from e  # fmt: skip
+        why = next(iter(str(e).strip().splitlines()), type(e).__name__).rstrip(".")
+        raise ConfigError(f"{what} of {name!r} cannot be loaded ({why}).", where=WHERE, hint=hint) from e
 
 
 @contextmanager
@@ -75,7 +72,7 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     """Raise `ValueError` where an architecture names what is elsewhere, or more layers than a model has."""
     for key, value in architecture.items():
         if key in ELSEWHERE and value:
-            raise ValueError(f"its architecture names what is elsewhere ({key})")
+            raise ValueError(f"its architecture names files or code elsewhere ({key})")
         if "layer" in key and isinstance(value, int) and value > LAYERS:
             raise ValueError(f"its architecture has {key}={value}, and {LAYERS:,} are the most")
         if isinstance(value, Mapping):
@@ -87,10 +84,10 @@ def check_lora(lora: Mapping[str, Any]) -> None:
     start = lora.get("init_lora_weights", True)
     if not isinstance(start, bool) and start not in ("gaussian", "orthogonal"):
         raise ValueError(f"an adapter cannot begin with {start!r}")
-    if found := [key for key in REFUSED if lora.get(key)]:
-        raise ValueError(f"an adapter has no option {found[0]!r} here")
-    if found := [text for text in _texts(lora) if not NAME.fullmatch(text)]:
-        raise ValueError(f"an adapter takes names of layers in a list, and {found[0]!r} is none")
+    if refused := [key for key in REFUSED if lora.get(key)]:
+        raise ValueError(f"an adapter has no option {refused[0]!r} here")
+    if odd := [text for text in _texts(lora) if not NAME.fullmatch(text)]:
+        raise ValueError(f"an adapter takes names of layers in a list, and {odd[0]!r} is none")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -114,7 +111,7 @@ def described(name: str) -> dict[str, Any]:
     """
     transformers = library("transformers")
     if not name:
-        raise ConfigError("say which model.", where=WHERE, hint="For example transformers:NAME.")
+        raise ConfigError("no model is named.", where=WHERE, hint="For example transformers:NAME.")
     with said(name, "the config"):
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
     with said(name, "the tokeniser"):
@@ -147,14 +144,14 @@ def pooling_of(name: str) -> str:
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
     from transformers.utils import cached_file
 
-    hint = "Say it yourself, for example encoder_options.pooling=mean."
+    hint = "Set it, for example encoder_options.pooling=mean."
     with said(name, "the pooling", hint):
         file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
     if file is None:
         # That there is none is known of a folder, and of the hub only once it was asked.
         if Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
             return "mean"
-        raise ConfigError(f"the pooling of {name!r} cannot be had (the hub is out of reach).", where=WHERE, hint=hint)
+        raise ConfigError(f"the pooling of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=hint)
     values = json.loads(Path(file).read_text(encoding="utf-8"))
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
     before = "pooling_mode_"  # until sentence-transformers 5 each mode was a switch

@@ -99,8 +99,8 @@ def token_weights(x: torch.Tensor, vocabulary: int, idf_power: float, ngram_weig
         tokens = ids[ids != 0]
         begins = np.flatnonzero(tokens > 0)
         short = np.diff(np.append(begins, len(tokens))) - 1 <= ONE_CHARACTER
-        for found, which in ((words, begins[~short]), (one, begins[short])):
-            found += np.bincount(tokens[which], minlength=vocabulary)
+        for counts, which in ((words, begins[~short]), (one, begins[short])):
+            counts += np.bincount(tokens[which], minlength=vocabulary)
         times += np.bincount(np.abs(tokens), minlength=vocabulary)
         ids = np.sort(np.abs(ids), 1)
         rows += np.bincount(ids[np.diff(ids, axis=1, prepend=0) > 0], minlength=vocabulary)  # each token once a row

@@ -55,8 +55,8 @@ class Tables(nn.Module):
         return getattr(self, name + LEFT)
 
     def table(self, name: str) -> torch.Tensor:
-        own = getattr(self, name)
-        return self.expanded(name, own, self.left(name)) if self.rest else own
+        table = getattr(self, name)
+        return self.expanded(name, table, self.left(name)) if self.rest else table
 
     def expanded(self, name: str, rows: torch.Tensor, left: torch.Tensor | float) -> torch.Tensor:
         """A whole table of the rows that are trained, and of the others times `left`."""
@@ -85,6 +85,6 @@ class Tables(nn.Module):
             left = state_dict.setdefault(prefix + name + LEFT, torch.ones_like(self.left(name))).to(whole.device)
             self.rest[name].copy_(whole[~self.inside])
             new = (self.inside & ~before)[self.inside]
-            own = state_dict[prefix + name] = whole[self.inside]
-            own[new] *= left
+            trained = state_dict[prefix + name] = whole[self.inside]
+            trained[new] *= left
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -91,13 +91,13 @@ class TransformersEncoder(nn.Module):
             )  # fmt: skip
         missing = {key.removeprefix("encoder.") if _halves(loaded) else key for key in info["missing_keys"]}
         weights = _encoder_of(loaded).state_dict()
-        for name, own in self.model.state_dict().items():
+        for name, weight in self.model.state_dict().items():
             theirs = name.replace(".base_layer.", ".")  # LoRA calls so the layer that it wraps
             if ".lora_" in name or (theirs.startswith("pooler.") and self.pooling != "pooler"):
                 continue
-            if theirs in missing or theirs not in weights or weights[theirs].shape != own.shape:
+            if theirs in missing or theirs not in weights or weights[theirs].shape != weight.shape:
                 raise ConfigError(f"{self.pretrained!r} has no weight {theirs} that fits.", where=source.WHERE)
-            own.copy_(weights[theirs])
+            weight.copy_(weights[theirs])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return in_buckets(self.encode, x.abs())

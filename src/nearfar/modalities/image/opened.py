@@ -46,7 +46,7 @@ def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
         cell = cell["bytes"] if cell.get("bytes") is not None else Path(cell.get("path") or "")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are judged here, by MAX_PIXELS
+            warnings.simplefilter("ignore")  # sizes are checked here, by MAX_PIXELS
             return _read(cell, draft)
     except Image.DecompressionBombError as e:
         raise BadCell("declares too many pixels") from e

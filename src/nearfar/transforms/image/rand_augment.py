@@ -95,10 +95,6 @@ def _colour(which: int) -> Change:
     return change
 
 
-def _posterise(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    return posterised(images, 8 - (4 * amount.abs()).round())
-
-
 def _solarise(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
     return torch.where(images >= 1 - amount.abs()[:, None, None, None], 1 - images, images)
 
@@ -119,7 +115,7 @@ CHANGES: dict[str, Change] = {
     "contrast": _colour(1),
     "saturation": _colour(2),
     "sharpness": lambda images, amount: sharpened(images, 1 + 0.9 * amount),
-    "posterise": _posterise,  # down to 4 bits
+    "posterise": lambda images, amount: posterised(images, 8 - (4 * amount.abs()).round()),  # down to 4 bits
     "solarise": _solarise,  # threshold from 1 down to 0
     "autocontrast": _autocontrast,
     "equalise": lambda images, amount: equalised(images),

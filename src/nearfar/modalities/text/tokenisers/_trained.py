@@ -31,7 +31,7 @@ class _Spec(TypedDict):
 
 
 def _opens(spec: dict[str, Any]) -> str | None:
-    """Of a stored tokeniser, which may be a stranger's: how it has to be, where it is not so."""
+    """How a stored tokeniser, which may come from anyone, has to be where it is not; None where it is."""
     try:
         with _said("in which tokenizer is what the library tokenizers wrote"):
             vocabulary = _vocabulary(_tokenizer(spec))

@@ -111,8 +111,8 @@ class _Ids(dict):
             for i in range(len(marked) - n + 1)
         }  # fmt: skip
         rest = (-1 - crc32(g.encode("utf-8", "surrogatepass")) % self.buckets for g in sorted(grams))
-        own = 1 + crc32(b"\0" + word.encode("utf-8", "surrogatepass")) % self.buckets
-        ids = np.asarray([own, *rest], np.int32).tobytes()
+        first = 1 + crc32(b"\0" + word.encode("utf-8", "surrogatepass")) % self.buckets
+        ids = np.asarray([first, *rest], np.int32).tobytes()
         if len(self) >= KNOWN:
             self.clear()
         if len(word) <= REMEMBERED:
