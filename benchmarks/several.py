@@ -39,7 +39,7 @@ from nearfar.models.ensemble import Ensemble
 from nearfar.training.job import with_knobs
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
-from nearfar.training.weight_averaging import statistics_anew
+from nearfar.training.weight_averaging import renew_statistics
 
 SHARE = 0.2
 SCHEDULES = {"to zero": 0.0, "to half": 0.5}
@@ -70,7 +70,7 @@ def trained(data: dict[str, Any], seed: int, epochs: int, final_lr: float) -> tu
     trainer.fit()
     seconds = time.perf_counter() - began
     anew = copy.deepcopy(trainer.learner)
-    statistics_anew(anew, trainer.viewer, trainer.sampler, plan.config)
+    renew_statistics(anew, trainer.viewer, trainer.sampler, plan.config)
     learners = {"last weights": trainer.learner, "last weights, statistics anew": anew, "averaged": trainer.finished()}
     return {
         n: Embedder.of(learner, plan.config, plan.columns, name=f"seed{seed}") for n, learner in learners.items()

@@ -186,7 +186,7 @@ def test_two_passes_equal_one_in_every_precision(name, norm, precision, off, shi
     if other.predictor is None:
         sides[1] = sides[0]
     with cast():
-        loss, _ = other.judge(dataclasses.replace(e, online=sides[0], predicted=sides[1]), batch)
+        loss, _ = other.loss(dataclasses.replace(e, online=sides[0], predicted=sides[1]), batch)
     loss.backward()
     for mine, theirs in zip((*e.online, *e.predicted), (*sides[0], *sides[1]), strict=True):
         assert mine is None or mine.grad is None or torch.equal(mine.grad, theirs.grad)

@@ -245,5 +245,5 @@ def test_the_level_of_no_learning_is_the_loss_of_equal_rows(name):
         parts["memory"].keys.copy_(torch.nn.functional.normalize(torch.ones_like(parts["memory"].keys), dim=1))
     if "context" in parts:
         parts["context"] = lambda views: [(torch.stack(list(views[:3]), 1), torch.stack(list(views[6:]), 1))]
-    loss, _ = learner.judge(replace(e, parts=parts, **same), batch)
+    loss, _ = learner.loss(replace(e, parts=parts, **same), batch)
     assert float(loss.detach()) == pytest.approx(no_learning(r, 16), abs=1e-4)

@@ -12,7 +12,7 @@ import torch
 from nearfar.core.console import QUIET, Console
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.models import loading
-from nearfar.training import timing, train
+from nearfar.training import rehearsal, train
 from nearfar.training.learner import Learner
 from nearfar.training.trainer import Trainer
 
@@ -59,11 +59,11 @@ def test_the_time_has_the_whole_step_in_it_and_changes_nothing(digits, tiny, mon
     plan = train.rehearse(digits, method="moco_v2", **tiny, **{"optim.clip": 1.0})
     trainer = Trainer(plan, None, QUIET)
     before = copy.deepcopy((trainer.learner.state_dict(), trainer.optimizer.state_dict(), trainer.position))
-    assert 0 < timing.expected_seconds(trainer) < 60
+    assert 0 < rehearsal.expected_seconds(trainer) < 60
     for owner, name in ((type(trainer.optimizer), "step"), (Learner, "after_step")):
         whole = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *given, f=whole: (time.sleep(0.2), f(*given))[1])
-    assert timing.expected_seconds(trainer) > 0.4 * plan.steps
+    assert rehearsal.expected_seconds(trainer) > 0.4 * plan.steps
     torch.testing.assert_close((trainer.learner.state_dict(), trainer.optimizer.state_dict()), before[:2], rtol=0, atol=0)
     assert trainer.position == before[2]
 

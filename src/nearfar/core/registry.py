@@ -237,6 +237,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 METHODS = Registry("methods", "method", "RECORD", needs=("compare",))
+LOGGERS = Registry("training/loggers", "logger", "logger", plugins=("loggers",))
 POSITIVES = Registry("training/positives", "kind of positives", "build", plugins=("positives",))
 ENCODERS = Registry("encoders", "encoder", "build", needs=("MODALITIES",))
 FIXED = Registry("encoders/fixed", "kind of fixed features", "build", plugins=("fixed",), needs=("MODALITIES",))
@@ -249,4 +250,4 @@ PROTOCOLS = Registry("evaluation/protocols", "protocol", "measure", plugins=("ev
 TARGETS = Registry("downstream/export", "target", "export", plugins=("exporting", "targets"))
 VERBS = Registry("cli", "verb", "command", plugins=("cli", "verbs"))
 ALL = (METHODS, POSITIVES, ENCODERS, FIXED, OBJECTIVES, MODALITIES, READERS, TOKENISERS, TRANSFORMS, PROTOCOLS, TARGETS,
-       VERBS)  # fmt: skip
+       LOGGERS, VERBS)  # fmt: skip

@@ -1,7 +1,7 @@
 """The best state of a training by the held-out rows that it watches; its start is one of them, and may be the best.
 
 Two columns are compared by recall at 1, scored pairs by the correlation with their scores, and what learns from labels
-by a kNN. A training without labels has `label_free`, which was chosen by docs/results/stopping.md.
+by a kNN. A training without labels has `verdict.label_free`, which was chosen by docs/results/stopping.md.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from nearfar.core.errors import RunError
 from nearfar.core.schema import within
 from nearfar.encoders.text.tables import INSIDE
 from nearfar.evaluation import verdict
-from nearfar.evaluation.verdict import LABEL_FREE
 from nearfar.training import narrowing
+from nearfar.training.watch import watches
 
 if TYPE_CHECKING:
     from nearfar.models.branches import Branches
     from nearfar.training.distributed import World
     from nearfar.training.plan.prepare import Plan
 
-
 TIMES, LOOKS = 3, 3  # steps without a gain, as a multiple of those up to the best state; and looks among them
 
 
-class Told(TypedDict):
-    """What of the best state has to survive a stop, besides its weights."""
+class Summary(TypedDict):
+    """What a checkpoint says of the best state in JSON, besides its weights."""
 
     step: NotRequired[Annotated[int, within(0)]]
     worth: NotRequired[float]
@@ -40,10 +39,6 @@ class Told(TypedDict):
 
 class Best:
     """The best state so far, and its weights.
-
-    Parameters
-    ----------
-    plan : Plan
 
     Attributes
     ----------
@@ -57,10 +52,13 @@ class Best:
 
     def __init__(self, plan: Plan) -> None:
         train = plan.config.train
-        watched = train.monitor_rows and train.wrap != "shard"
-        self.on = bool(watched) and train.select == "best" and not train.average
+        self.on = watches(plan) and train.select == "best" and not train.average
         self.patience = train.patience * plan.steps if self.on else 0.0
-        self.key = compared_by(plan)
+        # What a training learns is what its states are compared by, on rows held out.
+        if len(plan.columns) > 1:
+            self.key = "retrieval" if plan.scores is None else "spearman"
+        else:
+            self.key = "knn" if plan.record.positives == "labels" else verdict.LABEL_FREE
         self.step: int | None = None
         self.worth, self.looked, self.since = 0.0, 0, 0
         self.start: dict[str, Any] = {}
@@ -78,14 +76,16 @@ class Best:
         if worth is None:
             return
         self.looked, self.since = step, self.since + 1
-        if worth > -math.inf and (self.step is None or worth >= self._enough()):
+        if self.step is None:
+            better = worth > -math.inf
+        else:
+            start = verdict.worth(self.key, self.start, self.start)
+            better = worth > -math.inf and worth >= verdict.enough(self.key, self.worth, start)
+        if better:
+            # The worth of the best look stays the measure: states a little below each other must not lead downhill.
             self.worth = worth if self.step is None else max(worth, self.worth)
             self.step, self.since = step, 0
             self.weights = {n: t.detach().clone() for n, t in _tensors(branches).items()}
-
-    def _enough(self) -> float:
-        """What a state has to be worth to be the model."""
-        return verdict.enough(self.key, self.worth, verdict.worth(self.key, self.start, self.start))
 
     def spent(self) -> bool:
         """Whether nothing was gained for as long as patience lasts, or for `TIMES` as long as the best state took."""
@@ -94,22 +94,19 @@ class Best:
         long = self.looked - self.step
         return long >= self.patience or (self.since >= LOOKS and 0 < TIMES * self.step <= long)
 
-    # --- state ------------------------------------------------------------------------------------------------
-
-    def told(self) -> Told:
+    def summary(self) -> Summary:
         """What a checkpoint says of it in JSON."""
-        if self.step is None:
-            return {"start": self.start}
-        return {
-            "step": self.step, "worth": self.worth, "looked": self.looked, "since": self.since, "start": self.start,
-        }  # fmt: skip
+        names = ("start",) if self.step is None else ("step", "worth", "looked", "since", "start")
+        return {name: getattr(self, name) for name in names}
 
     def state(self, branches: Branches) -> dict[str, torch.Tensor]:
         """What a checkpoint keeps of its weights, whole tensors; `branches` are those that are trained."""
         return narrowing.whole(branches, self.weights)
 
-    def restore(self, told: Told, tensors: Mapping[str, torch.Tensor], branches: Branches, at: int, where: str) -> None:
-        """The inverse of `told` and `state`, after `at` steps.
+    def restore(
+        self, summary: Summary, tensors: Mapping[str, torch.Tensor], branches: Branches, at: int, where: str
+    ) -> None:
+        """The inverse of `summary` and `state`, after `at` steps.
 
         Where the states up to there were not compared, those after it are not either: the start would be missing.
 
@@ -118,12 +115,12 @@ class Best:
         RunError
             The state is one of later, or its weights are not all there.
         """
-        self.start = dict(told.get("start", {}))
-        if not self.on or "step" not in told:
+        self.start = dict(summary.get("start", {}))
+        if not self.on or "step" not in summary:
             self.on, self.patience = False, 0.0
             return
-        self.step, self.worth = told["step"], told.get("worth", 0.0)
-        self.looked, self.since = told.get("looked", 0), told.get("since", 0)
+        self.step, self.worth = summary["step"], summary.get("worth", 0.0)
+        self.looked, self.since = summary.get("looked", 0), summary.get("since", 0)
         self.weights = narrowing.rows(branches, tensors)
         missing = sorted(_tensors(branches).keys() - self.weights.keys())
         if self.step > at or missing:
@@ -147,10 +144,3 @@ def _tensors(branches: Branches) -> dict[str, torch.Tensor]:
     weights = {name: p for name, p in branches.named_parameters() if p.requires_grad}
     beside = {name: b for name, b in branches.named_buffers() if ".fixed." not in name}
     return weights | {name: b for name, b in beside.items() if name.rpartition(".")[2] != INSIDE}
-
-
-def compared_by(plan: Plan) -> str:
-    """What states of a training are compared by: what it learns is what it is judged by, on rows held out."""
-    if len(plan.columns) > 1:
-        return "retrieval" if plan.scores is None else "spearman"
-    return "knn" if plan.record.positives == "labels" else LABEL_FREE

@@ -18,15 +18,13 @@ from nearfar.core import environment
 from nearfar.core.errors import ConfigError, reason
 from nearfar.objectives.kernel.world import World as OneProcess
 
-# --- the other processes ----------------------------------------------------------------------------------------
-
 
 class World(OneProcess):
     """A world of one process, with what the loop needs besides what objectives need."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
@@ -52,36 +50,31 @@ class ManyProcesses(World):
 
     def __init__(self) -> None:
         self.size, self.rank = dist.get_world_size(), dist.get_rank()
+        self._device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # what the backend can send
 
     def gather(self, x: torch.Tensor) -> torch.Tensor:
         """Rows of all processes in global order, with gradient; their numbers of rows may differ."""
         return _Gather.apply(x)
 
     def gather_int(self, x: torch.Tensor) -> torch.Tensor:
-        """The same without gradient."""
         return _gather(x.detach())[0]
 
     def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
-        """Sum over the processes, with gradient."""
         return _AllReduce.apply(x)
 
     def any(self, wishes: Sequence[bool]) -> list[bool]:
-        """Of each wish, whether any process has it."""
-        count = torch.tensor([int(w) for w in wishes], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        count = torch.tensor([int(w) for w in wishes], device=self._device)
         dist.all_reduce(count)
         return [c > 0 for c in count.tolist()]
 
     def from_main(self, x: torch.Tensor) -> torch.Tensor:
-        """Process 0's tensor; the others give one of the same type and number of axes."""
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        shape = torch.tensor(x.shape, device=device)
+        shape = torch.tensor(x.shape, device=self._device)
         dist.broadcast(shape, 0)
-        sent = x.to(device).contiguous() if self.rank == 0 else x.new_empty(shape.tolist(), device=device)
+        sent = x.to(self._device).contiguous() if self.rank == 0 else x.new_empty(shape.tolist(), device=self._device)
         dist.broadcast(sent, 0)
         return sent.to(x.device)
 
     def barrier(self) -> None:
-        """Wait for the others."""
         dist.barrier()
 
 
@@ -90,6 +83,7 @@ def _gather(x: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
     lengths = [torch.zeros(1, dtype=torch.long, device=x.device) for _ in range(dist.get_world_size())]
     dist.all_gather(lengths, torch.tensor([len(x)], device=x.device))
     counts = [int(c) for c in lengths]
+    # all_gather wants equal shapes, and the last processes may have a row less.
     padded = x.new_zeros(max(counts), *x.shape[1:])
     padded[: len(x)] = x
     parts = [torch.empty_like(padded) for _ in counts]
@@ -135,13 +129,7 @@ ANNOUNCED = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # what stands beside WORLD_S
 
 
 def join_if_launched() -> None:
-    """Join the process group that ``torchrun`` announced in the environment, if there is one.
-
-    Raises
-    ------
-    ConfigError
-        What the environment says of it cannot be, or the others cannot be reached.
-    """
+    """Join the process group that ``torchrun`` announced in the environment, if there is one."""
     size = environment.whole("WORLD_SIZE", 1, 1)
     if size == 1 or dist.is_initialized():
         return
@@ -163,9 +151,6 @@ def leave() -> None:
     """Leave the process group, if this process is in one."""
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-# --- one network on many processes ------------------------------------------------------------------------------
 
 
 def wrap(module: nn.Module, on: torch.device, how: str = "ddp") -> nn.Module:
@@ -210,7 +195,7 @@ def average_buffers(module: nn.Module) -> None:
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
     """All parameters and buffers as whole tensors, by the plain module's names."""
     plain = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
-    return {k: _whole(v) for k, v in plain.state_dict().items()}
+    return {k: v.full_tensor() if hasattr(v, "full_tensor") else v.detach() for k, v in plain.state_dict().items()}
 
 
 def load_state(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
@@ -232,13 +217,6 @@ def copy_into(target: torch.Tensor, whole: torch.Tensor) -> None:
 
         whole = distribute_tensor(whole.to(target.device), target.device_mesh, target.placements)
     target.copy_(whole)
-
-
-def _whole(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
-
-
-# --- batch norm over processes ----------------------------------------------------------------------------------
 
 
 class _Synchronised:
@@ -273,18 +251,20 @@ class SynchronisedBatchNorm2d(_Synchronised, nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` over the rows of all processes."""
 
 
+SYNCHRONISED = {nn.BatchNorm1d: SynchronisedBatchNorm1d, nn.BatchNorm2d: SynchronisedBatchNorm2d}
+
+
 def synchronise_batch_norm(module: nn.Module) -> None:
     """Let every batch norm of the module take its statistics over all processes."""
     for m in module.modules():
-        if type(m) is nn.BatchNorm1d:
-            m.__class__ = SynchronisedBatchNorm1d
-        elif type(m) is nn.BatchNorm2d:
-            m.__class__ = SynchronisedBatchNorm2d
+        if type(m) in SYNCHRONISED:
+            m.__class__ = SYNCHRONISED[type(m)]
 
 
 def alone(module: nn.Module) -> nn.Module:
     """The inverse of `synchronise_batch_norm`, for a copy that one process puts rows through by itself."""
+    plain = {b: a for a, b in SYNCHRONISED.items()}
     for m in module.modules():
-        if isinstance(m, _Synchronised):
-            m.__class__ = nn.BatchNorm1d if isinstance(m, nn.BatchNorm1d) else nn.BatchNorm2d
+        if type(m) in plain:
+            m.__class__ = plain[type(m)]
     return module

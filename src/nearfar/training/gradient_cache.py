@@ -7,7 +7,7 @@ back. The negatives are those of the full batch; memory is that of one chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -26,44 +26,30 @@ def backward(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:  # fmt: skip
     """Loss of the whole batch, with the gradients of all parameters accumulated.
 
-    Parameters
-    ----------
-    learner : Learner
-    batch : ViewBatch
-    chunk : int
-        Rows of one chunk. Batch norm takes its statistics from each chunk, in both passes.
-    seed : int
-        Dropout draws the same in both passes, from this seed and the chunk's number.
-    cast : callable
-        The context of the forward passes, such as autocast. Each gets its own, and no backward pass is inside one:
-        autocast would compute those of the objectives in its type too, and would hand weights that the first pass cast
-        without gradient to the second one.
-
-    Notes
-    -----
-    Without batch norm the result equals that of one pass. The twin sees every chunk once, the running statistics
-    of batch norm are updated once, chunk by chunk.
+    Batch norm takes its statistics from each chunk of `chunk` rows, in both passes; without it the result equals that
+    of one pass. `cast` gives the context of the forward passes, such as autocast.
     """
-    before = {name: b.clone() for name, b in learner.branches.named_buffers()}
-    if learner.predictor is not None:
-        before |= {f"\0{name}": b.clone() for name, b in learner.predictor.named_buffers()}
+    # The first pass must leave no trace: what it does to running statistics the second one does again.
+    networks = [m for m in (learner.branches, learner.predictor) if m is not None]
+    before = [(b, b.clone()) for m in networks for b in m.buffers()]
     parts = []
     for i, views in enumerate(chunks(batch, chunk)):
-        torch.manual_seed(derive(seed, i))
+        torch.manual_seed(derive(seed, i))  # dropout draws the same in both passes
+        # Each forward pass gets a cast of its own, and no backward pass is inside one: autocast would compute the
+        # objective's in its type too, and hand weights that the first pass cast without gradient to the second one.
         with torch.no_grad(), cast():
             parts.append(learner.project(views))
-    for name, buffer in learner.branches.named_buffers():
-        buffer.copy_(before[name])
-    if learner.predictor is not None:
-        for name, buffer in learner.predictor.named_buffers():
-            buffer.copy_(before[f"\0{name}"])
+    for buffer, value in before:
+        buffer.copy_(value)
 
     whole = joined(parts)
-    online = tuple(_leaf(z) for z in whole.online)
-    predicted = online if learner.predictor is None else tuple(_leaf(z) for z in whole.predicted)
+    online, predicted = (tuple(z if z is None else z.detach().requires_grad_() for z in side)
+                         for side in (whole.online, whole.predicted))  # fmt: skip
+    if learner.predictor is None:
+        predicted = online
     embeddings = learner.embeddings(replace(whole, online=online, predicted=predicted), batch)
     with cast():
-        loss, numbers = learner.judge(embeddings, batch)
+        loss, numbers = learner.loss(embeddings, batch)
     loss.backward()
 
     sides = (online,) if learner.predictor is None else (online, predicted)
@@ -82,7 +68,7 @@ def backward(
 
 
 def check_chunk(learner: Learner, chunk: int | None) -> None:
-    """Raise a `ConfigError` where batch norm cannot take its statistics from so few rows."""
+    """Raise a `ConfigError` where batch norm cannot take its statistics from chunks of so many rows."""
     if chunk is None:
         return
     groups = max(1, learner.record.bn_groups // learner.world.size)
@@ -97,10 +83,9 @@ def check_chunk(learner: Learner, chunk: int | None) -> None:
         )
 
 
-def chunks(batch: ViewBatch, chunk: int) -> Iterator[tuple]:
+def chunks(batch: ViewBatch, chunk: int) -> list[tuple]:
     """The views of so many rows, one piece after the other."""
-    for start in range(0, len(batch), chunk):
-        yield batch.rows(start, start + chunk)
+    return [batch.rows(start, start + chunk) for start in range(0, len(batch), chunk)]
 
 
 def joined(parts: list[Projections]) -> Projections:
@@ -111,7 +96,3 @@ def joined(parts: list[Projections]) -> Projections:
         return tuple(None if pieces[0] is None else torch.cat(pieces) for pieces in by_view)
 
     return Projections(*(join(side) for side in ("features", "online", "predicted", "target")))
-
-
-def _leaf(z: Maybe) -> Maybe:
-    return None if z is None else z.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""Collapse is told, not discovered: how many dimensions an embedding uses, and which knob to turn."""
+"""Warnings of a training: that embeddings collapse, or that the model becomes worse, and which knob to turn."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NARROW = 0.5  # share of the first feature rank below which a smaller loss of th
 NARROWER = 0.75  # … of so much of what else may be chance
 
 
-class Told(TypedDict):
-    """What of a monitor has to survive a stop."""
+class Seen(TypedDict):
+    """What a checkpoint keeps of a monitor."""
 
     told: NotRequired[list[str]]
     moved: NotRequired[Annotated[int, within(0)]]
@@ -35,32 +35,25 @@ class Told(TypedDict):
 
 
 class Monitor:
-    """Watches the embeddings of a training and says, once each, what goes wrong.
-
-    Parameters
-    ----------
-    record : Method
-    rows : int
-        Rows of the global batch.
-    """
+    """Watches the embeddings of a training and warns, once each, of what goes wrong; `rows` of the global batch."""
 
     def __init__(self, record: Method, rows: int) -> None:
         self.record = record
         self.no_learning = no_learning(record, rows)
-        self.told: set[str] = set()
+        self.told: set[str] = set()  # warnings that were given
         self.moved = 0  # last step at which the loss was not at its no-learning level
         self.start: dict[str, Any] = {}  # the look at held-out rows before the first step
         self.before: dict[str, Any] = {}  # the look before this one
         self.fallen = 0  # looks in a row that were worse than the start
 
-    def state(self) -> Told:
-        """What has to survive a stop."""
+    def state(self) -> Seen:
+        """What a checkpoint keeps."""
         return {
             "told": sorted(self.told), "moved": self.moved, "start": self.start, "before": self.before,
             "fallen": self.fallen,
         }  # fmt: skip
 
-    def restore(self, state: Told) -> None:
+    def restore(self, state: Seen) -> None:
         """The inverse of `state`."""
         self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
         self.start, self.before = dict(state.get("start", {})), dict(state.get("before", {}))
@@ -83,7 +76,7 @@ class Monitor:
         return row
 
     def update(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
-        """Warnings that this line of metrics gives cause for, each told once."""
+        """Warnings of a collapse that this line of metrics gives cause for, each given once."""
         if step < max(10, 0.03 * total) or "cosine" not in row:
             return []  # fresh heads map everything close together for a moment
         found = {}
@@ -97,12 +90,21 @@ class Monitor:
             found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
         new = {k: v for k, v in found.items() if k not in self.told}
         self.told |= new.keys()
-        return [f"collapse: {text} {self._advice()}" for text in new.values()]
+        r = self.record
+        if r.twin and r.predictor is None and not r.parts:
+            advice = "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
+        elif r.twin and not r.parts:
+            advice = "Lower --lr, or bring method.twin.momentum closer to 1."
+        elif r.temperature is not None and r.temperature > 0.5:
+            advice = f"Lower the temperature (--set method.temperature=0.2; it is {r.temperature})."
+        else:
+            advice = "Lower --lr, add warm-up (optim.warmup), weaken the views, or see whether the rows are all alike."
+        return [f"collapse: {text} {advice}" for text in new.values()]
 
     def look(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
-        """Warnings that a look at held-out rows gives cause for: that the model has become worse than at the start.
+        """The warning that a look at held-out rows gives cause for: that the model has become worse than at the start.
 
-        Told once, if two looks in a row are lower than the first by more than chance and the figure does not rise. A
+        Given once, if two looks in a row are lower than the first by more than chance and the figure does not rise. A
         feature rank that has fallen below half of the first one says as much by itself only together with that: a
         smaller loss counts then, and without labels, recall between views of a row that falls.
         """
@@ -127,13 +129,3 @@ class Monitor:
         rank = f", and the effective rank of the features {ranks[1]:.0f} after {ranks[0]:.0f}" if narrow else ""
         return [f"{words}: {now:.3f} at step {step:,}, {first:.3f} before the first step{rank}: training is making "
                 f"this model worse. {WHAT_TO_DO}"]  # fmt: skip
-
-    def _advice(self) -> str:
-        r = self.record
-        if r.twin and r.predictor is None and not r.parts:
-            return "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
-        if r.twin and not r.parts:
-            return "Lower --lr, or bring method.twin.momentum closer to 1."
-        if r.temperature is not None and r.temperature > 0.5:
-            return f"Lower the temperature (--set method.temperature=0.2; it is {r.temperature})."
-        return "Lower --lr, add warm-up (optim.warmup), weaken the views, or see whether the rows are all alike."

@@ -1,4 +1,4 @@
-"""Processes of this machine that train together: started, told of signals, ended."""
+"""Processes of this machine that train together: started, passed signals, ended."""
 
 from __future__ import annotations
 
@@ -22,15 +22,10 @@ MOMENT = 5  # seconds that processes have to end by themselves once another one 
 
 
 def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) -> None:
-    """Run ``function(*args)`` in so many new processes that form one world; wait for all.
+    """Run ``function(*args)`` in so many new processes that form one world, and wait for all.
 
     A first Ctrl-C, SIGTERM or SIGHUP is passed on, so that they can finish a step and save; after a second one they
-    are ended.
-
-    Raises
-    ------
-    NearfarError
-        What the first process that failed raised, or that one was killed.
+    are ended. Raises what the first process that failed raised, or that one was killed.
     """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -48,7 +43,14 @@ def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) 
             _wait(workers, stopped)
             codes = [worker.exitcode for worker in workers]  # None: is ended below, since another one failed
         finally:
-            _end(workers)
+            for worker in workers:
+                if worker.is_alive():
+                    worker.terminate()
+            for worker in workers:
+                worker.join(MOMENT)
+                if worker.is_alive():
+                    worker.kill()  # it remembers a signal, and may wait for others for ever
+                    worker.join()
     if (code := stopped()) and any(codes):
         said = errors.get() if not errors.empty() else Stopped("stopped; what was saved is kept.")
         raise Stopped(said.message, exit_code=code, hint=said.hint) if isinstance(said, Stopped) else said
@@ -56,7 +58,7 @@ def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) 
         if status is not None and status < 0:
             raise TrainingError(
                 f"process {rank} of {processes} was killed ({signal.Signals(-status).name}).",
-                hint="The machine may lack memory. The last checkpoint is kept: say --resume to go on.",
+                hint="The machine may lack memory. The last checkpoint is kept: pass --resume to go on.",
             )
     if not errors.empty():
         raise errors.get()
@@ -66,29 +68,17 @@ def launch(function: Callable[..., Any], args: tuple[Any, ...], processes: int) 
 
 def _wait(workers: list[Any], stopped: Callable[[], int]) -> None:
     """Wait until all have ended, or one has failed and the others had a moment to notice."""
-    told = False
+    passed_on = False
     while alive := [w for w in workers if w.is_alive()]:
         if any(w.exitcode for w in workers):
             for worker in alive:
                 worker.join(MOMENT)
             return
-        if stopped() and not told:
+        if stopped() and not passed_on:
             for worker in alive:
                 worker.terminate()
-            told = True
+            passed_on = True
         wait([w.sentinel for w in alive], 0.05)
-
-
-def _end(workers: list[Any]) -> None:
-    """End those that have not ended by themselves."""
-    for worker in workers:
-        if worker.is_alive():
-            worker.terminate()
-    for worker in workers:
-        worker.join(MOMENT)
-        if worker.is_alive():
-            worker.kill()  # it remembers a signal, and may wait for others for ever
-            worker.join()
 
 
 def _child(function: Callable[..., Any], args: tuple[Any, ...], rank: int, size: int, port: int, errors: Any) -> None:

@@ -1,7 +1,6 @@
-"""From a batch of views to the loss: branches, heads, twin, and what a method compares.
+"""From a batch of views to the loss: branches, heads, twin, and what a method compares. No method is named here.
 
-Shapes: N rows of the batch (this process's share), V views of each, D dimensions of an embedding. The learner
-builds what the method's record declares and names no method.
+N rows of the batch (this process's share), V views of each, D dimensions of an embedding.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Learner(nn.Module):
     locked : sequence of str
         Columns whose encoder is not to change.
     fixed : mapping of str to module, and float
-        What stands beside the encoders, by column, and its weight.
+        The fixed features beside the encoders, by column, and their weight.
     """
 
     def __init__(
@@ -59,16 +58,15 @@ class Learner(nn.Module):
                 where="method.predictor.out", hint=f"Set both to the same: method.predictor.out={self.dim}.",
             )  # fmt: skip
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
-        self._check_nested()
+        if record.nested:
+            self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
         if self.twin is not None:
             self.twin.network.drop_fixed()
 
     def _check_nested(self) -> None:
-        """Raise a `ConfigError` where the first dimensions cannot be an embedding by themselves."""
         r = self.record
-        if not r.nested:
-            return
+        # A part that is as wide as the embedding (prototypes, a queue) cannot compare its first dimensions alone.
         sized = [name for name, part in self.parts.items() if not isinstance(part, LearntNumber)]
         if sized or any(m >= self.dim for m in r.nested):
             why = f"the method's {sized[0]} has all of them" if sized else f"the embedding has {self.dim} dimensions"
@@ -76,24 +74,22 @@ class Learner(nn.Module):
         if r.head is not None and r.keep != "projection":
             raise ConfigError(
                 "what is nested is the projection, and the features are kept.", where="method.nested",
-                hint="Say --set method.keep=projection, or take a method without a projector.",
+                hint="Pass --set method.keep=projection, or take a method without a projector.",
             )  # fmt: skip
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What the learnt numbers among the parts are, by name."""
+        """The values of the learnt numbers among the parts, by name."""
         return {n: float(part().detach()) for n, part in self.parts.items() if isinstance(part, LearntNumber)}
-
-    # --- one step ---------------------------------------------------------------------------------------------
 
     def forward(self, batch: ViewBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor], Embeddings]:
         """Loss of this process's share (its gradients, averaged over processes, are those of the whole batch)."""
         embeddings = self.embeddings(self.project(batch.views), batch)
-        loss, numbers = self.judge(embeddings, batch)
+        loss, numbers = self.loss(embeddings, batch)
         return loss, numbers, embeddings
 
-    def judge(self, embeddings: Embeddings, batch: ViewBatch) -> Compared:
-        """What the method makes of the embeddings, with its schedules where they are at this step."""
+    def loss(self, embeddings: Embeddings, batch: ViewBatch) -> Compared:
+        """The method's loss and further numbers, with its schedules where they are at this step."""
         record = self.record.at(batch.progress)
         loss, numbers = self.compare(embeddings, record)
         if record.nested:
@@ -105,11 +101,10 @@ class Learner(nn.Module):
         """Put the views through the branches, and through the twin if the method has one and `targets` is set."""
         record = self.record
         one_way = record.twin is not None and not record.symmetric
-        wanted = [not one_way or i != 1 for i in range(len(views))]
-        features, online = self._through(self.branches, views, wanted)
-        if self.predictor is None:
-            predicted = online
-        else:
+        # One way, the second view is only a target: MoCo's key.
+        features, online = self._through(self.branches, views, [not one_way or i != 1 for i in range(len(views))])
+        predicted = online
+        if self.predictor is not None:
             predicted = tuple(z if z is None else self._grouped(self.predictor, [z])[0][0] for z in online)
         target: tuple[Maybe, ...] = (None,) * len(views)
         if self.twin is not None and targets:
@@ -145,9 +140,7 @@ class Learner(nn.Module):
         """Raise `RunError` where a declared part that was loaded from the file `where` cannot be as it is."""
         for name, part in self.parts.items():
             if hasattr(part, "wrong") and (said := part.wrong()):
-                raise RunError(f"{name}: {said}.", where=where, hint="The file was changed; begin anew.")
-
-    # --- how batch norm sees the views ------------------------------------------------------------------------
+                raise RunError(f"{name}: {said}.", where=where, hint="The file was changed; train again.")
 
     def _through(
         self, network: nn.Module, views: Sequence[View], wanted: Sequence[bool], *, shuffle: bool = False
@@ -169,11 +162,8 @@ class Learner(nn.Module):
     def _grouped(
         self, network: nn.Module, values: Sequence[torch.Tensor], *args: str, shuffle: bool = False
     ) -> list[tuple[torch.Tensor, ...]]:
-        """Call `network` on several views of the same rows, each statistics group apart; the outputs by view.
-
-        The record's ``bn_groups`` are groups of the *global* batch, so that the numbers do not depend on how many
-        processes share it; this process has its share of them.
-        """
+        """Call `network` on several views of the same rows, each statistics group apart; the outputs by view."""
+        # `bn_groups` are groups of the *global* batch: the numbers do not depend on how many processes share it.
         rows, groups = len(values[0]), max(1, self.record.bn_groups // self.world.size)
         if rows % groups:
             raise ValueError(f"{rows} rows cannot be split into {groups} equal groups for batch norm")
@@ -193,36 +183,25 @@ class Learner(nn.Module):
         return joined if order is None else [tuple(o[order.argsort()] for o in view) for view in joined]
 
 
+def _exchange(rows: int, groups: int) -> torch.Tensor:
+    """An order in which every group holds half of its own rows and half of its neighbour's."""
+    # MoCo shuffles rows among GPUs so that a query and its key never share batch statistics. That neighbouring groups
+    # exchange every second row does the same, needs no communication and does not depend on the number of processes.
+    order = torch.arange(rows).view(groups, -1)
+    first, second = order[: groups - groups % 2 : 2, 1::2], order[1::2, 1::2]
+    first[:], second[:] = second.clone(), first.clone()
+    return order.flatten()
+
+
 def check_room(record: Method, encoders: Mapping[str, nn.Module], world: World) -> None:
     """Raise a `ConfigError` where a learner of these, with what training keeps of it, does not fit into memory."""
     different = set(encoders.values())
 
     def heads() -> Learner:
-        stubs = {encoder: _Stub(encoder.out_features) for encoder in different}
+        stubs = {encoder: nn.Identity() for encoder in different}  # encoders without weights, which are counted below
+        for encoder, stub in stubs.items():
+            stub.out_features = encoder.out_features
         return Learner(record, {column: stubs[encoder] for column, encoder in encoders.items()}, world)
 
     taken = sum(p.numel() for encoder in different for p in encoder.parameters())
     room.check(heads, f"{record.name} with these numbers", "method", taken, room.COPIES)
-
-
-class _Stub(nn.Module):
-    """An encoder without weights."""
-
-    def __init__(self, out_features: int) -> None:
-        super().__init__()
-        self.out_features = out_features
-
-
-def _exchange(rows: int, groups: int) -> torch.Tensor:
-    """An order in which every group holds half of its own rows and half of its neighbour's.
-
-    MoCo shuffles rows among GPUs so that a query and its key never share batch statistics. Here neighbouring
-    groups exchange every second row, which does the same, needs no communication and does not depend on how many
-    processes there are.
-    """
-    order = torch.arange(rows).view(groups, -1).clone()
-    for a in range(0, groups - 1, 2):
-        mine = order[a, 1::2].clone()
-        order[a, 1::2] = order[a + 1, 1::2]
-        order[a + 1, 1::2] = mine
-    return order.flatten()

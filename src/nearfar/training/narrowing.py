@@ -31,13 +31,11 @@ def narrow(learner: Learner, plan: Plan, run: Run | None = None) -> None:
     """Train of each table the rows that occur in the training rows, where the same weights come of it.
 
     Those that were trained when the checkpoint of `run` was written are among them, also if the data have changed.
-
-    They do not where the optimiser looks at all rows of a table together, and need not where a plug-in makes the views,
-    which may bring in what occurs nowhere. Tables that are shared out among processes stay whole.
     """
     config = plan.config
     changes = [t for recipes in plan.recipes.values() for recipe in recipes for t in recipe]
     ours = all(type(t).__module__.startswith("nearfar.") for t in changes)
+    # LARS looks at all rows of a table together; a plug-in's views may bring in what occurs nowhere; shards stay whole.
     if config.train.wrap == "shard" or config.optim.name == "lars" or not ours:
         return
     seen = [(name, column.values, plan.train) for name, column in plan.columns.items()]
@@ -51,7 +49,7 @@ def narrow(learner: Learner, plan: Plan, run: Run | None = None) -> None:
             if learner.branches[column] is branch:
                 for start in range(0, len(rows), ROWS):
                     inside[np.abs(np.asarray(values[rows[start : start + ROWS]]))] = True
-        inside[0] = False  # which is nothing
+        inside[0] = False  # 0 is where there is no token
         mark = torch.from_numpy(inside)
         if run is not None and (key := f"branches.{name}.encoder.{INSIDE}") in files.tensor_header(run.checkpoint_file):
             mark |= files.one_tensor(run.checkpoint_file, key)
@@ -65,67 +63,65 @@ def widened(learner: Learner) -> Learner:
     """The learner with whole tables: itself, or a copy."""
     if not any(m.rest for _, m in _tables(learner)):
         return learner
-    found = copy.deepcopy(learner)
-    for _, m in _tables(found):
+    learner = copy.deepcopy(learner)
+    for _, m in _tables(learner):
         m.widen()
-    return found
+    return learner
 
 
 def whole(module: nn.Module, tensors: Tensors) -> dict[str, torch.Tensor]:
     """Tensors by names of parameters, or by ``parameter/quantity``, in the shapes of whole tables."""
-    found = dict(tensors)
+    made = dict(tensors)
     for m, name, key, left in _entries(module, tensors):
         if tensors[key].shape == getattr(m, name).shape:
-            found[key] = m.expanded(name, tensors[key], tensors.get(left, 0.0))
-    return found
+            made[key] = m.expanded(name, tensors[key], tensors.get(left, 0.0))
+    return made
 
 
 def rows(module: nn.Module, tensors: Tensors) -> dict[str, torch.Tensor]:
     """The inverse of `whole`; where nothing says what is left of the other rows, they themselves do."""
-    found = dict(tensors)
+    made = dict(tensors)
     for m, name, key, left in _entries(module, tensors):
         table, inside = tensors[key], m.inside.cpu()
         if table.shape[:1] == inside.shape:
-            found[key] = table[inside]
+            made[key] = table[inside]
             table = _share(table[~inside], m.rest[name].cpu())
-        found.setdefault(left, table.clone())
-    return found
+        made.setdefault(left, table.clone())
+    return made
 
 
 def fitting(learner: Learner, tensors: Tensors) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint in which other rows were trained than now: all, or not all."""
-    found, ends = dict(tensors), [INSIDE]
+    made, ends = dict(tensors), [INSIDE]
     for path, m in _tables(learner):
         held = f"{path}{INSIDE}" in tensors
         for key, left in ((f"{path}{name}", f"{path}{name}{LEFT}") for name in m.TABLES if held != bool(m.rest)):
-            table = found[key] = tensors[key].clone()
+            table = made[key] = tensors[key].clone()
             if held:
                 table[~tensors[f"{path}{INSIDE}"]] *= tensors[left]
                 ends.append(left.rpartition(".")[2])
             else:  # a twin follows what its network is times one number, so it has to begin as that
                 other, begun = ~m.inside.cpu(), tensors[key.replace("twin.network.", "branches.", 1)]
-                found[left] = _share(table[other], begun[other])
+                made[left] = _share(table[other], begun[other])
                 table[other] = begun[other]
     if len(ends) == 1:
-        return found
-    return {k: v for k, v in found.items() if not any(p.rpartition(".")[2] in ends for p in k.split("/"))}
+        return made
+    return {k: v for k, v in made.items() if not any(p.rpartition(".")[2] in ends for p in k.split("/"))}
 
 
 def beside(module: nn.Module, header: Tensors) -> dict[str, torch.Tensor]:
     """What a checkpoint with these tensors holds beside the tables of a module, without numbers."""
-    state, found = module.state_dict(), {}
+    state, made = module.state_dict(), {}
     for path, m in _tables(module):
         tables = {name: state[f"{path}{name}"] for name in m.TABLES}
-        found |= {f"{path}{n}{LEFT}": t.new_empty((1,) * t.dim(), device="meta") for n, t in tables.items()}
-        found[f"{path}{INSIDE}"] = torch.empty(len(tables[m.TABLES[0]]), dtype=torch.bool, device="meta")
-    return found if any(key in header for key in found) else {}
+        made |= {f"{path}{n}{LEFT}": t.new_empty((1,) * t.dim(), device="meta") for n, t in tables.items()}
+        made[f"{path}{INSIDE}"] = torch.empty(len(tables[m.TABLES[0]]), dtype=torch.bool, device="meta")
+    return made if any(key in header for key in made) else {}
 
 
-def _tables(module: nn.Module) -> Iterator[tuple[str, Tables]]:
+def _tables(module: nn.Module) -> list[tuple[str, Tables]]:
     """The encoders with tables in a module, and what their parameters' names begin with."""
-    for path, m in module.named_modules():
-        if isinstance(m, Tables):
-            yield f"{path}." if path else "", m
+    return [(f"{path}." if path else "", m) for path, m in module.named_modules() if isinstance(m, Tables)]
 
 
 def _entries(module: nn.Module, tensors: Tensors) -> Iterator[tuple[Tables, str, str, str]]:

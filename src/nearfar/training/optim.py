@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,13 +11,9 @@ from nearfar.core.devices import eager
 from nearfar.training.distributed import copy_into
 
 
-def build(
-    module: nn.Module, *, name: str, lr: float, weight_decay: float, momentum: float = 0.9
-) -> torch.optim.Optimizer:
-    """The optimiser called `name` for the trainable parameters of `module`.
-
-    Weight decay does not touch vectors: biases, and scales and shifts of norms.
-    """
+def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum: float = 0.9) -> torch.optim.Optimizer:
+    """The optimiser called `name` for the trainable parameters of `module`."""
+    # Weight decay does not touch vectors: biases, and scales and shifts of norms.
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
@@ -36,23 +31,16 @@ def build(
 class Lars(eager(torch.optim.Optimizer)):
     """SGD with momentum whose rate is scaled per layer (You et al. 2017, arXiv 1708.03888).
 
-    The step of a weight w with gradient g (decay included) is scaled by ``trust · ‖w‖ / ‖g‖``; groups marked
-    ``plain`` (biases and norms) are not scaled.
-
-    Parameters
-    ----------
-    params : iterable
-    lr, momentum, weight_decay : float
-    trust : float
-        Share of a weight's norm that one step of rate 1 may move it; 0.02 as in solo-learn's CIFAR settings.
+    The step of a weight w with gradient g (decay included) is scaled by ``trust · ‖w‖ / ‖g‖``, so that one step of rate
+    1 moves it by that share of its norm; 0.02 as in solo-learn's CIFAR settings. Groups marked ``plain`` (biases and
+    norms) are not scaled.
     """
 
     def __init__(
         self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0, trust: float = 0.02
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False}
-        )
+        given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False}
+        super().__init__(params, given)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -66,9 +54,8 @@ class Lars(eager(torch.optim.Optimizer)):
                 grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
             if not group["plain"]:
                 w, g = torch._foreach_norm(params), torch._foreach_norm(grads)
-                scales = [
-                    torch.where((a > 0) & (b > 0), group["trust"] * a / b, 1.0) for a, b in zip(w, g, strict=True)
-                ]
+                trust, norms = group["trust"], zip(w, g, strict=True)
+                scales = [torch.where((a > 0) & (b > 0), trust * a / b, 1.0) for a, b in norms]
                 grads = torch._foreach_mul(grads, scales)
             for p in params:
                 if "momentum_buffer" not in self.state[p]:
@@ -77,11 +64,6 @@ class Lars(eager(torch.optim.Optimizer)):
             torch._foreach_mul_(velocity, group["momentum"])
             torch._foreach_add_(velocity, grads)
             torch._foreach_add_(params, velocity, alpha=-group["lr"])
-
-
-def clip(parameters: Iterable[nn.Parameter], max_norm: float) -> torch.Tensor:
-    """Scale the gradients down to a total norm of at most `max_norm`; returns the norm before, without waiting."""
-    return nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)
 
 
 def state_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, torch.Tensor]:

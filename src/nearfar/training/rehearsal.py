@@ -1,8 +1,10 @@
-"""The first step without its consequences: numbers that a method, its views or networks cannot work with are found."""
+"""First steps without their consequences: faults in what was asked for are found, and the time is estimated."""
 
 from __future__ import annotations
 
 import copy
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,16 +21,12 @@ if TYPE_CHECKING:
     from nearfar.core.config import Config
     from nearfar.training.trainer import Trainer
 
+TRIALS = 3  # steps that the time is estimated from
+
 
 @torch.no_grad()
 def rehearse(trainer: Trainer, asked: Config) -> None:
-    """Go through the first batch on copies, if numbers were asked for that only this can tell to be right.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    asked : Config
-        As it was before anything was decided.
+    """Go through the first batch on copies, if `asked`, the config before decisions, has numbers only this can judge.
 
     Raises
     ------
@@ -42,10 +40,10 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
     if trainer.world.size > 1 or not (asked.method or views or asked.model.encoder_options):
         return
     name, rows = trainer.plan.record.name, trainer.sampler.batch(0, 0)
-    with _told("the views cannot be made so", "views", views):
+    with _explained("the views cannot be made so", "views", views):
         batch = trainer.viewer.batch(rows, 0, 0)
     scratch = copy.deepcopy(trainer.learner).train()
-    with _told("the networks cannot take the views", "model.encoder_options", asked.model.encoder_options):
+    with _explained("the networks cannot take the views", "model.encoder_options", asked.model.encoder_options):
         parts = []
         for piece in chunks(batch, trainer.config.train.chunk or len(batch)):
             with trainer.cast():
@@ -54,9 +52,9 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
         return
     embeddings = scratch.embeddings(joined(parts), batch)
     try:
-        with _told(f"{name} cannot compare so", "method", asked.method), trainer.cast():
-            loss, _ = scratch.judge(embeddings, batch)
-            scratch.judge(embeddings, replace(batch, progress=1.0))  # where schedules end
+        with _explained(f"{name} cannot compare so", "method", asked.method), trainer.cast():
+            loss, _ = scratch.loss(embeddings, batch)
+            scratch.loss(embeddings, replace(batch, progress=1.0))  # where schedules end
             scratch.after_step(embeddings, 1.0)
     except NotFinite as e:
         raise trainer.not_finite() from e
@@ -64,8 +62,8 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
 
 
 @contextmanager
-def _told(what: str, where: str, asked: Mapping[str, Any]) -> Iterator[None]:
-    """Whatever is raised inside as a `ConfigError`, but for what is told already and for faults of plug-ins."""
+def _explained(what: str, where: str, asked: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what is raised inside into a `ConfigError`, but for losses that are not finite and faults of plug-ins."""
     try:
         yield
     except NotFinite:
@@ -76,3 +74,27 @@ def _told(what: str, where: str, asked: Mapping[str, Any]) -> Iterator[None]:
         why = str(e) if isinstance(e, ValueError | RuntimeError) else f"{type(e).__name__}: {e}"
         given = ", ".join(f"{key}={value}" for key, value in asked.items())
         raise ConfigError(f"{what}: {why}.", where=where, hint=f"Asked for was {given}." if given else None) from e
+
+
+def expected_seconds(trainer: Trainer) -> float:
+    """How long the steps that are left should take: views, gradient, the optimiser's step and what follows it."""
+    left = trainer.plan.steps - trainer.position.step
+    rows, best = trainer.sampler.batch(0, 0), math.inf
+    learner, optimizer = copy.deepcopy((trainer.learner, trainer.optimizer))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0  # all is computed, and no weight can leave its range
+    for _ in range(min(TRIALS, left)):
+        began = time.perf_counter()
+        batch = trainer.viewer.batch(rows, 0, 0)
+        optimizer.zero_grad()
+        with trainer.cast():
+            loss, _, embeddings = learner(batch)
+        loss.backward()
+        if trainer.config.optim.clip:
+            trained = [p for p in learner.parameters() if p.requires_grad]
+            torch.nn.utils.clip_grad_norm_(trained, trainer.config.optim.clip, foreach=True)
+        optimizer.step()
+        learner.after_step(embeddings, 0.0)
+        float(loss.detach())  # waits for the GPU
+        best = min(best, time.perf_counter() - began)
+    return best * left if left else 0.0

@@ -20,13 +20,7 @@ SIGNALS = tuple(getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if h
 
 
 def saving(every: str) -> tuple[int | None, float | None]:
-    """Steps or seconds between two checkpoints: of ``500steps`` or ``60s`` one is None, of ``never`` both.
-
-    Raises
-    ------
-    ConfigError
-        It is none of these.
-    """
+    """Steps or seconds between two checkpoints: of ``500steps`` or ``60s`` one is None, of ``never`` both."""
     where = "train.checkpoint_every"
     if match := re.fullmatch(r"\s*(\d+)\s*steps?\s*", every, re.ASCII):
         if int(match[1]) == 0:
@@ -52,7 +46,8 @@ class Ticker:
     def asks(self, step: int, code: int) -> tuple[bool, int]:
         """Whether to save after `step` steps, and the exit status to stop with, or 0.
 
-        `code` is that of a signal which this process got, or 0. Signals reach processes at different steps.
+        `code` is that of a signal which this process got, or 0. Signals reach processes at different steps, so all of
+        them are asked.
         """
         now, main = time.monotonic(), self.world.is_main
         by_time = main and self.every is not None and now - self.saved >= self.every
@@ -66,10 +61,7 @@ class Ticker:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """First Ctrl-C, SIGTERM or SIGHUP: remembered, so that the step can be finished. A second one: at once.
-
-    A signal that the process was told to ignore, such as by nohup, stays ignored.
-    """
+    """Remember a first Ctrl-C, SIGTERM or SIGHUP, so that the step can be finished; a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
@@ -81,6 +73,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
             raise KeyboardInterrupt
         code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
 
+    # A signal that the process was told to ignore, such as by nohup, stays ignored.
     heeded = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
     before = {s: signal.signal(s, remember) for s in heeded}
     try:

@@ -208,7 +208,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
     from nearfar.core.console import SILENT, Console, clock
     from nearfar.models.embedder import Embedder
     from nearfar.models.training_rows import TrainingRows
-    from nearfar.training import distributed, timing
+    from nearfar.training import distributed, rehearsal
 
     world = distributed.world()
     if isinstance(console, bool):
@@ -218,7 +218,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
         earlier = [TrainingRows.load(path) for path in _earlier(plan)]
         if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
             at_most = "at most " * bool(plan.config.train.patience)
-            console.say(f"Time: {at_most}about {clock(timing.expected_seconds(trainer))} on this machine.")
+            console.say(f"Time: {at_most}about {clock(rehearsal.expected_seconds(trainer))} on this machine.")
         trainer.fit()
         place: dict[str, Any] = {"name": run.name, "path": run.path} if run else {}
         known = TrainingRows.of(plan.table, plan.train, plan.taught).after(earlier)

@@ -17,13 +17,13 @@ from nearfar.core import devices
 from nearfar.core.errors import CollapseWarning, Stopped, TrainingError, WorseWarning
 from nearfar.core.randomness import derive
 from nearfar.core.schema import fits, within
-from nearfar.evaluation import verdict  # fmt: skip
+from nearfar.evaluation import verdict
 from nearfar.methods.embeddings import Embeddings
 from nearfar.methods.schedule import Schedule, WarmupCosine
 from nearfar.models import setup, stored
 from nearfar.objectives.kernel.checks import NotFinite
-from nearfar.training import allocator, distributed, health, narrowing, optim, sinks, weight_averaging
-from nearfar.training.best import Best, Told
+from nearfar.training import allocator, distributed, health, loggers, narrowing, optim, weight_averaging
+from nearfar.training.best import Best, Summary
 from nearfar.training.gradient_cache import backward, check_chunk
 from nearfar.training.learner import Learner
 from nearfar.training.plan import warm_start
@@ -42,12 +42,12 @@ ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a q
 
 @dataclass
 class Position:
-    """Where a training is: enough, with the tensors, to go on bit for bit."""
+    """Where a training is: enough, with the tensors of a checkpoint, to go on bit for bit."""
 
     step: Annotated[int, within(0)] = 0  # steps done
     seconds: Annotated[float, within(0)] = 0.0  # spent training, over all sittings
-    monitor: health.Told = field(default_factory=dict)
-    best: Told = field(default_factory=dict)
+    monitor: health.Seen = field(default_factory=dict)
+    best: Summary = field(default_factory=dict)
     losses: list[float | None] = field(default_factory=list)  # of the steps since the last line of metrics
     news: dict[str, float | None] = field(default_factory=dict)  # of the positives, for the next line
 
@@ -62,7 +62,7 @@ class Trainer:
         Where metrics and checkpoints go; nothing is written without one.
     console : Console
     fresh : bool
-        Whether it begins; else its weights are to come from a checkpoint, and none are looked up.
+        Whether the training begins; else its weights come from a checkpoint, and no pretrained ones are fetched.
     """
 
     def __init__(self, plan: Plan, run: Run | None, console: Console, *, fresh: bool = True) -> None:
@@ -82,15 +82,12 @@ class Trainer:
         if self.world.size > 1 and plan.record.bn_groups == 1 and not config.train.chunk:
             distributed.synchronise_batch_norm(self.learner)
         self.model = distributed.wrap(self.learner, self.device, config.train.wrap)
-        named = [(n, p) for n, p in self.learner.named_parameters() if p.requires_grad]
         o = config.optim
-        self.parameters = [p for _, p in named]
-        self.optimizer = optim.build(
-            self.learner, name=o.name, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum
-        )
+        self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
+        self.optimizer = optim.build(self.learner, o.name, o.lr, o.weight_decay, o.momentum)
         self.schedule = WarmupCosine(o.lr, o.warmup, o.lr * o.final_lr)
         self.decay = Schedule(o.weight_decay, o.weight_decay if o.final_decay is None else o.final_decay)
-        self.positives = copy.copy(plan.positives)
+        self.positives = copy.copy(plan.positives)  # those of the plan stay as they were before the first step
         self.sampler = plan.sampler(self.positives)
         columns = {name: _placed(c, self.device) for name, c in plan.columns.items()}
         self.viewer = Viewer(
@@ -105,13 +102,11 @@ class Trainer:
         self.metrics: list[dict[str, Any]] = []  # lines of this sitting
         self.losses: list[torch.Tensor] = []  # of this process's rows, since the last line
         self.news: dict[str, float] = {}
-        self.sinks: list[sinks.Sink] = []
+        self.loggers: list[Callable[[dict[str, Any]], None]] = []
 
     def cast(self) -> AbstractContextManager[Any]:
         """The context of the networks' forward passes: their precision. Backward passes are outside of it."""
         return devices.autocast(self.device, self.config.train.precision)
-
-    # --- state ------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write a checkpoint (process 0; the others take part in gathering shards).
@@ -133,7 +128,7 @@ class Trainer:
         tensors |= {f"best/{k}": v for k, v in self.best.state(self.learner.branches).items()}
         if self.run is not None and self.world.is_main:
             self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
-            self.position.best = self.best.told()
+            self.position.best = self.best.summary()
             self.run.save_checkpoint(tensors, asdict(self.position) | {"made": stored.fixed(self.config)})
 
     def whole(self) -> Learner:
@@ -145,65 +140,55 @@ class Trainer:
         return whole
 
     def finished(self) -> Learner:
-        """The learner to leave: whole, with averaged weights if those were asked for (all processes take part)."""
-        learner = narrowing.widened(self._best())
-        if self.average.count or self.config.train.interpolate:
-            learner = self._averaged(learner)
-        setup.scale(learner.branches, self.plan.columns, self.plan.train, self.config.train.precision)
-        return learner
-
-    def _best(self) -> Learner:
-        """The learner with the best weights, whole: itself, or a copy (all processes take part)."""
+        """The learner to leave: whole, the best state, averaged if that was asked for (all processes take part)."""
         learner = self.whole()
         self.best.agree(self.world)
-        if self.best.step in (None, self.position.step):
-            return learner
-        learner = copy.deepcopy(learner)
-        self.best.give(learner.branches, self.world)
-        return learner
-
-    def _averaged(self, learner: Learner) -> Learner:
-        """A copy with averaged weights, of the last steps or with those that encoders began with."""
-        learner, share = copy.deepcopy(learner).to(self.device), self.config.train.interpolate
-        if self.average.count:
-            self.console.say(f"The weights of the last {self.average.count} steps are averaged.")
-            self.average.give(learner.branches, self.learner.branches)
-        if share:
-            begun = [name for name, c in self.plan.by_column.items() if c.pretrained]
-            self.console.say(f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept.")
-            weight_averaging.interpolate(
-                learner.branches, warm_start.make_learner(self.plan, self.world).branches, share, begun
-            )
-        weight_averaging.statistics_anew(learner, self.viewer, self.sampler, self.config)
+        if self.best.step not in (None, self.position.step):
+            learner = copy.deepcopy(learner)
+            self.best.give(learner.branches, self.world)
+        learner = narrowing.widened(learner)
+        count, share = self.average.count, self.config.train.interpolate
+        if count or share:
+            learner = copy.deepcopy(learner).to(self.device)
+            if count:
+                self.console.say(f"The weights of the last {count} steps are averaged.")
+                self.average.give(learner.branches, self.learner.branches)
+            if share:
+                begun = [name for name, c in self.plan.by_column.items() if c.pretrained]
+                self.console.say(
+                    f"{share:g} of the weights that the encoders of {', '.join(begun)} began with are kept."
+                )
+                first = warm_start.make_learner(self.plan, self.world).branches
+                weight_averaging.interpolate(learner.branches, first, share, begun)
+            weight_averaging.renew_statistics(learner, self.viewer, self.sampler, self.config)
+        setup.scale(learner.branches, self.plan.columns, self.plan.train, self.config.train.precision)
         return learner
 
     def load(self, *, dry: bool = False) -> None:
         """Go back to the last checkpoint of the run; `dry` leaves its lines of metrics."""
         tensors, state = self.run.load_checkpoint()
-        made = state.pop("made", {})
-        stored.check_made(made, stored.fixed(self.config), str(self.run.config_file))
-        fits(state, Position, str(self.run.checkpoint_file), "state")
+        where = str(self.run.checkpoint_file)
+        stored.check_made(state.pop("made", {}), stored.fixed(self.config), str(self.run.config_file))
+        fits(state, Position, where, "state")
         tensors = narrowing.fitting(self.learner, tensors)
 
         def those_of(part: str) -> dict[str, torch.Tensor]:
             return {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
 
         distributed.load_state(self.model, tensors)
-        self.learner.check_parts(str(self.run.checkpoint_file))
+        self.learner.check_parts(where)
         kept = narrowing.rows(self.learner, those_of("optimizer/"))
         optim.load_state_tensors(self.optimizer, self.learner, kept)
-        self.positives.go_on(those_of("positives/"), str(self.run.checkpoint_file))
+        self.positives.go_on(those_of("positives/"), where)
         self.position = Position(**state)
+        done, branches = self.position.step, self.learner.branches
         self.losses = [torch.tensor(math.nan if x is None else x, device=self.device) for x in self.position.losses]
         self.news = dict(self.position.news)
-        self.average.restore(those_of("average/"), self.learner.branches, self.position.step)
-        where, done = str(self.run.checkpoint_file), self.position.step
-        self.best.restore(self.position.best, those_of("best/"), self.learner.branches, done, where)
+        self.average.restore(those_of("average/"), branches, done)
+        self.best.restore(self.position.best, those_of("best/"), branches, done, where)
         self.monitor.restore(self.position.monitor)
         if self.world.is_main and not dry:
-            self.run.cut_metrics(self.position.step)
-
-    # --- one step ---------------------------------------------------------------------------------------------
+            self.run.cut_metrics(done)
 
     def step(self, rows: np.ndarray, epoch: int, index: int) -> tuple[torch.Tensor, Embeddings, dict[str, Any]]:
         """Views, loss, gradient, weights, twin and parts: one whole step. The loss is a tensor still on the device."""
@@ -229,13 +214,11 @@ class Trainer:
         except NotFinite as e:
             raise self.not_finite() from e
         if self.config.optim.clip:
-            optim.clip(self.parameters, self.config.optim.clip)
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip, foreach=True)
         self.optimizer.step()
         self.position.step += 1
         self.learner.after_step(embeddings, self.position.step / total)
         return loss.detach(), embeddings, {"lr": rate, **numbers}
-
-    # --- the loop ---------------------------------------------------------------------------------------------
 
     def fit(self, ends: Callable[[int], bool] | None = None) -> None:
         """Train to the end, saving by time.
@@ -253,16 +236,16 @@ class Trainer:
         Stopped
             Ctrl-C, SIGTERM, SIGHUP or ``train.stop_after``, after the step was finished and saved.
         """
-        total, per_epoch = self.plan.steps, self.sampler.steps_per_epoch
-        ticker = Ticker(self.config.train.checkpoint_every, self.config.train.stop_after, self.world)
-        log = self.config.train.log if self.world.is_main else ()
-        self.sinks = sinks.sinks(log, self.run)
+        total, per_epoch, train = self.plan.steps, self.sampler.steps_per_epoch, self.config.train
+        ticker = Ticker(train.checkpoint_every, train.stop_after, self.world)
+        self.loggers = loggers.opened(train.log, self.run) if self.world.is_main else []
         self.learner.train()
         ahead = self.viewer.expecting(self.sampler, self.position.step, total)
         shown_by = self.console.progress("training", total, "steps")
         with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
             progress.advance(self.position.step - len(self.losses))
-            self._look_first()
+            if not self.position.step and not self.monitor.start:
+                self._look_first()
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
                 epoch, index = divmod(self.position.step, per_epoch)
@@ -277,17 +260,25 @@ class Trainer:
                 counted += 1
                 self.position.seconds += time.perf_counter() - started
                 ends_epoch = index == per_epoch - 1
-                if len(self.losses) == self.config.train.log_every or ends_epoch or self.device.type == "cpu":
+                # Reading a loss waits for the GPU, so there it is looked at once a line; a processor is never ahead.
+                if len(self.losses) == train.log_every or ends_epoch or self.device.type == "cpu":
                     self.check_finite(loss)
                 looks = self.position.step in self.watch.due
-                if looks or ends_epoch or len(self.losses) >= self.config.train.log_every:
-                    speed = counted * len(order[: self.config.train.batch_size]) / (time.perf_counter() - began)
+                if looks or ends_epoch or len(self.losses) >= train.log_every:
+                    speed = counted * len(order[: train.batch_size]) / (time.perf_counter() - began)
                     shown = self._log(embeddings, numbers, epoch, ends_epoch, speed)
                     progress.advance(len(self.losses), **shown)
                     self.losses, began, counted = [], time.perf_counter(), 0
                 due, code = ticker.asks(self.position.step, stopped())
                 if (code or due) and self.position.step < total:
-                    self._stop(code) if code else self.save()
+                    self.save()
+                if code and self.position.step < total:
+                    self.world.barrier()  # none ends before all is written: those that are left behind are ended
+                    hint = f"Pass --resume --out {self.run.path} to go on." if self.run else None
+                    saved = "; everything is saved" if hint else ""
+                    raise Stopped(
+                        f"stopped after step {self.position.step} of {total}{saved}.", exit_code=code, hint=hint
+                    )
                 if ends is not None and ends(self.position.step):
                     break
         self.save()
@@ -301,7 +292,7 @@ class Trainer:
         return True
 
     def _look_for_positives(self) -> bool:
-        """Let the positives be found anew where that is due: by process 0, for all. Returns whether they were."""
+        """Let the positives be found again where that is due: by process 0, for all. Returns whether they were."""
         found, step = self.positives, self.position.step
         if not found.due(step):
             return False
@@ -326,13 +317,6 @@ class Trainer:
             hint=f"{kept} Lower --lr, set optim.clip=1, or use --precision fp32.".strip(),
         )
 
-    def _stop(self, code: int) -> None:
-        self.save()
-        self.world.barrier()  # none ends before all is written: those that are left behind are ended
-        hint = f"Say --resume --out {self.run.path} to go on." if self.run else None
-        said = f"stopped after step {self.position.step} of {self.plan.steps}{'; everything is saved' * bool(hint)}."
-        raise Stopped(said, exit_code=code, hint=hint)
-
     def _since_the_last_line(self) -> torch.Tensor:
         """Losses of the global batches since the last line of metrics, (steps,)."""
         return self.world.all_reduce(torch.stack(self.losses)) / self.world.size
@@ -347,23 +331,20 @@ class Trainer:
             "seconds": round(self.position.seconds, 3), "rows_per_second": round(speed, 1),
         }  # fmt: skip
         self.news = {}
-        z, features = _first(e.online), _first(e.features)
+        z, features = (next(t for t in side if t is not None).detach() for side in (e.online, e.features))
         others = [t for t in (*e.online[1:], *e.target) if t is not None]
         row |= self.monitor.measure(z, features, others[0].detach() if others else None)
         if row["step"] in self.watch.due:
             row |= self.watch.look(self.learner)
             self.best.look(row, self.learner.branches)
-        for sentence in self.monitor.update(self.position.step, self.plan.steps, row):
-            self.console.warn(sentence, CollapseWarning)
-        for sentence in self.monitor.look(self.position.step, self.plan.steps, row):
-            self.console.warn(sentence, WorseWarning)
+        for watched, kind in ((self.monitor.update, CollapseWarning), (self.monitor.look, WorseWarning)):
+            for sentence in watched(row["step"], self.plan.steps, row):
+                self.console.warn(sentence, kind)
         self._write(row)
         return {k: row[k] for k in ("loss", "rank", *verdict.WATCHED) if row.get(k) is not None}
 
     def _look_first(self) -> None:
         """Look at what is there before the first step, which the later looks are compared with."""
-        if self.position.step or self.monitor.start:
-            return
         begun = self.watch.begun(self.learner, self.sampler)
         if found := self.watch.first(begun):
             row = {"step": 0, "epoch": 0, "seconds": 0.0, **found}
@@ -376,8 +357,8 @@ class Trainer:
         self.metrics.append(row)
         if self.run is not None and self.world.is_main:
             self.run.append_metrics(row)
-        for sink in self.sinks:
-            sink.write(row)
+        for log in self.loggers:
+            log(row)
 
 
 def _placed(column: Any, device: torch.device) -> Any:
@@ -386,7 +367,3 @@ def _placed(column: Any, device: torch.device) -> Any:
         return column
     room = torch.cuda.get_device_properties(device).total_memory // ON_DEVICE_SHARE
     return column.to(device) if column.values.nbytes <= room and not column.streams else column
-
-
-def _first(tensors: tuple[torch.Tensor | None, ...]) -> torch.Tensor:
-    return next(t for t in tensors if t is not None).detach()

@@ -1,7 +1,7 @@
 """What a training looks at while it goes: held-out rows of the training data, and nothing of the test rows.
 
-The networks are looked at in evaluation mode and without gradient, and what is drawn has generators of its own, so
-that a training with looks and one without have the same weights.
+The networks are looked at in evaluation mode and without gradient, and what is drawn has generators of its own, so that
+a training has the same weights with looks and without.
 
 ====================  ==============================================================================================
 figure                what it is
@@ -16,7 +16,7 @@ heldout_uniformity    of their unit vectors (arXiv 2005.10242)
 heldout_alignment     mean squared distance of the unit vectors of two views of a row (of two columns, if several)
 heldout_agreement     how much nearer these lie than those of different rows
 heldout_views         recall at 1 of one view of a row among the other views of all rows
-heldout_raw           share of the ten nearest rows that are so in the raw input too
+heldout_raw           share of the ten nearest rows that are among the ten nearest in the raw input too
 heldout_loss          the method's loss of held-out rows
 ====================  ==============================================================================================
 
@@ -39,12 +39,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
 from nearfar.core.randomness import generator
+from nearfar.core.registry import MODALITIES
+from nearfar.evaluation import floors
+from nearfar.evaluation.directions import both
+from nearfar.evaluation.protocols import sts
+from nearfar.evaluation.sides import Sides
 from nearfar.models import setup
 from nearfar.objectives.kernel.world import ONE
 from nearfar.training import distributed, health, weight_averaging
 from nearfar.training.gradient_cache import chunks, joined
+from nearfar.training.plan.resolve import least_rows
 from nearfar.training.positives import Positives, own
-from nearfar.vectors import geometry
+from nearfar.vectors import geometry, label_free
+from nearfar.vectors.basics import chosen
+from nearfar.vectors.knn import online_knn
 
 if TYPE_CHECKING:
     from nearfar.data.table import Column
@@ -62,6 +70,11 @@ FORWARD = 3  # rows that are looked at cost as much as one that is trained on, w
 STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norm takes its first statistics from
 
 
+def watches(plan: Plan) -> bool:
+    """Whether a training looks at held-out rows. Process 0 alone does, so shards of a network cannot be looked at."""
+    return bool(plan.config.train.monitor_rows) and plan.config.train.wrap != "shard" and plan.steps > 0
+
+
 class Watch:
     """The held-out rows of a training, and what is measured on them.
 
@@ -76,50 +89,45 @@ class Watch:
         self.config, labels = plan.config, plan.table.labels
         train = self.config.train
         count, drawn = train.monitor_rows, generator(train.seed, "monitor")
+
+        def some(rows: np.ndarray, count: int) -> np.ndarray:
+            return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]
+
         self.plan, self.columns = plan, list(viewer.columns.values())
         self.on = torch.device(train.device), train.precision
+        # Besides the processor's, the generators of these devices are put back after a look.
+        self._devices = [self.on[0]] if self.on[0].type == "cuda" else []
         self.gallery = self.queries = plan.heldout[:0]
         if labels is not None:
-            self.gallery = _some(plan.train[labels[plan.train] >= 0], 5 * count, drawn)
-            self.queries = _some(plan.heldout[labels[plan.heldout] >= 0], count, drawn)
+            self.gallery = some(plan.train[labels[plan.train] >= 0], 5 * count)
+            self.queries = some(plan.heldout[labels[plan.heldout] >= 0], count)
         scored = plan.scores
         heldout = plan.heldout if scored is None else plan.heldout[np.isfinite(scored[plan.heldout])]
-        self.rows = _some(heldout, min(count, ROWS), drawn)
-        world = distributed.world()
-        self.looks = bool(count) and world.is_main and train.wrap != "shard" and plan.steps > 0
+        self.rows = some(heldout, min(count, ROWS))
+        self.looks = watches(plan) and distributed.world().is_main
         alone = {"world": distributed.World(), "positives": Positives(own(len(plan.table)))}
         self.viewer, self.pair = replace(viewer, **alone), replace(viewer, count=2, hard=(), **alone)
-
-    @property
-    def _devices(self) -> list[torch.device]:
-        """Besides the processor, whose random numbers stay as they are."""
-        return [self.on[0]] if self.on[0].type == "cuda" else []
 
     @cached_property
     def raw_nearest(self) -> torch.Tensor:
         """The rows that are nearest in the raw input."""
-        from nearfar.evaluation import floors
-        from nearfar.vectors import label_free
-
         column = next(iter(self.plan.columns.values()))
         return label_free.nearest(torch.from_numpy(floors.RawInput().features(column, self.rows)))
 
     @cached_property
     def due(self) -> frozenset[int]:
-        """The steps after which to look: a formula, so that a resumed run looks where it would.
-
-        At ends of epochs, and before the first of these wherever the steps have doubled: what is learnt first is learnt
-        within so many steps, however many an epoch has.
-        """
-        train = self.config.train
-        if not train.monitor_rows or train.wrap == "shard" or not self.plan.steps:
+        """The steps after which to look: a formula, so that a resumed run looks where it would."""
+        if not watches(self.plan):
             return frozenset()
+        train = self.config.train
         total, per_epoch = train.epochs, self.plan.steps // train.epochs
         views = len(self.columns) if len(self.columns) > 1 else self.viewer.count
         trained = per_epoch * train.batch_size * views
         looked = len(self.gallery) + len(self.queries) + (3 + views) * len(self.rows)
         dear = math.ceil(looked / (FORWARD * COST * trained))
         every = per_epoch * max(1, math.ceil(EVERY * total), min(dear, total // 10))
+        # What is learnt first is learnt within so many steps, however many an epoch has: before the first of these
+        # ends of epochs there is a look wherever the steps have doubled.
         early = itertools.takewhile(lambda step: step >= EARLIEST, (every >> k for k in itertools.count(1)))
         return frozenset([*range(every, self.plan.steps + 1, every), self.plan.steps, *early])
 
@@ -137,45 +145,28 @@ class Watch:
 
     @torch.no_grad()
     def begun(self, learner: Learner, sampler: Any) -> Learner:
-        """The learner to look at before the first step.
+        """The learner to look at before the first step: itself, or a copy with statistics in its batch norms.
 
         Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than what
-        the networks are worth: they take their statistics from some training rows, on a copy. Those of encoders and
-        projectors take them from rows as they are embedded, as the floor of an evaluation does: views may be anything.
+        the networks are worth: they take their statistics from some training rows. Those of encoders and projectors
+        take them from rows without views, as the floor of an evaluation does, since views may be anything.
         """
         if not self.looks or not any(_unseen(m) for m in learner.modules()):
             return learner
         with torch.random.fork_rng(self._devices):
             learner = distributed.alone(copy.deepcopy(learner))
             learner.eval()
-            norms, own = ([m for m in part.modules() if _unseen(m)] for part in (learner, learner.branches))
-            if len(norms) > len(own):  # of a twin or a predictor, which only see what views become
+            norms, branches = ([m for m in part.modules() if _unseen(m)] for part in (learner, learner.branches))
+            if len(norms) > len(branches):  # of a twin or a predictor, which only see what views become
                 steps = max(1, min(sampler.steps_per_epoch, STATISTICS_ROWS // sampler.batch_size))
                 order = sampler.order(0)
                 batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
                 weight_averaging.take_statistics(learner, norms, batches, self.config)
-            self._neutral_statistics(learner, own)
+            rows = self.plan.train[:STATISTICS_ROWS]
+            with weight_averaging.new_statistics(branches):
+                for column, start in itertools.product(self.columns, range(0, len(rows), STATISTICS_BATCH)):
+                    _neutral(learner, column, rows[start : start + STATISTICS_BATCH], *self.on, "projection")
         return learner
-
-    def _neutral_statistics(self, learner: Learner, norms: list[_BatchNorm]) -> None:
-        """Let these batch norms take their statistics anew from training rows without any view."""
-        from nearfar.core.registry import MODALITIES
-
-        momenta, rows = [norm.momentum for norm in norms], self.plan.train[:STATISTICS_ROWS]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.train()
-            norm.momentum = None  # the plain mean over batches
-        for column in self.columns:
-            modality = MODALITIES.get(column.modality)
-            for start in range(0, len(rows), STATISTICS_BATCH):
-                values, geometry = column.take(rows[start : start + STATISTICS_BATCH], self.on[0])
-                with devices.autocast(*self.on):
-                    neutral = modality.neutral(values, geometry, column.spec)
-                    embedded(learner.branches[column.name], neutral, "projection")
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.eval()
-            norm.momentum = momentum
 
     def first(self, learner: Learner) -> dict[str, float]:
         """`look` before the first step, and the numbers of rows behind the figures."""
@@ -185,28 +176,20 @@ class Watch:
         sizes = {"knn": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
         return found | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in found}
 
-    # --- figures ----------------------------------------------------------------------------------------------
-
     def _labelled(self, learner: Learner) -> dict[str, float]:
-        from nearfar.vectors.knn import online_knn
-
         labels = self.plan.table.labels
         if len(self.queries) < 2 or len(np.unique(labels[self.gallery])) < 2:
             return {}
         setup.scale(learner.branches, self.plan.columns, self.plan.train, self.on[1])
         column = self.columns[0]
         x, y = (encode_rows(learner, column, r, *self.on, layer="embedding") for r in (self.gallery, self.queries))
-        if not _finite(x, y):
-            return {}
-        return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])}
+        return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])} if _finite(x, y) else {}
 
     def _unlabelled(self, learner: Learner) -> dict[str, float]:
-        from nearfar.vectors import label_free
-
-        rows, several = self.rows, len(self.columns) > 1
+        rows = self.rows
         if len(rows) < FEWEST:
             return {}
-        if several:
+        if len(self.columns) > 1:
             layer = self.plan.record.keep
             sides = [encode_rows(learner, c, rows, *self.on, layer=layer).cpu() for c in self.columns]
             sides = sides if len({s.shape[1] for s in sides}) == 1 else sides[:1]
@@ -228,17 +211,15 @@ class Watch:
 
     def _between(self, x: torch.Tensor, sides: list[torch.Tensor]) -> dict[str, float]:
         """How well two sides of a row find each other, views or columns; and whether rows are near that were so."""
-        from nearfar.vectors import label_free
-
         rows = self.rows
-        if len(self.columns) == 1:
-            return {
-                "heldout_views": _recall(*sides, *[_content(self.columns[0], rows)] * 2),
-                "heldout_raw": label_free.shared(label_free.nearest(x), self.raw_nearest),
-            }
         if len(sides) < 2:
             return {}
-        ids = [_content(c, rows) for c in self.columns]
+        ids = [np.unique(c.hashes[rows], return_inverse=True)[1].reshape(-1) for c in self.columns]  # of equal content
+        if len(self.columns) == 1:
+            return {
+                "heldout_views": _recall(*sides, *ids * 2),
+                "heldout_raw": label_free.shared(label_free.nearest(x), self.raw_nearest),
+            }
         if self.plan.scores is not None:
             return {"spearman": _spearman(*sides, *ids, self.plan.scores[rows])}
         pairs = itertools.combinations(range(len(sides)), 2)
@@ -246,8 +227,6 @@ class Watch:
 
     def _loss(self, learner: Learner) -> dict[str, float]:
         """The method's loss of held-out rows, where it needs to know nothing of them but their views."""
-        from nearfar.training.plan.resolve import least_rows
-
         record, train, positives = self.plan.record, self.config.train, self.plan.positives
         size = min(train.batch_size, len(self.rows))
         size -= size % max(1, record.bn_groups)
@@ -261,20 +240,27 @@ class Watch:
                 with devices.autocast(*self.on):
                     parts = [learner.project(piece) for piece in chunks(batch, train.chunk or size)]
                     embeddings = replace(learner.embeddings(joined(parts), batch), world=ONE)
-                    losses.append(float(learner.judge(embeddings, batch)[0]))
+                    losses.append(float(learner.loss(embeddings, batch)[0]))
         except (ValueError, RuntimeError, LookupError):  # a method may want what these batches do not have
             return {}
         return {"heldout_loss": float(np.mean(losses))}
 
 
-# --- what is looked at --------------------------------------------------------------------------------------------
-
-
-def embedded(branch: Branch, values: torch.Tensor, layer: str = "features") -> torch.Tensor:
+def _layer(branch: Branch, values: torch.Tensor, layer: str) -> torch.Tensor:
     """Of a branch the encoder's features, these beside fixed ones ("embedding"), or the projection, float32 (N, D)."""
     if layer == "embedding":
         return branch.embed(values).float()
     return (branch.encoder(values) if layer == "features" else branch(values)[1]).float()
+
+
+def _neutral(
+    learner: Learner, column: Column, rows: np.ndarray, device: torch.device, precision: str, layer: str
+) -> torch.Tensor:
+    """A layer of rows as they are embedded, without a view."""
+    values, geometry = column.take(rows, device)
+    with devices.autocast(device, precision):
+        neutral = MODALITIES.get(column.modality).neutral(values, geometry, column.spec)
+        return _layer(learner.branches[column.name], neutral, layer)
 
 
 @torch.no_grad()
@@ -283,15 +269,10 @@ def encode_rows(
     layer: str = "features",
 ) -> torch.Tensor:  # fmt: skip
     """A layer of rows of a column in evaluation mode, float32 (len(rows), D)."""
-    from nearfar.core.registry import MODALITIES
-
-    modality, branch, was = MODALITIES.get(column.modality), learner.branches[column.name], learner.training
+    was = learner.training
     learner.eval()
-    parts = []
-    for start in range(0, len(rows), batch_size):
-        values, geometry = column.take(rows[start : start + batch_size], device)
-        with devices.autocast(device, precision):
-            parts.append(embedded(branch, modality.neutral(values, geometry, column.spec), layer))
+    starts = range(0, len(rows), batch_size)
+    parts = [_neutral(learner, column, rows[i : i + batch_size], device, precision, layer) for i in starts]
     learner.train(was)
     return torch.cat(parts)
 
@@ -307,7 +288,7 @@ def view_features(
         batch = viewer.batch(rows[start : start + batch_size], 0, start)
         for side, view in zip(sides, batch.views, strict=False):
             with devices.autocast(device, precision):
-                side.append(embedded(learner.branches[view.column], view.values))
+                side.append(_layer(learner.branches[view.column], view.values, "features"))
     learner.train(was)
     return torch.cat(sides[0]), torch.cat(sides[1])
 
@@ -317,10 +298,6 @@ def _recall(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray
 
     Rows of equal content, which `of_a` and `of_b` number, are one; of several that are equally near, any may be first.
     """
-    from nearfar.evaluation.directions import both
-    from nearfar.evaluation.sides import Sides
-    from nearfar.vectors.basics import chosen
-
     hits = []
     for way in both(Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b"))).values():
         right = [chosen(tile.scores)[tile.owner, tile.answer].sum() for tile in way.tiles()]
@@ -330,9 +307,6 @@ def _recall(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray
 
 def _spearman(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray, scores: np.ndarray) -> float:
     """Rank correlation of the cosines of pairs with their scores; 0 where either are all equal."""
-    from nearfar.evaluation.protocols import sts
-    from nearfar.evaluation.sides import Sides
-
     once, cosines = np.ones((1, len(scores))), Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b")).cosines()
     return float(sts.correlation(sts.ranks(cosines, once), sts.ranks(scores, once), once)[0])
 
@@ -342,16 +316,8 @@ def _finite(*tensors: torch.Tensor) -> bool:
     return all(bool(torch.isfinite(x).all()) for x in tensors)
 
 
-def _content(column: Column, rows: np.ndarray) -> np.ndarray:
-    return np.unique(column.hashes[rows], return_inverse=True)[1].reshape(-1)
-
-
 def _unseen(module: torch.nn.Module) -> bool:
     """Whether it is a batch norm without statistics."""
     if not isinstance(module, _BatchNorm) or not module.track_running_stats:
         return False
     return not bool(module.num_batches_tracked) and not bool(module.running_mean.any())
-
-
-def _some(rows: np.ndarray, count: int, drawn: torch.Generator) -> np.ndarray:
-    return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]

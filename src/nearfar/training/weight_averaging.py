@@ -3,17 +3,17 @@
 The mean over the last steps is Izmailov et al. 2018, arXiv 1803.05407. The mean with the beginning is Wortsman et al.
 2021, arXiv 2109.01903: what was learnt from few or narrow data stays nearer to what was there, and is better on others.
 The weights that are trained stay as they are: the running mean is beside them and part of the checkpoint, and a mean
-becomes the model at the end. It makes other activations than any that batch norm has seen, so the statistics of that
-are taken anew from the training rows.
+becomes the model at the end. Batch norm has seen other activations than its weights make, so its statistics are taken
+again from the training rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
@@ -56,15 +56,13 @@ class Average:
             torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 / self.count)
 
     def state(self, branches: Branches) -> dict[str, torch.Tensor]:
-        """What a checkpoint keeps, whole tensors; empty before there is a mean (all processes take part).
-
-        `branches` are those that are trained.
-        """
+        """What a checkpoint keeps, whole tensors by the names of those trained; empty before there is a mean."""
         if not self.count:
             return {}
+        # Shards are put together, so all processes take part.
         whole = {n: m.full_tensor() if hasattr(m, "full_tensor") else m for n, m in self.mean.items()}
-        found = {f"mean/{n}": m for n, m in narrowing.whole(branches, whole).items()}
-        return found | {"count": torch.tensor(self.count)}
+        means = {f"mean/{n}": m for n, m in narrowing.whole(branches, whole).items()}
+        return means | {"count": torch.tensor(self.count)}
 
     def restore(self, tensors: dict[str, torch.Tensor], branches: Branches, step: int) -> None:
         """The inverse of `state`; a mean of steps that are not among the last ones any more is left behind."""
@@ -72,9 +70,9 @@ class Average:
             return
         self.count = int(tensors["count"])
         self.mean = {name: torch.empty_like(w) for name, w in _weights(branches).items()}  # laid out as they are
-        found = narrowing.rows(branches, {k.removeprefix("mean/"): t for k, t in tensors.items()})
+        means = narrowing.rows(branches, {k.removeprefix("mean/"): t for k, t in tensors.items()})
         for name, mean in self.mean.items():
-            distributed.copy_into(mean, found[name])
+            distributed.copy_into(mean, means[name])
 
     def give(self, branches: Branches, trained: Branches) -> None:
         """Make the mean of what was trained the weights of whole branches (all processes take part)."""
@@ -95,7 +93,7 @@ def interpolate(branches: Branches, beginning: Branches, share: float, columns: 
 
 
 @torch.no_grad()
-def statistics_anew(learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> None:
+def renew_statistics(learner: Learner, viewer: Viewer, sampler: Sampler, config: Config) -> None:
     """Take the statistics of the branches' batch norms from one epoch of training rows, seen as in training."""
     changed = [m for branch in learner.branches.values() for part in branch.learns for m in part.modules()]
     norms = [m for m in changed if isinstance(m, _BatchNorm) and m.track_running_stats]
@@ -116,29 +114,35 @@ def statistics_anew(learner: Learner, viewer: Viewer, sampler: Sampler, config: 
 def take_statistics(
     learner: Learner, norms: Sequence[_BatchNorm], batches: Iterable[ViewBatch], config: Config, *, targets: bool = True
 ) -> None:  # fmt: skip
-    """Let these batch norms take their statistics anew from batches, all of which count the same.
-
-    `targets` tells whether the twin sees them too.
-    """
-    train, momenta = config.train, [norm.momentum for norm in norms]
+    """Take the statistics of these batch norms from batches; `targets` tells whether the twin sees them too."""
+    train = config.train
     learner.eval()
+    with new_statistics(norms):
+        for batch in batches:
+            size = train.chunk or len(batch)
+            with devices.autocast(torch.device(train.device), train.precision):
+                for start in range(0, len(batch), size):
+                    learner.project(batch.rows(start, start + size), targets=targets)
+
+
+@contextmanager
+def new_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Within this context, batch norms in evaluation mode forget their statistics and take the plain mean of others."""
+
+    def weigh_equally(norm: _BatchNorm, _inputs: object) -> None:
+        # torch has momentum=None for this, which the synchronised batch norms of `distributed` do not know.
+        norm.momentum = 1 / (int(norm.num_batches_tracked) + 1)
+
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-    hooks = [norm.register_forward_pre_hook(_weigh_equally) for norm in norms]
-    for batch in batches:
-        size = train.chunk or len(batch)
-        with devices.autocast(torch.device(train.device), train.precision):
-            for start in range(0, len(batch), size):
-                learner.project(batch.rows(start, start + size), targets=targets)
+    hooks = [norm.register_forward_pre_hook(weigh_equally) for norm in norms]
+    yield
     for norm, hook, momentum in zip(norms, hooks, momenta, strict=True):
         hook.remove()
         norm.momentum = momentum
         norm.eval()
-
-
-def _weigh_equally(norm: nn.Module, _inputs: object) -> None:
-    norm.momentum = 1 / (int(norm.num_batches_tracked) + 1)
 
 
 def _weights(branches: Branches) -> dict[str, torch.Tensor]:

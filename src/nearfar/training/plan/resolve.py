@@ -19,7 +19,7 @@ from nearfar.data.decoding import workers
 from nearfar.methods import record
 from nearfar.methods.schedule import Schedule, at
 from nearfar.models import columns
-from nearfar.training import distributed, sinks
+from nearfar.training import distributed, loggers
 from nearfar.training.plan import auto_method, recipes
 from nearfar.training.stopping import Ticker
 
@@ -63,7 +63,7 @@ def check_words(config: Config, begins: bool) -> None:
     if t.balance is not None:
         balanced.parse(t.balance)
     devices.device(t.device)
-    sinks.check(t.log)
+    loggers.check(t.log)
     Ticker(t.checkpoint_every, t.stop_after, distributed.world())
 
 

@@ -15,7 +15,7 @@ from nearfar.core.config import Config
 from nearfar.core.console import QUIET, SILENT, Console, clock
 from nearfar.core.errors import CollapseWarning, ConfigError, Stopped, TrainingError
 from nearfar.core.randomness import derive
-from nearfar.training import timing
+from nearfar.training import rehearsal
 from nearfar.training.plan.prepare import Plan, narrowed
 from nearfar.training.stopping import stop_signals
 from nearfar.training.tuning.score import Parts, Scorer
@@ -167,7 +167,7 @@ class Search:
     def _horizon(self) -> int:
         """Epochs of a whole trial that leave the budget room for `RESERVE` of them."""
         config = self.space.base
-        epoch = SLACK * timing.expected_seconds(self._trainer(self._plan(config))) / config.train.epochs
+        epoch = SLACK * rehearsal.expected_seconds(self._trainer(self._plan(config))) / config.train.epochs
         self.like.clear()  # positives may depend on the number of epochs
         if 2 * epoch > self.budget:
             raise ConfigError(
