@@ -132,7 +132,7 @@ def test_rows_without_a_label_are_counted_and_belong_to_nobody(few):
     images, labels = few["train"]
     some = np.where(np.arange(200) % 4, labels.astype(float), np.nan)
     plan = planned({"train": (images, some), "test": few["test"]}, positives="labels", batch_size=50)
-    assert "Positives: 50 rows have no label; they belong to nobody." in plan.notes
+    assert "Positives: 50 rows have no label; they are positives of their own views only." in plan.notes
     assert (np.unique(plan.groups[:200:4], return_counts=True)[1] == 1).all()
     assert plan.groups[1:200:4].max() < 10 <= plan.groups[:200:4].min()
 

@@ -1,7 +1,9 @@
 """Who belongs together: one file a kind.
 
 ``--positives clusters:200`` calls ``build(context, "200", **options)`` of ``clusters.py`` with the options of
-``model.positives_options`` and gets a `Positives`. A further kind is a further file that defines ``build``.
+``model.positives_options`` and gets a `Positives`. A further kind is a further file that defines ``build``. Every
+``build`` raises a `ConfigError` where the argument or an option is not as described, and a `DataError` where the data
+do not have what the kind needs.
 
 The training loop asks `Positives.due` before every step and has process 0 `refresh` what is due; it knows no kinds.
 """
@@ -9,9 +11,9 @@ The training loop asks `Positives.due` before every step and has process 0 `refr
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -30,7 +32,7 @@ Encode = Callable[[np.ndarray], np.ndarray]  # row numbers (M,) → features (M,
 
 @dataclass(frozen=True)
 class Context:
-    """What a kind of positives is told.
+    """What a kind of positives is built from.
 
     Parameters
     ----------
@@ -66,19 +68,30 @@ class Positives:
     Attributes
     ----------
     partners : ndarray of int64 (N_table, K) or None
-        Rows that the second and further views of a row are taken from, one drawn anew for each view; None where all
+        Rows that the second and further views of a row are taken from, one drawn again for each view; None where all
         views are the row's own.
     negatives : ndarray of int64 (N_table, K) or None
         Rows whose cell of the last column is a hard negative of a row.
+    changing : mapping of str to type
+        The attributes, arrays of these types or None, that are found while training. A checkpoint keeps them.
     """
 
-    changes = False  # whether `groups`, `partners` or `negatives` are found while training
-    mines = False  # whether `negatives` are among them
+    changing: ClassVar[Mapping[str, type]] = {}
 
     def __init__(self, groups: np.ndarray, note: str = "", doubt: str = "") -> None:
         self.groups, self.note, self.doubt = groups, note, doubt
         self.partners: np.ndarray | None = None
         self.negatives: np.ndarray | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether something is found while training."""
+        return bool(self.changing)
+
+    @property
+    def mines(self) -> bool:
+        """Whether hard negatives are found while training."""
+        return "negatives" in self.changing
 
     def check(self) -> None:
         """Raise what the first `refresh` would, as far as that can be told without it."""
@@ -88,18 +101,25 @@ class Positives:
         return False
 
     def refresh(self, step: int, encode: Encode) -> dict[str, float]:
-        """Look again, on process 0 only; numbers worth logging.
+        """Find what changes, on process 0 only; gives numbers for the next line of metrics.
 
-        What is drawn must be a formula of the seed and `step`, and what was found must be in `state`.
+        What is drawn must be a formula of the seed and `step`.
         """
         return {}
 
     def state(self) -> dict[str, torch.Tensor]:
         """The tensors that a checkpoint keeps and other processes get; always of the same names, types and axes."""
-        return {}
+        import torch
+
+        arrays = {name: getattr(self, name) for name in self.changing}
+        empty = {name: np.zeros((0, 0), kind) for name, kind in self.changing.items()}  # not found yet
+        return {name: torch.from_numpy(empty[name] if x is None else x) for name, x in arrays.items()}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
+        for name in self.changing:
+            array = tensors[name].numpy()
+            setattr(self, name, array if len(array) else None)
 
     def go_on(self, tensors: dict[str, torch.Tensor], where: str) -> None:
         """Take what a checkpoint kept, if anything, whose file is `where`.
@@ -118,7 +138,7 @@ class Positives:
             if found is not None and found.size and not (found.min() >= 0 and found.max() < end):
                 raise RunError(
                     f"positives/{what} has numbers from {found.min()} to {found.max()}, and there are {rows:,} rows.",
-                    where=where, hint="The file was changed; begin anew.",
+                    where=where, hint="The file was changed; train again.",
                 )  # fmt: skip
 
 
@@ -128,17 +148,7 @@ def own(rows: int) -> np.ndarray:
 
 
 def build(text: str, context: Context) -> Positives:
-    """The positives that ``kind:argument`` and ``model.positives_options`` describe.
-
-    Raises
-    ------
-    UnknownName
-        There is no such kind, or it has no such option.
-    ConfigError
-        The argument or an option is not of the kind described.
-    DataError
-        The data do not have what the kind needs.
-    """
+    """The positives that ``kind:argument`` and ``model.positives_options`` describe; raises as their kind does."""
     module, argument = POSITIVES.find(text, "model.positives")
     options = context.config.model.positives_options
     known = list(inspect.signature(module.build).parameters)[2:]
@@ -151,9 +161,8 @@ def build(text: str, context: Context) -> Positives:
 def nothing(argument: str, kind: str) -> None:
     """Raise a `ConfigError` where a kind that takes no argument got one."""
     if argument:
-        raise ConfigError(
-            f"{kind!r} takes no argument, and was given {argument!r}.", where="model.positives", hint=f"Say {kind}."
-        )
+        said = f"{kind!r} takes no argument, and was given {argument!r}."
+        raise ConfigError(said, where="model.positives", hint=f"Pass {kind} alone.")
 
 
 def whole(value: Any, name: str, low: int) -> int:

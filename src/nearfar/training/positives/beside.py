@@ -11,28 +11,12 @@ from nearfar.training.positives import Context, Positives, own, whole
 
 
 def build(context: Context, argument: str) -> Positives:
-    """Further views come from the rows at most so many places before or after.
+    """Further views come from the rows at most `argument` places before or after, by default 1.
 
     A skipped row, such as an empty line of a text, ends a document, as the end of a file does: what stands behind it is
-    no neighbour of what stands before it.
-
-    Parameters
-    ----------
-    context : Context
-    argument : str
-        Largest distance in rows; 1 where nothing is said.
-
-    Raises
-    ------
-    ConfigError
-        The distance is no whole number of at least 1.
-    DataError
-        The rows have several columns, which are each other's positives already, or no row has another beside it.
-
-    Notes
-    -----
+    no neighbour of what stands before it. Rows of several columns are refused: the columns are each other's positives.
     Neighbours as positives are Kiros et al. 2015 (arXiv 1506.06726) and Logeswaran & Lee 2018 (arXiv 1803.02893). As
-    with a teacher's neighbours, the partner of a row is drawn anew for each view. A row without one is its own.
+    with a teacher's neighbours, the partner of a row is drawn again for each view. A row without one is its own.
     """
     distance = whole(argument or 1, "the number after the colon", 1)
     if len(context.table.columns) > 1:
@@ -47,7 +31,7 @@ def build(context: Context, argument: str) -> Positives:
     if not have[context.rows].any():
         raise DataError("no row that is trained on has another beside it.", where="model.positives")
     fits[~have, 0], inside[~have, 0] = True, np.flatnonzero(~have)
-    # whatever fits is repeated over the places of what does not, so that a partner is drawn by its place alone
+    # Whatever fits is repeated over the places of what does not, so that a partner is drawn by its place alone.
     places = np.argsort(~fits, 1, kind="stable")
     turn = np.arange(inside.shape[1]) % fits.sum(1)[:, None]
     found = Positives(

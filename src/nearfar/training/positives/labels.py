@@ -10,21 +10,15 @@ from nearfar.training.positives import Context, Positives, nothing, own
 
 
 def build(context: Context, argument: str) -> Positives:
-    """Class c is group c, and the unlabelled row r is group C + r, so it is a positive of its own views only.
-
-    Raises
-    ------
-    DataError
-        No row that is trained on has a label, all have the same one, or no two have.
-    """
+    """Class c is group c, and the unlabelled row r is group C + r, so it is a positive of its own views only."""
     nothing(argument, "labels")
     labels = context.labels
     if labels is None or not (labels >= 0).any():
         with_labels = ", ".join(m for m in METHODS if METHODS.get(m).RECORD.positives != "labels")
         raise DataError(
             "this method learns from labels, and the data have none.",
-            hint=f"Name the column with --label, put each class in a folder of its own, or use a method "
-            f"that needs none ({with_labels}).",
+            hint="Name the column with --label, put each class in a folder of its own, or use a method that needs none "
+            f"({with_labels}).",
         )
     classes = max(len(context.table.label_names), int(labels.max()) + 1)
     groups = np.where(labels >= 0, labels, classes + own(len(labels)))
@@ -43,5 +37,5 @@ def build(context: Context, argument: str) -> Positives:
         )
     doubt = f"Positives: {alone:,} of {rows:,} rows to train on share their label with no other; they are positives of "
     without = int((labels[context.rows] < 0).sum())
-    note = f"Positives: {without:,} rows have no label; they belong to nobody." if without else ""
+    note = f"Positives: {without:,} rows have no label; they are positives of their own views only." if without else ""
     return Positives(groups, note, f"{doubt}their own views only." if alone > rows / 2 else "")

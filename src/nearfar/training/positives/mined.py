@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
-from nearfar.training.positives import Context, Encode, Positives, own, whole
+from nearfar.training.positives import Context, Encode, own, whole
+from nearfar.training.positives.by_model import ByModel
 from nearfar.vectors.basics import unit
 from nearfar.vectors.neighbours import search
 
 if TYPE_CHECKING:
-    import torch
-
     from nearfar.data.table import Column
     from nearfar.models.embedder import Embedder
 
-COUNT = 1  # hard negatives of a row where the text does not say how many
 LOOKED_AT = 32  # nearest cells of which those are taken that are no positives, as far as can be told
 MOST = 0.95  # of the similarity of the row's own sides
 
@@ -27,39 +25,27 @@ def build(context: Context, argument: str, most: float = MOST) -> Mined:
 
     Parameters
     ----------
-    context : Context
     argument : str
         ``RUN`` or ``RUN:4``: four of each row.
     most : float
         A cell that is more similar to the row than this share of the similarity of the row's own two sides is left
         out: it may well belong to it ("TopK-PercPos" of de Souza P. Moreira et al. 2024, arXiv 2407.15831).
-
-    Raises
-    ------
-    ConfigError
-        The text is not of that form, or there is no such run.
-    DataError
-        There are too few rows.
     """
-    from nearfar.models.run import Run
-
     run, colon, last = argument.rpartition(":")
     counted = colon and last.isdecimal()
     run, count = (run, whole(last, "the number after the last colon", 1)) if counted else (argument, 1)
     if not run:
-        raise ConfigError(
-            "say which run mines.", where="model.positives", hint="For example --positives mined:runs/first:4."
-        )
-    if not Run.open(run).model_file.exists():
-        raise ConfigError(f"the run {run} has no model yet.", where="model.positives")
+        hint = "For example --positives mined:runs/first:4."
+        raise ConfigError("say which run mines.", where="model.positives", hint=hint)
     if not 0 < most <= 1:
         raise ConfigError(f"most is {most}; it must be above 0 and at most 1.", where="model.positives_options")
+    found = Mined(context, run, count, most)
     if len(context.rows) <= count:
         raise DataError(f"{len(context.rows):,} rows to train on are too few for {count} hard negatives of each.")
-    return Mined(context, run, count, most)
+    return found
 
 
-class Mined(Positives):
+class Mined(ByModel):
     """Hard negatives of every row, by the model of a run: the nearest cells of the last column that are not its own.
 
     Cells equal to the row's own, cells of rows with the same label, and cells nearly as near as the row's own are left
@@ -67,32 +53,23 @@ class Mined(Positives):
     row's own.
     """
 
-    changes = True
-    mines = True
+    changing: ClassVar = {"negatives": np.int64}
 
     def __init__(self, context: Context, run: str, count: int, most: float) -> None:
         many = f"{count} hard negatives of each row are" if count > 1 else "a hard negative of each row is"
-        super().__init__(own(len(context.table)), f"Negatives: {many} mined by {run}, once.")
-        self.context, self.run, self.count, self.most = context, run, count, most
+        super().__init__(context, run, f"Negatives: {many} mined by {run}, once.")
+        self.count, self.most = count, most
 
     def check(self) -> None:
-        from nearfar.models.loading import load
-
-        model, columns = load(self.run, self.context.config.train.device), list(self.context.table.columns.values())
+        model, columns = self.model(), list(self.context.table.columns.values())
         for side in (0, -1):
-            fitting(model, columns[side])
-
-    def due(self, step: int) -> bool:
-        return step == 0
+            self._column_of(model, columns[side])
 
     def refresh(self, step: int, encode: Encode) -> dict[str, float]:
-        from nearfar.models.loading import load
-
-        rows, columns = self.context.rows, list(self.context.table.columns.values())
-        model = load(self.run, self.context.config.train.device)
-        left, right = (unit(vectors(model, columns[side], rows)) for side in (0, -1))
+        rows, columns, labels = self.context.rows, list(self.context.table.columns.values()), self.context.labels
+        model = self.model()
+        left, right = (unit(self._vectors(model, columns[side], rows)) for side in (0, -1))
         same = [c.hashes[rows] for c in (columns[0], columns[-1]) if c.hashes is not None]
-        labels = self.context.labels
         if labels is not None:
             same.append(np.where(labels[rows] < 0, -1 - np.arange(len(rows)), labels[rows]))
         found, similar = hardest(left, right, self.count, self.most, same)
@@ -100,15 +77,18 @@ class Mined(Positives):
         self.negatives[rows] = rows[found]
         return {"mined": float(similar.mean())}
 
-    def state(self) -> dict[str, torch.Tensor]:
-        import torch
+    def _column_of(self, model: Embedder, column: Column) -> str:
+        """The model's column that encodes the cells of a column of the data."""
+        name = column.name if column.name in model.columns else model.only_column()
+        if column.cells is None:  # cells are encoded as they were written, whatever the run's tokeniser is
+            self.check_takes(model, name, column)
+        return name
 
-        found = np.zeros((0, 0), np.int64) if self.negatives is None else self.negatives
-        return {"negatives": torch.from_numpy(found)}
-
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        found = tensors["negatives"].numpy()
-        self.negatives = found if len(found) else None
+    def _vectors(self, model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
+        name = self._column_of(model, column)
+        if column.cells is not None:
+            return model.encode([column.cells[int(r)] for r in rows], column=name)
+        return model.features(column, rows, model.keeps)
 
 
 def hardest(
@@ -120,7 +100,6 @@ def hardest(
     ----------
     left, right : ndarray (N, D)
         Unit vectors; row i of both belongs together.
-    count : int
     most : float
         Share of the similarity of the row's own sides from which on a cell is left out.
     same : list of ndarray (N,)
@@ -139,35 +118,6 @@ def hardest(
     for kind in same:
         positive |= kind[rows] == kind[:, None]
     near = scores > most * (left * right).sum(1)[:, None]
+    # First what may be taken, nearest first; then what is too near, farthest first; what is a positive last.
     order = np.argsort(np.where(positive, 2 * looked, np.where(near, 2 * looked - 1 - rank, rank)), 1)[:, :count]
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order[:, :1], 1)[:, 0]
-
-
-def fitting(model: Embedder, column: Column) -> str:
-    """The model's column that encodes the cells of a column of the data.
-
-    Raises
-    ------
-    ConfigError
-        The model takes other input.
-    """
-    from nearfar.core.registry import MODALITIES
-
-    name = column.name if column.name in model.columns else model.only_column()
-    modality, spec = model.columns[name]
-    shape = MODALITIES.get(modality).encoder_shape
-    if column.cells is None and (modality != column.modality or shape(spec) != shape(column.spec)):
-        is_for, is_here = (MODALITIES.get(m).describe(s) for m, s in ((modality, spec), (column.modality, column.spec)))
-        raise ConfigError(
-            f"the run was trained on {is_for}, the column {column.name!r} is {is_here}.", where="model.positives",
-            hint="Give both trainings the same --size.",
-        )  # fmt: skip
-    return name
-
-
-def vectors(model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
-    """What the model makes of these cells of a column, float32 (M, D); raises as `fitting`."""
-    name = fitting(model, column)
-    if column.cells is not None:  # its tokeniser may be another one
-        return model.encode([column.cells[int(r)] for r in rows], column=name)
-    return model.features(column, rows, model.keeps)

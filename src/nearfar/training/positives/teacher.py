@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
 from nearfar.core.randomness import derive
-from nearfar.core.registry import MODALITIES
-from nearfar.training.positives import Context, Encode, Positives, own, whole
+from nearfar.models import branches, columns
+from nearfar.models.embedder import Embedder
+from nearfar.training.positives import Context, Encode, own, whole
+from nearfar.training.positives.by_model import ByModel
 from nearfar.vectors.basics import unit
 from nearfar.vectors.kmeans import kmeans
 from nearfar.vectors.neighbours import nearest_others
-
-if TYPE_CHECKING:
-    import torch
-
-    from nearfar.models.embedder import Embedder
 
 CLUSTERS, NEIGHBOURS = 200, 5  # where the text does not say how many
 LEAST_ROWS = 20  # per cluster, where the number is ours
 WAYS = ("clusters", "neighbours")
 
 
-def build(context: Context, argument: str) -> Positives:
+def build(context: Context, argument: str) -> Taught:
     """What a teacher's features say, found once, before the first step.
 
     Parameters
     ----------
-    context : Context
     argument : str
         ``MODEL``, ``MODEL:clusters``, ``MODEL:clusters:100``, ``MODEL:neighbours`` or ``MODEL:neighbours:10``. MODEL is
         the folder of a run, or an encoder that has pretrained weights, such as ``timm:resnet18``.
-
-    Raises
-    ------
-    ConfigError
-        The text is not of that form, there is no such model, or it takes other input.
-    DataError
-        There are too few rows.
     """
     name, way, count = parse(argument)
     if way == "clusters":
@@ -52,7 +41,6 @@ def build(context: Context, argument: str) -> Positives:
         needed, about = count + 1, f"further views come from the {count} nearest rows by the features of {name}"
     if needed > len(context.rows):
         raise DataError(f"{len(context.rows):,} rows to train on are too few for {count:,} {way}.")
-    _check(name)
     return Taught(context, name, way, count, f"Positives: {about}, found once.")
 
 
@@ -65,14 +53,12 @@ def parse(argument: str) -> tuple[str, str, int]:
     head, _, way = name.rpartition(":")
     name, way = (head, way) if way in WAYS else (name, WAYS[0])
     if not name:
-        raise ConfigError(
-            "say which teacher.", where="model.positives",
-            hint="For example --positives teacher:runs/first:neighbours, or teacher:timm:resnet18.",
-        )  # fmt: skip
+        hint = "For example --positives teacher:runs/first:neighbours, or teacher:timm:resnet18."
+        raise ConfigError("say which teacher.", where="model.positives", hint=hint)
     return name, way, count
 
 
-class Taught(Positives):
+class Taught(ByModel):
     """Groups or partners by a teacher's features.
 
     Neighbours are partners and not `Relation.positive_rows`, because two given rows of N are in one batch of B in a
@@ -80,86 +66,50 @@ class Taught(Positives):
     take it from a queue) a neighbour takes part in every step.
     """
 
-    changes = True
+    changing: ClassVar = {"groups": np.int64, "partners": np.int64}
 
     def __init__(self, context: Context, name: str, way: str, count: int, note: str) -> None:
-        super().__init__(own(len(context.table)), note)
-        self.context, self.name, self.way, self.count = context, name, way, count
+        super().__init__(context, name, note)
+        self.way, self.count = way, count
+
+    @property
+    def _pretrained(self) -> bool:
+        """Whether the teacher is an encoder, such as ``timm:resnet18``, and no folder."""
+        return ":" in self.name and not os.path.exists(self.name)
+
+    def check_there(self) -> None:
+        if self._pretrained:
+            columns.check(self.name, {}, "model.positives")
+        else:
+            super().check_there()
 
     def check(self) -> None:
-        teacher(self.name, self.context)
+        self.model()
 
-    def due(self, step: int) -> bool:
-        return step == 0
-
-    def refresh(self, step: int, encode: Encode) -> dict[str, float]:
-        rows, column = self.context.rows, self.context.table.first
-        x = unit(teacher(self.name, self.context).features(column, rows))
-        if self.way == "clusters":
-            seed = derive(self.context.config.train.seed, "teacher")
-            groups = self.count + own(len(self.groups))
-            groups[rows] = kmeans(x, self.count, seed=seed)[1]
-            self.groups = groups
-        else:
-            partners = np.repeat(own(len(self.groups))[:, None], self.count, axis=1)
-            partners[rows] = rows[nearest_others(x, self.count)]
-            self.partners = partners
-        return {}
-
-    def state(self) -> dict[str, torch.Tensor]:
-        import torch
-
-        partners = np.zeros((0, 0), np.int64) if self.partners is None else self.partners
-        return {"groups": torch.from_numpy(self.groups), "partners": torch.from_numpy(partners)}
-
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        self.groups, partners = (tensors[k].numpy() for k in ("groups", "partners"))
-        self.partners = partners if len(partners) else None
-
-
-def _check(name: str) -> None:
-    """Raise now, and not after the data were read into the first step, where there is no such model."""
-    from nearfar.models import columns
-    from nearfar.models.run import Run
-
-    if ":" in name and not os.path.exists(name):
-        columns.check(name, {}, "model.positives")
-    elif not Run.open(name).model_file.exists():
-        raise ConfigError(f"the run {name} has no model yet.", where="model.positives")
-
-
-def teacher(name: str, context: Context) -> Embedder:
-    """The model called `name`, ready to encode the table's first column.
-
-    Raises
-    ------
-    ConfigError
-        It takes other input than the column holds, or its weights cannot be had.
-    """
-    from nearfar.models import branches, columns
-    from nearfar.models.embedder import Embedder
-    from nearfar.models.loading import load
-
-    column, train = context.table.first, context.config.train
-    kind, colon, variant = name.partition(":")
-    if colon and not os.path.exists(name):
-        model = replace(context.config.model, encoder=f"{kind}:{variant}", encoder_options={"pretrained": True})
+    def model(self) -> Embedder:
+        config, column = self.context.config, self.context.table.first
+        if not self._pretrained:
+            model = super().model()
+            self.check_takes(model, next(iter(model.columns)), column)
+            return model
         kinds = {column.name: (column.modality, column.spec)}
+        given = replace(config.model, encoder=self.name, encoder_options={"pretrained": True})
         try:
-            encoders = branches.encoders(columns.resolved(model, columns.plan(model, kinds))[1], train.seed)
+            encoders = branches.encoders(columns.resolved(given, columns.plan(given, kinds))[1], config.train.seed)
             for encoder in encoders.values():
                 encoder.fetch()
             made = branches.Branches.of(encoders, None)
         except ConfigError as e:
             raise ConfigError(e.message, where="model.positives", hint="A teacher needs weights to teach with.") from e
-        return Embedder(context.config, kinds, made, name=name, device=train.device)
-    model = load(name, train.device)
-    modality, spec = next(iter(model.columns.values()))
-    shape = MODALITIES.get(modality).encoder_shape
-    if modality != column.modality or shape(spec) != shape(column.spec):
-        is_for, is_here = (MODALITIES.get(m).describe(s) for m, s in ((modality, spec), (column.modality, column.spec)))
-        raise ConfigError(
-            f"the teacher {name} was trained on {is_for}, the data are {is_here}.", where="model.positives",
-            hint="Give both trainings the same --size.",
-        )  # fmt: skip
-    return model
+        return Embedder(config, kinds, made, name=self.name, device=config.train.device)
+
+    def refresh(self, step: int, encode: Encode) -> dict[str, float]:
+        rows = self.context.rows
+        x = unit(self.model().features(self.context.table.first, rows))
+        if self.way == "clusters":
+            self.groups = self.count + own(len(self.groups))  # what is not trained on keeps a group of its own
+            self.groups[rows] = kmeans(x, self.count, seed=derive(self.context.config.train.seed, "teacher"))[1]
+        else:
+            self.partners = np.repeat(own(len(self.groups))[:, None], self.count, axis=1)
+            self.partners[rows] = rows[nearest_others(x, self.count)]
+        return {}

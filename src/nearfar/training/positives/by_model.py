@@ -1,0 +1,48 @@
+"""What positives have in common that a trained model finds once, before the first step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import MODALITIES
+from nearfar.models.loading import load
+from nearfar.models.run import Run
+from nearfar.training.positives import Context, Positives, own
+
+if TYPE_CHECKING:
+    from nearfar.data.table import Column
+    from nearfar.models.embedder import Embedder
+
+
+class ByModel(Positives):
+    """Found by the model called `name`, the folder of a run."""
+
+    def __init__(self, context: Context, name: str, note: str) -> None:
+        super().__init__(own(len(context.table)), note)
+        self.context, self.name = context, name
+        self.check_there()  # now, and not after the data were read, in the first step
+
+    def check_there(self) -> None:
+        """Raise where there is no such model."""
+        if not Run.open(self.name).model_file.exists():
+            raise ConfigError(f"the run {self.name} has no model yet.", where="model.positives")
+
+    def due(self, step: int) -> bool:
+        return step == 0
+
+    def model(self) -> Embedder:
+        """The model, loaded."""
+        return load(self.name, self.context.config.train.device)
+
+    def check_takes(self, model: Embedder, name: str, column: Column) -> None:
+        """Raise a `ConfigError` where the column `name` of the model takes other input than this column holds."""
+        modality, spec = model.columns[name]
+        shape = MODALITIES.get(modality).encoder_shape
+        if modality != column.modality or shape(spec) != shape(column.spec):
+            kinds = ((modality, spec), (column.modality, column.spec))
+            takes, holds = (MODALITIES.get(m).describe(s) for m, s in kinds)
+            raise ConfigError(
+                f"{self.name} was trained on {takes}, the column {column.name!r} is {holds}.",
+                where="model.positives", hint="Give both trainings the same --size.",
+            )  # fmt: skip
