@@ -34,6 +34,13 @@ FILES = {
         from nearfar.training.positives import Positives
         def build(context, argument): return Positives(np.arange(len(context.table)) % 2)
     """,
+    "loggers/steps.py": """
+        def logger(run):
+            def write(row):
+                with open(run.path / "steps.txt", "a") as file:
+                    print(row["step"], file=file)
+            return write
+    """,
     "encoders/tinynet.py": """
         import torch
         MODALITIES = ("word",)
@@ -228,7 +235,7 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
         "--help",
         "greet Ada",
         f"train list.words --method mine --positives halves --set views.add=star "
-        f"--set views.overrides.star.rate=0.25 --fixed vowels --out run {train}",
+        f"--set views.overrides.star.rate=0.25 --fixed vowels --log steps --out run {train}",
         "eval run --protocol first_letter --protocol all_of_it --protocol knn",
         "export run --to listing --out weights.txt",
         f"train texts.csv --pair first second --tokens letters:200 --out pairs {train}",
@@ -245,6 +252,8 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
     config = json.loads((work / "run/config.json").read_text())["config"]
     assert [config["model"][k] for k in ("encoder", "positives", "fixed")] == ["tinynet", "halves", "vowels"]
     assert (config["views"]["add"], config["views"]["overrides"]) == (["star"], {"star": {"rate": 0.25}})
+    lines = (work / "run/metrics.jsonl").read_text().splitlines()
+    assert (work / "run/steps.txt").read_text().split() == [str(json.loads(line)["step"]) for line in lines]
     assert figures(texts[3], "a protocol") == ["0.500"] * 3  # of the run, its untrained encoder and the raw input
     assert figures(texts[3], "another: classes") == ["6.000"] * 3
     page = (work / "run/report.html").read_text()
@@ -258,7 +267,7 @@ def test_every_kind_from_outside(work):  # starts Python and trains twice: some 
     assert "invert p 1" in texts[7]
     sheet = np.asarray(Image.open(work / "sheet.png").convert("RGB")).astype(int)
     assert np.abs(sheet[4:84, 4:84] + sheet[4:84, 96:176] - 255).max() <= 2  # the view is the picture's negative
-    for kind in ("methods: mine", "readers: words", "verbs: greet", "transforms: invert, star", "targets: listing"):
+    for kind in ("methods: mine", "readers: words", "verbs: greet", "transforms: invert, star", "targets: listing", "loggers: steps"):
         assert kind in texts[8]
 
 
@@ -308,6 +317,7 @@ FAULTS = {
     "objectives/number.py": ("INFO = 3", "train photos --set method.objective=number", "number.py: its 'INFO' is no Objective"),
     "tokenisers/plain.py": ("plan = 3\ndef tokenise(texts, spec, length): pass", "train texts.csv --column first --tokens plain", "plain.py: its 'plan' is no function"),
     "positives/plain.py": ("build = 3", "train photos --positives plain", "plain.py: its 'build' is no function"),
+    "loggers/plain.py": ("logger = 3", "train photos --log plain --out logged", "plain.py: its 'logger' is no function"),
     "cli/train.py": ("command = 3", "--help", "train.py: nearfar has a verb named 'train'"),
 }  # fmt: skip
 

@@ -58,7 +58,7 @@ def requested(
             raise ConfigError("was trained on data from Python, which it does not keep.", where=str(out),
                               hint="Give them again: train(data, resume=True, …).")  # fmt: skip
         raise ConfigError("no data are given.", hint="Give a path, a name on the hub, or arrays.")
-    needs = {"several processes need": config.train.processes > 1, "further places for metrics need": config.train.log}
+    needs = {"several processes need": config.train.processes > 1, "loggers need": config.train.log}
     if out is None and (what := next((w for w, asked in needs.items() if asked), None)):
         raise ConfigError(f"{what} a run folder.", hint="Say --out RUN.")
     if out is not None and distributed.world().is_main:
