@@ -95,7 +95,7 @@ def test_more_epochs_make_a_new_schedule(few, run, tmp_path, monkeypatch, capsys
     copy = shutil.copytree(run, tmp_path / "cut")
     longer = train.train(few, out=run, resume=True, epochs=4, log_every=1, console=nearfar.core.console.Console())
     said = capsys.readouterr().err
-    assert "train.epochs 2 → 4" in said and "schedules are made anew over all 16 steps" in said
+    assert "train.epochs 2 → 4" in said and "schedules are made again over all 16 steps" in said
     assert (run / "model.safetensors").read_bytes() != before
     assert not (run / "evaluation.json").exists() and not (run / "classifier").exists()
     optim = longer.plan.config.optim
@@ -132,7 +132,7 @@ def test_an_interrupted_one_takes_what_it_can(few, tmp_path, monkeypatch):
     killed(few, out, 7, monkeypatch, **GIVEN)
     with pytest.raises(ConfigError, match="6 steps are done already, and 1 epochs have 4.* at least 2"):
         train.train(few, out=out, resume=True, epochs=1)
-    with pytest.raises(ConfigError, match="either gone on with or begun anew"):
+    with pytest.raises(ConfigError, match="either resumed or begun again"):
         train.train(few, out=out, resume=True, overwrite=True)
     with pytest.raises(ConfigError, match="has its own config"):
         train.train(few, out=out, resume=True, config=Config())
@@ -170,7 +170,7 @@ def test_seeds_take_what_they_can(few, tmp_path):
     before = contents(out)
     for given, said in (
         ({"seeds": 1}, "2 seeds were begun"), ({"batch_size": 16}, "train.batch_size is 32"),
-        ({"log_every": 3}, "would change nothing"), ({"seed": 4}, "train.seed"), ({"overwrite": True}, "begun anew"),
+        ({"log_every": 3}, "would change nothing"), ({"seed": 4}, "train.seed"), ({"overwrite": True}, "begun again"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
             nearfar.train_seeds(few, out=out, resume=True, **given)

@@ -28,7 +28,7 @@ class Job:
     resume: bool
     overwrite: bool
     command: str
-    changes: Changes = field(default_factory=dict)  # of a training that is gone on with
+    changes: Changes = field(default_factory=dict)  # of a training that is resumed
     path: str | None = None  # of the data, if one was named
 
 
@@ -36,18 +36,14 @@ def requested(
     source: Any, out: str | Path | None, resume: bool, overwrite: bool, config: Config | None, command: str | None,
     knobs: dict[str, Any],
 ) -> Job:  # fmt: skip
-    """What is asked for, as far as it can be looked at without the data."""
+    """What is asked for, as far as it can be checked without the data."""
     from nearfar.models.run import Run
     from nearfar.training import distributed, resuming
 
     changes: Changes = {}
     named = isinstance(source, str | Path)
     if resume:
-        if out is None:
-            raise ConfigError("--resume needs to know the run folder.", hint="Say --out RUN.")
-        if overwrite:
-            raise ConfigError("a run is either gone on with or begun anew.", hint="Say --resume or --overwrite.")
-        resuming.refuse_config(config)
+        resuming.check_request(out, overwrite, config)
         config, changes = resuming.changed(Run.open(out).config, knobs, out)
         if named:
             config = config.set("data.source", str(source))
@@ -60,7 +56,7 @@ def requested(
         raise ConfigError("no data are given.", hint="Give a path, a name on the hub, or arrays.")
     needs = {"several processes need": config.train.processes > 1, "loggers need": config.train.log}
     if out is None and (what := next((w for w, asked in needs.items() if asked), None)):
-        raise ConfigError(f"{what} a run folder.", hint="Say --out RUN.")
+        raise ConfigError(f"{what} a run folder.", hint="Pass --out RUN.")
     if out is not None and distributed.world().is_main:
         run = Run.check(out, resume=resume, overwrite=overwrite)
         if resume:
@@ -72,7 +68,7 @@ def requested(
 
 
 def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
-    """Write ``config.json``: what was asked, decided and found; of a training that is gone on with, what changed."""
+    """Write ``config.json``: what was asked, decided and found; of a training that is resumed, what changed."""
     table, before = plan.table, run.config if job.resume else {}
     asked = Config.from_dict(before.get("asked", before["config"])) if job.resume else job.config
     for path, (_, value) in job.changes.items():

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core import checks, files, replacing
 from nearfar.core.config import Config
+from nearfar.core.console import of_call
 from nearfar.core.errors import ConfigError, RunError, Stopped
 from nearfar.core.leftovers import occupied
+from nearfar.data.objects import settled
 from nearfar.models.loading import is_series
 from nearfar.models.run import Run, written
 from nearfar.models.stored import SEEDS_SCHEMA, stored_seeds
-from nearfar.training import resuming, train
+from nearfar.training import distributed, resuming, train
 from nearfar.training.job import with_knobs
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ def train_seeds(
     overwrite: bool = False, config: Config | None = None, quiet: bool = False, console: Console | None = None,
     command: str | None = None, **knobs: Any,
 ) -> list[Trained]:  # fmt: skip
-    """Train the same from several seeds, one after the other.
+    """Train the same from several seeds, one after the other; a list of what `nearfar.train` gives, by seed.
 
-    Everything that is drawn differs: weights, views, the order of rows, and with ``limit`` the rows.
+    Everything that is drawn differs: weights, views, the order of rows, and with ``limit`` the rows. All that is not
+    named here is as `nearfar.train` takes it, and raises what that raises; ``stop_after`` is the time of each seed.
 
     Parameters
     ----------
-    source : path, hub name, array, list or dict of splits
     seeds : int, optional
         How many: ``seed``, ``seed`` + 1 … By default 3; where resumed, as many as were asked for then, or more.
     out : path, optional
@@ -52,25 +54,7 @@ def train_seeds(
         Keep what is finished in that folder, go on with what was begun, and begin what was not. With more ``epochs``
         what is finished goes on too, if it has kept its checkpoint (``keep_optimizer``); other `knobs` take effect
         where something is left to do, or are refused by name.
-    overwrite, config, quiet, console, command, **knobs
-        As `nearfar.train` takes them; ``stop_after`` is the time of each seed.
-
-    Returns
-    -------
-    list of Trained
-        By seed.
-
-    Raises
-    ------
-    UserError, TrainingError
-        As `nearfar.train` does.
-    Stopped
-        Stopped from outside; all that was done is saved.
     """
-    from nearfar.core.console import of_call
-    from nearfar.data.objects import settled
-    from nearfar.training import distributed
-
     console, command, source = of_call(console, quiet), command or shlex.join(sys.argv), settled(source)
     distributed.join_if_launched()
     folder = None if out is None else Path(out)
@@ -79,12 +63,15 @@ def train_seeds(
         return [train.train(source, config=config.set("train.seed", n), console=console) for n in numbers]
 
     world = distributed.world()
-    found = {n: _found(folder / f"seed{n}", resume, config) for n in numbers}
-    if resume and changes and set(found.values()) == {"finished"}:
+    states = {n: _state(folder / f"seed{n}", resume, config) for n in numbers}
+    if resume and changes and set(states.values()) == {"finished"}:
         first = Run(folder / f"seed{numbers[0]}")
         resuming.nothing_left(first, config, changes, console)  # which says what can be done
     world.barrier()  # all have looked before anything is written
-    whole = _taken(folder, resume, overwrite) if world.is_main else Run(folder)
+    whole = Run(folder)
+    if world.is_main:
+        _check(whole, resume or overwrite)
+        whole.take(_written if overwrite and is_series(folder) else None)  # the new one is beside what is there
     try:
         if world.is_main:
             files.write_json(whole.path / "seeds.json", {
@@ -94,16 +81,17 @@ def train_seeds(
         trained = []
         for i, n in enumerate(numbers, 1):
             own = {"out": whole.path / f"seed{n}", "console": console, "command": command}
-            console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (found[n] == 'finished')}.")
+            console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (states[n] == 'finished')}.")
             try:
-                if found[n] == "finished":
-                    trained.append(train.finished(own["out"], source, _of(own["out"]), console))
-                elif found[n] == "new":
+                if states[n] == "finished":
+                    done = Config.from_dict(Run.open(own["out"]).config["config"])
+                    trained.append(train.finished(own["out"], source, done, console))
+                elif states[n] == "new":
                     trained.append(train.train(source, config=config.set("train.seed", n), overwrite=resume, **own))
                 else:
                     trained.append(train.train(source, resume=True, **own, **resuming.free(config)))
             except Stopped as e:
-                hint = f"Say --resume --out {folder} to go on."
+                hint = f"Pass --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e
             finally:
                 if _is_there(Run(whole.path / f"seed{n}")):
@@ -119,54 +107,40 @@ def rehearse(
     source: Any = None, *, seeds: int | None = None, out: str | Path | None = None, resume: bool = False,
     overwrite: bool = False, config: Config | None = None, console: Console | None = None, **knobs: Any,
 ) -> Plan:  # fmt: skip
-    """Everything that `train_seeds` does before its first step, for the first seed; see
-    `nearfar.training.train.rehearse`.
-    """
+    """What `train_seeds` does before its first step, for the first seed; see `nearfar.training.train.rehearse`."""
     folder = None if out is None else Path(out)
     config, numbers, _ = _asked(source, seeds, folder, resume, overwrite, config, knobs)
     if folder is not None:
         _check(Run(folder), resume or overwrite)
         for n in numbers:
-            _found(folder / f"seed{n}", resume, config)  # which raises where one cannot be gone on with
+            _state(folder / f"seed{n}", resume, config)  # which raises where one cannot be gone on with
     return train.rehearse(source, config=config.set("train.seed", numbers[0]), console=console)
-
-
-# --- its parts ----------------------------------------------------------------------------------------------------
 
 
 def _asked(
     source: Any, seeds: int | None, folder: Path | None, resume: bool, overwrite: bool, config: Config | None,
     knobs: dict[str, Any],
 ) -> tuple[Config, list[int], resuming.Changes]:  # fmt: skip
-    """The config of all seeds, the seeds, and what is to change of trainings that are gone on with."""
+    """The config of all seeds, the seeds, and what is to change of trainings that are resumed."""
     seeds = None if seeds is None else checks.whole(seeds, "seeds", 1)
     if not resume:
         config = with_knobs(config or Config(), source, knobs)
         return config, list(range(config.train.seed, config.train.seed + (3 if seeds is None else seeds))), {}
-    if folder is None:
-        raise ConfigError("--resume needs to know the folder of the runs.", hint="Say --out FOLDER.")
-    if overwrite:
-        raise ConfigError("runs are either gone on with or begun anew.", hint="Say --resume or --overwrite.")
-    resuming.refuse_config(config)
-    stored, numbers = _stored(folder, seeds)
-    config, changes = resuming.changed(stored, knobs, folder / f"seed{numbers[0]}")
-    return config if not isinstance(source, str | Path) else config.set("data.source", str(source)), numbers, changes
-
-
-def _stored(folder: Path, seeds: int | None) -> tuple[dict[str, Any], list[int]]:
-    """What the folder says was asked for, and its seeds, with more of them if more are wanted now."""
+    resuming.check_request(folder, overwrite, config)
     if not is_series(folder):
-        raise RunError("holds no training from several seeds.", where=str(folder), hint="Leave --resume away.")
+        raise RunError("holds no training from several seeds.", where=str(folder), hint="Leave --resume out.")
     stored = stored_seeds(folder)
     first, have = stored["seeds"][0], len(stored["seeds"])
     if seeds is not None and seeds < have:
         raise ConfigError(f"{have} seeds were begun in {folder}, and {seeds} are asked for.", where="--seeds",
-                          hint=f"Say at least {have}, or leave it away.")  # fmt: skip
-    return stored, list(range(first, first + (seeds or have)))
+                          hint=f"Pass at least {have}, or leave it out.")  # fmt: skip
+    numbers = list(range(first, first + (seeds or have)))
+    config, changes = resuming.changed(stored, knobs, folder / f"seed{first}")
+    return config if not isinstance(source, str | Path) else config.set("data.source", str(source)), numbers, changes
 
 
-def _found(folder: Path, resume: bool, config: Config) -> str:
-    """What is there of a seed: it is ``finished``, ``begun``, or ``new``; with more epochs than it had it is begun."""
+def _state(folder: Path, resume: bool, config: Config) -> str:
+    """Whether the training of a seed is ``finished``, ``begun`` or ``new``; with more epochs asked for it is begun."""
     run = Run(folder)
     if not resume or not _is_there(run):
         return "new"
@@ -176,18 +150,6 @@ def _found(folder: Path, resume: bool, config: Config) -> str:
 def _is_there(run: Run) -> bool:
     """Whether the training of a seed got as far as its first checkpoint."""
     return run.trained or os.path.exists(run.checkpoint_file)
-
-
-def _of(folder: Path) -> Config:
-    return Config.from_dict(Run.open(folder).config["config"])
-
-
-def _taken(folder: Path, resume: bool, overwrite: bool) -> Run:
-    """The folder of the runs, locked for this process; instead of one that is there, a new one beside it."""
-    whole = Run(folder)
-    _check(whole, resume or overwrite)
-    whole.take(_written if overwrite and is_series(folder) else None)
-    return whole
 
 
 def _written(folder: Path) -> Iterator[Path]:
@@ -201,15 +163,17 @@ def _written(folder: Path) -> Iterator[Path]:
 
 def _check(whole: Run, may_exist: bool) -> None:
     """Raise a `RunError` where the folder of the runs is taken by something else."""
+    taken, another = occupied(whole.path), "Choose another --out."
     if os.path.exists(whole.config_file):
-        raise RunError("holds a single run.", where=str(whole.path), hint="Choose another --out.")
-    if os.path.exists(whole.path) and not os.path.isdir(whole.path):
-        raise RunError("is a file, not a folder.", where=str(whole.path), hint="Choose another --out.")
-    if occupied(whole.path):
-        if not is_series(whole.path):
-            raise RunError("is not empty and not a training from several seeds.", where=str(whole.path),
-                           hint="Choose another --out.")  # fmt: skip
-        if not may_exist:
-            raise RunError("the folder of runs exists.", where=str(whole.path),
-                           hint="Say --resume to go on, or --overwrite to begin anew.")  # fmt: skip
-        replacing.check(whole.path)
+        wrong = "holds a single run.", another
+    elif os.path.exists(whole.path) and not os.path.isdir(whole.path):
+        wrong = "is a file, not a folder.", another
+    elif taken and not is_series(whole.path):
+        wrong = "is not empty and not a training from several seeds.", another
+    elif taken and not may_exist:
+        wrong = "the folder of runs exists.", "Pass --resume to go on, or --overwrite to begin again."
+    else:
+        if taken:
+            replacing.check(whole.path)
+        return
+    raise RunError(wrong[0], where=str(whole.path), hint=wrong[1])

@@ -28,51 +28,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Viewer:
-    """Makes the views of a batch; what it draws is a formula of (seed, epoch, step, column, view, row).
+    """Makes the views of a batch; what it draws is a formula of (seed, epoch, step, column, view, row)."""
 
-    Parameters
-    ----------
-    columns : mapping of str to Column
-        One column gives `count` views of each row; several give one view each.
-    recipes : mapping of str to tuple of recipes
-        By column; the v-th view uses recipe v, cycled.
-    count : int
-        Views per row of a single column.
-    positives : Positives
-        Who belongs together, as it is when a batch is made.
-    seed : int
-    device : str or torch.device
-    world : World
-        Each process views its own contiguous share of the global batch.
-    ignore : ndarray of int64 (N_table,) or (N_table, columns), optional
-        Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
-    scores : ndarray of float (N_table,), optional
-        How alike the two sides of each row are.
-    hard : sequence of Hard
-        Hard negatives that the data hold; those that the positives find come to them.
-    """
-
-    columns: Mapping[str, Column]
-    recipes: Mapping[str, tuple[Any, ...]]
+    columns: Mapping[str, Column]  # one column gives `count` views of each row; several give one view each
+    recipes: Mapping[str, tuple[Any, ...]]  # by column; the v-th view uses recipe v, cycled
     count: int
-    positives: Positives
+    positives: Positives  # who belongs together, as it is when a batch is made
     seed: int
     device: str | torch.device
-    world: World
+    world: World  # each process views its own contiguous share of the global batch
+    # int64 (N_table,) or (N_table, columns): rows of equal number, in a column, are no negatives of each other
     ignore: np.ndarray | None = None
-    scores: np.ndarray | None = None
-    hard: Sequence[Hard] = ()
+    scores: np.ndarray | None = None  # float (N_table,): how alike the two sides of each row are
+    hard: Sequence[Hard] = ()  # hard negatives that the data hold; those that the positives find come to them
 
     @contextmanager
     def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
         """Within this context, columns that are decoded while training make the batches from `step` on ready ahead."""
+
+        def upcoming() -> Iterator[np.ndarray]:
+            return (rows[self.world.share(len(rows))] for rows in sampler.upcoming(step, total))
+
         with ExitStack() as stack:
             for column in self.columns.values():
-                stack.enter_context(
-                    column.expecting(
-                        lambda: (rows[self.world.share(len(rows))] for rows in sampler.upcoming(step, total))
-                    )
-                )
+                stack.enter_context(column.expecting(upcoming))
             yield
 
     def batch(self, rows: np.ndarray, epoch: int, step: int) -> ViewBatch:
@@ -102,14 +81,11 @@ class Viewer:
 
     def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""
-        ignore = self.ignore
-        if self.positives.partners is None:
-            return None if ignore is None else ignore[sources[0]], None
-        shown = np.stack(sources, 1)
+        ignore, shown = self.ignore, None if self.positives.partners is None else np.stack(sources, 1)
         if ignore is None:
             return None, shown
-        if ignore.ndim == 1:
-            return ignore[sources[0]], ignore[shown]
+        if shown is None or ignore.ndim == 1:
+            return ignore[sources[0]], None if shown is None else ignore[shown]
         return ignore[shown, np.arange(shown.shape[1])], shown
 
     def _negatives(self, rows: np.ndarray, epoch: int, step: int) -> list[View]:
