@@ -11,6 +11,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nearfar.core import checks
 from nearfar.core.console import QUIET
+from nearfar.data.objects import labels_of
+from nearfar.methods.record import resolve
+from nearfar.training import train
 
 LEAST_ROWS = 4  # fewer have no negatives to speak of
 
@@ -55,18 +58,9 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     """
 
     def __init__(
-        self,
-        method: str = "simclr",
-        *,
-        n_components: int = 64,
-        width: int = 128,
-        layers: int = 3,
-        epochs: int = 50,
-        batch_size: int = 256,
-        learning_rate: float = 0.001,
-        corruption: float = 0.6,
-        random_state: Any = 0,
-    ) -> None:
+        self, method: str = "simclr", *, n_components: int = 64, width: int = 128, layers: int = 3, epochs: int = 50,
+        batch_size: int = 256, learning_rate: float = 0.001, corruption: float = 0.6, random_state: Any = 0,
+    ) -> None:  # fmt: skip
         self.method = method
         self.n_components = n_components
         self.width = width
@@ -86,40 +80,21 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         y : array-like of shape (n_samples,), optional
             Labels, for methods that learn from them; others do not look at it. None, NaN, an empty text or what
             pandas calls missing is no class: the row is unlabelled.
-
-        Returns
-        -------
-        self
         """
-        from nearfar.methods.record import resolve
-        from nearfar.training import train
-
         self._columns = _columns(X)
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
-        source: Any = X
-        if resolve(self.method).positives == "labels":
-            source = (X, _labels(y, len(X)))
+        learns_labels = resolve(self.method).positives == "labels"
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = int(check_random_state(seed).randint(2**31))
+        batch = max(2, min(checks.whole(self.batch_size, "batch_size", 2), len(X) // 2))
         trained = train.train(
-            source,
-            quiet=True,
-            method=self.method,
-            encoder="mlp",
+            (X, _labels(y, len(X))) if learns_labels else X, quiet=True, method=self.method, encoder="mlp",
             encoder_options={"width": self.width, "layers": self.layers, "out": self.n_components},
-            overrides={"corrupt": {"rate": self.corruption}},
-            epochs=self.epochs,
-            batch_size=self._batch(len(X)),
-            lr=self.learning_rate,
-            seed=int(seed),
-            holdout=0.0,
-            precision="fp32",
-            device="cpu",
-            checkpoint_every="never",
-            bn_groups=1,
-            shuffle=False,
-        )
+            overrides={"corrupt": {"rate": self.corruption}}, epochs=self.epochs, batch_size=batch,
+            lr=self.learning_rate, seed=int(seed), holdout=0.0, precision="fp32", device="cpu",
+            checkpoint_every="never", bn_groups=1, shuffle=False,
+        )  # fmt: skip
         self.model_ = trained.model
         self._n_features_out = self.n_components
         return self
@@ -144,9 +119,6 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         tags.transformer_tags.preserves_dtype = []  # always float32
         return tags
 
-    def _batch(self, rows: int) -> int:
-        return max(2, min(checks.whole(self.batch_size, "batch_size", 2), rows // 2))
-
 
 def _columns(X: Any) -> list[Any]:
     """Names of the columns of a table, which may be numbers, of which scikit-learn keeps none."""
@@ -155,9 +127,7 @@ def _columns(X: Any) -> list[Any]:
 
 
 def _labels(y: Any, rows: int) -> Any:
-    """One label a row, in which None or NaN is missing."""
-    from nearfar.data.objects import labels_of
-
+    """One label a row, in which None or NaN is missing; the messages are those that scikit-learn's checks expect."""
     if y is None:
         raise ValueError("this method learns from labels: requires y to be passed, but the target y is None")
     labels = labels_of(y)

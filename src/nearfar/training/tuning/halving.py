@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,9 @@ from nearfar.core.randomness import derive
 from nearfar.training import rehearsal
 from nearfar.training.plan.prepare import Plan, narrowed
 from nearfar.training.stopping import stop_signals
+from nearfar.training.trainer import Trainer
 from nearfar.training.tuning.score import Parts, Scorer
 from nearfar.training.tuning.space import Space
-
-if TYPE_CHECKING:
-    from nearfar.training.trainer import Trainer
 
 THIRD = 3  # one trial in so many goes on to the next rung, which is so many times as long
 RUNGS = 3
@@ -34,31 +31,15 @@ WHOLE, BEHIND, BROKEN, CUT, STOPPED = "whole", "behind", "not finite", "out of t
 
 @dataclass
 class Trial:
-    """One trial.
+    """One trial."""
 
-    Attributes
-    ----------
-    number : int
-        0 is the defaults.
-    asked, values : dict
-        What Optuna proposed, and what that came to (`Space.settle`).
-    measured : list
-        What the scorer gave at each rung; None where the training or the features were not finite.
-    epochs : int
-        Trained.
-    seconds : float
-        Spent, measuring included.
-    ended : str
-        Why: ``whole``, ``behind`` (others were better at the rung), ``not finite``, ``out of time``, ``stopped``.
-    """
-
-    number: int
-    asked: dict[str, float]
-    values: dict[str, float]
-    measured: list[np.ndarray | None] = field(default_factory=list)
-    epochs: int = 0
-    seconds: float = 0.0
-    ended: str = ""
+    number: int  # 0 is the defaults
+    asked: dict[str, float]  # what Optuna proposed
+    values: dict[str, float]  # what that came to (`Space.settle`)
+    measured: list[np.ndarray | None] = field(default_factory=list)  # by rung; None where something was not finite
+    epochs: int = 0  # trained
+    seconds: float = 0.0  # spent, measuring included
+    ended: str = ""  # why: WHOLE, BEHIND (others were better at the rung), BROKEN, CUT or STOPPED
 
 
 def rungs(horizon: int) -> list[int]:
@@ -96,11 +77,8 @@ class Search:
     scorer : Scorer
     budget : float
         Seconds.
-    horizon : int, optional
-        Epochs of a whole trial; by default as many as let the budget hold eight whole trials, and no more than the
-        training has.
-    most : int, optional
-        Trials at most.
+    horizon, most : int, optional
+        Epochs of a whole trial, and trials at most, as `tune` takes them.
     console : Console
     """
 
@@ -113,7 +91,7 @@ class Search:
         self.trials: list[Trial] = []
         self.stopped = 0  # exit status of a signal
         self.began = time.monotonic()
-        self.told = 0  # seconds that progress knows of
+        self.shown = 0  # seconds that progress shows
         self.like: dict[int, Plan] = {}
         self.horizon = horizon or self._horizon()
         self.rungs = rungs(self.horizon)
@@ -123,8 +101,8 @@ class Search:
         """Seconds since the search began."""
         return time.monotonic() - self.began
 
-    def run(self) -> list[Trial]:
-        """Try until the time is up, the trials are, or a signal comes. Returns the trials.
+    def run(self) -> None:
+        """Try until the time is up, the trials are, or a signal comes.
 
         Raises
         ------
@@ -135,8 +113,8 @@ class Search:
         """
         try:
             with stop_signals() as stopped, self.console.progress("tuning", round(self.budget), "s") as progress:
-                self.told = int(self.spent)
-                progress.advance(self.told)
+                self.shown = int(self.spent)
+                progress.advance(self.shown)
                 while self._goes_on():
                     self._try(progress)
                     if code := stopped():
@@ -152,9 +130,6 @@ class Search:
                 f"the budget was over before the defaults were measured, after {self.rungs[0]} epochs.",
                 where="--budget", hint="Give it more, or lower --horizon or data.limit.",
             )  # fmt: skip
-        return self.trials
-
-    # --- what comes next --------------------------------------------------------------------------------------
 
     def _goes_on(self) -> bool:
         """Whether there is room for another trial, should it turn out to be worth all its rungs."""
@@ -167,7 +142,7 @@ class Search:
     def _horizon(self) -> int:
         """Epochs of a whole trial that leave the budget room for `RESERVE` of them."""
         config = self.space.base
-        epoch = SLACK * rehearsal.expected_seconds(self._trainer(self._plan(config))) / config.train.epochs
+        epoch = SLACK * rehearsal.expected_seconds(self._trainer(config)) / config.train.epochs
         self.like.clear()  # positives may depend on the number of epochs
         if 2 * epoch > self.budget:
             raise ConfigError(
@@ -177,22 +152,15 @@ class Search:
             )  # fmt: skip
         return int(np.clip(self.budget / RESERVE / max(epoch, 1e-6), 1, config.train.epochs))
 
-    def _plan(self, config: Config) -> Plan:
-        """The plan of a trial; what belongs together is found once for every size of batch."""
+    def _trainer(self, config: Config) -> Trainer:
+        """A trial's trainer; what belongs together is found once for every size of batch."""
         batch = config.train.batch_size
-        made = narrowed(self.plan, config, self.rows.train, self.rows.held, like=self.like.get(batch))
-        self.like.setdefault(batch, made)
-        return made
-
-    @staticmethod
-    def _trainer(plan: Plan) -> Trainer:
-        from nearfar.training.trainer import Trainer
-
+        plan = narrowed(self.plan, config, self.rows.train, self.rows.held, like=self.like.get(batch))
+        self.like.setdefault(batch, plan)
         return Trainer(plan, None, SILENT)
 
-    # --- one trial --------------------------------------------------------------------------------------------
-
     def _try(self, progress: Any) -> None:
+        """One trial, and a line about it."""
         number = len(self.trials)
         asked = propose(self.space, order(self.trials, self.scorer), self.plan.config.train.seed)
         trial = Trial(number, asked, self.space.settle(asked))
@@ -200,50 +168,46 @@ class Search:
         began = time.monotonic()
 
         def tick() -> bool:
-            if (whole := min(int(self.spent), round(self.budget)) - self.told) > 0:
-                self.told += whole
+            if (whole := min(int(self.spent), round(self.budget)) - self.shown) > 0:
+                self.shown += whole
                 progress.advance(whole, trial=number)
             return self.spent >= self.budget
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CollapseWarning)  # such a trial scores badly, which says it
-                self._climb(trial, tick)
+                trial.ended = self._climb(trial, tick)
         finally:
             trial.seconds = time.monotonic() - began
         self.console.say(self._line(trial))
 
-    def _climb(self, trial: Trial, tick: Callable[[], bool]) -> None:
-        """Train from rung to rung, as long as the trial is among the best third of each."""
+    def _climb(self, trial: Trial, tick: Callable[[], bool]) -> str:
+        """Train from rung to rung, as long as the trial is among the best third of each; why it ended."""
         config = self.space.config(trial.values)
-        trainer = self._trainer(self._plan(replace(config, train=replace(config.train, epochs=self.horizon))))
-        for rung, epochs in enumerate(self.rungs):
+        trainer = self._trainer(replace(config, train=replace(config.train, epochs=self.horizon)))
+        for epochs in self.rungs:
             goal = epochs * trainer.sampler.steps_per_epoch
             try:
                 trainer.fit(lambda step, goal=goal: tick() or step >= goal)
             except TrainingError:
                 trial.measured.append(None)
-                trial.ended = BROKEN
-                return
+                return BROKEN
             trial.epochs = trainer.position.step // trainer.sampler.steps_per_epoch
             if trainer.position.step < goal:
-                trial.ended = CUT
-                return
+                return CUT
             trial.measured.append(self.scorer(trainer))
             if trial.measured[-1] is None:
-                trial.ended = BROKEN
-                return
-            if trial.number and not self._among_the_best(trial, rung):
-                trial.ended = BEHIND
-                break
-        trial.ended = trial.ended or WHOLE
+                return BROKEN
+            place, among = self._place(trial)
+            # The defaults go through all rungs, so that everything has something to be held against.
+            if trial.number and epochs < self.horizon and place > max(1, among // THIRD):
+                return BEHIND
+        return WHOLE
 
-    def _among_the_best(self, trial: Trial, rung: int) -> bool:
-        if rung == len(self.rungs) - 1:
-            return True
-        scores = at_rung(self.trials, self.scorer, rung)
-        better = sum(s > scores[trial.number] for s in scores.values())
-        return better < max(1, len(scores) // THIRD)
+    def _place(self, trial: Trial) -> tuple[int, int]:
+        """Its place at its last rung, and among how many."""
+        scores = at_rung(self.trials, self.scorer, len(trial.measured) - 1)
+        return 1 + sum(s > scores[trial.number] for s in scores.values()), len(scores)
 
     def _line(self, trial: Trial) -> str:
         what = "the defaults" if trial.number == 0 else self.space.describe(trial.values)
@@ -252,39 +216,24 @@ class Search:
             return f"{head}: not finite after {trial.epochs} epochs; {took}."
         if not trial.measured:
             return f"{head}: out of time; {took}."
-        rung = len(trial.measured) - 1
-        scores = at_rung(self.trials, self.scorer, rung)
-        place = 1 + sum(s > scores[trial.number] for s in scores.values())
-        reached = f"{scores[trial.number]:.3f} after {_epochs(self.rungs[rung])}, {place} of {len(scores)} there"
-        return f"{head}: {reached}; {took}."
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'s' if count != 1 else ''}"
-
-
-# --- Optuna -------------------------------------------------------------------------------------------------------
+        rung, (place, among) = len(trial.measured) - 1, self._place(trial)
+        score, epochs = at_rung(self.trials, self.scorer, rung)[trial.number], self.rungs[rung]
+        return f"{head}: {score:.3f} after {epochs} epoch{'s' * (epochs != 1)}, {place} of {among} there; {took}."
 
 
 def require() -> Any:
-    """Optuna.
-
-    Raises
-    ------
-    ConfigError
-        It is not installed.
-    """
+    """Optuna; raises a `ConfigError` where it is not installed."""
     try:
         import optuna
     except ImportError as e:
-        raise ConfigError("Optuna is not installed.", hint='Say pip install "nearfar[tune]".') from e
+        raise ConfigError("Optuna is not installed.", hint='Run pip install "nearfar[tune]".') from e
     return optuna
 
 
 def propose(space: Space, best_first: list[Trial], seed: int) -> dict[str, float]:
     """What the next trial should be: the defaults first, then ten at random, then what Optuna's model says.
 
-    The model (TPE, Bergstra et al. 2011, multivariate) is told everything anew each time, by place among all trials:
+    The model (TPE, Bergstra et al. 2011, multivariate) is given everything again each time, by place among all trials:
     scores of different rungs cannot be compared, places can. What is drawn is a formula of the seed and of the number
     of the trial.
     """
@@ -300,22 +249,13 @@ def propose(space: Space, best_first: list[Trial], seed: int) -> dict[str, float
         seed=derive(seed, "tune", len(best_first)) % 2**32, multivariate=True, n_startup_trials=RANDOM + 1
     )
     place = {t.number: float(-i) for i, t in enumerate(best_first)}
-    with _silent(optuna):
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        for t in sorted(best_first, key=lambda t: t.number):
-            study.add_trial(_told(optuna, t.asked, distributions, place[t.number]))
-        return dict(study.ask(distributions).params)
-
-
-def _told(optuna: Any, asked: Mapping[str, float], distributions: dict[str, Any], value: float) -> Any:
-    return optuna.trial.create_trial(params=dict(asked), distributions=distributions, value=value)
-
-
-@contextmanager
-def _silent(optuna: Any) -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
+    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for t in sorted(best_first, key=lambda t: t.number):
+            given = {"params": dict(t.asked), "distributions": distributions, "value": place[t.number]}
+            study.add_trial(optuna.trial.create_trial(**given))
+        return dict(study.ask(distributions).params)
     finally:
-        optuna.logging.set_verbosity(before)
+        optuna.logging.set_verbosity(verbosity)

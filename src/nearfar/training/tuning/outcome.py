@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from nearfar.core import files
 from nearfar.core.config import SECTIONS, Config
 from nearfar.core.console import clock
 from nearfar.core.errors import ConfigError
-from nearfar.training.tuning.halving import Search, Trial, order
+from nearfar.training.tuning.halving import Search, Trial, at_rung, order
+from nearfar.vectors.label_free import NAMES
 
 FORMATS = (".toml", ".json")
 BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -47,14 +49,10 @@ class Outcome:
     @cached_property
     def scores(self) -> dict[int, float]:
         """Score of every trial at the last rung that it reached, by number."""
-        return {t.number: self._scores_at(len(t.measured))[t.number] for t in self.trials}
+        return {t.number: self._score(t, len(t.measured) - 1) for t in self.trials}
 
-    def _scores_at(self, rungs: int) -> dict[int, float]:
-        there = [t for t in self.search.trials if len(t.measured) >= rungs]
-        found = self.search.scorer.scores([t.measured[rungs - 1] for t in there])
-        return {t.number: float(s) for t, s in zip(there, found, strict=True)}
-
-    # --- what to make of it -----------------------------------------------------------------------------------
+    def _score(self, trial: Trial, rung: int) -> float:
+        return at_rung(self.search.trials, self.search.scorer, rung)[trial.number]
 
     @cached_property
     def verdict(self) -> dict[str, Any]:
@@ -70,30 +68,29 @@ class Outcome:
         """
         defaults = self.search.trials[0]
         others = [t for t in self.trials if t.number and np.isfinite(self.scores[t.number])]
-        found = {"best": None, "epochs": None, "difference": None, "interval": None, "compared": 0, "kept": 0}
+        verdict = {"best": None, "epochs": None, "difference": None, "interval": None, "compared": 0, "kept": 0}
         if not others:
-            return found | {"sentence": "No other trial was measured, so the defaults are kept: give it more time."}
+            return verdict | {"sentence": "No other trial was measured, so the defaults are kept: give it more time."}
         best = others[0]
-        found["best"] = best.number
+        verdict["best"] = best.number
         if defaults.measured[0] is None:
-            return found | {"kept": best.number, "sentence": f"The defaults did not train; trial {best.number} did."}
+            return verdict | {"kept": best.number, "sentence": f"The defaults did not train; trial {best.number} did."}
         last = min(len(best.measured), sum(m is not None for m in defaults.measured)) - 1
         there = [t for t in self.search.trials if len(t.measured) > last and t.measured[last] is not None]
-        draws = dict(
-            zip((t.number for t in there), self.search.scorer.draws([t.measured[last] for t in there]), strict=True)
-        )
-        d = draws[best.number] - draws[0]
+        draws = self.search.scorer.draws([t.measured[last] for t in there])
+        by_number = dict(zip((t.number for t in there), draws, strict=True))
+        d = by_number[best.number] - by_number[0]
         compared, mean = len(there) - 1, float(d.mean())
         half, whole = _half_width(d, compared), last + 1 == len(self.search.rungs)
-        found |= {
+        verdict |= {
             "epochs": self.search.rungs[last], "difference": mean, "interval": [mean - half, mean + half],
             "compared": compared, "kept": best.number if whole and mean - half > 0 else 0,
         }  # fmt: skip
-        return found | {"sentence": self._sentence(found, last)}
+        return verdict | {"sentence": self._sentence(verdict, last)}
 
-    def _sentence(self, found: Mapping[str, Any], last: int) -> str:
-        best, mean, (low, high) = found["best"], found["difference"], found["interval"]
-        whole, count = self.search.space.base.train.epochs, found["epochs"]
+    def _sentence(self, verdict: Mapping[str, Any], last: int) -> str:
+        best, mean, (low, high) = verdict["best"], verdict["difference"], verdict["interval"]
+        whole, count = self.search.space.base.train.epochs, verdict["epochs"]
         epochs = f"{count} of {whole} epochs" if count < whole else f"{count} epoch{'s' if count != 1 else ''}"
         spread = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] after {epochs}"
         if last + 1 < len(self.search.rungs):
@@ -123,8 +120,6 @@ class Outcome:
             config = config.set(path, value)
         return config
 
-    # --- how it is told ---------------------------------------------------------------------------------------
-
     def table(self) -> str:
         """All trials, best first."""
         space, scorer = self.search.space, self.search.scorer
@@ -133,7 +128,7 @@ class Outcome:
         cells = [["rank", "trial", "score", "95 %" if scorer.labelled else "", *shape, *names, "epochs", "seconds", ""]]
         for place, t in enumerate(self.trials, 1):
             last, score = t.measured[-1], self.scores[t.number]
-            spread = scorer.interval(last) if last is not None else None
+            spread = scorer.interval(last)
             cells.append([
                 str(place), str(t.number), f"{score:.3f}" if math.isfinite(score) else "–",
                 "[{:.3f}, {:.3f}]".format(*spread) if spread else "",
@@ -169,11 +164,11 @@ class Outcome:
             "trials": [
                 {
                     "rank": places[t.number], "number": t.number, "defaults": t.number == 0,
-                    "score": self.scores[t.number], "interval": _interval(scorer, t.measured[-1]),
+                    "score": self.scores[t.number], "interval": scorer.interval(t.measured[-1]),
                     **t.values, "knobs": search.space.changes(t.values), "epochs": t.epochs,
                     "seconds": round(t.seconds, 3), "ended": t.ended,
                     "rungs": [
-                        {"epochs": rungs[r], "score": self._scores_at(r + 1)[t.number], **_named(scorer, m)}
+                        {"epochs": rungs[r], "score": self._score(t, r), **_named(scorer, m)}
                         for r, m in enumerate(t.measured)
                     ],
                 }
@@ -252,8 +247,6 @@ def _value(value: Any) -> str:
 
 def _half_width(d: np.ndarray, compared: int) -> float:
     """Half of the 95 % interval of the mean of paired differences, for the best of so many (Bonferroni)."""
-    from scipy import stats
-
     if len(d) < 2:
         return math.inf
     return float(stats.t.ppf(1 - 0.025 / max(1, compared), len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
@@ -264,11 +257,5 @@ def _whole(measured: np.ndarray | None) -> np.ndarray:
     return np.full(3, np.nan) if measured is None else measured[0] if measured.ndim == 2 else np.zeros(0)
 
 
-def _interval(scorer: Any, measured: np.ndarray | None) -> list[float] | None:
-    return None if measured is None else scorer.interval(measured)
-
-
 def _named(scorer: Any, measured: np.ndarray | None) -> dict[str, float]:
-    from nearfar.vectors.label_free import NAMES
-
     return {} if scorer.labelled or measured is None else dict(zip(NAMES, map(float, measured[0]), strict=True))

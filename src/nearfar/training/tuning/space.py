@@ -13,6 +13,7 @@ from nearfar.core.errors import ConfigError, UnknownName, UserError
 from nearfar.methods.record import Loss, Method
 from nearfar.training.plan.prepare import Plan
 from nearfar.training.plan.resolve import batch_size_of
+from nearfar.transforms.image.crop import Crop
 
 NAMES = ("lr", "temperature", "crop", "batch")
 RATE = 10.0  # the learning rate is tried from a tenth of its default to ten times it
@@ -35,23 +36,12 @@ class Knob:
 
 @dataclass(frozen=True)
 class Space:
-    """All that is tried.
+    """All that is tried."""
 
-    Parameters
-    ----------
-    base : Config
-        The defaults; nothing in it is "auto".
-    knobs : tuple of Knob
-    crop_end : float
-        Larger end of the crop's scale, which is not tried.
-    notes : tuple of str
-        What is not tried, and why.
-    """
-
-    base: Config
+    base: Config  # of a trial with the defaults; nothing in it is "auto"
     knobs: tuple[Knob, ...]
-    crop_end: float = 1.0
-    notes: tuple[str, ...] = ()
+    crop_end: float = 1.0  # larger end of the crop's scale, which is not tried
+    notes: tuple[str, ...] = ()  # what is not tried, and why
 
     def defaults(self) -> dict[str, float]:
         """What to ask for to have the defaults."""
@@ -96,44 +86,29 @@ class Space:
 
 
 def of(plan: Plan, config: Config, rows: int, only: Sequence[str] = ()) -> Space:
-    """What can be tried for a plan.
+    """What can be tried for a plan with the defaults, `config` of a trial and the `rows` that it trains on.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of the defaults.
-    config : Config
-        Of a trial with the defaults.
-    rows : int
-        Rows that a trial trains on.
-    only : sequence of str
-        Try these alone; by default all of `NAMES` that there are.
-
-    Raises
-    ------
-    UnknownName, ConfigError
-        There is nothing of that name, or the method or the recipe has none of it.
+    Raises where `only`, what alone is to be tried, has what there is not, or what the method or the recipe lacks.
     """
     for name in only:
         if name not in NAMES:
             raise UnknownName("knob to try", name, NAMES, where="--vary")
-    found: dict[str, Knob | str] = {
-        "lr": Knob("lr", config.optim.lr, config.optim.lr / RATE, config.optim.lr * RATE)
-        if config.optim.lr
-        else "it is 0",
-        "temperature": _temperature(plan.record),
-        "crop": _crop(plan),
-        "batch": _batch(plan, rows),
-    }
+    lr, crops = config.optim.lr, _crops(plan)
+    tried: dict[str, Knob | str] = {
+        "lr": Knob("lr", lr, lr / RATE, lr * RATE) if lr else "it is 0", "temperature": _temperature(plan.record),
+        "crop": _crop(plan, crops), "batch": _batch(plan, rows),
+    }  # fmt: skip
     for name in only:
-        if isinstance(why := found[name], str):
+        if isinstance(why := tried[name], str):
             raise ConfigError(f"{name} cannot be tried: {why}.", where="--vary")
-    knobs = tuple(k for name, k in found.items() if isinstance(k, Knob) and (not only or name in only))
+    knobs = tuple(k for name, k in tried.items() if isinstance(k, Knob) and (not only or name in only))
     if not knobs:
         raise ConfigError("there is nothing to try.", where="--vary")
-    notes = tuple(f"{name} ({why})" for name, why in found.items() if isinstance(why, str) and not only)
-    crops = _crops(plan)
+    notes = tuple(f"{name} ({why})" for name, why in tried.items() if isinstance(why, str) and not only)
     return Space(config, knobs, max(crops[0].scale) if crops else 1.0, notes)
+
+
+# Each gives what is tried, or in words why there is nothing to try.
 
 
 def _temperature(record: Method) -> Knob | str:
@@ -145,19 +120,14 @@ def _temperature(record: Method) -> Knob | str:
     return Knob("temperature", float(t), min(float(t), max(t / WARM, COLDEST)), max(float(t), min(t * WARM, HOTTEST)))
 
 
-def _crops(plan: Plan) -> list[Any]:
-    from nearfar.transforms.image.crop import Crop
-
+def _crops(plan: Plan) -> list[Crop]:
     return [t for recipes in plan.recipes.values() for recipe in recipes for t in recipe if isinstance(t, Crop)]
 
 
-def _crop(plan: Plan) -> Knob | str:
-    scales = {tuple(t.scale) for t in _crops(plan)}
-    name = plan.config.views.recipe
-    if not scales:
-        return f"the recipe {name!r} has none"
-    if len(scales) > 1:
-        return f"the recipe {name!r} has several of different sizes"
+def _crop(plan: Plan, crops: list[Crop]) -> Knob | str:
+    scales, name = {tuple(t.scale) for t in crops}, plan.config.views.recipe
+    if len(scales) != 1:
+        return f"the recipe {name!r} has {'several of different sizes' if scales else 'none'}"
     low, high = scales.pop()
     if low >= high:
         return f"in the recipe {name!r} it has one size"
@@ -168,16 +138,16 @@ def _batch(plan: Plan, rows: int) -> Knob | str:
     train, unit = plan.config.train, max(1, plan.record.bn_groups)
     if train.balance or train.chunk:
         return "train.balance or train.chunk holds it"
+
+    def fits(batch: int) -> bool:
+        try:
+            return batch_size_of(plan.config.set("train.batch_size", batch), plan.record, rows) == batch
+        except UserError:
+            return False
+
     half = train.batch_size // 2
     sizes = [half - half % unit, train.batch_size, 2 * train.batch_size]
-    fit = [b for b in sizes if b == train.batch_size or (FEWEST <= b <= rows // 2 and _fits(plan, b, rows))]
+    fit = [b for b in sizes if b == train.batch_size or (FEWEST <= b <= rows // 2 and fits(b))]
     if len(fit) == 1:
         return f"no other fits the method and {rows:,} rows"
     return Knob("batch", train.batch_size, choices=tuple(int(b) for b in np.unique(fit)))
-
-
-def _fits(plan: Plan, batch: int, rows: int) -> bool:
-    try:
-        return batch_size_of(plan.config.set("train.batch_size", batch), plan.record, rows) == batch
-    except UserError:
-        return False
