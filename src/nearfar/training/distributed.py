@@ -91,6 +91,12 @@ def _gather(x: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
     return torch.cat([p[:c] for p, c in zip(parts, counts, strict=True)]), counts
 
 
+def _sum(x: torch.Tensor) -> torch.Tensor:
+    x = x.contiguous().clone()
+    dist.all_reduce(x)
+    return x
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -100,8 +106,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         # Every process uses every row, so a row's gradient is the sum over the processes.
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
+        gradient = _sum(gradient)
         start = sum(ctx.counts[: dist.get_rank()])
         return gradient[start : start + ctx.counts[dist.get_rank()]]
 
@@ -109,15 +114,11 @@ class _Gather(torch.autograd.Function):
 class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        x = x.contiguous().clone()
-        dist.all_reduce(x)
-        return x
+        return _sum(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
-        return gradient
+        return _sum(gradient)
 
 
 def world() -> World:
@@ -195,7 +196,12 @@ def average_buffers(module: nn.Module) -> None:
 def full_state(module: nn.Module) -> dict[str, torch.Tensor]:
     """All parameters and buffers as whole tensors, by the plain module's names."""
     plain = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
-    return {k: v.full_tensor() if hasattr(v, "full_tensor") else v.detach() for k, v in plain.state_dict().items()}
+    return {k: whole(v) for k, v in plain.state_dict().items()}
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, put together where it is sharded (all processes take part)."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def load_state(module: nn.Module, state: dict[str, torch.Tensor]) -> None:

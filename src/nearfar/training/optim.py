@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nearfar.core.devices import eager
-from nearfar.training.distributed import copy_into
+from nearfar.training.distributed import copy_into, whole
 
 
 def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum: float = 0.9) -> torch.optim.Optimizer:
@@ -21,8 +21,8 @@ def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum
     ]
     groups = [g for g in groups if g["params"]]
     if name == "adamw":
-        whole = not any(hasattr(p, "full_tensor") for p in trained)  # a sharded one has no fused form on every device
-        return eager(torch.optim.AdamW)(groups, lr=lr, fused=whole)
+        fused = not any(hasattr(p, "full_tensor") for p in trained)  # shards have no fused form on every device
+        return eager(torch.optim.AdamW)(groups, lr=lr, fused=fused)
     if name == "sgd":
         return eager(torch.optim.SGD)(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return Lars(groups, lr=lr, momentum=momentum)
@@ -72,8 +72,7 @@ def state_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[s
     for name, p in module.named_parameters():
         for quantity, value in optimizer.state.get(p, {}).items():
             if value is not None:
-                value = value.full_tensor() if hasattr(value, "full_tensor") else value
-                tensors[f"{name}/{quantity}"] = torch.as_tensor(value)
+                tensors[f"{name}/{quantity}"] = torch.as_tensor(whole(value))
     return tensors
 
 

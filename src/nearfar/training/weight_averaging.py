@@ -59,8 +59,7 @@ class Average:
         """What a checkpoint keeps, whole tensors by the names of those trained; empty before there is a mean."""
         if not self.count:
             return {}
-        # Shards are put together, so all processes take part.
-        whole = {n: m.full_tensor() if hasattr(m, "full_tensor") else m for n, m in self.mean.items()}
+        whole = {n: distributed.whole(m) for n, m in self.mean.items()}
         means = {f"mean/{n}": m for n, m in narrowing.whole(branches, whole).items()}
         return means | {"count": torch.tensor(self.count)}
 
