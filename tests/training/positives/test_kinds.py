@@ -92,7 +92,7 @@ def planned(data, **words):
         ("clusters:1", ConfigError, "whole number of at least 2"),
         ("clusters:201", DataError, "201 clusters"),
         ("labels:3", ConfigError, "takes no argument"),
-        ("views:x", ConfigError, "Say views"),
+        ("views:x", ConfigError, "Pass views alone"),
         ("teacher", ConfigError, "which teacher"),
         ("teacher:no/run", RunError, "not a run folder"),
         ("teacher:tim:resnet18", UnknownName, "timm"),
@@ -219,7 +219,7 @@ def test_a_teacher_resumes_bit_for_bit(few, small, taught, tmp_path, monkeypatch
     with pytest.raises(Killed):
         train.train(few, out=tmp_path / "broken", **knobs)
     alive()
-    monkeypatch.setattr(teacher, "teacher", None)  # it is not asked again
+    monkeypatch.setattr(teacher.Taught, "model", None)  # it is not asked again
     train.train(few, out=tmp_path / "broken", resume=True)
     same_files(tmp_path / "whole", tmp_path / "broken")
 
