@@ -40,7 +40,7 @@ class Monitor:
     def __init__(self, record: Method, rows: int) -> None:
         self.record = record
         self.no_learning = no_learning(record, rows)
-        self.told: set[str] = set()  # warnings that were given
+        self.warned: set[str] = set()  # warnings that were given, which a checkpoint calls "told"
         self.moved = 0  # last step at which the loss was not at its no-learning level
         self.start: dict[str, Any] = {}  # the look at held-out rows before the first step
         self.before: dict[str, Any] = {}  # the look before this one
@@ -49,13 +49,13 @@ class Monitor:
     def state(self) -> Seen:
         """What a checkpoint keeps."""
         return {
-            "told": sorted(self.told), "moved": self.moved, "start": self.start, "before": self.before,
+            "told": sorted(self.warned), "moved": self.moved, "start": self.start, "before": self.before,
             "fallen": self.fallen,
         }  # fmt: skip
 
     def restore(self, state: Seen) -> None:
         """The inverse of `state`."""
-        self.told, self.moved = set(state.get("told", ())), state.get("moved", 0)
+        self.warned, self.moved = set(state.get("told", ())), state.get("moved", 0)
         self.start, self.before = dict(state.get("start", {})), dict(state.get("before", {}))
         self.fallen = state.get("fallen", 0)
 
@@ -88,8 +88,8 @@ class Monitor:
             self.moved = step
         elif step > 0.2 * total and step - self.moved >= LONG * total:
             found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
-        new = {k: v for k, v in found.items() if k not in self.told}
-        self.told |= new.keys()
+        new = {k: v for k, v in found.items() if k not in self.warned}
+        self.warned |= new.keys()
         r = self.record
         if r.twin and r.predictor is None and not r.parts:
             advice = "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
@@ -123,9 +123,9 @@ class Monitor:
         rises = before is not None and now - before > chance / 2
         self.fallen = self.fallen + 1 if lost and not rises else 0
         self.before = {key: now}
-        if self.fallen < LOOKS or step < EARLY * total or "worse" in self.told:
+        if self.fallen < LOOKS or step < EARLY * total or "worse" in self.warned:
             return []
-        self.told.add("worse")
+        self.warned.add("worse")
         rank = f", and the effective rank of the features {ranks[1]:.0f} after {ranks[0]:.0f}" if narrow else ""
         return [f"{words}: {now:.3f} at step {step:,}, {first:.3f} before the first step{rank}: training is making "
                 f"this model worse. {WHAT_TO_DO}"]  # fmt: skip

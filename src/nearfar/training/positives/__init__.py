@@ -32,24 +32,12 @@ Encode = Callable[[np.ndarray], np.ndarray]  # row numbers (M,) → features (M,
 
 @dataclass(frozen=True)
 class Context:
-    """What a kind of positives is built from.
+    """What a kind of positives is built from."""
 
-    Parameters
-    ----------
-    config : Config
-        Nothing in it is "auto", except ``model.positives``.
-    table : Table
-    rows : ndarray of int64 (N_train,)
-        Rows that are trained on; no other is ever asked for.
-    labels : ndarray of int64 (N_table,) or None
-        Class per row; -1 where there is none, and on every row that is not trained on.
-    steps_per_epoch : int
-    """
-
-    config: Config
+    config: Config  # nothing in it is "auto", except ``model.positives``
     table: Table
-    rows: np.ndarray
-    labels: np.ndarray | None
+    rows: np.ndarray  # int64 (N_train,): rows that are trained on; no other is ever asked for
+    labels: np.ndarray | None  # int64 (N_table,): class, -1 where there is none and on rows that are not trained on
     steps_per_epoch: int
 
 
@@ -94,7 +82,7 @@ class Positives:
         return "negatives" in self.changing
 
     def check(self) -> None:
-        """Raise what the first `refresh` would, as far as that can be told without it."""
+        """Raise what the first `refresh` would, as far as that can be known without it."""
 
     def due(self, step: int) -> bool:
         """Whether to `refresh` before `step`: a formula of it, so a resumed run refreshes where the whole one did."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nearfar.data.table import Column
     from nearfar.models.embedder import Embedder
 
-LOOKED_AT = 32  # nearest cells of which those are taken that are no positives, as far as can be told
+LOOKED_AT = 32  # nearest cells of which those are taken that are no positives, as far as is known
 MOST = 0.95  # of the similarity of the row's own sides
 
 

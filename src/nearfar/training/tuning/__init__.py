@@ -2,16 +2,10 @@
 
 The trials are those of successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) as they come one after the
 other (Li et al. 2018, arXiv 1810.05934, without its pauses): a trial is compared at rungs, after a ninth, a third and
-all of its epochs, with every trial that was ever measured there, and goes on if it is among the best third. So a bad
-one costs a ninth of a whole one, a trial is never begun twice, and a search that is cut short is the beginning of the
-longer one. The defaults come first and go through all rungs, so that everything has something to be held against.
-
-**One horizon for all.** A trial's learning rate follows the schedule of a whole trial, warm-up and cosine over the full
-horizon, and the rungs cut it short; it is not a fresh short training with a schedule of its own. Then a higher rung
-goes on from the lower one, whose epochs are not spent again (with fresh trainings a trial that reaches the end costs
-13 ninths instead of 9), and the last rung is a training as it will be. The price: at a lower rung the rate has not
-come down yet, so high rates look worse there than they would at their end. All trials are compared at the same share
-of the same schedule, so that is a bias against high rates, not noise; a third goes on instead of the single best.
+all of its epochs, with every trial that was ever measured there, and goes on if it is among the best third. All follow
+the schedule of a whole trial, which the rungs cut short: so a higher rung goes on from the lower one, and the last one
+is a training as it will be. At a lower rung the rate has not come down yet, which is a bias against high rates, not
+noise, since all are at the same share of the same schedule; hence a third goes on instead of the best alone.
 """
 
 from __future__ import annotations
