@@ -65,10 +65,8 @@ class Best:
         self.weights: dict[str, torch.Tensor] = {}
 
     def look(self, row: Mapping[str, Any], branches: Branches) -> None:
-        """Keep the weights if a look at held-out rows, a line of metrics, is as good as the best before it.
-
-        Without a look before the first step nothing is kept: there would be nothing to compare with.
-        """
+        """Keep the weights if a look at held-out rows, a line of metrics, is as good as the best before it."""
+        # Without a look before the first step nothing is kept: there would be nothing to compare with.
         step = row["step"]
         if step == 0:
             self.start = dict(row)
@@ -106,16 +104,9 @@ class Best:
     def restore(
         self, summary: Summary, tensors: Mapping[str, torch.Tensor], branches: Branches, at: int, where: str
     ) -> None:
-        """The inverse of `summary` and `state`, after `at` steps.
-
-        Where the states up to there were not compared, those after it are not either: the start would be missing.
-
-        Raises
-        ------
-        RunError
-            The state is one of later, or its weights are not all there.
-        """
+        """The inverse of `summary` and `state`, after `at` steps; raises a `RunError` where they do not go together."""
         self.start = dict(summary.get("start", {}))
+        # Where the states up to here were not compared, those to come are not either: the start would be missing.
         if not self.on or "step" not in summary:
             self.on, self.patience = False, 0.0
             return

@@ -53,19 +53,10 @@ class Position:
 
 
 class Trainer:
-    """A learner, its optimiser and its position.
-
-    Parameters
-    ----------
-    plan : Plan
-    run : Run, optional
-        Where metrics and checkpoints go; nothing is written without one.
-    console : Console
-    fresh : bool
-        Whether the training begins; else its weights come from a checkpoint, and no pretrained ones are fetched.
-    """
+    """A learner, its optimiser and its position. Metrics and checkpoints go into `run`, if there is one."""
 
     def __init__(self, plan: Plan, run: Run | None, console: Console, *, fresh: bool = True) -> None:
+        # Where the training does not begin, its weights come from a checkpoint, and no pretrained ones are fetched.
         config = plan.config
         self.plan, self.run, self.console, self.config = plan, run, console, config
         self.world = distributed.world()
@@ -109,15 +100,9 @@ class Trainer:
         return devices.autocast(self.device, self.config.train.precision)
 
     def save(self) -> None:
-        """Write a checkpoint (process 0; the others take part in gathering shards).
-
-        Raises
-        ------
-        TrainingError
-            The loss of the last step is not finite: the checkpoint that is there is kept.
-        """
+        """Write a checkpoint (process 0; the others take part in gathering shards)."""
         if self.losses:
-            self.check_finite(self.losses[-1])
+            self.check_finite(self.losses[-1])  # a checkpoint that is there is kept
         self.position.losses = self._since_the_last_line().tolist() if self.losses else []
         distributed.average_buffers(self.learner)
         tensors = distributed.full_state(self.model)
@@ -221,20 +206,10 @@ class Trainer:
         return loss.detach(), embeddings, {"lr": rate, **numbers}
 
     def fit(self, ends: Callable[[int], bool] | None = None) -> None:
-        """Train to the end, saving by time.
+        """Train to the end, saving by time; raises `Stopped`, once the step is saved, by a signal or ``stop_after``.
 
-        Parameters
-        ----------
-        ends : callable, optional
-            Asked after every step with the number of steps done; true ends this sitting there. A further `fit` goes
-            on from that step, to the same weights as without the pause.
-
-        Raises
-        ------
-        TrainingError
-            The loss is not finite; the last good checkpoint is kept.
-        Stopped
-            Ctrl-C, SIGTERM, SIGHUP or ``train.stop_after``, after the step was finished and saved.
+        `ends` is asked after every step with the number of steps done; true ends this sitting there. A further `fit`
+        goes on from that step, to the same weights as without the pause.
         """
         total, per_epoch, train = self.plan.steps, self.sampler.steps_per_epoch, self.config.train
         ticker = Ticker(train.checkpoint_every, train.stop_after, self.world)
@@ -310,7 +285,7 @@ class Trainer:
             raise self.not_finite()
 
     def not_finite(self) -> TrainingError:
-        """What is raised then."""
+        """The error of a loss that is not finite."""
         kept = "The last good checkpoint is kept." if self.run and self.run.checkpoint_file.exists() else ""
         return TrainingError(
             f"the loss is not finite at step {self.position.step}.",

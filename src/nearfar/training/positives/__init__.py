@@ -110,13 +110,7 @@ class Positives:
             setattr(self, name, array if len(array) else None)
 
     def go_on(self, tensors: dict[str, torch.Tensor], where: str) -> None:
-        """Take what a checkpoint kept, if anything, whose file is `where`.
-
-        Raises
-        ------
-        RunError
-            It names rows or groups that there are none of.
-        """
+        """Take what a checkpoint kept, if anything; raises a `RunError` where it names rows that there are not."""
         if not tensors:
             return
         self.restore(tensors)

@@ -65,21 +65,10 @@ def at_rung(trials: list[Trial], scorer: Scorer, rung: int) -> dict[int, float]:
 
 
 class Search:
-    """Trials one after the other, until the time is up.
+    """Trials one after the other, until the `budget` of seconds is spent.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of the defaults, on all training rows.
-    rows : Parts
-    space : Space
-        Its base is the config of a trial with the defaults.
-    scorer : Scorer
-    budget : float
-        Seconds.
-    horizon, most : int, optional
-        Epochs of a whole trial, and trials at most, as `tune` takes them.
-    console : Console
+    `plan` is that of the defaults on all training rows; `horizon` and `most` are the epochs of a whole trial and the
+    most trials, as `tune` takes them.
     """
 
     def __init__(
@@ -102,15 +91,7 @@ class Search:
         return time.monotonic() - self.began
 
     def run(self) -> None:
-        """Try until the time is up, the trials are, or a signal comes.
-
-        Raises
-        ------
-        ConfigError
-            The time did not suffice to measure the defaults once.
-        Stopped
-            A signal came before anything was measured.
-        """
+        """Try until the time is up, the trials are, or a signal comes; raises where nothing was measured by then."""
         try:
             with stop_signals() as stopped, self.console.progress("tuning", round(self.budget), "s") as progress:
                 self.shown = int(self.spent)
