@@ -1,5 +1,7 @@
 """The contact sheet: what is drawn or, of texts, written, and what is said of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -125,7 +127,8 @@ def test_words_of_other_rows_are_told():
     from nearfar.transforms.text.replace_words import ReplaceWords
 
     plan = planned({"text": SENTENCES})
-    plan.recipes[plan.table.first.name] = ((ReplaceWords(0.5),),)
+    of_column = {n: replace(c, recipes=((ReplaceWords(0.5),),)) for n, c in plan.by_column.items()}
+    plan = replace(plan, by_column=of_column)
     views = [view for row in text_sheet.seen(plan, plan.train[:12], 2) for view in row]
     told = sum(any(w.other and w.kept for w in view.words) for view in views)
     assert told > len(views) / 2  # the text that is taken from may be the same one

@@ -27,6 +27,7 @@ from nearfar.training import tuning
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
 from nearfar.training.tuning import halving, outcome, score, space
+from nearfar.training.watch import encode_rows
 from nearfar.vectors import label_free
 from nearfar.vectors.intervals import wilson
 
@@ -236,8 +237,9 @@ def test_the_score_is_the_accuracy_of_the_houses_knn(found):
     trainer = Trainer(search.like[32], None, QUIET)
     hits = search.scorer(trainer)
     table, s = search.plan.table, search.scorer
+    encoded = (encode_rows(trainer.learner, table.first, rows, trainer.device, "fp32") for rows in (s.gallery, s.queries))
     fit, asked = (
-        Features(s._features(trainer, rows).numpy(), table.labels[rows], 3) for rows in (s.gallery, s.queries)
+        Features(x.numpy(), table.labels[rows], 3) for x, rows in zip(encoded, (s.gallery, s.queries), strict=True)
     )
     assert hits.mean() == knn.measure(fit, asked)["accuracy"]
     assert s.interval(hits) == wilson(int(hits.sum()), len(hits))
