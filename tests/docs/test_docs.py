@@ -12,11 +12,11 @@ from nearfar.core import config, values
 from nearfar.core.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
 
 
 def blocks():
-    return re.findall(r"<!-- help: (.*?) -->\n```text\n(.*?)```", README.read_text(), re.S)
+    return re.findall(r"<!-- help: (.*?) -->\n```text\n(.*?)```", GUIDE.read_text(), re.S)
 
 
 def help_of(args):
@@ -26,11 +26,11 @@ def help_of(args):
 
 
 @pytest.mark.parametrize(("args", "shown"), blocks())
-def test_help_in_the_readme_is_the_real_one(args, shown):
+def test_help_in_the_guide_is_the_real_one(args, shown):
     assert shown.strip() == help_of(args).strip()
 
 
-def test_there_is_help_in_the_readme():
+def test_there_is_help_in_the_guide():
     assert blocks()
 
 
