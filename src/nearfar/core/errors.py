@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import importlib
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 from nearfar.core.names import SENTENCE, beginning, brief, visible
 
@@ -150,6 +152,14 @@ class CollapseWarning(NearfarWarning):
 
 class WorseWarning(NearfarWarning):
     """Training makes the model worse than it was before its first step."""
+
+
+def library(name: str, extra: str, where: str | None = None) -> ModuleType:
+    """A library that is installed with an extra only; raises `ConfigError` where it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as e:
+        raise ConfigError(f"this needs the library {name}.", where=where, hint=f"pip install 'nearfar[{extra}]'") from e
 
 
 def reason(e: BaseException) -> str:

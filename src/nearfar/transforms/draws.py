@@ -85,14 +85,9 @@ class Draws:
     def parts(self, rows: int) -> Iterator[tuple[slice, Draws]]:
         """This share in pieces of at most `rows` rows, each with its own `Draws`.
 
-        Whoever goes through the first piece draws for all of them, whoever goes through the others reads what was
-        drawn: together the pieces draw what the whole would. So what is drawn, and in which order, must not depend
-        on the values of the rows.
-
-        Raises
-        ------
-        RuntimeError
-            From the later pieces, if they draw something else than the first did.
+        The first piece draws for all of them and the others read what was drawn: together the pieces draw what the
+        whole would. So what is drawn, and in which order, must not depend on the values of the rows: a later piece
+        that draws something else than the first did raises `RuntimeError`.
         """
         n = len(self)
         if n <= rows:

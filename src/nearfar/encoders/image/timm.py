@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, library
 
 MODALITIES = ("image",)
 OUTSIDE = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay")  # files of elsewhere
@@ -58,11 +58,8 @@ build = TimmEncoder
 
 
 def check(name: str) -> Any:
-    """The library, which has a model of that name; raises `ValueError` where it is not installed or has none."""
-    try:
-        import timm
-    except ImportError as e:
-        raise ValueError("timm models need the extra: pip install 'nearfar[timm]'") from e
+    """The library, which has a model of that name; raises `ConfigError` or `ValueError` where it is not so."""
+    timm = library("timm", "timm", "model.encoder")
     if not name:
         raise ValueError("no model is named, for example timm:resnet50")
     if not timm.is_model(name):

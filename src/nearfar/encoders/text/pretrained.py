@@ -1,6 +1,5 @@
 """What a model of `transformers` says of itself: its config, what stands around a text, how its states are pooled."""
 
-import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -8,40 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, library
 
-ELSEWHERE = (
-    "auto_map",
-    "attn_implementation",
-    "_attn_implementation",
-    "backbone",
-    "use_pretrained_backbone",
-    "quantization_config",
-)  # keys of an architecture by which a library looks for files or code
+# Keys of an architecture by which a library looks for files or code, and arguments by which peft does so or makes
+# layers without end: a run's folder may come from anyone.
+ELSEWHERE = ("auto_map", "attn_implementation", "_attn_implementation", "backbone", "use_pretrained_backbone",
+             "quantization_config")  # fmt: skip
+REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "corda_config", "layer_replication")
 LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
-REFUSED = (
-    "megatron_core",
-    "megatron_config",
-    "loftq_config",
-    "eva_config",
-    "corda_config",
-    "layer_replication",
-)  # arguments by which peft looks elsewhere, and makes layers without end
 NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
+EXTRA = "transformers", WHERE  # of both libraries
 HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that can be reached."
-
-
-def library(name: str) -> Any:
-    """The module `transformers` or `peft`; raises `ConfigError` where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as e:
-        raise ConfigError(
-            f"this needs the library {name}.", where=WHERE, hint="pip install 'nearfar[transformers]'"
-        ) from e
 
 
 @contextmanager
@@ -109,7 +88,7 @@ def described(name: str) -> dict[str, Any]:
     ``architecture``: its config. ``prefix``, ``suffix``: ids that its tokeniser puts around a text. ``positions``:
     tokens that its tokeniser allows, or None.
     """
-    transformers = library("transformers")
+    transformers = library("transformers", *EXTRA)
     if not name:
         raise ConfigError("no model is named.", where=WHERE, hint="For example transformers:NAME.")
     with said(name, "the config"):
@@ -176,5 +155,6 @@ def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
 
 def targeted(lora: Mapping[str, Any], model_type: str) -> dict[str, Any]:
     """The adapter's numbers with the layers that it goes to: those that `peft` knows for the model, else all linear."""
-    known = library("peft").utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type, "all-linear")
+    by_type = library("peft", *EXTRA).utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    known = by_type.get(model_type, "all-linear")
     return {"target_modules": known if isinstance(known, str) else sorted(known), **lora}

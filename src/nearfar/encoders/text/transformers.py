@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, library
 from nearfar.encoders.text import pretrained as source
 from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
@@ -55,7 +55,7 @@ class TransformersEncoder(nn.Module):
         if check_pooling(pooling, source.POOLINGS) == "pooler" and pooler is None:
             raise ValueError(f"{kind} has no pooler")
         if lora:
-            peft = source.library("peft")
+            peft = library("peft", *source.EXTRA)
             source.check_lora(lora)
             model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
         if pooler is not None and pooling != "pooler":
@@ -83,7 +83,7 @@ class TransformersEncoder(nn.Module):
     def fetch(self) -> None:
         if not self.pretrained:
             return
-        auto = source.library("transformers").AutoModel
+        auto = library("transformers", *source.EXTRA).AutoModel
         with source.said(self.pretrained, "the weights"):
             loaded, info = auto.from_pretrained(
                 self.pretrained, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
@@ -161,7 +161,7 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
 def _random(architecture: Mapping[str, Any]) -> nn.Module:
     """The model of a config, or its encoder if it has two halves, with weights from torch's global generator."""
     source.check_architecture(architecture)
-    transformers, kind = source.library("transformers"), architecture["model_type"]
+    transformers, kind = library("transformers", *source.EXTRA), architecture["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
         raise ValueError(f"the installed transformers knows no models of type {kind!r}")
     with source.offline():

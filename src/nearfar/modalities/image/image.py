@@ -154,9 +154,9 @@ def views(
 def neutral(values: torch.Tensor, geometry: torch.Tensor | None, spec: Mapping[str, Any]) -> torch.Tensor:
     import torch
 
-    x = _in_range(values, spec)
-    x = _standardised(x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x, spec)
-    return x.contiguous(memory_format=torch.channels_last)
+    from nearfar.transforms.image.resample import as_float
+
+    return _standardised(as_float(_in_range(values, spec)), spec).contiguous(memory_format=torch.channels_last)
 
 
 def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:

@@ -34,11 +34,6 @@ class RandAugment:
     The ranges are torchvision's ``RandAugment``'s (see `CHANGES`), empty places are black. Colour and geometry are
     computed in float and bilinear, where torchvision rounds to 256 levels and takes the nearest pixel by default.
     Mirroring is not in the list.
-
-    Raises
-    ------
-    ValueError
-        There is no change of that name.
     """
 
     count: int = 2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 
-from nearfar.core.errors import ConfigError, DataError, NearfarError, reason
+from nearfar.core.errors import DataError, NearfarError, library, reason
 from nearfar.core.schema import CLOSED
 from nearfar.modalities.text.tokenisers import CHARACTERS, Vocabulary
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST = 2**20  # tokens that are learnt: the library takes memory for all of them at once
 LONGER = 1000  # times, by all that is put into a text for what was there
-EXTRA = "pip install 'nearfar[text]'"
 
 
 class _Spec(TypedDict):
@@ -72,15 +71,6 @@ def _vocabulary(tokenizer: Tokenizer) -> int:
 Spec = Annotated[_Spec, CLOSED, _opens]
 
 
-def library() -> Any:
-    """The module `tokenizers`; raises `ConfigError` where it is not installed."""
-    try:
-        import tokenizers
-    except ImportError as e:
-        raise ConfigError("this needs the library tokenizers.", where="data.tokens", hint=EXTRA) from e
-    return tokenizers
-
-
 def spec(tokenizer: Tokenizer) -> dict[str, Any]:
     """The tokeniser as JSON values; our ids are its own plus one."""
     return {"vocabulary": _vocabulary(tokenizer), "tokenizer": json.loads(tokenizer.to_str())}
@@ -126,7 +116,7 @@ def _tokenizer(spec: dict[str, Any]) -> Tokenizer:
 
 @lru_cache(4)
 def _opened(text: str) -> Tokenizer:
-    tokenizer = library().Tokenizer.from_str(text)
+    tokenizer = library("tokenizers", "text", "data.tokens").Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if getattr(tokenizer.model, "dropout", None):

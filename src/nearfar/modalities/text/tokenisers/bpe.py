@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nearfar.core.errors import library
 from nearfar.modalities.text.tokenisers import _trained, whole
 
 SIZE = 8000
@@ -14,7 +15,7 @@ spelt = _trained.spelt
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """Learn `argument` tokens from texts (Sennrich et al. 2016, arXiv 1508.07909; bytes: Radford et al. 2019)."""
-    t = _trained.library()
+    t = library("tokenizers", "text", "data.tokens")
     tokenizer = t.Tokenizer(t.models.BPE())
     tokenizer.normalizer = t.normalizers.NFKC()
     tokenizer.pre_tokenizer = t.pre_tokenizers.ByteLevel(add_prefix_space=True)

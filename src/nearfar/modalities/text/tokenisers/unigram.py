@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nearfar.core.errors import library
 from nearfar.modalities.text.tokenisers import _trained, whole
 
 SIZE = 8000
@@ -14,7 +15,7 @@ spelt = _trained.spelt
 
 def plan(texts: Sequence[str], argument: str = "") -> dict[str, Any]:
     """Learn at most `argument` tokens from texts (Kudo 2018, arXiv 1804.10959), in lower case."""
-    t = _trained.library()
+    t = library("tokenizers", "text", "data.tokens")
     tokenizer = t.Tokenizer(t.models.Unigram())
     tokenizer.normalizer = t.normalizers.Sequence([t.normalizers.NFKC(), t.normalizers.Lowercase()])
     tokenizer.pre_tokenizer = t.pre_tokenizers.Sequence(
