@@ -16,7 +16,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``neutral(values, geometry, spec) -> tensor``         the batch as the encoder sees it in evaluation
 ``recipes(name, spec) -> tuple of recipes``           one recipe per view, cycled; `name` as in ``views.recipe``
 ``takes(transform, spec) -> bool``                    optional: whether ``views.add`` may add it; without it none
-``MILD``                                              the recipe of a column whose rows have another one
+``MILD``                                              optional: recipe of a column whose rows have another
 ``default_recipe(spec) -> str``                       the recipe's name when the user does not choose
 ``default_encoder(spec) -> str``                      likewise
 ``encoder_shape(spec) -> dict``                       keyword arguments for the encoder's ``build``
@@ -24,7 +24,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
-``too_long(name, lengths, most) -> str | None``       beside it: a sentence about those that are longer
+``too_long(name, lengths, most) -> str | None``       optional: beside it, what to say of longer ones
 ``doubts(name, cells) -> list of str``                optional: which cells are read as something else than they say
 ``FIXED``                                             optional: name and weight of features beside trained ones
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column, see `nearfar.training.plan`
