@@ -1,1 +1,1 @@
-"""Texts, and the tokenisers that make numbers of them."""
+"""Texts, and their tokenisers."""
