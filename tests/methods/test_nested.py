@@ -7,11 +7,15 @@ import torch
 from nearfar.core.console import QUIET
 from nearfar.core.errors import ConfigError
 from nearfar.evaluation import evaluate
+from nearfar.methods import record
+from nearfar.methods.embeddings import View, ViewBatch
 from nearfar.models import loading
 from nearfar.objectives.info_nce import info_nce_between
-from nearfar.objectives.matryoshka import matryoshka
 from nearfar.training import train
+from nearfar.training.distributed import World
+from nearfar.training.learner import Learner
 from nearfar.training.trainer import Trainer
+from tests.helpers.inputs import build, gradients, reference_of
 from tests.training.test_text_runs import QUICK, sentences
 
 
@@ -34,12 +38,32 @@ def test_the_loss_is_that_of_every_size(nested):
     batch = trainer.viewer.batch(np.arange(16), 0, 0)
     loss, _, e = trainer.learner(batch)
 
-    def pairwise(views, relation, world):
-        tau = trainer.learner.parts["temperature"]()
-        return info_nce_between(*views, relation, temperature=tau, world=world)
+    tau = trainer.learner.parts["temperature"]()
+    losses = [info_nce_between(*(z[:, :m] for z in e.sides), e.relation, temperature=tau)[0] for m in (4, 8, 32)]
+    assert float(loss.detach()) == pytest.approx(float(torch.stack(losses).mean().detach()), rel=1e-5)
 
-    total, _ = matryoshka(e.sides, e.relation, loss=pairwise, dims=[4, 8, 32])
-    assert float(loss.detach()) == pytest.approx(float(total.detach()) / 3, rel=1e-5)
+
+class Identity(torch.nn.Module):
+    out_features = 6
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize("objective", ["info_nce", "coding_rate"])
+@pytest.mark.parametrize("sizes", [[], [2], [1, 2, 5]])
+def test_loss_and_gradients_are_the_mean_of_those_of_each_size(objective, sizes):
+    """Kusupati et al. 2022, equation 1, around the slow forms of two objectives, in float64."""
+    changes = {"objective": objective, "nested": sizes, "projector": None}
+    learner = Learner(record.resolve("simclr", changes), {"x": Identity()}, World())
+    arguments = build("views", 7, 6, group="mixed")
+    batch = ViewBatch(tuple(View(v, "x") for v in arguments["views"]), arguments["relation"])
+    loss, _, _ = learner(batch)
+    slow = reference_of(objective).reference
+    wanted = torch.stack([slow([v[:, :m] for v in arguments["views"]], arguments["relation"]) for m in (*sizes, 6)]).mean()
+    assert abs(float(loss.detach() - wanted.detach())) < 1e-10
+    for a, b in zip(gradients(loss, arguments), gradients(wanted, arguments), strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
 
 
 def test_few_dimensions_hold_more_than_without(pairs, nested):

@@ -9,7 +9,6 @@ from nearfar.objectives.alignment_uniformity import alignment_uniformity
 from nearfar.objectives.coding_rate import coding_rate
 from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.kernel.world import ONE
-from nearfar.objectives.matryoshka import matryoshka
 from nearfar.objectives.sigreg import sigreg
 from nearfar.objectives.vicreg import vicreg
 from nearfar.objectives.whitening import whitened, whitening
@@ -92,25 +91,6 @@ def test_uniformity_is_that_of_the_health_monitor():
     assert float(numbers["alignment"]) == pytest.approx(float(geometry.alignment(a, b)), rel=1e-5)
     wanted = (float(geometry.uniformity(a)) + float(geometry.uniformity(b))) / 2
     assert float(numbers["uniformity"]) == pytest.approx(wanted, rel=1e-5)
-
-
-@pytest.mark.parametrize(("d", "sizes"), [(40, [40, 20, 10]), (32, [32, 16, 8]), (5, [5])])
-def test_matryoshka_halves_down_to_eight(d, sizes):
-    _, numbers = matryoshka(**build("views", 6, d))
-    assert [k for k in numbers if k.startswith("loss_")] == [f"loss_{m}" for m in sizes]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"dims": (7,)}, "dims: .*1 to 6"),
-        ({"dims": ()}, "dims"),
-        ({"dims": (2,), "weights": (1, 2)}, "weights: .*1, one"),
-    ],
-)
-def test_matryoshka_names_what_is_wrong(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        matryoshka(**build("views", 6, 6), **wrong)
 
 
 @pytest.mark.parametrize("alpha", [2, 1])

@@ -6,6 +6,8 @@ formula written from the paper and the sets of parameters to try. No list is edi
 
 import inspect
 import math
+import re
+import typing
 from dataclasses import replace
 
 import pytest
@@ -13,8 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearfar import objectives
 from nearfar.core.registry import OBJECTIVES
-from nearfar.objectives.kernel import tiles
+from nearfar.objectives.kernel import ONE, Compared, Scalar, Views, World, tiles
 from nearfar.objectives.kernel.info import DATA, TAKES
 from nearfar.objectives.kernel.relation import Relation
 from tests.helpers.inputs import (
@@ -94,15 +97,64 @@ def test_declares_itself(name):
     assert callable(i.degenerate) or i.degenerate in ("finite", "error")
 
 
+def described(docstring):
+    """The parameters that a docstring describes: kind and text by name."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\w+\n---|\Z)", docstring, re.S | re.M)
+    entries = re.split(r"^(?=\S)", section[1], flags=re.M)[1:] if section else []
+    found = {}
+    for entry in entries:
+        head, _, text = entry.partition("\n")
+        names, _, kind = head.partition(" : ")
+        found |= {name: (kind, " ".join(text.split())) for name in names.split(", ")}
+    return found
+
+
+SHARED = described(inspect.getdoc(objectives))
+KINDS = {"views": Views, "predicted": Views, "targets": Views, "scores": Views, "relation": Relation, "world": World,
+         "temperature": Scalar, "similarity": str} | dict.fromkeys(
+             ("left", "right", "anchor", "positive", "negative"), torch.Tensor)  # fmt: skip
+
+
+def objectives_in(module):
+    """The functions that give a loss and numbers, and take a world by name."""
+    for f in vars(module).values():
+        if inspect.isfunction(f) and f.__module__ == module.__name__:
+            world = inspect.signature(f).parameters.get("world")
+            if world and world.kind is world.KEYWORD_ONLY and typing.get_type_hints(f)["return"] == Compared:
+                yield f
+
+
+FUNCTIONS = [pytest.param(f, id=f"{n}-{f.__name__}") for n in ALL for f in objectives_in(OBJECTIVES.get(n))]
+
+
+def test_all_functions_of_objectives_are_walked():
+    walked = {p.values[0] for p in FUNCTIONS}
+    assert {function_of(name) for name in ALL} < walked
+    assert set(KINDS) == set(SHARED)
+
+
 @pytest.mark.parametrize("name", ALL)
-def test_docstring_law(name):
-    """Formula, shapes, paper, what it needs, what no learning gives."""
+def test_a_docstring_has_the_formula_and_the_paper(name):
     text = inspect.getdoc(function_of(name))
-    for part in ("::\n", "Parameters\n---", "Returns\n---", "Raises\n---", "Notes\n---"):
-        assert part in text, part
-    text = " ".join(text.split())
-    assert "Needs " in text and "Without learning" in text
+    assert "::\n" in text
     assert any(number in text for number in info(name).arxiv.split(", ")) or info(name).arxiv == "–"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_docstring_law(function):
+    """What it needs, what no learning gives, and its own parameters; the shared ones are what is said of them once."""
+    text = " ".join(inspect.getdoc(function).split())
+    assert "Needs " in text and "Without learning" in text
+    own, hints = described(inspect.getdoc(function)), typing.get_type_hints(function)
+    parameters = inspect.signature(function).parameters
+    assert set(own) <= set(parameters)
+    for name in parameters:
+        if name not in SHARED:
+            assert name in own, f"{name} is not described"
+        else:
+            assert hints[name] in (KINDS[name], KINDS[name] | None), name
+            assert name not in own or own[name][1] != SHARED[name][1], f"{name} is described where all are"
+    assert parameters["world"].default is ONE
 
 
 # --- exactness --------------------------------------------------------------------------------------------------

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.classes import Classes, against
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.pairs import logsumexp
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks
+from nearfar.objectives.kernel.classes import against
 
 MARGINS = {"arcface": 0.5, "cosface": 0.35}  # radians; cosine
 SCALE = 64.0
@@ -33,9 +28,9 @@ INFO = Objective(
 
 
 def angular_margin(
-    views: Sequence[torch.Tensor], relation: Relation, weight: torch.Tensor, *, kind: str = "arcface",
-    margin: float | None = None, scale: float = SCALE, sampled: torch.Tensor | None = None, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, weight: torch.Tensor, *, kind: str = "arcface", margin: float | None = None,
+    scale: float = SCALE, sampled: torch.Tensor | None = None, world: World = ONE,
+) -> Compared:  # fmt: skip
     """Softmax over classes with a margin: CosFace and ArcFace, with all or with sampled classes (Partial FC).
 
     Wang et al. 2018 (arXiv 1801.09414), Deng et al. 2018 (arXiv 1801.07698), An et al. 2020 (arXiv 2010.05222). With
@@ -45,14 +40,17 @@ def angular_margin(
         CosFace:  φ(θ) = cos θ − m
         ArcFace:  φ(θ) = cos(θ + m),  and cos θ − m sin m where θ + m > π
 
+    Needs labels. Without learning (all angles 90°) it is ln(1 + (C − 1)·e^(s·sin m)) for ArcFace and ln(1 + (C −
+    1)·e^(s·m)) for CosFace. Memory is O(N·D + C·D). Past θ = π − m the official code goes on with cos θ − m sin m,
+    which keeps falling (with a step down); so does this. Its "easy margin" (no margin past 90°) is not offered. Without
+    a margin it is a softmax over cosines; `supcon` compares rows with rows instead.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
     relation : Relation
         Group of each row is its class; groups from C on are unlabelled rows, which are left out.
     weight : Tensor (C, D)
-        A direction for each class, the same tensor on all processes; need not be normalised.
+        A direction for each class, the same tensor on all processes; need not be of unit length.
     kind : {"arcface", "cosface"}
     margin : float, optional
         m from 0; radians below π for ArcFace (0.5 by default), units of the cosine for CosFace (0.35).
@@ -61,44 +59,18 @@ def angular_margin(
     sampled : LongTensor (S,), optional
         Different class numbers, the same on all processes, of which the sum over c consists (Partial FC); a row's
         own class is always its numerator and counted once. See `nearfar.objectives.kernel.classes.sample_classes`.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Mean over the labelled rows of all views.
-    numbers : dict
-        ``anchors``: how many there were; ``positive``: their mean cosine with their class, without the margin.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no row is labelled.
-
-    Notes
-    -----
-    Needs labels. Without learning (all angles 90°) it is ln(1 + (C − 1)·e^(s·sin m)) for ArcFace and ln(1 + (C −
-    1)·e^(s·m)) for CosFace. Memory is O(N·D + C·D). Past θ = π − m the official code goes on with cos θ − m sin m,
-    which keeps falling (with a step down); so does this. Its "easy margin" (no margin past 90°) is not offered. Without
-    a margin it is a softmax over cosines; `supcon` compares rows with rows instead.
     """
     checks.choice("kind", kind, tuple(MARGINS))
-    margin = checks.at_least("margin", MARGINS[kind] if margin is None else margin)
-    scale = checks.above("scale", scale)
-    if kind == "arcface" and margin >= math.pi:
-        raise ValueError(f"margin: expected an angle below π, got {margin}")
+    m = checks.at_least("margin", MARGINS[kind] if margin is None else margin)
+    checks.above("scale", scale)
+    if kind == "arcface" and m >= math.pi:
+        raise ValueError(f"margin: expected an angle below π, got {m}")
     with torch.autocast(relation.group.device.type, enabled=False):
         c = against(views, relation, weight, sampled, "cosine")
-        target = scale * (c.own - margin if kind == "cosface" else _turned(c, margin))
-        losses = torch.logaddexp(logsumexp(c.pairs, scale, "negatives"), target) - target
-        loss, anchors = mean(losses, c.labelled, world, c.nobody)
-    return loss, {"anchors": anchors.detach(), "positive": average(c.own, c.labelled, anchors, world)}
-
-
-def _turned(c: Classes, margin: float) -> torch.Tensor:
-    """cos(θ + m) of each row and its class, and its continuation."""
-    # sin θ as half the product of |x − w| and |x + w|: √(1 − cos²) has few digits, and no gradient, near 0 and π
-    sine = (c.pairs.rows - c.mine).norm(dim=1) * (c.pairs.rows + c.mine).norm(dim=1) / 2
-    cosine = c.own
-    turned = cosine * math.cos(margin) - sine * math.sin(margin)
-    return torch.where(cosine > -math.cos(margin), turned, cosine - margin * math.sin(margin))
+        target = c.own - m
+        if kind == "arcface":
+            # sin θ as half the product of |x − w| and |x + w|: √(1 − cos²) has few digits and no gradient near 0 and π
+            sine = (c.pairs.rows - c.mine).norm(dim=1) * (c.pairs.rows + c.mine).norm(dim=1) / 2
+            turned = c.own * math.cos(m) - sine * math.sin(m)
+            target = torch.where(c.own > -math.cos(m), turned, c.own - m * math.sin(m))
+        return c.softmax_loss(scale * target, scale, world)

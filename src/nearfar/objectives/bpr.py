@@ -7,10 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.world import ONE, World, average, mean
+from nearfar.objectives.kernel import ONE, Compared, Objective, World, average, checks, mean, similar
 
 INFO = Objective(
     function="bpr",
@@ -29,46 +26,21 @@ INFO = Objective(
 def bpr(
     anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, *, similarity: str = "dot",
     world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """Bayesian personalised ranking (Rendle et al. 2009, arXiv 1205.2618).
 
-    With s the similarity::
+    Of users (anchors), an item that each of them took, and K items that they did not, with s the similarity::
 
         L = mean_ik  −log σ( s(anchor_i, positive_i) − s(anchor_i, negative_ik) )
 
-    Parameters
-    ----------
-    anchor : Tensor (N, D)
-        Users.
-    positive : Tensor (N, D)
-        An item that each of them took …
-    negative : Tensor (N, K, D)
-        … and K items that they did not.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        The paper's models give dot products; distances count negatively.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors``: how many users; ``positive``: their mean similarity with the positive; ``ordered``: share of the
-        N·K comparisons that are in order (the paper's AUC, on this batch).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
     Needs triplets, or pairs and sampled negatives (the paper draws them uniformly from what the user did not take).
-    Without learning it is ln 2. The paper sums over all triplets, which is N·K times this mean, and adds λ|Θ|²: give
-    the optimiser a weight decay.
+    The paper's models give dot products. Without learning it is ln 2. The paper sums over all triplets, which is N·K
+    times this mean, and adds λ|Θ|²: give the optimiser a weight decay. Numbers: ``anchors``, ``positive`` and
+    ``ordered``, the share of the N·K comparisons that are in order (the paper's AUC, on this batch).
     """
     u, p, n = checks.triplets(anchor, positive, negative)
     with torch.autocast(u.device.type, enabled=False):
-        u, p, n = (similar.prepared(x, similar.check(similarity)) for x in (u, p, n))
+        u, p, n = (similar.prepared(x, similarity) for x in (u, p, n))
         s = similar.of_rows(u, p, similarity)
         ahead = s[:, None] - similar.of_rows(u[:, None], n, similarity)
         loss, comparisons = mean(-F.logsigmoid(ahead), None, world)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, mean_of_anchors
 from nearfar.objectives.kernel.pairs import Tile, among, positives, reduce
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 MARGIN, GAMMA = 0.4, 80.0
+
+
+def _level(rows: int, views: int, _: int) -> float:
+    """log(1 + K·L·exp(γ(1 − 2m²))) for K positives and L negatives of similarity 1."""
+    x = GAMMA * (1 - 2 * MARGIN**2) + math.log(max(views - 1, 1) * max(views * (rows - 1), 1))
+    return x + math.log1p(math.exp(-x))
+
 
 INFO = Objective(
     function="circle",
@@ -21,23 +24,15 @@ INFO = Objective(
     paper="Sun et al. 2020",
     arxiv="2002.10857",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("labels", "one column"),
     neighbours="With equal weights and one positive it is info_nce with a margin; multi_similarity adds the two kinds.",
-    no_learning=lambda rows, views, _: _level(rows, views),
+    no_learning=_level,
 )
 
 
-def _level(rows: int, views: int) -> float:
-    """log(1 + K·L·exp(γ(1 − 2m²))) for K positives and L negatives of similarity 1."""
-    x = GAMMA * (1 - 2 * MARGIN**2) + math.log(max(views - 1, 1) * max(views * (rows - 1), 1))
-    return x + math.log1p(math.exp(-x))
-
-
 def circle(
-    views: Sequence[torch.Tensor], relation: Relation, *, margin: float = MARGIN, gamma: float = GAMMA,
-    world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, margin: float = MARGIN, gamma: float = GAMMA, world: World = ONE
+) -> Compared:
     """Circle loss of pairs (Sun et al. 2020, arXiv 2002.10857).
 
     With anchors i over all V·N embeddings, positives p, negatives n and cosines s::
@@ -47,36 +42,17 @@ def circle(
 
     The weights α are constants in the backward pass.
 
+    Needs labels, or views. Without learning (all cosines 1) it is ln(1 + K·L·e^(γ(1 − 2m²))) for K positives and L
+    negatives. The similarity is the cosine, whose largest value 1 the weights rest on. The sum is over each anchor's
+    own pairs as in the paper; some code sums over all pairs of the batch at once.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row.
     margin : float
         m, in units of the cosine, from 0: similarities ought to be above 1 − m and below m. The paper has 0.4 for
         fine-grained retrieval, 0.25 for faces.
     gamma : float
         γ > 0, per squared unit of the cosine; 80 for fine-grained retrieval, 256 for faces.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Mean over the anchors that have a positive.
-    numbers : dict
-        ``anchors``: how many there were; ``positive``: their mean similarity with a positive.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no row of the batch has a positive.
-
-    Notes
-    -----
-    Needs labels, or views. Without learning (all cosines 1) it is ln(1 + K·L·e^(γ(1 − 2m²))) for K positives and L
-    negatives. The similarity is the cosine, whose largest value 1 the weights rest on. The sum is over each anchor's
-    own pairs as in the paper; some code sums over all pairs of the batch at once.
     """
     xs = checks.same_shapes("views", views, len(relation))
     margin, gamma = checks.at_least("margin", margin), checks.above("gamma", gamma)
@@ -94,6 +70,4 @@ def circle(
         positive, count = positives(pairs)
         has = count > 0
         both = torch.where(has, reduce(pairs, near, over="positives"), 0.0) + reduce(pairs, far)
-        nobody = "relation.group: expected a row with a positive, every row is alone in its group"
-        loss, anchors = mean(torch.logaddexp(torch.zeros_like(both), both), has, world, nobody)
-    return loss, {"anchors": anchors.detach(), "positive": average(positive, has, anchors, world)}
+        return mean_of_anchors(torch.logaddexp(torch.zeros_like(both), both), positive, has, world)

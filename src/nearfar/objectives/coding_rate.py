@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
-from nearfar.objectives.kernel import checks, moments
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, moments, similar
 
 INFO = Objective(
     function="coding_rate",
@@ -18,16 +12,13 @@ INFO = Objective(
     paper="Tong et al. 2023 (EMP-SSL); Yu et al. 2020 (MCR²)",
     arxiv="2304.03977, 2006.08558",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     neighbours="vicreg's covariance term with a bound instead of a penalty; alignment_uniformity spreads by pairs.",
-    min_rows=1,
 )
 
 
 def coding_rate(
-    views: Sequence[torch.Tensor], relation: Relation, *, weight: float = 200.0, squared_eps: float = 0.2,
-    world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, weight: float = 200.0, squared_eps: float = 0.2, world: World = ONE
+) -> Compared:
     """Total coding rate and invariance, of many patches (EMP-SSL: Tong et al. 2023, arXiv 2304.03977).
 
     With unit vectors z, Z_v the N rows of view v over all processes and z̄ the mean of a row's views::
@@ -35,36 +26,19 @@ def coding_rate(
         R(Z) = ½·log det(I + D/(N·ε²)·ZᵀZ)
         L = mean_v −R(Z_v) − λ·mean_{v, n} cos(z_vn, z̄_n)
 
+    Needs one column and views of it, the more the better (the paper has 20 and more); there are no negatives. Without
+    learning (all rows equal) R is ½·ln(1 + D/ε²), its least value for unit vectors, and L is −½·ln(1 + D/ε²) − λ. The
+    determinant is that of D × D or of N × N, whichever is smaller, by Cholesky. (lightly 1.6 adds R instead of
+    subtracting it, which rewards collapse.) The loss is the same on every process. Numbers: ``anchors`` (rows),
+    ``rate`` (mean R, in nats) and ``invariance`` (mean cosine with the mean view).
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows, the paper's patches; need not be normalised. The paper has V = 20 and more.
-    relation : Relation
-        Only its length is checked: the views of a row are its positives, and there are no negatives.
     weight : float
         λ of the invariance.
     squared_eps : float
         ε² > 0, the distortion that the rate allows (Yu et al. 2020, arXiv 2006.08558). The paper squares 0.2, its
         code takes 0.2 as the square, as here.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        The same on every process.
-    numbers : dict
-        ``anchors`` (rows), ``rate`` (mean R, in nats) and ``invariance`` (mean cosine with the mean view).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs one column and views of it, the more the better. Without learning (all rows equal) R is ½·ln(1 + D/ε²), its
-    least value for unit vectors, and L is −½·ln(1 + D/ε²) − λ. The determinant is that of D × D or of N × N,
-    whichever is smaller, by Cholesky. (lightly 1.6 adds R instead of subtracting it, which rewards collapse.)
     """
     xs = checks.same_shapes("views", views, len(relation))
     checks.above("squared_eps", squared_eps)

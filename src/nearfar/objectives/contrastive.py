@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, mean, similar
 from nearfar.objectives.kernel.pairs import Tile, among, reduce, reduce_count
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, mean
 
 MARGIN = 1.0
 
@@ -22,7 +16,6 @@ INFO = Objective(
     paper="Hadsell et al. 2006",
     arxiv="–",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("labels", "one column", "pairs with scores"),
     neighbours="triplet asks only for the order of two distances; cosine_embedding is this of cosines, not squared.",
     degenerate=lambda rows, views: 0.5 * MARGIN**2,
@@ -31,50 +24,33 @@ INFO = Objective(
 
 
 def contrastive(
-    views: Sequence[torch.Tensor], relation: Relation, *, margin: float = MARGIN, average: str = "kinds",
-    similarity: str = "euclidean", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, margin: float = MARGIN, average: str = "kinds", similarity: str = "euclidean",
+    world: World = ONE,
+) -> Compared:  # fmt: skip
     """Contrastive loss over all pairs of a batch (Hadsell, Chopra and LeCun 2006, CVPR).
 
     With d_ij the distance of two of the V·N embeddings::
 
         L = mean over positive pairs  ½ d_ij²   +   mean over negative pairs  ½ max(0, margin − d_ij)²
 
+    Needs labels, or views; for pairs with a label each see `contrastive_pairs`. Without learning (all distances 0) it
+    is ½ margin². In a batch nearly all pairs are negatives, so in the paper's sum positives would hardly count: hence
+    a mean of each kind. pytorch-metric-learning adds them so too, but takes d and max(0, margin − d) without square and
+    half, and means over the pairs whose loss is above 0. Numbers: ``anchors``, embeddings with a positive;
+    ``positives`` and ``negatives``, how many pairs of each kind.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row; ignored pairs are left out.
     margin : float
         Above 0, in units of the distance: how far negatives must be from each other.
     average : {"kinds", "pairs"}
         A mean of each kind, added; or one mean over all pairs: the paper's sum, divided by how many there are.
     similarity : {"euclidean", "cosine"}
         The distance is |x − y|, or 1 − cos.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors``: embeddings with a positive; ``positives`` and ``negatives``: how many pairs of each kind.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; the batch has no positive pair.
-
-    Notes
-    -----
-    Needs labels, or views; for pairs with a label each see `contrastive_pairs`. Without learning (all distances 0) it
-    is ½ margin². In a batch nearly all pairs are negatives, so in the paper's sum positives would hardly count: hence
-    a mean of each kind. pytorch-metric-learning adds them so too, but takes d and max(0, margin − d) without square and
-    half, and means over the pairs whose loss is above 0.
     """
     xs = checks.same_shapes("views", views, len(relation))
-    margin = _check(margin, similarity)
     checks.choice("average", average, ("kinds", "pairs"))
+    _check(margin, similarity)
     with torch.autocast(xs[0].device.type, enabled=False):
         pairs = among(xs, relation, world, similarity)
         kinds = [reduce_count(pairs, kind) for kind in ("positives", "negatives")]
@@ -85,7 +61,7 @@ def contrastive(
         weights = [1 / share.to(xs[0].dtype) for share in shares]
 
         def term(tile: Tile) -> torch.Tensor:
-            positive, negative = _losses(_distance(tile.similarity, similarity), margin)
+            positive, negative = _losses(tile.similarity, similarity, margin)
             return torch.where(tile.positive, weights[0] * positive, tile.only("negatives", weights[1] * negative, 0.0))
 
         loss = reduce(pairs, term, how="sum").sum() * world.size
@@ -95,58 +71,41 @@ def contrastive(
 def contrastive_pairs(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, *, margin: float = MARGIN,
     similarity: str = "euclidean", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """Contrastive loss of labelled pairs (Hadsell, Chopra and LeCun 2006, CVPR).
 
     ::
 
         L = mean_i  ½ d_i²  if i's score is above 0, else  ½ max(0, margin − d_i)²
 
+    Needs pairs with a label. Without learning (all distances 0) it is ½ margin² times the share of negatives. The
+    paper's sum is divided by how many pairs there are. With similarity ``cosine`` it is sentence-transformers'
+    ContrastiveLoss, whose margin is 0.5.
+
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        The two sides of each pair.
     relation : Relation
         ``score`` (N,): above 0 (such as 1) for a positive pair, else (such as 0 or −1) a negative one. The paper's
         label is the other way round: 0 for similar.
-    margin, similarity, world
+    margin, similarity
         As in `contrastive`.
-
-    Returns
-    -------
-    loss : Tensor ()
-        The paper's sum over the pairs, divided by how many there are.
-    numbers : dict
-        ``anchors``: how many pairs.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs pairs with a label. Without learning (all distances 0) it is ½ margin² times the share of negatives. With
-    similarity ``cosine`` it is sentence-transformers' ContrastiveLoss, whose margin is 0.5.
     """
     x, y = checks.sides(relation, left=left, right=right)
-    margin, score = _check(margin, similarity), checks.score(relation, x)
+    score = checks.score(relation, x)
+    _check(margin, similarity)
     with torch.autocast(x.device.type, enabled=False):
         x, y = (similar.prepared(side, similarity) for side in (x, y))
-        positive, negative = _losses(_distance(similar.of_rows(x, y, similarity), similarity), margin)
+        positive, negative = _losses(similar.of_rows(x, y, similarity), similarity, margin)
         loss, count = mean(torch.where(score > 0, positive, negative), None, world)
     return loss, {"anchors": count}
 
 
-def _check(margin: float, similarity: str) -> float:
+def _check(margin: float, similarity: str) -> None:
     checks.choice("similarity", similarity, ("euclidean", "cosine"))
-    return checks.above("margin", margin)
+    checks.above("margin", margin)
 
 
-def _distance(s: torch.Tensor, similarity: str) -> torch.Tensor:
-    return 1 - s if similarity == "cosine" else -s
-
-
-def _losses(d: torch.Tensor, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of distances: the loss as positives, and as negatives."""
+def _losses(s: torch.Tensor, similarity: str, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of similarities: the loss as positives, and as negatives."""
+    d = 1 - s if similarity == "cosine" else -s
     return d.square() / 2, F.relu(margin - d).square() / 2

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Scalar, World, checks, similar
 
 INFO = Objective(
     function="cosent",
@@ -24,50 +20,32 @@ INFO = Objective(
 
 
 def cosent(
-    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, temperature: float | torch.Tensor = 0.05,
+    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, temperature: Scalar = 0.05,
     similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """CoSENT, a loss of the ranking of scored pairs (Su 2022, kexue.fm/archives/8847).
 
     With s_i the similarity of the two sides of pair i::
 
         L = log( 1 + Σ_{i,j: score_i > score_j} exp((s_j − s_i)/τ) )
 
-    Parameters
-    ----------
-    left, right : Tensor (N, D)
-        The two sides of each pair; need not be normalised.
-    relation : Relation
-        ``score`` (N,): only its order counts; pairs of equal score are not compared.
-    temperature : float or tensor ()
-        τ > 0, in units of the similarity; a tensor gets a gradient. The paper's factor 20 is 1/τ.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        Distances count negatively.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Of the pairs of all processes, the same on each.
-    numbers : dict
-        ``anchors``: how many pairs; ``comparisons``: how many terms the sum has.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; all scores are equal.
-
-    Notes
-    -----
     Needs pairs with scores of at least two values. Without learning it is ln(1 + comparisons). It is no mean: it
     grows with the logarithm of the batch, as in the paper and in sentence-transformers' CoSENTLoss, which masks the
     other terms by subtracting 10¹² and holds N² of them. Here pairs are sorted by their scores and every one meets
-    the log-sum-exp of those below: time O(N·D + N log N), memory O(N·D). Processes exchange one number per pair.
+    the log-sum-exp of those below: time O(N·D + N log N), memory O(N·D). Processes exchange one number per pair; the
+    loss is the same on each. Numbers: ``anchors``, how many pairs; ``comparisons``, how many terms the sum has.
+
+    Parameters
+    ----------
+    relation : Relation
+        ``score`` (N,): only its order counts; pairs of equal score are not compared.
+    temperature : Scalar
+        The paper's factor 20 is 1/τ.
     """
     x, y = checks.sides(relation, left=left, right=right)
     tau, score = checks.temperature(temperature), checks.score(relation, x)
     with torch.autocast(x.device.type, enabled=False):
-        x, y = (similar.prepared(side, similar.check(similarity)) for side in (x, y))
+        x, y = (similar.prepared(side, similarity) for side in (x, y))
         logits = world.gather(similar.of_rows(x, y, similarity) / tau)
         score, order = world.gather_int(score.double()).sort(stable=True)  # whole and half numbers alike, exactly
         logits = logits[order]

@@ -5,11 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, World, average, checks, mean, similar
 
 INFO = Objective(
     function="cosine_embedding",
@@ -26,42 +22,25 @@ INFO = Objective(
 
 def cosine_embedding(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, *, margin: float = 0.0, world: World = ONE
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+) -> Compared:
     """Cosine embedding loss of labelled pairs (no paper of its own; equal to torch.nn.CosineEmbeddingLoss).
 
     With s_i the cosine of the two sides of pair i::
 
         L = mean_i  1 − s_i  if i's score is above 0, else  max(0, s_i − margin)
 
+    Needs pairs with a label. Without learning (all cosines 1) a positive pair gives 0 and a negative one 1 − margin.
+    As 1 − s = ½ |x − y|² for unit vectors, the positive part is that of `contrastive` on the sphere.
+
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        The two sides of each pair; need not be normalised.
     relation : Relation
         ``score`` (N,): above 0 (such as 1) for a positive pair, else (such as 0 or −1) a negative one.
     margin : float
         In [−1, 1]: cosine up to which negatives are left alone. 0 to 0.5 is usual.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors``: how many pairs; ``positive``: mean cosine of the positive ones.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs pairs with a label. Without learning (all cosines 1) a positive pair gives 0 and a negative one 1 − margin.
-    As 1 − s = ½ |x − y|² for unit vectors, the positive part is that of `contrastive` on the sphere.
     """
     x, y = checks.sides(relation, left=left, right=right)
-    if not -1 <= margin <= 1:
-        raise ValueError(f"margin: expected a number from -1 to 1, got {margin}")
+    checks.within("margin", margin, -1, 1)
     same = checks.score(relation, x) > 0
     with torch.autocast(x.device.type, enabled=False):
         x, y = (similar.prepared(side, "cosine") for side in (x, y))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, average, checks, mean
 
 INFO = Objective(
     function="cross_entropy",
@@ -26,35 +22,18 @@ INFO = Objective(
 )
 
 
-def cross_entropy(
-    scores: Sequence[torch.Tensor], relation: Relation, *, world: World = ONE
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Mean cross entropy over rows and views, of scores x and class y(i)::
+def cross_entropy(scores: Views, relation: Relation, *, world: World = ONE) -> Compared:
+    """Mean cross entropy over rows and views, of scores x (N, C) and class y(i)::
 
         L = mean_i  log Σ_c exp(x_ic) − x_i,y(i)
 
+    Needs labels. Without learning it is ln(C). Numbers: ``anchors`` (labelled rows times views) and ``accuracy`` on the
+    batch's views.
+
     Parameters
     ----------
-    scores : sequence of V tensors (N, C)
-        One score per class.
     relation : Relation
         Group of each row is its class; groups from C on are unlabelled rows, which are left out.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors`` (labelled rows times views) and ``accuracy`` on the batch's views.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described, or no row is labelled.
-
-    Notes
-    -----
-    Needs labels. Without learning it is ln(C).
     """
     xs = checks.same_shapes("scores", scores, len(relation))
     x, y = torch.cat(xs), relation.group.repeat(len(xs))

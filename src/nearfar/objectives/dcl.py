@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Scalar, Views, World, checks, mean_of_anchors
 from nearfar.objectives.kernel.pairs import among, logsumexp, positives
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="dcl",
@@ -19,7 +15,6 @@ INFO = Objective(
     paper="Yeh et al. 2021",
     arxiv="2110.06848",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("one column", "labels"),
     neighbours="info_nce without the positive in the denominator: small batches learn faster, and there is no minimum.",
     min_rows=2,
@@ -29,9 +24,9 @@ INFO = Objective(
 
 
 def dcl(
-    views: Sequence[torch.Tensor], relation: Relation, *, temperature: float | torch.Tensor = 0.1,
-    weighted: bool = False, sigma: float = 0.5, similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, temperature: Scalar = 0.1, weighted: bool = False, sigma: float = 0.5,
+    similarity: str = "cosine", world: World = ONE,
+) -> Compared:  # fmt: skip
     """Decoupled contrastive loss, DCL and DCLW (Yeh et al. 2021, arXiv 2110.06848).
 
     With anchors i over all V·N embeddings, N(i) the embeddings of other groups and s_i the mean similarity of i with
@@ -40,41 +35,18 @@ def dcl(
         L = mean_i  −w_i s_i/τ + log Σ_{n∈N(i)} exp(s_in/τ)
         w_i = 1,  or weighted (DCLW):  w_i = 2 − exp(s_i/σ) / mean_k exp(s_k/σ)
 
+    Needs one column and views of it, or labels. Without learning it is ln(V·(N − 1)), of two views ln(2N − 2). It is
+    unbounded below: with cosines it can fall to ln(number of negatives) − 2/τ. It is `info_nce` with the positive left
+    out of the sum, so its gradient does not fade as the positive is found. The weights are constants in the backward
+    pass, as in lightly; the paper does not say. The sum runs over both views inside of one logarithm as in the paper;
+    lightly adds two logarithms.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row.
-    temperature : float or tensor ()
-        τ > 0, in units of the similarity; a tensor gets a gradient.
     weighted : bool
         DCLW: positives that are far apart weigh more; the weights' mean is 1.
     sigma : float
         σ > 0 of the weights, in units of the similarity; large σ makes them all 1.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        Distances count negatively.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Mean over the anchors that have a positive and a negative. Unbounded below: with cosines it can fall to
-        ln(number of negatives) − 2/τ.
-    numbers : dict
-        ``anchors``: how many there were; ``positive``: their mean similarity with a positive.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no row of the batch has both a positive and a negative.
-
-    Notes
-    -----
-    Needs one column and views of it, or labels. Without learning it is ln(V·(N − 1)), of two views ln(2N − 2). It
-    is `info_nce` with the positive left out of the sum, so its gradient does not fade as the positive is found. The
-    weights are constants in the backward pass, as in lightly; the paper does not say. The sum runs over both views
-    inside of one logarithm as in the paper; lightly adds two logarithms.
     """
     xs = checks.same_shapes("views", views, len(relation))
     tau, sigma = checks.temperature(temperature), checks.above("sigma", sigma)
@@ -85,8 +57,7 @@ def dcl(
         counted = (count > 0) & torch.isfinite(negatives)
         weight = _weights(positive / sigma, counted, world) if weighted else 1.0
         nobody = "relation.group: expected a row with a positive and a negative, there is none"
-        loss, anchors = mean(negatives - weight * positive / tau, counted, world, nobody)
-    return loss, {"anchors": anchors.detach(), "positive": average(positive, counted, anchors, world)}
+        return mean_of_anchors(negatives - weight * positive / tau, positive, counted, world, nobody)
 
 
 @torch.no_grad()

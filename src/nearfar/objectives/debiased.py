@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Scalar, Views, World, checks, mean_of_anchors
 from nearfar.objectives.kernel.pairs import Pairs, Tile, among, logsumexp, positives, reduce, reduce_count
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 INFO = Objective(
     function="debiased",
@@ -19,8 +15,6 @@ INFO = Objective(
     paper="Chuang et al. 2020; Robinson et al. 2020 (hard negatives)",
     arxiv="2007.00224, 2010.04592",
     takes="views",
-    symmetries=("rows", "views", "groups"),
-    data=("one column",),
     neighbours="With τ⁺ = 0 and β = 0 and one positive per row this is NT-Xent (info_nce).",
     degenerate=lambda rows, views: math.log(1 + views * (rows - 1)),
     no_learning=lambda rows, views, _: math.log(1 + views * (rows - 1)),
@@ -28,9 +22,9 @@ INFO = Objective(
 
 
 def debiased(
-    views: Sequence[torch.Tensor], relation: Relation, *, temperature: float | torch.Tensor = 0.5,
-    tau_plus: float = 0.1, beta: float = 0.0, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, temperature: Scalar = 0.5, tau_plus: float = 0.1, beta: float = 0.0,
+    world: World = ONE,
+) -> Compared:  # fmt: skip
     """Debiased contrastive loss (Chuang et al. 2020, arXiv 2007.00224), and hard negatives (Robinson et al. 2020).
 
     Negatives are drawn at random, so a share τ⁺ of them belongs to the anchor's own class; their expected part is
@@ -42,38 +36,17 @@ def debiased(
 
     ω is the importance of hard negatives (Robinson et al., arXiv 2010.04592), 1 for β = 0.
 
-    Parameters
-    ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row.
-    temperature : float or tensor ()
-        τ > 0, in units of the cosine; a tensor gets a gradient.
-    tau_plus : float
-        τ⁺, from 0 to below 1: chance that two rows are of one class, about 1/(number of classes).
-    beta : float
-        Hardness, from 0 (all negatives alike); 0.5 to 2 in the paper.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Mean over the anchors that have a positive.
-    numbers : dict
-        ``anchors``: how many there were; ``positive``: their mean similarity with a positive.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no row of the batch has a positive.
-
-    Notes
-    -----
     Needs one column and views of it. Without learning it is ln(1 + V·(N − 1)), of two views ln(2N − 1). With τ⁺ = 0
     and β = 0 and one positive per row it is `info_nce`. The similarity is the cosine, on whose least value −1 the
     lower bound of G rests. The paper of hard negatives weighs by exp(β f·f') with embeddings of length 1/τ, its code
     by exp(β s/τ); this is the code's β. Gradients go through ω, as there.
+
+    Parameters
+    ----------
+    tau_plus : float
+        τ⁺, from 0 to below 1: chance that two rows are of one class, about 1/(number of classes).
+    beta : float
+        Hardness, from 0 (all negatives alike); 0.5 to 2 in the paper.
     """
     xs = checks.same_shapes("views", views, len(relation))
     tau, beta = checks.temperature(temperature), checks.at_least("beta", beta)
@@ -83,7 +56,7 @@ def debiased(
         pairs = among(xs, relation, world)
         positive, count = positives(pairs)
         has, single = count > 0, bool((count <= 1).all())
-        if single:
+        if single:  # the mean over one positive is the positive
             of_positives = positive / tau
         else:
             of_positives = logsumexp(pairs, 1 / tau, "positives") - count.clamp(min=1).to(positive.dtype).log()
@@ -91,12 +64,9 @@ def debiased(
         if single:
             losses = _cross_entropy(positive / tau, log_g)
         else:
-            factor = torch.as_tensor(1 / tau, dtype=log_g.dtype, device=log_g.device)
-            total = reduce(pairs, _term, factor, log_g, how="sum", symmetric=False, over="positives")
+            total = reduce(pairs, _term, 1 / tau, log_g, how="sum", symmetric=False, over="positives")
             losses = total / count.clamp(min=1)
-        nobody = "relation.group: expected a row with a positive, every row is alone in its group"
-        loss, anchors = mean(losses, has, world, nobody)
-    return loss, {"anchors": anchors.detach(), "positive": average(positive, has, anchors, world)}
+        return mean_of_anchors(losses, positive, has, world)
 
 
 def _cross_entropy(positive: torch.Tensor, log_g: torch.Tensor) -> torch.Tensor:
@@ -108,9 +78,7 @@ def _term(tile: Tile, factor: torch.Tensor, log_g: torch.Tensor) -> torch.Tensor
     return tile.only("positives", _cross_entropy(factor * tile.similarity, log_g[tile.rows, None]), 0.0)
 
 
-def _log_negatives(
-    pairs: Pairs, of_positives: torch.Tensor, tau: float | torch.Tensor, tau_plus: float, beta: float
-) -> torch.Tensor:
+def _log_negatives(pairs: Pairs, of_positives: torch.Tensor, tau: Scalar, tau_plus: float, beta: float) -> torch.Tensor:
     """log G of each row; −inf for one without negatives. `of_positives` is log mean exp(s_ip/τ)."""
     n = reduce_count(pairs, "negatives")
     log_n = n.clamp(min=1).to(of_positives.dtype).log()

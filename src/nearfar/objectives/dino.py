@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks, prototypes
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Scalar, Views, World, checks, prototypes
 
 INFO = Objective(
     function="dino",
@@ -24,44 +21,29 @@ INFO = Objective(
 
 
 def dino(
-    scores: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], *, centre: torch.Tensor | None = None,
-    temperature: float | torch.Tensor = 0.1, target_temperature: float = 0.04, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    scores: Views, targets: Views, *, centre: torch.Tensor | None = None, temperature: Scalar = 0.1,
+    target_temperature: float = 0.04, world: World = ONE,
+) -> Compared:  # fmt: skip
     """Self-distillation without labels (Caron et al. 2021, arXiv 2104.14294).
 
     With the student's scores x_i of view i and the teacher's scores t_j of view j::
 
         L = mean over rows and pairs i ≠ j  −Σ_k softmax_k((t_j − c)/τ_t)·log softmax_k(x_i/τ)
 
+    Needs one column and views of it, and a momentum twin. Without learning (all scores equal) it is ln(K). Centring
+    alone leads to the uniform distribution, sharpening alone to one prototype for all; together they balance. Numbers:
+    ``anchors`` (rows times views) and ``entropy`` (of the teacher, in nats; 0 or ln K in a collapse).
+
     Parameters
     ----------
-    scores : sequence of V ≥ 2 tensors (N, K)
-        The student's.
-    targets : sequence of 1 to V tensors (N, K)
-        The teacher's, of the first views (the paper's two global crops); get no gradient.
+    scores : Views
+        The student's, V ≥ 2.
+    targets : Views
+        The teacher's, of the 1 to V first views (the paper's two global crops); get no gradient.
     centre : Tensor (K,), optional
         c, the running mean of the teacher's scores: see `next_centre`. None is 0.
-    temperature : float or tensor ()
-        τ > 0 of the student, in units of the scores.
     target_temperature : float
         τ_t > 0 of the teacher; smaller than τ, which sharpens.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors`` (rows times views) and ``entropy`` (of the teacher, in nats; 0 or ln K in a collapse).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs one column and views of it, and a momentum twin. Without learning (all scores equal) it is ln(K). Centring
-    alone leads to the uniform distribution, sharpening alone to one prototype for all; together they balance.
     """
     xs, ts = prototypes.inputs(scores, targets)
     tau = checks.temperature(temperature)
@@ -75,13 +57,10 @@ def dino(
 
 
 @torch.no_grad()
-def next_centre(
-    centre: torch.Tensor | None, targets: Sequence[torch.Tensor], momentum: float = 0.9, world: World = ONE
-) -> torch.Tensor:
+def next_centre(centre: torch.Tensor | None, targets: Views, momentum: float = 0.9, world: World = ONE) -> torch.Tensor:
     """m·c + (1 − m)·mean of the teacher's scores over rows, views and processes; where there is no c yet, the mean."""
     ts = checks.same_shapes("targets", targets, None)
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"momentum: expected a number in [0, 1], got {momentum}")
+    checks.within("momentum", momentum, 0, 1)
     sums = torch.stack([t.sum(0) for t in ts]).sum(0)
     count = world.all_reduce(torch.tensor(len(ts) * len(ts[0]), device=sums.device))
     mean = world.all_reduce(sums) / count

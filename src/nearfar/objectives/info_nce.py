@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import (
+    NOBODY,
+    ONE,
+    Compared,
+    Objective,
+    Relation,
+    Scalar,
+    Views,
+    World,
+    checks,
+    mean_of_anchors,
+    similar,
+)
 from nearfar.objectives.kernel.pairs import Pairs, among, between, logsumexp
-from nearfar.objectives.kernel.relation import NOBODY, Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 from nearfar.objectives.supcon import softmax_loss
 
 INFO = Objective(
@@ -22,7 +29,6 @@ INFO = Objective(
     paper="van den Oord et al. 2018; Chen et al. 2020 (NT-Xent)",
     arxiv="1807.03748, 2002.05709",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("one column", "pairs", "triplets"),
     neighbours="Several positives per row make it supcon; without the positive in the denominator it is dcl.",
     degenerate=lambda rows, views: math.log(rows * views - 1),
@@ -31,40 +37,14 @@ INFO = Objective(
 
 
 def info_nce(
-    views: Sequence[torch.Tensor], relation: Relation, *, temperature: float | torch.Tensor = 0.2,
-    similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-    """NT-Xent, the symmetric InfoNCE of SimCLR (Chen et al. 2020, arXiv 2002.05709).
+    views: Views, relation: Relation, *, temperature: Scalar = 0.2, similarity: str = "cosine", world: World = ONE
+) -> Compared:
+    """NT-Xent, the symmetric InfoNCE of SimCLR (Chen et al. 2020, arXiv 2002.05709), of V ≥ 2 views.
 
     Cross entropy of one embedding's other view among all other embeddings of the batch, itself left out::
 
         L = mean_i  −log( exp(s_ip/τ) / Σ_{a≠i} exp(s_ia/τ) ),   s the similarity
 
-    Parameters
-    ----------
-    views : sequence of V ≥ 2 tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row. Rows of one group are positives too, never negatives.
-    temperature : float or tensor ()
-        τ > 0, in units of the similarity; a tensor gets a gradient.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        Distances count negatively.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors`` and ``positive`` (mean similarity with the positive).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
     Needs one column and views of it. Without learning the loss is ln(V·N − 1). More than one positive per row makes
     it `supcon` ("out"). For two columns see `info_nce_between`, for keys of another network and a queue
     `info_nce_against`.
@@ -76,9 +56,9 @@ def info_nce(
 
 def info_nce_between(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, *, negatives: torch.Tensor | None = None,
-    negative_ignore: torch.Tensor | None = None, temperature: float | torch.Tensor = 0.07, similarity: str = "cosine",
+    negative_ignore: torch.Tensor | None = None, temperature: Scalar = 0.07, similarity: str = "cosine",
     both_ways: bool = True, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """InfoNCE of two columns: CLIP's loss (Radford et al. 2021, arXiv 2103.00020), with hard negatives if given.
 
     ::
@@ -86,40 +66,20 @@ def info_nce_between(
         L = ½ (L_left→right + L_right→left),   L_l→r = mean_i −log( exp(s(l_i, r_i)/τ) / Σ_j exp(s(l_i, r_j)/τ) )
 
     where j runs over the right side of all rows and, from left to right, over everybody's hard negatives (Karpukhin
-    et al. 2020, arXiv 2004.04906).
+    et al. 2020, arXiv 2004.04906). Of several positives across the sides the mean is taken outside of the logarithm.
+
+    Needs pairs (or triplets: the third column as `negatives`). Without learning the loss is ln(N), or
+    ln(N·(1 + K)) from left to right. Sentence-transformers calls it MultipleNegativesRankingLoss.
 
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        The two sides of each row.
-    relation : Relation
-        Rows of one group are positives across the sides; their mean is taken outside of the logarithm.
     negatives : Tensor (N, K, D), optional
         Hard negatives of each left row; negatives of all other left rows too.
     negative_ignore : LongTensor (N, K) or, as ``relation.ignore`` has several numbers a row, (N, K, C), optional
         A negative is ignored by the rows whose ``relation.ignore`` is equal to its number here, since they hold the
         same; -1 is no row's.
-    temperature : float or tensor ()
-        τ > 0; CLIP learns it and keeps it above 0.01.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
     both_ways : bool
         Also from right to left.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs pairs (or triplets: the third column as `negatives`). Without learning the loss is ln(N), or
-    ln(N·(1 + K)) from left to right. Sentence-transformers calls it MultipleNegativesRankingLoss.
     """
     x, y = checks.sides(relation, left=left, right=right)
     with torch.autocast(x.device.type, enabled=False):
@@ -143,34 +103,28 @@ def info_nce_between(
 def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor | None, world: World) -> Pairs:
     """The pairs with further columns that belong to nobody."""
     more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
-    nobody = pairs.column_group.new_full((len(more),), NOBODY)
-    if ignore is not None:
-        ignored = world.gather_int(ignore.reshape(ignore.shape[0] * ignore.shape[1], -1))
-    elif pairs.column_ignore is not None:
-        ignored = pairs.column_ignore.new_full((len(more), pairs.column_ignore.shape[1]), NOBODY)
-    else:
-        ignored = nobody
+    ignored = None if ignore is None else world.gather_int(ignore.reshape(negatives.shape[:2].numel(), -1))
+
+    def longer(ids: torch.Tensor | None, by: torch.Tensor | None = None) -> torch.Tensor | None:
+        if ids is None:
+            return None
+        return torch.cat((ids, ids.new_full((len(more), *ids.shape[1:]), NOBODY) if by is None else by))
 
     shown = None
-    if pairs.column_shown is not None:  # of one column, what is shown has the numbers of `ignore`
-        alike = ignore is not None and ignored.shape[1] == 1
-        shown = (ignored if alike else nobody[:, None]).expand(-1, pairs.column_shown.shape[1])
-
-    def longer(ids: torch.Tensor | None, by: torch.Tensor) -> torch.Tensor | None:
-        return None if ids is None else torch.cat((ids, by))
-
+    if ignored is not None and ignored.shape[1] == 1 and pairs.column_shown is not None:
+        shown = ignored.expand(-1, pairs.column_shown.shape[1])  # of one column, it has the numbers of `ignore`
     return replace(
-        pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group, nobody),
+        pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
         column_ignore=longer(pairs.column_ignore, ignored), column_shown=longer(pairs.column_shown, shown),
-        column_row=longer(pairs.column_row, nobody),
+        column_row=longer(pairs.column_row),
     )  # fmt: skip
 
 
 def info_nce_against(
     queries: torch.Tensor, keys: torch.Tensor, relation: Relation, *, memory_keys: torch.Tensor | None = None,
-    memory_groups: torch.Tensor | None = None, temperature: float | torch.Tensor = 0.2, similarity: str = "cosine",
+    memory_groups: torch.Tensor | None = None, temperature: Scalar = 0.2, similarity: str = "cosine",
     world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """InfoNCE of queries against keys of another network (MoCo: He et al. 2020, arXiv 1911.05722).
 
     ::
@@ -180,31 +134,15 @@ def info_nce_against(
     where m runs over the memory, or without one over the other keys of the batch; either way without those of i's
     own group, which are neither positive nor negative.
 
+    Needs one column and a twin. Without learning the loss is ln(K + 1).
+
     Parameters
     ----------
     queries, keys : Tensor (N, D)
         Row i of the keys is the positive of row i of the queries.
-    relation : Relation
     memory_keys : Tensor (K, D), optional
     memory_groups : LongTensor (K,), optional
         Group of each key in memory.
-    temperature : float or tensor ()
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs one column and a twin. Without learning the loss is ln(K + 1).
     """
     q, k = checks.sides(relation, queries=queries, keys=keys)
     tau = checks.temperature(temperature)
@@ -215,9 +153,8 @@ def info_nce_against(
             pairs = between(q, k, relation, world, similarity)
         else:
             memory = similar.prepared(checks.embeddings("memory_keys", memory_keys).to(q.dtype), similarity)
-            rows = similar.prepared(q, similar.check(similarity))
-            pairs = Pairs(rows, memory, relation.group, memory_groups, similarity)
+            pairs = Pairs(similar.prepared(q, similarity), memory, relation.group, memory_groups, similarity)
         positive = similar.of_rows(pairs.rows, similar.prepared(k, similarity), similarity)
         negatives = logsumexp(pairs, 1 / tau, "negatives")
-        loss, count = mean(torch.logaddexp(positive / tau, negatives) - positive / tau, None, world)
-    return loss, {"anchors": count, "positive": average(positive, None, count, world)}
+        losses = torch.logaddexp(positive / tau, negatives) - positive / tau
+        return mean_of_anchors(losses, positive, None, world)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, mean_of_anchors, similar
 from nearfar.objectives.kernel.pairs import Pairs, Tile, among, hardest, positives, reduce
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 ALPHA, BETA = 2.0, 50.0
 
@@ -22,7 +17,6 @@ INFO = Objective(
     paper="Wang et al. 2019",
     arxiv="1904.06627",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("labels", "one column"),
     neighbours="circle weighs a pair by how far it is from where it should be; triplet takes one pair of each kind.",
     no_learning=lambda rows, views, _: (
@@ -32,9 +26,9 @@ INFO = Objective(
 
 
 def multi_similarity(
-    views: Sequence[torch.Tensor], relation: Relation, *, alpha: float = ALPHA, beta: float = BETA, base: float = 1.0,
+    views: Views, relation: Relation, *, alpha: float = ALPHA, beta: float = BETA, base: float = 1.0,
     epsilon: float | None = 0.1, similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """Multi-similarity loss with its mining (Wang et al. 2019, arXiv 1904.06627).
 
     With anchors i over all V·N embeddings and base λ::
@@ -43,38 +37,18 @@ def multi_similarity(
         P(i) = positives with  s_ip < max_{n negative} s_in + ε
         N(i) = negatives with  s_in > min_{p positive} s_ip − ε
 
+    Needs labels, or views. Without learning (one positive per view) it is ln(V)/α + ln(1 + V·(N − 1))/β at λ = 1. An
+    anchor whose pairs are all sorted out counts with 0. The paper has λ = 1, its code 0.5; the code also drops
+    positives of similarity above 1 − 1e-5, which are kept here.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row.
     alpha, beta : float
         Sharpness for positives and negatives, > 0, per unit of the similarity.
     base : float
         λ, in units of the similarity.
     epsilon : float, optional
         Margin of the mining, in units of the similarity; None: all pairs count.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        Distances count negatively.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        Mean over the anchors that have a positive. One whose pairs are all sorted out counts with 0.
-    numbers : dict
-        ``anchors``: how many there were; ``positive``: their mean similarity with a positive.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no row of the batch has a positive.
-
-    Notes
-    -----
-    Needs labels, or views. Without learning (one positive per view) it is ln(V)/α + ln(1 + V·(N − 1))/β at λ = 1. The
-    paper has λ = 1, its code 0.5; the code also drops positives of similarity above 1 − 1e-5, which are kept here.
     """
     xs = checks.same_shapes("views", views, len(relation))
     alpha, beta = checks.above("alpha", alpha), checks.above("beta", beta)
@@ -101,14 +75,12 @@ def multi_similarity(
             / sharpness
             for term, over, sharpness in ((near, "positives", alpha), (far, "negatives", beta))
         )
-        nobody = "relation.group: expected a row with a positive, every row is alone in its group"
-        loss, anchors = mean(losses, count > 0, world, nobody)
-    return loss, {"anchors": anchors.detach(), "positive": average(positive, count > 0, anchors, world)}
+        return mean_of_anchors(losses, positive, count > 0, world)
 
 
 @torch.no_grad()
 def _extreme(pairs: Pairs, over: str, nobody: float) -> torch.Tensor:
     """Similarity of each row with its farthest positive or nearest negative; `nobody` without any."""
     place = hardest(pairs, over, nearest=over == "negatives")
-    found = similar.of_rows(pairs.rows, pairs.columns[place.clamp(min=0)], pairs.similarity)
-    return torch.where(place >= 0, found, nobody)
+    values = similar.of_rows(pairs.rows, pairs.columns[place.clamp(min=0)], pairs.similarity)
+    return torch.where(place >= 0, values, nobody)

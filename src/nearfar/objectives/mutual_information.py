@@ -7,12 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.pairs import Pairs, Tile, between, logsumexp, reduce, reduce_count
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Scalar, World, checks, similar
+from nearfar.objectives.kernel.pairs import between, logsumexp, reduce, reduce_count
 
 BOUNDS = ("info_nce", "nwj", "jsd", "mine")
 
@@ -32,9 +28,9 @@ INFO = Objective(
 
 
 def mutual_information(
-    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, bound: str = "info_nce",
-    temperature: float | torch.Tensor = 1.0, similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, bound: str = "info_nce", temperature: Scalar = 1.0,
+    similarity: str = "cosine", world: World = ONE,
+) -> Compared:  # fmt: skip
     """A lower bound of the mutual information I of the two sides, in nats, with the critic f_ij = s(l_i, r_j)/τ.
 
     The joint distribution is the N pairs (i, i), the product of the marginals the pairs (i, j) of different groups::
@@ -48,39 +44,21 @@ def mutual_information(
     IEEE Transactions on Information Theory; Donsker and Varadhan as used by Belghazi et al. 2018, arXiv 1801.04062;
     Hjelm et al. 2018, arXiv 1808.06670.)
 
+    Needs pairs, and is a measurement, to be *maximised* if anything: its mean over batches is below I, a batch's value
+    may be above by chance. Without learning (all similarities equal) info_nce and mine are 0. info_nce is at most
+    ln(N): a batch of 256 cannot tell more than 5.5 nats. nwj and mine have no such limit but a variance that grows as
+    exp(I); mine, as the logarithm of a mean over a batch, is biased upwards, and nwj overflows in float32 where f is
+    above about 85. jsd is 2·ln 2 above what Hjelm et al. train with: with that constant it bounds twice the
+    Jensen-Shannon divergence of joint and product, which is at most I and at most 2·ln 2. nwj is tight for f = 1 + log
+    density ratio, the others for f = log density ratio (info_nce up to a function of l). The value is the same on
+    every process. Numbers: ``anchors`` (joint pairs), ``product`` (product pairs), ``joint`` (mean critic of the joint
+    pairs).
+
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        The two sides of each row; how good the bound is depends on what they were trained for.
     relation : Relation
         Group of each row; pairs of one group but not of one row count nowhere, nor do ignored ones.
     bound : {"info_nce", "nwj", "jsd", "mine"}
-    temperature : float or tensor ()
-        τ > 0, in units of the similarity.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-    world : World
-
-    Returns
-    -------
-    value : Tensor ()
-        The bound, to be *maximised* if anything; the same on every process.
-    numbers : dict
-        ``anchors`` (joint pairs), ``product`` (product pairs), ``joint`` (mean critic of the joint pairs).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; no two rows are of different groups.
-
-    Notes
-    -----
-    Needs pairs, and is a measurement: its mean over batches is below I, a batch's value may be above by chance.
-    Without learning (all similarities equal) info_nce and mine are 0. info_nce is at most ln(N): a batch of 256 cannot
-    tell more than 5.5 nats. nwj and mine have no such limit but a variance that grows as exp(I); mine, as the
-    logarithm of a mean over a batch, is biased upwards, and nwj overflows in float32 where f is above about 85. jsd is
-    2·ln 2 above what Hjelm et al. train with: with that constant it bounds twice the Jensen-Shannon divergence of joint
-    and product, which is at most I and at most 2·ln 2. nwj is tight for f = 1 + log density ratio, the others for f =
-    log density ratio (info_nce up to a function of l).
     """
     x, y = checks.sides(relation, left=left, right=right)
     tau = checks.temperature(temperature)
@@ -97,20 +75,13 @@ def mutual_information(
             everything = torch.logaddexp(f, logsumexp(pairs, 1 / tau, "negatives"))
             value = joint - world.all_reduce((everything - (1 + count).to(f.dtype).log()).sum()) / n
         elif bound == "jsd":
-            product = world.all_reduce(_softplus(pairs, 1 / tau).sum()) / m
-            value = 2 * math.log(2) - world.all_reduce(F.softplus(-f).sum()) / n - product
+            product = reduce(
+                pairs, lambda t, k: t.only("negatives", F.softplus(k * t.similarity), 0.0), 1 / tau, how="sum"
+            )
+            value = 2 * math.log(2) - world.all_reduce(F.softplus(-f).sum()) / n - world.all_reduce(product.sum()) / m
         else:
             rows = world.gather(logsumexp(pairs, 1 / tau, "negatives"))
             log_mean = torch.logsumexp(rows, 0) - math.log(m)
             value = joint - (log_mean if bound == "mine" else torch.exp(log_mean - 1))
     numbers = {"anchors": torch.tensor(n, device=f.device), "product": torch.tensor(m, device=f.device)}
     return value, numbers | {"joint": joint.detach()}
-
-
-def _softplus(pairs: Pairs, scale: float | torch.Tensor) -> torch.Tensor:
-    """Σ_j softplus(f_ij) over the product pairs of each row."""
-
-    def term(tile: Tile, scale: torch.Tensor) -> torch.Tensor:
-        return tile.only("negatives", F.softplus(scale * tile.similarity), 0.0)
-
-    return reduce(pairs, term, torch.as_tensor(scale, dtype=pairs.rows.dtype, device=pairs.rows.device), how="sum")

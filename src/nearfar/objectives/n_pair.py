@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, World, checks, mean
 from nearfar.objectives.kernel.pairs import between
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, mean
 from nearfar.objectives.supcon import softmax_loss
 
 INFO = Objective(
@@ -25,39 +22,22 @@ INFO = Objective(
 
 def n_pair(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, *, penalty: float = 0.002, world: World = ONE
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+) -> Compared:
     """Multi-class N-pair loss (Sohn 2016, Advances in Neural Information Processing Systems 29).
 
     One pair (x, y) of each class; everybody else's y is a negative of x::
 
         L = mean_i  log( 1 + Σ_{j≠i} exp(x_i·y_j − x_i·y_i) )  +  λ/2 · mean of |z|² over all x and y
 
+    Needs pairs, or labels of which two rows each are drawn. Without learning it is ln(N) plus the penalty. It is
+    `info_nce_between` with dot products and one direction; of several positives the mean is taken outside of the
+    logarithm. The paper penalises the length in words only; λ is that of TensorFlow's and Paddle's ``npairs_loss``,
+    other code has ten times as much. Numbers: ``anchors``, ``positive`` and ``length`` (mean squared length).
+
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        Anchors x and positives y; not normalised here.
-    relation : Relation
-        Rows of one group are positives across the sides; their mean is taken outside of the logarithm.
     penalty : float
         λ ≥ 0, per squared unit of the embeddings' length.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors``, ``positive`` (mean dot product with the positive) and ``length`` (mean squared length).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs pairs, or labels of which two rows each are drawn. Without learning it is ln(N) plus the penalty. It is
-    `info_nce_between` with dot products and one direction. The paper penalises the length in words only; λ is that of
-    TensorFlow's and Paddle's ``npairs_loss``, other code has ten times as much.
     """
     x, y = checks.sides(relation, left=left, right=right)
     penalty = checks.at_least("penalty", penalty)

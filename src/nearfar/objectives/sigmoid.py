@@ -7,11 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Scalar, World, average, checks, mean
 from nearfar.objectives.kernel.pairs import Tile, between, positives, reduce
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, average, mean
 
 SCALE, BIAS = 10.0, -10.0  # where the paper begins; both are learnt there
 LINEAR = 40  # ln(1 + eˣ) is x to the last digit from there on, also in float64
@@ -32,55 +29,33 @@ INFO = Objective(
 
 
 def sigmoid(
-    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, scale: float | torch.Tensor = SCALE,
-    bias: float | torch.Tensor = BIAS, similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-    """Sigmoid loss of two columns (Zhai et al. 2023, arXiv 2303.15343).
+    left: torch.Tensor, right: torch.Tensor, relation: Relation, *, scale: Scalar = SCALE, bias: Scalar = BIAS,
+    similarity: str = "cosine", world: World = ONE,
+) -> Compared:  # fmt: skip
+    """Sigmoid loss of two columns (Zhai et al. 2023, arXiv 2303.15343); a sum over the columns, a mean over the rows.
 
     ::
 
         L = −1/N Σ_i Σ_j log σ( y_ij (t·s_ij + b) ),   y_ij = 1 if i and j are of one group, else −1
 
+    Needs pairs. Without learning (all similarities 1) it is ln(1 + e^−(t+b)) + (N − 1)·ln(1 + e^(t+b)), which at the
+    paper's beginning is N·ln 2.
+
     Parameters
     ----------
-    left, right : Tensor (N, D)
-        The two sides of each row; need not be normalised.
-    relation : Relation
-        Group of each row; ignored pairs are left out.
-    scale, bias : float or tensor ()
-        t and b; tensors get a gradient. The paper learns t as an exponential and begins at 10 and −10.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        A sum over the columns, a mean over the rows.
-    numbers : dict
-        ``anchors`` and ``positive`` (mean similarity with the positives).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs pairs. Without learning (all similarities 1) it is ln(1 + e^−(t+b)) + (N − 1)·ln(1 + e^(t+b)), which at the
-    paper's beginning is N·ln 2. Memory is O(N·D): tiles are computed again in the backward pass.
+    scale, bias : Scalar
+        t, the inverse of a temperature, and b. The paper learns t as an exponential and begins at 10 and −10.
     """
     x, y = checks.sides(relation, left=left, right=right)
+
+    def term(tile: Tile, t: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        logits = t * tile.similarity + b
+        # softplus(−x) = softplus(x) − x: one pass for both kinds of pairs
+        return tile.only("others", F.softplus(logits, threshold=LINEAR) - torch.where(tile.positive, logits, 0.0), 0.0)
+
     with torch.autocast(x.device.type, enabled=False):
         pairs = between(x, y, relation, world, similarity)
-        t, b = (torch.as_tensor(v, dtype=x.dtype, device=x.device) for v in (scale, bias))
-        losses = reduce(pairs, _term, t, b, how="sum")
-        loss, anchors = mean(losses, None, world)
+        loss, anchors = mean(reduce(pairs, term, scale, bias, how="sum"), None, world)
     with torch.no_grad():
         positive, count = positives(pairs)
     return loss, {"anchors": anchors, "positive": average(positive, count > 0, anchors, world)}
-
-
-def _term(tile: Tile, t: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    logits = t * tile.similarity + b
-    # softplus(−x) = softplus(x) − x: one pass for both kinds of pairs
-    return tile.only("others", F.softplus(logits, threshold=LINEAR) - torch.where(tile.positive, logits, 0.0), 0.0)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
-from nearfar.objectives.kernel import checks, moments, tiles
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, moments, tiles
 
 INFO = Objective(
     function="sigreg",
@@ -19,15 +16,14 @@ INFO = Objective(
     paper="Balestriero and LeCun 2025 (LeJEPA)",
     arxiv="2511.08544",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     neighbours="vicreg matches two moments of each dimension; here all moments of every direction are matched.",
 )
 
 
 def sigreg(
-    views: Sequence[torch.Tensor], relation: Relation, *, seed: int = 0, weight: float = 0.05, slices: int = 256,
-    knots: int = 17, reach: float = 5.0, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, seed: int = 0, weight: float = 0.05, slices: int = 256, knots: int = 17,
+    reach: float = 5.0, world: World = ONE,
+) -> Compared:  # fmt: skip
     """Sketched isotropic Gaussian regularisation and invariance (Balestriero and LeCun 2025, arXiv 2511.08544).
 
     With random unit vectors a, z̄ the mean of a row's V views and T the statistic of Epps and Pulley, over the N rows
@@ -38,12 +34,15 @@ def sigreg(
 
     The integral from −`reach` to `reach` is the trapezoidal sum over `knots` equidistant points.
 
+    Needs one column and views of it; there are no negatives. The scale of the embeddings matters: each direction is
+    asked for mean 0 and variance 1. Without learning (all rows 0) T is N·∫(1 − exp(−t²/2))² exp(−t²/2) dt = 0.41·N;
+    Gaussian embeddings have about 1.06 whatever N. Sums over the rows are exchanged with their gradient, whose absence
+    is what lightly's issue 1920 was about. Memory is O(N·D + (D + knots)·slices): sines and cosines are computed again
+    in the backward pass. The loss is the same on every process. Numbers: ``anchors`` (rows), ``invariance`` and
+    ``statistic``, the two terms before they are weighted.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; their scale matters: each direction is asked for mean 0 and variance 1.
-    relation : Relation
-        Only its length is checked: the views of a row are its positives, and there are no negatives.
     seed : int
         Draws the directions: D × `slices` standard normal float64 numbers, columns then of unit length, from a
         generator on the CPU. The same on every process; pass the number of the step to have new ones in each.
@@ -56,30 +55,9 @@ def sigreg(
     reach : float
         Where the integral ends, in units of t. 17 and 5 are the paper's; its code has since moved to 17 knots from 0
         to 3, which is knots=33, reach=3 here. (The text has the weight exp(−t²), its listing the one above.)
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        The same on every process.
-    numbers : dict
-        ``anchors`` (rows), ``invariance`` and ``statistic``, the two terms before they are weighted.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs one column and views of it. Without learning (all rows 0) T is N·∫(1 − exp(−t²/2))² exp(−t²/2) dt =
-    0.41·N; Gaussian embeddings have about 1.06 whatever N. Sums over the rows are exchanged with their gradient, whose
-    absence is what lightly's issue 1920 was about. Memory is O(N·D + (D + knots)·slices): sines and cosines are
-    computed again in the backward pass.
     """
     xs = checks.same_shapes("views", views, len(relation))
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight: expected a number in [0, 1], got {weight}")
+    checks.within("weight", weight, 0, 1)
     if knots < 3 or knots % 2 == 0:
         raise ValueError(f"knots: expected an odd number from 3, got {knots}")
     checks.above("reach", reach)
@@ -118,7 +96,7 @@ class _Waves(torch.autograd.Function):
         ctx.save_for_backward(z, directions)
         ctx.step, ctx.half = step, half
         sums = z.new_zeros(2, half, directions.shape[1])
-        for rows in _blocks(z, directions):
+        for rows in tiles.slices(z, directions.shape[1]):
             for k, (cosine, sine) in enumerate(_harmonics(step * (z[rows] @ directions), half)):
                 sums[0, k] += cosine.sum(0)
                 sums[1, k] += sine.sum(0)
@@ -129,19 +107,13 @@ class _Waves(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         z, directions = ctx.saved_tensors
         dz = torch.empty_like(z)
-        for rows in _blocks(z, directions):
+        for rows in tiles.slices(z, directions.shape[1]):
             angle = ctx.step * (z[rows] @ directions)
             total = torch.zeros_like(angle)
             for k, (cosine, sine) in enumerate(_harmonics(angle, ctx.half)):
                 total += (k + 1) * (gradient[1, k] * cosine - gradient[0, k] * sine)
             dz[rows] = ctx.step * (total @ directions.T)
         return dz, None, None, None
-
-
-def _blocks(z: torch.Tensor, directions: torch.Tensor) -> Iterator[slice]:
-    """Rows whose projections are about as many numbers as a tile has."""
-    size = max(1, tiles.TILE**2 // directions.shape[1])
-    return (slice(a, a + size) for a in range(0, len(z), size))
 
 
 def _harmonics(angle: torch.Tensor, half: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

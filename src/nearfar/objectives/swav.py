@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks, prototypes
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Scalar, Views, World, checks, prototypes
 
 INFO = Objective(
     function="swav",
@@ -24,49 +21,32 @@ INFO = Objective(
 
 
 def swav(
-    scores: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], *, temperature: float | torch.Tensor = 0.1,
-    epsilon: float = 0.05, iterations: int = 3, queue: Sequence[torch.Tensor] | None = None, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    scores: Views, targets: Views, *, temperature: Scalar = 0.1, epsilon: float = 0.05, iterations: int = 3,
+    queue: Views | None = None, world: World = ONE,
+) -> Compared:  # fmt: skip
     """Swapped prediction of cluster assignments (Caron et al. 2020, arXiv 2006.09882).
 
-    With scores x_i of view i and codes q_j of view j::
+    With scores x_i of view i (the paper's are cosines) and codes q_j of view j::
 
         L = mean over rows and pairs i ≠ j  −Σ_k q_j(k)·log softmax_k(x_i/τ)
         q = exp(x/ε) scaled in turn: each prototype to the same total over all rows, each row to the total 1
 
+    Needs one column and views of it, and prototypes that are learnt. Without learning (all scores equal) it is ln(K).
+    The codes are those of the whole batch whatever the number of processes, and are computed as logarithms, so that a
+    small ε does not overflow as the exponentials of the paper's code do. Numbers: ``anchors`` (rows times views) and
+    ``entropy`` (of the codes, in nats).
+
     Parameters
     ----------
-    scores : sequence of V ≥ 2 tensors (N, K)
-        Similarity of each row with K prototypes; the paper's are cosines.
-    targets : sequence of 1 to V tensors (N, K)
-        The same scores for the views that codes are made of, which are the first ones (the paper's full-size crops);
-        get no gradient.
-    temperature : float or tensor ()
-        τ > 0, in units of the scores.
+    targets : Views
+        The same scores for the views that codes are made of, which are the 1 to V first ones (the paper's full-size
+        crops); get no gradient.
     epsilon : float
         ε > 0, in units of the scores: the smaller, the harder the codes.
     iterations : int
         How often both are scaled.
     queue : sequence of tensors (Q, K), optional
         Scores of earlier rows, one tensor for each target, that share in the totals; the same on every process.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors`` (rows times views) and ``entropy`` (of the codes, in nats).
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
-    Needs one column and views of it, and prototypes that are learnt. Without learning (all scores equal) it is ln(K).
-    The codes are those of the whole batch whatever the number of processes, and are computed as logarithms, so that a
-    small ε does not overflow as the exponentials of the paper's code do.
     """
     xs, ts = prototypes.inputs(scores, targets)
     tau = checks.temperature(temperature)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 
-from nearfar.objectives.kernel import checks
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, similar
 from nearfar.objectives.kernel.pairs import among, reduce_count
-from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.kernel.triplet_mining import counted, every, hard, loss_of, semi_hard
-from nearfar.objectives.kernel.world import ONE, World
 
 INFO = Objective(
     function="triplet",
@@ -21,7 +16,6 @@ INFO = Objective(
     paper="Schroff et al. 2015 (FaceNet); Hermans et al. 2017 (batch-hard, soft margin)",
     arxiv="1503.03832, 1703.07737",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     data=("labels", "one column", "triplets"),
     neighbours="Of dot products with a soft margin, triplet_given is bpr; contrastive holds pairs to a fixed distance.",
     min_rows=2,
@@ -31,21 +25,30 @@ INFO = Objective(
 
 
 def triplet(
-    views: Sequence[torch.Tensor], relation: Relation, *, mining: str = "hard", margin: float | None = None,
-    average: str = "all", similarity: str = "euclidean", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+    views: Views, relation: Relation, *, mining: str = "hard", margin: float | None = None, average: str = "all",
+    similarity: str = "euclidean", world: World = ONE,
+) -> Compared:  # fmt: skip
     """Triplet loss over a batch (Schroff et al. 2015, arXiv 1503.03832; Hermans et al. 2017, arXiv 1703.07737).
 
-    With anchors a over all V·N embeddings, p of a's group, n of another and d the distance::
+    With anchors a over all V·N embeddings, p of a's group, n of another and d the distance (−cos for the cosine)::
 
         L = mean_apn  max(0, d_ap − d_an + margin),   or with a soft margin   mean_apn  log(1 + exp(d_ap − d_an))
 
+    Needs labels, or views; for given triplets see `triplet_given`. Without learning (all distances equal) it is the
+    margin, or ln 2. Memory is O(N·D) always. Time is that of the distances for ``hard``, O(N² log N) for ``semi-hard``
+    and for ``all`` with a margin (a row's distances are sorted, and the loss is a sum of distances times counts), and
+    O(N³) for ``all`` with a soft margin, which is refused for more than 10⁹ triplets (ten equal classes: 2,200
+    embeddings; two views of every row: 31,000).
+
+    FaceNet takes squared distances of unit vectors. It does not say what a positive without a farther negative gets:
+    the farthest is TensorFlow Addons' answer, while pytorch-metric-learning calls *every* farther negative within the
+    margin semi-hard and leaves such a positive out. That library also averages over active triplets by default.
+
+    Numbers: ``anchors``, embeddings with a positive and a negative; ``triplets``; ``active``, the share of them with a
+    loss above 0.
+
     Parameters
     ----------
-    views : sequence of V tensors (N, D)
-        Embeddings of the same N rows; need not be normalised.
-    relation : Relation
-        Group of each row; ignored pairs are no negatives.
     mining : {"hard", "semi-hard", "all"}
         Which triplets: ``hard`` is each anchor's farthest positive with its nearest negative; ``semi-hard`` each
         positive with the nearest negative that is farther than it, or with the farthest of all where none is; ``all``
@@ -54,33 +57,6 @@ def triplet(
         At least 0, in units of the distance; None is the soft margin.
     average : {"all", "active"}
         Mean over all those triplets, or over those whose loss is above 0, which with a soft margin all are.
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-        d is its negative: −cos for the cosine.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors``: embeddings with a positive and a negative; ``triplets``; ``active``: share of them with a loss
-        above 0.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; the batch has no triplet, or with ``all`` and a soft margin more
-        than 10⁹ (ten equal classes: 2,200 embeddings; two views of every row: 31,000).
-
-    Notes
-    -----
-    Needs labels, or views; for given triplets see `triplet_given`. Without learning (all distances equal) it is the
-    margin, or ln 2. Memory is O(N·D) always. Time is that of the distances for ``hard``, O(N² log N) for ``semi-hard``
-    and for ``all`` with a margin (a row's distances are sorted, and the loss is a sum of distances times counts), and
-    O(N³) for ``all`` with a soft margin.
-
-    FaceNet takes squared distances of unit vectors. It does not say what a positive without a farther negative gets:
-    the farthest is TensorFlow Addons' answer, while pytorch-metric-learning calls *every* farther negative within the
-    margin semi-hard and leaves such a positive out. That library also averages over active triplets by default.
     """
     xs = checks.same_shapes("views", views, len(relation))
     _check(mining, margin, average)
@@ -102,41 +78,25 @@ def triplet(
 def triplet_given(
     anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, *, margin: float | None = None,
     average: str = "all", similarity: str = "euclidean", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+) -> Compared:  # fmt: skip
     """Triplet loss of given triplets (Schroff et al. 2015, arXiv 1503.03832).
 
     ::
 
         L = mean_ik  max(0, d(a_i, p_i) − d(a_i, n_ik) + margin),   or   log(1 + exp(d(a_i, p_i) − d(a_i, n_ik)))
 
-    Parameters
-    ----------
-    anchor, positive : Tensor (N, D)
-    negative : Tensor (N, K, D)
-        K negatives of each anchor.
-    margin, average, similarity, world
-        As in `triplet`.
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        As in `triplet`.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described.
-
-    Notes
-    -----
     Needs triplets. Without learning it is the margin, or ln 2. With one negative, Euclidean distance and a margin it
     is ``torch.nn.TripletMarginLoss``.
+
+    Parameters
+    ----------
+    margin, average
+        As in `triplet`, whose numbers it gives.
     """
     a, p, n = checks.triplets(anchor, positive, negative)
     _check("all", margin, average)
     with torch.autocast(a.device.type, enabled=False):
-        a, p, n = (similar.prepared(x, similar.check(similarity)) for x in (a, p, n))
+        a, p, n = (similar.prepared(x, similarity) for x in (a, p, n))
         excess = similar.of_rows(a[:, None], n, similarity) - similar.of_rows(a, p, similarity)[:, None]
         losses, _ = loss_of(excess, margin)
         triplets = losses.new_full((len(a),), n.shape[1], dtype=torch.long)
@@ -151,9 +111,7 @@ def _check(mining: str, margin: float | None, average: str) -> None:
         raise ValueError(f"margin: expected a number of at least 0, or None for a soft one, got {margin}")
 
 
-def _mean(
-    total: torch.Tensor, active: torch.Tensor, triplets: torch.Tensor, average: str, world: World
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _mean(total: torch.Tensor, active: torch.Tensor, triplets: torch.Tensor, average: str, world: World) -> Compared:
     """Mean over the triplets of all processes, of which this one has so many for each row."""
     anchors, every_one, above = world.all_reduce(torch.stack(((triplets > 0).sum(), triplets.sum(), active)))
     if int(every_one) == 0:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 
-from nearfar.objectives.kernel import checks, moments
-from nearfar.objectives.kernel.info import Objective
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, moments
 
 INFO = Objective(
     function="vicreg",
@@ -18,17 +13,16 @@ INFO = Objective(
     paper="Bardes et al. 2021",
     arxiv="2105.04906",
     takes="views",
-    symmetries=("rows", "views", "groups"),
     neighbours="barlow_twins correlates one view with the other; sigreg asks for all moments instead of two.",
     min_rows=2,
 )
 
 
 def vicreg(
-    views: Sequence[torch.Tensor], relation: Relation, *, invariance: float = 25.0, variance: float = 25.0,
-    covariance: float = 1.0, eps: float = 1e-4, world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-    """Variance, invariance, covariance regularisation (Bardes et al. 2021, arXiv 2105.04906).
+    views: Views, relation: Relation, *, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0,
+    eps: float = 1e-4, world: World = ONE,
+) -> Compared:  # fmt: skip
+    """Variance, invariance, covariance regularisation of V ≥ 2 views (Bardes et al. 2021, arXiv 2105.04906).
 
     With views x and y, and variances and covariances (divided by N − 1) over all rows of all processes::
 
@@ -37,41 +31,24 @@ def vicreg(
         c(x) = 1/D Σ_d Σ_{e≠d} Cov(x)_de²
         L = mean over pairs of views  λ·s(x, y) + μ·½(v(x) + v(y)) + ν·(c(x) + c(y))
 
+    Needs one column and views of it; there are no negatives. The scale of the embeddings matters: each dimension is
+    asked for standard deviation 1. Without learning (all rows equal) it is μ·(1 − √ε). The paper's text sums s over
+    dimensions and has v(x) + v(y); its code, whose weights 25, 25, 1 and figures these are, takes means, as here
+    (lightly does too, solo-learn sums the v). Memory is O(N·D + D²). The loss is the same on every process. Numbers:
+    ``anchors`` (rows) and the three terms before they are weighted, ``invariance``, ``variance``, ``covariance``.
+
     Parameters
     ----------
-    views : sequence of V ≥ 2 tensors (N, D)
-        Embeddings of the same N rows; their scale matters: each dimension is asked for standard deviation 1.
-    relation : Relation
-        Only its length is checked: the views of a row are its positives, and there are no negatives.
     invariance, variance, covariance : float
         λ, μ and ν.
     eps : float
         ε > 0, in squared units of the embeddings: keeps the gradient finite where a dimension is constant.
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-        The same on every process.
-    numbers : dict
-        ``anchors`` (rows) and the three terms before they are weighted: ``invariance``, ``variance``, ``covariance``.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; there is one row only.
-
-    Notes
-    -----
-    Needs one column and views of it. Without learning (all rows equal) it is μ·(1 − √ε). The paper's text sums s over
-    dimensions and has v(x) + v(y); its code, whose weights 25, 25, 1 and figures these are, takes means, as here
-    (lightly does too, solo-learn sums the v). Memory is O(N·D + D²).
     """
     xs = checks.same_shapes("views", views, len(relation), least=2)
     checks.above("eps", eps)
     n, d = moments.count(xs[0], world, INFO.min_rows), xs[0].shape[1]
     with torch.autocast(xs[0].device.type, enabled=False):
-        s = world.all_reduce(moments.spread(xs).sum()) / (n * d)
+        s = world.all_reduce(moments.squared_distance(xs).sum()) / (n * d)
         covariances = [moments.product(z, z, world) / (n - 1) for z in (moments.centred(x, world, n) for x in xs)]
         variances = [c.diagonal() for c in covariances]
         v = torch.stack([F.relu(1 - (x + eps).sqrt()).mean() for x in variances]).mean()

@@ -7,12 +7,8 @@ from itertools import pairwise
 
 import torch
 
-from nearfar.objectives.kernel import checks, moments
-from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.info import Objective
+from nearfar.objectives.kernel import ONE, Compared, Objective, Relation, Views, World, checks, mean, moments, similar
 from nearfar.objectives.kernel.pairs import offset
-from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World, mean
 
 INFO = Objective(
     function="whitening",
@@ -27,22 +23,23 @@ INFO = Objective(
 
 
 def whitening(
-    views: Sequence[torch.Tensor], relation: Relation, *, size: int | None = None, eps: float = 1e-4,
-    similarity: str = "cosine", world: World = ONE,
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-    """W-MSE: distance of the views' whitened embeddings (Ermolov et al. 2020, arXiv 2007.06346).
+    views: Views, relation: Relation, *, size: int | None = None, eps: float = 1e-4, similarity: str = "cosine",
+    world: World = ONE,
+) -> Compared:  # fmt: skip
+    """W-MSE: distance of V ≥ 2 views' whitened embeddings (Ermolov et al. 2020, arXiv 2007.06346).
 
     Each view is whitened by itself, in groups of rows with mean μ and covariance Σ (divided by the rows − 1)::
 
         w_i = A⁻¹(x_i − μ),   A·Aᵀ = (1 − ε)·Σ + ε·I,   A lower triangular
         L = mean over rows i and pairs of views  |w_i/|w_i| − w'_i/|w'_i||²
 
+    Needs one column and views of it; there are no negatives. Without learning (views of a row independent) it is about
+    2. The overall scale of the embeddings should be about 1, see `eps`. The paper's code draws its groups again,
+    several times a step; here rows come in the order of the batch, which is random already, so only a group's own rows
+    may be exchanged. Memory is O(N·D + D²·groups). Numbers: ``anchors`` (rows) and ``groups``.
+
     Parameters
     ----------
-    views : sequence of V ≥ 2 tensors (N, D)
-        Embeddings of the same N rows; their overall scale should be about 1, see `eps`.
-    relation : Relation
-        Only its length is checked: the views of a row are its positives, and there are no negatives.
     size : int, optional
         Rows of a group, at least D + 1 (the paper: 2·D); the last group takes what remains. Groups are consecutive
         rows of the global batch, whatever the number of processes. None: the whole batch is one group.
@@ -52,24 +49,6 @@ def whitening(
         are linearly dependent.
     similarity : {"cosine", "squared_euclidean"}
         Squared distance of the whitened rows at unit length, or as they are (the paper's code divides that by D).
-    world : World
-
-    Returns
-    -------
-    loss : Tensor ()
-    numbers : dict
-        ``anchors`` (rows) and ``groups``.
-
-    Raises
-    ------
-    ValueError
-        An argument is not of the kind described; a group has fewer than D + 1 rows; the covariance is singular.
-
-    Notes
-    -----
-    Needs one column and views of it. Without learning (views of a row independent) it is about 2. The paper's code
-    draws its groups anew, several times a step; here rows come in the order of the batch, which is random already, so
-    only a group's own rows may be exchanged. Memory is O(N·D + D²·groups).
     """
     xs = checks.same_shapes("views", views, len(relation), least=2)
     checks.choice("similarity", similarity, ("cosine", "squared_euclidean"))
@@ -83,7 +62,7 @@ def whitening(
     borders = [*range(0, number * (size or n), size or n), n]
     with torch.autocast(xs[0].device.type, enabled=False):
         ws = [similar.prepared(whitened(x, borders, eps, world), similarity) for x in xs]
-        loss, anchors = mean(moments.spread(ws), None, world)
+        loss, anchors = mean(moments.squared_distance(ws), None, world)
     return loss, {"anchors": anchors, "groups": torch.tensor(number, device=xs[0].device)}
 
 

@@ -7,45 +7,44 @@ from typing import Any
 
 import torch
 
+from nearfar.objectives.kernel.info import Scalar, Views
+
 
 class NotFinite(ValueError):
     """An argument has numbers that are NaN or infinite."""
 
 
 def embeddings(name: str, x: torch.Tensor, rows: int | None = None, dims: int = 2) -> torch.Tensor:
-    """`x` (N, D), or (N, K, D), with N = `rows`, in float32 or float64.
-
-    On a GPU numbers that are not finite are not looked for, which would make it wait; the loss shows them.
-    """
-    shape = "(N, D)" if dims == 2 else "(N, K, D)"
+    """`x` (N, D), or (N, K, D), with N = `rows`, in float32 or float64."""
     if not isinstance(x, torch.Tensor) or x.dim() != dims:
-        raise ValueError(f"{name}: expected a tensor of shape {shape}, got {_what(x)}")
+        raise ValueError(f"{name}: expected a tensor of shape {'(N, D)' if dims == 2 else '(N, K, D)'}, got {_what(x)}")
     if not x.is_floating_point():
         raise ValueError(f"{name}: expected floating point numbers, got {x.dtype}")
     if 0 in x.shape:
         raise ValueError(f"{name}: expected at least one row and one dimension, got shape {tuple(x.shape)}")
     if rows is not None and len(x) != rows:
         raise ValueError(f"{name}: expected {rows} rows, got {len(x)}")
+    # A GPU would have to wait for this answer; there the loss shows numbers that are not finite.
     if x.device.type == "cpu" and not bool(torch.isfinite(x).all()):
         row = int((~torch.isfinite(x.detach())).flatten(1).any(1).nonzero()[0])
         raise NotFinite(f"{name}: expected finite numbers, got NaN or infinity in row {row}")
     return x if x.dtype == torch.float64 else x.float()
 
 
-def same_shapes(name: str, xs: Sequence[torch.Tensor], rows: int | None, least: int = 1) -> list[torch.Tensor]:
+def same_shapes(name: str, xs: Views, rows: int | None, least: int = 1) -> list[torch.Tensor]:
     """Several embeddings of the same rows and dimensions."""
     if isinstance(xs, torch.Tensor) or len(xs) < least:
         raise ValueError(f"{name}: expected a sequence of at least {least} tensors (N, D), got {_what(xs)}")
-    checked = [embeddings(f"{name}[{i}]", x, rows) for i, x in enumerate(xs)]
-    for i, x in enumerate(checked):
-        if x.shape != checked[0].shape:
-            raise ValueError(f"{name}[{i}]: expected shape {tuple(checked[0].shape)}, got {tuple(x.shape)}")
-    return checked
+    return _alike({f"{name}[{i}]": x for i, x in enumerate(xs)}, rows)
 
 
 def sides(relation: Any, **named: torch.Tensor) -> list[torch.Tensor]:
     """Embeddings (N, D) of the rows of a relation, such as ``left=`` and ``right=``, all of one shape."""
-    checked = [embeddings(name, x, None if relation is None else len(relation)) for name, x in named.items()]
+    return _alike(named, None if relation is None else len(relation))
+
+
+def _alike(named: dict[str, torch.Tensor], rows: int | None) -> list[torch.Tensor]:
+    checked = [embeddings(name, x, rows) for name, x in named.items()]
     for name, x in zip(named, checked, strict=True):
         if x.shape != checked[0].shape:
             raise ValueError(f"{name}: expected shape {tuple(checked[0].shape)}, got {tuple(x.shape)}")
@@ -70,7 +69,7 @@ def score(relation: Any, like: torch.Tensor) -> torch.Tensor:
     return relation.score.to(like.device)
 
 
-def temperature(value: float | torch.Tensor) -> float | torch.Tensor:
+def temperature(value: Scalar) -> Scalar:
     """A temperature above 0; a tensor (learnable) passes through."""
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
@@ -93,6 +92,13 @@ def at_least(name: str, value: float, least: float = 0.0) -> float:
     return value
 
 
+def within(name: str, value: float, low: float, high: float) -> float:
+    """A number from `low` to `high`."""
+    if not low <= value <= high:
+        raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {value}")
+    return value
+
+
 def choice(name: str, value: str, choices: Sequence[str]) -> str:
     """One of some words."""
     if value not in choices:
@@ -101,10 +107,6 @@ def choice(name: str, value: str, choices: Sequence[str]) -> str:
 
 
 def _what(x: object) -> str:
-    return (
-        f"shape {tuple(x.shape)}"
-        if isinstance(x, torch.Tensor)
-        else f"{type(x).__name__} of {len(x)}"
-        if isinstance(x, Sequence)
-        else repr(x)
-    )
+    if isinstance(x, torch.Tensor):
+        return f"shape {tuple(x.shape)}"
+    return f"{type(x).__name__} of {len(x)}" if isinstance(x, Sequence) else repr(x)

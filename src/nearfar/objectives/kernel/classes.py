@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from nearfar.objectives.kernel import checks
 from nearfar.objectives.kernel import similarity as similar
-from nearfar.objectives.kernel.pairs import Pairs
+from nearfar.objectives.kernel.info import Compared, Scalar, Views
+from nearfar.objectives.kernel.pairs import Pairs, logsumexp
 from nearfar.objectives.kernel.relation import Relation
-from nearfar.objectives.kernel.world import ONE, World
+from nearfar.objectives.kernel.world import ONE, World, mean_of_anchors
+
+UNLABELLED = "relation.group: expected a class number below the rows of weight, no row of the batch has one"
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,18 @@ class Classes:
     own: torch.Tensor
     labelled: torch.Tensor
 
-    @property
-    def nobody(self) -> str:
-        """What to say where no row has a class."""
-        return "relation.group: expected a class number below the rows of weight, no row of the batch has one"
+    def softmax_loss(
+        self, target: torch.Tensor, scale: Scalar, world: World, bias: torch.Tensor | None = None
+    ) -> Compared:
+        """Cross entropy of each row's own class, of logit `target` (M,), beside all others of logit scale·s + bias."""
+        others = logsumexp(self.pairs, scale, "negatives", bias)
+        losses = torch.logaddexp(others, target) - target
+        return mean_of_anchors(losses, self.own, self.labelled, world, UNLABELLED)
 
 
 def against(
-    views: Sequence[torch.Tensor], relation: Relation, weight: torch.Tensor, sampled: torch.Tensor | None,
-    similarity: str,
-) -> Classes:  # fmt: skip
+    views: Views, relation: Relation, weight: torch.Tensor, sampled: torch.Tensor | None, similarity: str
+) -> Classes:
     """The embeddings of all views against the classes, or those of them that are `sampled`; checks all arguments."""
     x = torch.cat(checks.same_shapes("views", views, len(relation)))
     table = checks.embeddings("weight", weight).to(x.dtype)
@@ -53,7 +57,7 @@ def against(
     y = relation.group.repeat(len(views))
     labelled = y < len(table)
     numbers = torch.arange(len(table), device=x.device) if sampled is None else _checked(sampled, len(table), x.device)
-    rows = similar.prepared(x, similar.check(similarity))
+    rows = similar.prepared(x, similarity)
     mine = similar.prepared(table[torch.where(labelled, y, 0)], similarity)
     columns = similar.prepared(table if sampled is None else table[numbers], similarity)
     pairs = Pairs(rows, columns, y, numbers, similarity)
@@ -70,7 +74,7 @@ def _checked(sampled: torch.Tensor, classes: int, device: torch.device) -> torch
 
 
 def sample_classes(group: torch.Tensor, classes: int, count: int, seed: int, world: World = ONE) -> torch.Tensor:
-    """The classes of the batch and a random part of the others, in order: the same on every process.
+    """``sampled`` of `angular_margin` and `item_softmax`: the classes of the batch and a random part of the others.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ def sample_classes(group: torch.Tensor, classes: int, count: int, seed: int, wor
     Returns
     -------
     LongTensor (S,)
-        ``sampled`` of `angular_margin` and `item_softmax`.
+        In order, the same on every process.
     """
     known = world.gather_int(group)
     present = known[known < classes].unique().cpu()

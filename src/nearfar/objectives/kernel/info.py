@@ -1,9 +1,15 @@
-"""What an objective declares about itself."""
+"""What an objective takes, gives and declares about itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import torch
+
+Views = Sequence[torch.Tensor]
+Scalar = float | torch.Tensor
+Compared = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss, and numbers worth logging
 
 TAKES = {
     "views": "views: V tensors (N, D) of the same rows, relation",
@@ -52,7 +58,7 @@ class Objective:
     paper: str
     arxiv: str
     takes: str
-    symmetries: tuple[str, ...]
+    symmetries: tuple[str, ...] = ("rows", "views", "groups")
     data: tuple[str, ...] = ("one column",)
     neighbours: str = ""
     min_rows: int | Callable[[int], int] = 1

@@ -6,24 +6,17 @@ back summed over the processes, so that their average is the gradient of the who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
+from nearfar.objectives.kernel.info import Views
 from nearfar.objectives.kernel.world import World
 
 
-def count(x: torch.Tensor, world: World, least: int = 1, name: str = "views") -> int:
-    """Rows of all processes.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than `least`.
-    """
+def count(x: torch.Tensor, world: World, least: int = 1) -> int:
+    """Rows of all processes; a ValueError where there are fewer than `least`."""
     n = len(x) if world.size == 1 else int(world.gather_int(torch.tensor([len(x)], device=x.device)).sum())
     if n < least:
-        raise ValueError(f"{name}: expected at least {least} rows, over all processes, got {n}")
+        raise ValueError(f"views: expected at least {least} rows, over all processes, got {n}")
     return n
 
 
@@ -37,10 +30,7 @@ def product(x: torch.Tensor, y: torch.Tensor, world: World) -> torch.Tensor:
     return world.all_reduce(x.T @ y)
 
 
-def spread(views: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Mean over all pairs of V ≥ 2 views of their squared distance, row by row, (M,).
-
-    Σ_{v<w} |x_v − x_w|² = V Σ_v |x_v − x̄|², so time is linear in V.
-    """
-    mean = sum(views) / len(views)
+def squared_distance(views: Views) -> torch.Tensor:
+    """Mean over all pairs of V ≥ 2 views of their squared distance, row by row, (M,)."""
+    mean = sum(views) / len(views)  # Σ_{v<w} |x_v − x_w|² = V Σ_v |x_v − x̄|², so time is linear in V
     return 2 / (len(views) - 1) * sum((x - mean).square().sum(1) for x in views)

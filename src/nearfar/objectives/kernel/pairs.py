@@ -6,7 +6,7 @@ tiles, which are computed again in the backward pass instead of being kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from nearfar.objectives.kernel import similarity as similar
 from nearfar.objectives.kernel import tiles
+from nearfar.objectives.kernel.info import Scalar, Views
 from nearfar.objectives.kernel.relation import Relation
 from nearfar.objectives.kernel.world import ONE, World
 
@@ -76,29 +77,33 @@ class Pairs:
         mask[inside, place[inside]] = True
         return mask
 
+    def _related(self, a: slice, b: slice) -> torch.Tensor:
+        """Mask (A, B) of what is of one group or listed as positive, an embedding with itself among it."""
+        mask = self.row_group[a, None] == self.column_group[None, b]
+        return mask if self.positive_rows is None else mask | self._listed(self.positive_rows, a, b)
+
+    def _listed(self, lists: torch.Tensor, a: slice, b: slice) -> torch.Tensor:
+        mask = lists[a, :1] == self.column_row[None, b]
+        for k in range(1, lists.shape[1]):  # one at a time: (A, B, K) numbers are many
+            mask |= lists[a, k : k + 1] == self.column_row[None, b]
+        return mask
+
     def positive(self, a: slice, b: slice) -> torch.Tensor:
         """Mask (A, B) of positives: one group or listed, and not the same embedding."""
-        found = self._same(a, b)
-        if self.positive_rows is not None:
-            found = found | self._listed(self.positive_rows, a, b)
-        itself = self.itself(a, b)
-        return found if itself is None else found & ~itself
+        mask, itself = self._related(a, b), self.itself(a, b)
+        return mask if itself is None else mask & ~itself
 
     def negative(self, a: slice, b: slice) -> torch.Tensor:
         """Mask (A, B) of negatives: neither positive nor ignored; only those listed where negatives are listed."""
-        found = ~self._same(a, b)
-        if self.positive_rows is not None:
-            found &= ~self._listed(self.positive_rows, a, b)
+        mask = ~self._related(a, b)
         if self.row_ignore is not None:
             for k in range(self.row_ignore.shape[1]):
-                found &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
+                mask &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
         if self.row_shown is not None:
             for mine in self.row_shown[a].unbind(1):
                 for theirs in self.column_shown[b].unbind(1):
-                    found &= mine[:, None] != theirs
-        if self.negative_rows is not None:
-            found &= self._listed(self.negative_rows, a, b)
-        return found
+                    mask &= mine[:, None] != theirs
+        return mask if self.negative_rows is None else mask & self._listed(self.negative_rows, a, b)
 
     def unseen(self, over: str, a: slice, b: slice) -> torch.Tensor | None:
         """Mask (A, B) of what is left out of a sum over ``"others"``, ``"positives"`` or ``"negatives"``."""
@@ -112,22 +117,13 @@ class Pairs:
             return False
         return not bool(torch.isin(self.row_group[a], self.column_group[b]).any())
 
-    def _same(self, a: slice, b: slice) -> torch.Tensor:
-        return self.row_group[a, None] == self.column_group[None, b]
-
-    def _listed(self, lists: torch.Tensor, a: slice, b: slice) -> torch.Tensor:
-        found = lists[a, :1] == self.column_row[None, b]
-        for k in range(1, lists.shape[1]):
-            found |= lists[a, k : k + 1] == self.column_row[None, b]
-        return found
-
 
 # --- making them ------------------------------------------------------------------------------------------------
 
 
-def among(views: Sequence[torch.Tensor], relation: Relation, world: World = ONE, similarity: str = "cosine") -> Pairs:
+def among(views: Views, relation: Relation, world: World = ONE, similarity: str = "cosine") -> Pairs:
     """All embeddings of this process, V views of N rows one view after the other, against all of everybody."""
-    z = similar.prepared(torch.cat(list(views)), similar.check(similarity))
+    z = similar.prepared(torch.cat(list(views)), similarity)
     return _pairs(z, z, len(views), relation, world, similarity, within=True)
 
 
@@ -135,7 +131,7 @@ def between(
     left: torch.Tensor, right: torch.Tensor, relation: Relation, world: World = ONE, similarity: str = "cosine"
 ) -> Pairs:
     """One side's embeddings (N, D) of this process against the other side's of everybody."""
-    x, y = (similar.prepared(s, similar.check(similarity)) for s in (left, right))
+    x, y = (similar.prepared(side, similarity) for side in (left, right))
     return _pairs(x, y, 1, relation, world, similarity, within=False)
 
 
@@ -145,22 +141,23 @@ def _pairs(
 ) -> Pairs:  # fmt: skip
     n, device = len(relation), rows.device
     start = offset(n, world, device)
-    number = torch.arange(start, start + n, device=device)
     vectors = [v if v is None or v.dim() == 2 else v[:, None] for v in (relation.ignore, relation.shown)]
+    # One tensor of all integers, so that the processes exchange them at once.
+    number = torch.arange(start, start + n, device=device)
     known = torch.cat([relation.group[:, None], number[:, None], *(v for v in vectors if v is not None)], 1)
     known = known.repeat(views, 1)
     columns, everybody = world.gather(mine), world.gather_int(known)
-    split = [1, 1, *(0 if v is None else v.shape[1] for v in vectors)]
+    widths = [0 if v is None else v.shape[1] for v in vectors]
     (row_ignore, row_shown), (column_ignore, column_shown) = (
-        [None if v is None else part for v, part in zip(vectors, x.split(split, 1)[2:], strict=True)]
+        [part if width else None for part, width in zip(x[:, 2:].split(widths, 1), widths, strict=True)]
         for x in (known, everybody)
     )
-    repeated = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
+    lists = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
     return Pairs(
         rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
         own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
         row_ignore=row_ignore, column_ignore=column_ignore, row_shown=row_shown, column_shown=column_shown,
-        column_row=everybody[:, 1], positive_rows=repeated[0], negative_rows=repeated[1],
+        column_row=everybody[:, 1], positive_rows=lists[0], negative_rows=lists[1],
     )  # fmt: skip
 
 
@@ -174,48 +171,46 @@ def offset(count: int, world: World, device: torch.device) -> int:
 # --- sums over them ---------------------------------------------------------------------------------------------
 
 
-def logsumexp(pairs: Pairs, scale: float | torch.Tensor, over: str = "others") -> torch.Tensor:
-    """log Σ_j exp(scale · s_ij) over the columns named by `over`; −inf where there is none; shape (M,).
+def logsumexp(pairs: Pairs, scale: Scalar, over: str = "others", bias: torch.Tensor | None = None) -> torch.Tensor:
+    """log Σ_j exp(scale · s_ij + bias_j) over the columns named by `over`; −inf where there is none; shape (M,).
 
     Parameters
     ----------
     pairs : Pairs
-    scale : float or tensor ()
+    scale : Scalar
         1/τ; a tensor gets a gradient.
     over : {"others", "positives", "negatives"}
         ``others``: positives and negatives together.
+    bias : Tensor (C,), optional
+        Without gradient.
     """
     if pairs.similarity not in ("cosine", "dot"):
-        factor = torch.as_tensor(scale, dtype=pairs.rows.dtype, device=pairs.rows.device)
-        return reduce(pairs, lambda tile, f: tile.only(over, f * tile.similarity, -torch.inf), factor)
-    bounded = pairs.similarity == "cosine"
+
+        def term(tile: Tile, scale: torch.Tensor) -> torch.Tensor:
+            x = scale * tile.similarity
+            return tile.only(over, x if bias is None else x + bias[None, tile.columns], -torch.inf)
+
+        return reduce(pairs, term, scale)
+    unit = pairs.similarity == "cosine"
     return tiles.logsumexp(
-        pairs.rows, pairs.columns, scale, lambda a, b: pairs.unseen(over, a, b), triangle=pairs.symmetric and bounded
-    )
+        pairs.rows, pairs.columns, scale, lambda a, b: pairs.unseen(over, a, b), triangle=pairs.symmetric and unit,
+        bias=bias,
+    )  # fmt: skip
 
 
+@dataclass(frozen=True)
 class Tile:
-    """One tile of `Pairs`, as a term of `reduce` sees it.
+    """One tile of `Pairs`, as a term of `reduce` sees it: its similarities (A, B), and where in `Pairs` it lies."""
 
-    Attributes
-    ----------
-    similarity : Tensor (A, B)
-    rows, columns : slice
-        Where in `Pairs` it lies; for terms that hold a number per row.
-    """
-
-    def __init__(self, pairs: Pairs, rows: slice, columns: slice, similarity: torch.Tensor) -> None:
-        self.pairs, self.rows, self.columns, self.similarity = pairs, rows, columns, similarity
+    pairs: Pairs
+    rows: slice
+    columns: slice
+    similarity: torch.Tensor
 
     @property
     def positive(self) -> torch.Tensor:
         """Mask (A, B) of positives."""
         return self.pairs.positive(self.rows, self.columns)
-
-    @property
-    def negative(self) -> torch.Tensor:
-        """Mask (A, B) of negatives."""
-        return self.pairs.negative(self.rows, self.columns)
 
     def only(self, over: str, values: torch.Tensor, fill: float) -> torch.Tensor:
         """`values` (A, B) with `fill` where the pair is none of `over` (see `logsumexp`)."""
@@ -227,9 +222,8 @@ Term = Callable[..., torch.Tensor]
 
 
 def reduce(
-    pairs: Pairs, term: Term, *parameters: torch.Tensor, how: str = "logsumexp", symmetric: bool = True,
-    over: str = "others",
-) -> torch.Tensor:  # fmt: skip
+    pairs: Pairs, term: Term, *parameters: Scalar, how: str = "logsumexp", symmetric: bool = True, over: str = "others"
+) -> torch.Tensor:
     """Σ_j or log Σ_j exp of a term of every pair, for each row; exact, in tiles, with gradients; shape (M,).
 
     Parameters
@@ -238,7 +232,7 @@ def reduce(
     term : callable
         ``term(tile, *parameters)`` gives (A, B) numbers, a function of ``tile.similarity`` and ``tile.positive`` …
         element by element; 0 (or −inf for ``logsumexp``) for what does not count. It may be called twice per tile.
-    *parameters : Tensor
+    *parameters : Scalar or Tensor
         What else the term depends on and what may need a gradient.
     how : {"logsumexp", "sum"}
     symmetric : bool
@@ -246,8 +240,9 @@ def reduce(
     over : {"others", "positives", "negatives"}
         Kind of pairs outside of which the term is 0 (or −inf): tiles without any may be passed over.
     """
+    tensors = [torch.as_tensor(p, dtype=pairs.rows.dtype, device=pairs.rows.device) for p in parameters]
     triangle = symmetric and pairs.symmetric
-    return _Reduce.apply(pairs, term, how, triangle, over, pairs.rows, pairs.columns, *parameters)
+    return _Reduce.apply(pairs, term, how, triangle, over, pairs.rows, pairs.columns, *tensors)
 
 
 class _Reduce(torch.autograd.Function):
@@ -256,7 +251,7 @@ class _Reduce(torch.autograd.Function):
         ctx: Any, pairs: Pairs, term: Term, how: str, triangle: bool, over: str, rows: torch.Tensor,
         columns: torch.Tensor, *parameters: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
-        total = tiles.Running(len(rows), rows, logarithm=how == "logsumexp")
+        total = tiles.Running(rows, logarithm=how == "logsumexp")
         for a, b in tiles.grid(rows, columns, triangle=triangle):
             if pairs.empty(over, a, b):
                 continue
@@ -277,6 +272,12 @@ class _Reduce(torch.autograd.Function):
         gradient = torch.where(torch.isfinite(result), gradient, 0.0)
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[5:]) if needed]
         totals = [torch.zeros_like(t) for t in (rows, columns, *parameters)]
+
+        def weight(values: torch.Tensor, row: slice, axis: int) -> torch.Tensor:
+            """Of each pair of the tile in the sums of these rows."""
+            upstream, shift = (v[row].unsqueeze(axis) for v in (gradient, anchor))
+            return upstream.expand_as(values) if ctx.how == "sum" else (values - shift).exp_().mul_(upstream)
+
         for a, b in tiles.grid(rows, columns, triangle=ctx.triangle):
             if ctx.pairs.empty(ctx.over, a, b):
                 continue
@@ -286,19 +287,15 @@ class _Reduce(torch.autograd.Function):
                 values = ctx.term(Tile(ctx.pairs, a, b, similar.of_tile(x, y, ctx.pairs.similarity)), *p)
             if not values.requires_grad:
                 continue
-            weight = _weight(values.detach(), gradient[a, None], anchor[a, None], ctx.how)
+            each = weight(values.detach(), a, 1)
             if ctx.triangle and a != b:
-                weight = weight + _weight(values.detach(), gradient[None, b], anchor[None, b], ctx.how)
+                each = each + weight(values.detach(), b, 0)
             sources = [(x, y, *p)[i] for i in wanted]
-            for i, g in zip(wanted, torch.autograd.grad(values, sources, weight, allow_unused=True), strict=True):
+            for i, g in zip(wanted, torch.autograd.grad(values, sources, each, allow_unused=True), strict=True):
                 if g is not None:
                     place = totals[i] if i > 1 else totals[i][(a, b)[i]]
                     place += g
         return None, None, None, None, None, *(t if i in wanted else None for i, t in enumerate(totals))
-
-
-def _weight(values: torch.Tensor, gradient: torch.Tensor, anchor: torch.Tensor, how: str) -> torch.Tensor:
-    return gradient.expand_as(values) if how == "sum" else (values - anchor).exp_().mul_(gradient)
 
 
 def positives(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from nearfar.objectives.kernel import checks
+from nearfar.objectives.kernel.info import Compared, Scalar, Views
 from nearfar.objectives.kernel.world import World, mean
 
 
-def inputs(
-    scores: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def inputs(scores: Views, targets: Views) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Scores of all views, and those of the first of them by which the codes are made, without gradient."""
     xs = checks.same_shapes("scores", scores, None, least=2)
     ts = [t.detach() for t in checks.same_shapes("targets", targets, len(xs[0]))]
@@ -23,9 +20,7 @@ def inputs(
     return xs, ts
 
 
-def swapped(
-    scores: Sequence[torch.Tensor], codes: Sequence[torch.Tensor], temperature: float | torch.Tensor, world: World
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def swapped(scores: Views, codes: Views, temperature: Scalar, world: World) -> Compared:
     """Mean over rows and pairs i ≠ j of the cross entropy of view i's softmax with view j's code; the codes' entropy.
 
     Cross entropy is linear in the code, so each view meets the sum of the others' codes once.

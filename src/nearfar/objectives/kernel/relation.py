@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 
 NOBODY = -1  # fills the lists of rows that have fewer entries than others
+AXES = {"ignore": (1, 2), "positive_rows": (2,), "negative_rows": (2,), "shown": (2,)}  # of the others: one
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,16 @@ class Relation:
         for name in (f.name for f in fields(self)):
             if (v := getattr(self, name)) is None:
                 continue
-            dims, shape = (2, "(N, K)") if name.endswith("_rows") or name == "shown" else (1, "(N,)")
+            axes = AXES.get(name, (1,))
             if name == "score":
-                if v.dim() != 1 or v.is_complex() or not bool(torch.isfinite(v.float()).all()):
-                    raise ValueError(f"relation.score: expected finite numbers of shape (N,), got {_what(v)}")
-            elif (
-                (v.dim() != dims and not (name == "ignore" and v.dim() == 2))
-                or v.is_floating_point()
-                or v.dtype == torch.bool
-            ):
-                raise ValueError(f"relation.{name}: expected whole numbers of shape {shape}, got {_what(v)}")
+                fits, kind = not v.is_complex() and bool(torch.isfinite(v.float()).all()), "finite"
+            else:
+                fits, kind = not v.is_floating_point() and v.dtype != torch.bool, "whole"
+            if v.dim() not in axes or not fits:
+                shape = "(N,)" if 1 in axes else "(N, K)"
+                raise ValueError(
+                    f"relation.{name}: expected {kind} numbers of shape {shape}, got {v.dtype} {tuple(v.shape)}"
+                )
             if len(v) != len(self.group):
                 raise ValueError(f"relation.{name}: expected {len(self.group)} entries, got {len(v)}")
 
@@ -67,7 +68,3 @@ class Relation:
     def rows(self, which: slice | torch.Tensor) -> Relation:
         """The relation of some of the rows; lists of rows keep meaning the global batch."""
         return Relation(*(None if (v := getattr(self, f.name)) is None else v[which] for f in fields(self)))
-
-
-def _what(v: torch.Tensor) -> str:
-    return f"{v.dtype} {tuple(v.shape)}"

@@ -10,15 +10,10 @@ ZERO = 1e-12  # length that counts as none, as in torch.nn.functional.normalize
 FEW = 8  # such pairs per row that are computed one by one
 
 
-def check(name: str) -> str:
-    """`name` if it is one of `SIMILARITIES`."""
-    if name not in SIMILARITIES:
-        raise ValueError(f"similarity: expected one of {', '.join(SIMILARITIES)}, got {name!r}")
-    return name
-
-
 def prepared(x: torch.Tensor, similarity: str) -> torch.Tensor:
-    """Rows as `of_tile` wants them: of unit length for the cosine."""
+    """Rows as `of_tile` and `of_rows` want them: of unit length for the cosine."""
+    if similarity not in SIMILARITIES:
+        raise ValueError(f"similarity: expected one of {', '.join(SIMILARITIES)}, got {similarity!r}")
     return unit(x) if similarity == "cosine" else x
 
 
@@ -29,26 +24,18 @@ def unit(x: torch.Tensor) -> torch.Tensor:
 
 
 def of_tile(x: torch.Tensor, y: torch.Tensor, similarity: str) -> torch.Tensor:
-    """Similarity of prepared rows x (A, D) with y (B, D), shape (A, B).
-
-    ``euclidean`` is −|x − y| with gradient 0 at 0, ``squared_euclidean`` is −|x − y|².
-    """
-    if similarity in ("cosine", "dot"):
-        return x @ y.T
-    squared = _squared_distance(x, y)
-    return -squared if similarity == "squared_euclidean" else -_root(squared)
+    """Similarity of prepared rows x (A, D) with y (B, D), shape (A, B)."""
+    return x @ y.T if similarity in ("cosine", "dot") else _of_squares(_squared_distance(x, y), similarity)
 
 
 def of_rows(x: torch.Tensor, y: torch.Tensor, similarity: str) -> torch.Tensor:
     """Similarity of row with row: prepared x (…, D) with y (…, D), shape (…)."""
-    if similarity in ("cosine", "dot"):
-        return (x * y).sum(-1)
-    squared = (x - y).square().sum(-1)
-    return -squared if similarity == "squared_euclidean" else -_root(squared)
+    return (x * y).sum(-1) if similarity in ("cosine", "dot") else _of_squares((x - y).square().sum(-1), similarity)
 
 
-def _root(squared: torch.Tensor) -> torch.Tensor:
-    return squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt()
+def _of_squares(squared: torch.Tensor, similarity: str) -> torch.Tensor:
+    """−|x − y|² or −|x − y|, whose gradient is 0 where x is y: the root of 0 has none."""
+    return -squared if similarity == "squared_euclidean" else -squared.clamp(min=torch.finfo(squared.dtype).tiny).sqrt()
 
 
 def _squared_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -13,15 +13,18 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from nearfar.objectives.kernel.info import Scalar
+
 TILE = 512  # rows and columns of a tile: 1 MiB in float32, which stays in a CPU core's cache
 SAFE = 80.0  # exp(−80) is still a normal float32
 
 Mask = Callable[[slice, slice], torch.Tensor | None]  # True where a tile's column is not seen by its row
 
 
-def slices(x: torch.Tensor) -> Iterator[slice]:
-    """The rows of `x`, a tile's worth at a time; larger tiles on a GPU, where every launch costs."""
-    size = TILE if x.device.type == "cpu" else 8 * TILE
+def slices(x: torch.Tensor, width: int | None = None) -> Iterator[slice]:
+    """The rows of `x`, `TILE` at a time; or, of rows with so many numbers each, as many as fill a tile."""
+    side = TILE if x.device.type == "cpu" else 8 * TILE  # on a GPU every launch costs
+    size = side if width is None else max(1, side**2 // width)
     for start in range(0, len(x), size):
         yield slice(start, min(start + size, len(x)))
 
@@ -34,9 +37,9 @@ def grid(rows: torch.Tensor, columns: torch.Tensor, *, triangle: bool = False) -
 class Running:
     """Sums, or log-sums-exp with a running maximum, of M rows whose terms come tile by tile."""
 
-    def __init__(self, rows: int, like: torch.Tensor, *, logarithm: bool) -> None:
-        self.total = like.new_zeros(rows)
-        self.peak = like.new_full((rows,), -torch.inf) if logarithm else None
+    def __init__(self, like: torch.Tensor, *, logarithm: bool) -> None:
+        self.total = like.new_zeros(len(like))
+        self.peak = like.new_full((len(like),), -torch.inf) if logarithm else None
 
     def add(self, a: slice, values: torch.Tensor) -> None:
         """Take in terms (A, B) of the rows `a`."""
@@ -56,16 +59,16 @@ class Running:
 
 
 def logsumexp(
-    rows: torch.Tensor, columns: torch.Tensor, scale: float | torch.Tensor, unseen: Mask | None = None, *,
-    triangle: bool = False, bias: torch.Tensor | None = None,
+    rows: torch.Tensor, columns: torch.Tensor, scale: Scalar, unseen: Mask, *, triangle: bool = False,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """log Σ_j exp(scale · rows_i·columns_j + bias_j) over the columns that row i sees; −inf where it sees none; (M,).
 
     Parameters
     ----------
     rows, columns : Tensor (M, D), (C, D)
-    scale : float or tensor ()
-    unseen : callable, optional
+    scale : Scalar
+    unseen : callable
         Mask of a tile; None for all seen.
     triangle : bool
         `rows` and `columns` are the same *unit* vectors, and who sees whom is symmetric.
@@ -73,7 +76,6 @@ def logsumexp(
         Added to a column's logits; without gradient.
     """
     scale = scale.to(rows.dtype) if isinstance(scale, torch.Tensor) else rows.new_tensor(scale)
-    unseen = unseen or (lambda a, b: None)
     if triangle and bias is None and 0 <= 2 * scale.item() <= SAFE:
         return _Self.apply(rows, scale, unseen)
     return _Cross.apply(rows, columns, scale, unseen, bias)
@@ -128,7 +130,7 @@ class _Cross(torch.autograd.Function):
         ctx: Any, rows: torch.Tensor, columns: torch.Tensor, scale: torch.Tensor, unseen: Mask,
         bias: torch.Tensor | None,
     ) -> torch.Tensor:  # fmt: skip
-        total = Running(len(rows), rows, logarithm=True)
+        total = Running(rows, logarithm=True)
         for a, b in grid(rows, columns):
             total.add(a, _logits(rows, columns, scale, unseen, bias, a, b))
         lse = total.result()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
 
 from nearfar.objectives.kernel import similarity as similar
+from nearfar.objectives.kernel import tiles
 from nearfar.objectives.kernel.pairs import Pairs, hardest
-from nearfar.objectives.kernel.rows import sum_of_rows
 
 MOST = 10**9  # triplets that are gone through one by one: some ten seconds on a CPU core
 
+Counted = tuple[torch.Tensor, torch.Tensor]  # a sum of losses, and how many are above 0
 Term = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -28,30 +32,22 @@ def loss_of(excess: torch.Tensor, margin: float | None) -> tuple[torch.Tensor, t
     return F.relu(excess + margin), (excess + margin > 0).to(excess.dtype)
 
 
-def hard(pairs: Pairs, counts: torch.Tensor, margin: float | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Farthest positive and nearest negative of the rows that count.
-
-    Only the chosen pairs get a gradient, so only they are computed with one.
-    """
+def hard(pairs: Pairs, counts: torch.Tensor, margin: float | None) -> Counted:
+    """Farthest positive and nearest negative of the rows that count."""
     chosen = hardest(pairs, "positives", nearest=False), hardest(pairs, "negatives", nearest=True)
+    # Only the chosen pairs get a gradient, so only they are computed with one.
     s_ap, s_an = (similar.of_rows(pairs.rows, pairs.columns[i.clamp(min=0)], pairs.similarity) for i in chosen)
     losses = torch.where(counts, loss_of(s_an - s_ap, margin)[0], 0.0)
     return losses.sum(), counted(losses, counts, margin).sum()
 
 
-def semi_hard(pairs: Pairs, margin: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+def semi_hard(pairs: Pairs, margin: float | None) -> Counted:
     """Each positive with the nearest negative that is farther, or with the farthest of all where none is."""
     return sum_of_rows(pairs, partial(_semi_hard, margin=margin))
 
 
-def every(pairs: Pairs, margin: float | None, total: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every positive with every negative, `total` of them over all processes.
-
-    Raises
-    ------
-    ValueError
-        That is too many to go through one by one, as the soft margin must.
-    """
+def every(pairs: Pairs, margin: float | None, total: int) -> Counted:
+    """Every positive with every negative, `total` of them over all processes."""
     if margin is not None:
         return sum_of_rows(pairs, partial(_all_with_margin, margin=margin))
     if total > MOST:
@@ -117,3 +113,50 @@ def _all_with_soft_margin(s: torch.Tensor, positive: torch.Tensor, negative: tor
         losses += each.sum(1)
         slope.add_(rise).scatter_add_(1, mine, -rise.sum(1, keepdim=True))
     return losses, slope, positive.sum(1) * negative.sum(1)
+
+
+# --- sums that need a row's similarities with all columns at once, to sort them ----------------------------------
+
+
+def sum_of_rows(pairs: Pairs, term: Callable[..., Term]) -> Counted:
+    """Σ over the rows of a number that depends on a row's similarities with all columns; exact, with gradients; ().
+
+    ``term(similarity, positive, negative)``, each (B, C), with the masks of `Pairs`, gives numbers (B,), their
+    derivative by the similarities (B, C), and whole numbers (B,) that are only counted, the second result.
+    """
+    return _SumOfRows.apply(pairs, term, torch.is_grad_enabled(), pairs.rows, pairs.columns)
+
+
+class _SumOfRows(torch.autograd.Function):
+    """Of the gradient only its scale is unknown before the backward pass, so it is made on the way: a block of rows
+    with at most a tile's similarities is computed once, and not kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, pairs: Pairs, term: Callable[..., Term], wanted: bool, rows: torch.Tensor, columns: torch.Tensor
+    ) -> Counted:
+        wanted = wanted and any(ctx.needs_input_grad)
+        values = rows.new_zeros(len(rows))
+        counted = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        slopes = [torch.zeros_like(x) for x in (rows, columns)] if wanted else []
+        everything = slice(0, len(columns))
+        for a in tiles.slices(rows, len(columns)):
+            with torch.set_grad_enabled(wanted):
+                x, y = (t.detach().requires_grad_(wanted) for t in (rows[a], columns))
+                s = similar.of_tile(x, y, pairs.similarity)
+            masks = pairs.positive(a, everything), pairs.negative(a, everything)
+            values[a], slope, counted[a] = term(s.detach(), *masks)
+            if wanted:
+                dx, dy = torch.autograd.grad(s, (x, y), slope)
+                slopes[0][a] = dx
+                slopes[1] += dy
+        ctx.save_for_backward(*slopes)
+        total, counted = values.sum(), counted.sum()
+        ctx.mark_non_differentiable(counted)
+        return total, counted
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return None, None, None, *(gradient * slope for slope in ctx.saved_tensors)

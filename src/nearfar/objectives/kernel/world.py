@@ -1,8 +1,12 @@
-"""The other processes, as an objective sees them; here: none."""
+"""The other processes, as an objective sees them (here: none), and means over the rows of all of them."""
 
 from __future__ import annotations
 
 import torch
+
+from nearfar.objectives.kernel.info import Compared
+
+ALONE = "relation.group: expected a row with a positive, every row is alone in its group"
 
 
 class World:
@@ -32,34 +36,18 @@ ONE = World()
 
 
 def mean(
-    values: torch.Tensor, counted: torch.Tensor | None, world: World, nobody: str = ""
+    values: torch.Tensor, counted: torch.Tensor | None, world: World, nobody: str = ALONE
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean over the rows of all processes, as each of them returns its loss; and how many rows that were.
+    """Mean over the rows of all processes, as each of them returns its loss; and how many rows that were; both ().
 
-    Parameters
-    ----------
-    values : Tensor (M,)
-        A number per row of this process.
-    counted : BoolTensor (M,), optional
-        Rows that count; all by default.
-    world : World
-    nobody : str
-        What to say where no row counts on any process.
-
-    Returns
-    -------
-    loss, count : Tensor ()
-
-    Raises
-    ------
-    ValueError
-        No row counts.
+    `values` (M,) has a number for each row of this process, of which those that are `counted` (M,) count, or all.
+    A ValueError says `nobody` where none counts on any process.
     """
     if counted is None:
         count = world.all_reduce(torch.tensor(values.numel(), device=values.device))
         return values.sum() * world.size / count, count
     count = world.all_reduce(counted.sum())
-    if nobody and int(count) == 0:
+    if int(count) == 0:
         raise ValueError(nobody)
     return torch.where(counted, values, 0.0).sum() * world.size / count, count
 
@@ -69,3 +57,11 @@ def average(values: torch.Tensor, counted: torch.Tensor | None, count: torch.Ten
     with torch.no_grad():
         kept = values if counted is None else torch.where(counted, values, 0.0)
         return world.all_reduce(kept.sum()) / count.clamp(min=1)
+
+
+def mean_of_anchors(
+    losses: torch.Tensor, positive: torch.Tensor, counted: torch.Tensor | None, world: World, nobody: str = ALONE
+) -> Compared:
+    """The loss of anchors (M,) that are `counted`, and the numbers that most objectives give."""
+    loss, anchors = mean(losses, counted, world, nobody)
+    return loss, {"anchors": anchors.detach(), "positive": average(positive, counted, anchors, world)}
