@@ -1,4 +1,4 @@
-"""CPC: from the rows of patches above tell the patches below, among all patches of the batch."""
+"""CPC: the rows of patches above predict the patches below, among all patches of the batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Context:
     """A recurrent network over the rows of a grid of views, and a linear map for each number of rows ahead.
 
-    Rows nearer than `ahead` overlap what the context has seen and are not told. One column is CPC of a sequence.
+    Rows nearer than `ahead` overlap what the context has seen and are not predicted. One column is CPC of a sequence.
     """
 
     rows: int = knob(3, low=2, high=64)
@@ -29,7 +29,6 @@ class Context:
     ahead: int = knob(2, low=1, high=63)
 
     def build(self, dim: int) -> nn.Module:
-        """The network for embeddings of `dim` dimensions."""
         from nearfar.methods.parts.predictive import Foresight
 
         return Foresight(dim, self.rows, self.columns, self.hidden, self.ahead)
@@ -38,7 +37,7 @@ class Context:
 # Patches are half as wide as the image and overlap by half, as in the papers; the papers' grid is 7 × 7 of 256 pixels.
 RECORD = Method(
     name="cpc",
-    idea="from the patches above tell those below, against all other patches of the batch",
+    idea="the patches above predict those below, against all other patches of the batch",
     paper=Paper("van den Oord, Li, Vinyals; Henaff et al.", 2018, "1807.03748"),
     published=(Figure(0.487, "linear probe", "ImageNet, ResNet-101 (the paper)"),),
     objective="info_nce",
@@ -54,18 +53,18 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence, with cosines at a temperature for its bilinear scores."""
+    """Cosines at a temperature stand for the paper's bilinear scores."""
     import torch
 
     from nearfar.objectives.info_nce import info_nce_against
     from nearfar.objectives.kernel.relation import Relation
 
-    told = e.parts["context"](e.online)
-    places = torch.arange(told[0][0].shape[1], device=e.relation.group.device)
+    predicted = e.parts["context"](e.online)
+    places = torch.arange(predicted[0][0].shape[1], device=e.relation.group.device)
     patches = Relation((e.relation.group[:, None] * len(places) + places).flatten())
-    pairs = [(a.flatten(0, 1), b.flatten(0, 1)) for a, b in told]
-    found = [info_nce_against(a, b, patches, temperature=record.temperature, world=e.world) for a, b in pairs]
-    return torch.stack([loss for loss, _ in found]).mean(), found[0][1]
+    pairs = [(a.flatten(0, 1), b.flatten(0, 1)) for a, b in predicted]
+    compared = [info_nce_against(a, b, patches, temperature=record.temperature, world=e.world) for a, b in pairs]
+    return torch.stack([loss for loss, _ in compared]).mean(), compared[0][1]
 
 
 def no_learning(record: Method, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""DINO: the student tells the twin's softmax over prototypes, which is centred and sharpened."""
+"""DINO: the student predicts the twin's softmax over prototypes, which is centred and sharpened."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class Head:
         return self.out
 
     def build(self, features: int) -> nn.Module:
-        """The module, from (N, features) to (N, out)."""
         from torch import nn
 
         from nearfar.methods.parts.heads import Directions, mlp
@@ -45,7 +44,6 @@ class Centre:
     momentum: float = knob(0.9, low=0, high=1)
 
     def build(self, dim: int) -> nn.Module:
-        """The mean, 0 at first."""
         from nearfar.methods.parts.queue import RunningMean
 
         return RunningMean(dim, self.momentum)
@@ -57,7 +55,7 @@ class Centre:
 # them.
 RECORD = Method(
     name="dino",
-    idea="the student tells the twin's softmax over prototypes, which is centred and sharpened",
+    idea="the student predicts the twin's softmax over prototypes, which is centred and sharpened",
     paper=Paper("Caron et al.", 2021, "2104.14294"),
     published=(
         Figure(0.895, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),
@@ -75,7 +73,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     from nearfar.objectives.dino import dino
 
     order, targets = e.global_first

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from nearfar.objectives.kernel.info import Compared
+
 if TYPE_CHECKING:
     from nearfar.objectives.kernel.relation import Relation
     from nearfar.objectives.kernel.world import World
 
-Compared = tuple[torch.Tensor, dict[str, torch.Tensor]]  # the loss, and numbers worth logging
 Maybe = torch.Tensor | None
 
 
@@ -33,23 +34,13 @@ class View:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """V views of N rows, and who belongs together.
-
-    Attributes
-    ----------
-    index : LongTensor (N,) or None
-        The rows' numbers in the table.
-    step : int
-        Steps done before this one.
-    progress : float
-        Their share of all steps, 0 … 1.
-    """
+    """V views of N rows, and who belongs together."""
 
     views: tuple[View, ...]
     relation: Relation
-    index: Maybe = None
-    step: int = 0
-    progress: float = 0.0
+    index: Maybe = None  # (N,), the rows' numbers in the table
+    step: int = 0  # steps done before this one
+    progress: float = 0.0  # their share of all steps, 0 … 1
 
     def __len__(self) -> int:
         return len(self.views[0].values)
@@ -104,16 +95,16 @@ class Embeddings(Projections):
     @property
     def negatives(self) -> Maybe:
         """Hard negatives of each row, (N, K, D), or None where the data have none."""
-        found = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
-        return torch.stack(found, 1) if found else None
+        negatives = [z for z, r in zip(self.online, self.roles, strict=True) if r == "negative"]
+        return torch.stack(negatives, 1) if negatives else None
 
     def cut(self, dimensions: int) -> Embeddings:
         """The first dimensions of every embedding."""
-
-        def first(side: tuple[Maybe, ...]) -> tuple[Maybe, ...]:
-            return tuple(z if z is None else z[:, :dimensions] for z in side)
-
-        return replace(self, online=first(self.online), predicted=first(self.predicted), target=first(self.target))
+        online, predicted, target = (
+            tuple(z if z is None else z[:, :dimensions] for z in side)
+            for side in (self.online, self.predicted, self.target)
+        )
+        return replace(self, online=online, predicted=predicted, target=target)
 
     def over_sides(self, compare: Callable[..., Compared]) -> Compared:
         """Mean of ``compare(left, right, relation, hard)`` over all pairs of sides; of its numbers likewise.
@@ -121,14 +112,19 @@ class Embeddings(Projections):
         Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two. `hard`
         holds ``negatives`` and ``negative_ignore`` where the right side is the last, to which they belong.
         """
-        sides, found = self.sides, []
+        sides, compared = self.sides, []
+
+        def of_two(ignore: Maybe) -> Maybe:
+            by_column = ignore is not None and ignore.shape[-1] == len(sides) > 1
+            return ignore[..., [i, j]] if by_column else ignore
+
         for i, j in combinations(range(len(sides)), 2):
             hard: dict[str, Maybe] = {}
             if self.negatives is not None and j == len(sides) - 1:
-                hard = {"negatives": self.negatives, "negative_ignore": _of_two(self.negative_ignore, i, j, len(sides))}
-            ignore = _of_two(self.relation.ignore, i, j, len(sides))
-            found.append(compare(sides[i], sides[j], replace(self.relation, ignore=ignore), hard))
-        return _mean(found)
+                hard = {"negatives": self.negatives, "negative_ignore": of_two(self.negative_ignore)}
+            relation = replace(self.relation, ignore=of_two(self.relation.ignore))
+            compared.append(compare(sides[i], sides[j], relation, hard))
+        return _mean(compared)
 
     @property
     def global_first(self) -> tuple[list[int], int]:
@@ -145,10 +141,3 @@ def _mean(compared: Sequence[Compared]) -> Compared:
     losses, numbers = zip(*compared, strict=True)
     shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
     return torch.stack(losses).mean(), shown
-
-
-def _of_two(ignore: Maybe, i: int, j: int, sides: int) -> Maybe:
-    """The numbers of two of the columns, where there are some by column."""
-    if ignore is None or ignore.shape[-1] != sides or sides == 1:
-        return ignore
-    return ignore[..., [i, j]]

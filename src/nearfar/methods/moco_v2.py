@@ -31,7 +31,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     from nearfar.objectives.info_nce import info_nce_against
 
     memory = e.parts["memory"]

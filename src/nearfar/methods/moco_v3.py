@@ -1,10 +1,10 @@
-"""MoCo v3: queries told by a predictor agree with the twin's keys, against the other keys of the batch; no queue."""
+"""MoCo v3: queries of a predictor agree with the twin's keys, against the other keys of the batch; no queue."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from nearfar.methods.no_learning import one_of_the_batch
 from nearfar.methods.parts import Mlp, Twin
 from nearfar.methods.record import Figure, Method, Paper
 
@@ -30,7 +30,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     from nearfar.objectives.info_nce import info_nce_against
 
     return e.over_pairs(
@@ -40,6 +39,4 @@ def compare(e: Embeddings, record: Method) -> Compared:
     )
 
 
-def no_learning(record: Method, rows: int) -> float:
-    """Loss where all similarities are equal: one of the `rows` keys of the batch is right."""
-    return math.log(rows)
+no_learning = one_of_the_batch

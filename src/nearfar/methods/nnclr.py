@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.methods import moco_v3
+from nearfar.methods.no_learning import one_of_the_batch
 from nearfar.methods.parts import Memory, Mlp
 from nearfar.methods.record import Figure, Method, Paper
 
@@ -33,7 +33,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     from nearfar.objectives.info_nce import info_nce_against
 
     memory = e.parts["memory"]
@@ -44,4 +43,4 @@ def compare(e: Embeddings, record: Method) -> Compared:
     )
 
 
-no_learning = moco_v3.no_learning
+no_learning = one_of_the_batch

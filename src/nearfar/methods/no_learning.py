@@ -1,4 +1,4 @@
-"""What a loss is that has learnt nothing."""
+"""What a loss is where nothing has been learnt."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from nearfar.core.registry import METHODS, OBJECTIVES
 from nearfar.methods.record import Method
 
 
+def one_of_the_batch(record: Method, rows: int) -> float:
+    """Where all similarities are equal and one of the `rows` of the batch is right: what a method may say of itself."""
+    return math.log(rows)
+
+
 def no_learning(record: Method, rows: int) -> float | None:
-    """Loss of an embedding that has learnt nothing: the method's own word, else its objective's for its defaults."""
-    if own := getattr(METHODS.get(record.name), "no_learning", None):
+    """Loss of an embedding that has learnt nothing: what the method says, else its objective for its defaults."""
+    if level := getattr(METHODS.get(record.name), "no_learning", None):
         try:
-            return own(record, rows)
-        except LookupError:  # it lacks a part, which the first comparison tells
+            return level(record, rows)
+        except LookupError:  # it lacks a part, which the first comparison says
             return None
     info = OBJECTIVES.get(record.objective_name).INFO if record.objective else None
     if info is None or info.no_learning is None or getattr(record.objective, "parameters", None):

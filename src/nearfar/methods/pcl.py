@@ -29,13 +29,11 @@ class Clusters:
     every: int | None = knob(None, low=1)
     concentration: float = knob(10.0, above=0)
 
-    def suited(self, facts: Facts) -> Clusters:
-        """With the numbers of the data."""
+    def resolved(self, facts: Facts) -> Clusters:
         size = max(2, facts.train_rows // 100) if self.size is None else self.size
         return replace(self, size=size, rows=self.rows or facts.rows, every=self.every or facts.steps_per_epoch)
 
     def build(self, dim: int) -> nn.Module:
-        """The memory of the rows, and the centres."""
         from nearfar.methods.parts.cluster_bank import Clustering
 
         sizes = [self.size * 2**level for level in range(self.levels)]
@@ -43,12 +41,12 @@ class Clusters:
 
 
 # Temperature, smoothing and three levels are the paper's (25, 50 and 100 thousand clusters of ImageNet: 50, 25 and 13
-# rows each). The first epoch has no clusters yet, the paper's warm-up. The paper embeds the whole set anew before it
+# rows each). The first epoch has no clusters yet, the paper's warm-up. The paper embeds the whole set again before it
 # clusters; here the embeddings that the epoch made anyway are clustered.
 RECORD = replace(
     moco_v2.RECORD,
     name="pcl",
-    idea="as moco_v2, and a row agrees with the centres of its clusters, found anew every epoch",
+    idea="as moco_v2, and a row agrees with the centres of its clusters, found again in every epoch",
     paper=Paper("Li, Zhou, Xiong, Hoi", 2020, "2005.04966"),
     published=(Figure(0.676, "linear probe", "ImageNet, ResNet-50, 200 epochs (the paper's v2)"),),
     parts={**moco_v2.RECORD.parts, "clusters": Clusters()},
@@ -56,7 +54,6 @@ RECORD = replace(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     loss, numbers = moco_v2.compare(e, record)
     query = e.pairs[0][0]
     more = e.parts["clusters"].loss(e.online[query], e.index, record.temperature, e.world)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nearfar.methods.parts import Learnt, Meeting
+from nearfar.methods.parts import Learnt, LearntScale, Meeting
 from nearfar.methods.record import Figure, Method, Paper
 
 if TYPE_CHECKING:
     from nearfar.methods.embeddings import Compared, Embeddings
 
-# Scale and bias begin where the paper's do and are learnt.
+# Scale, the inverse of the temperature, and bias start where the paper's do and are learnt.
 RECORD = Method(
     name="siglip",
     idea="each pair of the batch is asked by itself whether it belongs together; scale and bias are learnt",
@@ -21,10 +21,7 @@ RECORD = Method(
     objective="sigmoid",
     takes="pairs",
     projector=Meeting(),
-    parts={
-        "scale": Learnt(10.0, low=None, high=100.0),
-        "bias": Learnt(-10.0, low=None, logarithmic=False),
-    },
+    parts={"scale": LearntScale(10.0), "bias": Learnt(-10.0, low=None, logarithmic=False)},
     keep="projection",
     lr=2e-3,
 )

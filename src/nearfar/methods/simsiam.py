@@ -1,4 +1,4 @@
-"""SimSiam: a predictor tells the embedding of the other view, which gets no gradient. No twin, no negatives."""
+"""SimSiam: a predictor predicts the embedding of the other view, which gets no gradient. No twin, no negatives."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 # The projector is the paper's, a quarter as wide: three layers, normed to the last. The paper's predictor has a
 # bottleneck of a quarter; behind networks as small as the defaults here it narrows the embedding to a few dimensions,
-# so this one is wider than what it tells. (On the partial collapse of SimSiam in small networks: Li, Efros, Pathak
+# so this one is wider than what it predicts. (On the partial collapse of SimSiam in small networks: Li, Efros, Pathak
 # 2022, arXiv 2209.15007.)
 RECORD = Method(
     name="simsiam",
-    idea="a predictor tells the embedding of the other view, held fixed; neither twin nor negatives",
+    idea="a predictor predicts the embedding of the other view, held fixed; neither twin nor negatives",
     paper=Paper("Chen, He", 2020, "2011.10566"),
     published=(
         Figure(0.918, "linear probe", "CIFAR-10, ResNet-18, 800 epochs (the paper)"),
@@ -30,7 +30,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The paper's sentence."""
     from nearfar.objectives.negative_cosine import negative_cosine
 
     return negative_cosine(

@@ -22,14 +22,12 @@ class Classifier:
 
     classes: int | None = knob(None, low=2, high=2**20)
 
-    def suited(self, facts: Facts) -> Classifier:
-        """With the classes of the data."""
+    def resolved(self, facts: Facts) -> Classifier:
         if facts.classes == 1:
             raise DataError("all labelled rows are of one class; there must be two.")
         return self if self.classes is not None else replace(self, classes=facts.classes)
 
     def build(self, dim: int) -> nn.Module:
-        """The layer."""
         from torch import nn
 
         return nn.Linear(dim, self.classes)
@@ -37,7 +35,7 @@ class Classifier:
 
 RECORD = Method(
     name="supervised",
-    idea="a linear layer tells the label by cross entropy; no contrast, for comparison",
+    idea="a linear layer predicts the label by cross entropy; no contrast, for comparison",
     objective="cross_entropy",
     positives="labels",
     views="light",
@@ -50,7 +48,6 @@ RECORD = Method(
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """The classifier's cross entropy."""
     from nearfar.objectives.cross_entropy import cross_entropy
 
     return cross_entropy([e.parts["classifier"](z) for z in e.online], e.relation, world=e.world)

@@ -1,4 +1,8 @@
-"""What a method can be made of: heads, a twin, and further state. Nothing heavy is imported here."""
+"""What a method can be made of: heads, a twin, and further state. Nothing heavy is imported here.
+
+A record declares its parts as the frozen dataclasses below; ``build`` gives the module, which lies in the file beside
+that it imports. The embeddings that modules get and give are (N, D).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,29 @@ class Head(Protocol):
     def build(self, features: int) -> torch.nn.Module: ...
 
 
+class Part(Protocol):
+    """A further piece of state that a method declares, such as a memory, prototypes or a centre.
+
+    ``build(dim)`` gives a module that keeps its state in parameters and buffers. If that module has a method
+    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped; a method ``wrong()`` says in words
+    what cannot be in numbers that were loaded, or None. A part whose shape depends on the data has a method
+    ``resolved(facts)``, which gives the same part with its open numbers (None) filled in.
+    """
+
+    def build(self, dim: int) -> torch.nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a part may have to know of the data and of the networks."""
+
+    rows: int
+    train_rows: int
+    classes: int
+    steps_per_epoch: int
+    encoders: int = 1
+
+
 @dataclass(frozen=True)
 class Mlp:
     """Projector or predictor: `layers` linear layers with batch norm and ReLU between them."""
@@ -33,10 +60,28 @@ class Mlp:
     norm_last: bool = False
 
     def build(self, features: int) -> torch.nn.Module:
-        """The module, from `features` to `out` dimensions."""
         from nearfar.methods.parts.heads import mlp
 
         return mlp(features, self.hidden, self.out, layers=self.layers, norm=self.norm, norm_last=self.norm_last)
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A projector where it is needed: a linear layer to `out` dimensions if columns have encoders of their own.
+
+    One encoder for all columns gives one space already. `out` is 0 then, and None before that is known.
+    """
+
+    out: int | None = knob(None, low=0, high=WIDEST)
+    usual: int = knob(256, low=1, high=WIDEST)
+
+    def resolved(self, facts: Facts) -> Meeting:
+        return self if self.out is not None else replace(self, out=self.usual if facts.encoders > 1 else 0)
+
+    def build(self, features: int) -> torch.nn.Module:
+        from nearfar.methods.parts.heads import mlp
+
+        return mlp(features, 0, self.out, layers=1)
 
 
 @dataclass(frozen=True)
@@ -53,50 +98,6 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a part may have to know of the data and of the networks."""
-
-    rows: int
-    train_rows: int
-    classes: int
-    steps_per_epoch: int
-    encoders: int = 1
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """A projector where it is needed: a linear layer to `out` dimensions if columns have encoders of their own.
-
-    One encoder for all columns gives one space already. `out` is 0 then, and None before that is known.
-    """
-
-    out: int | None = knob(None, low=0, high=WIDEST)
-    usual: int = knob(256, low=1, high=WIDEST)
-
-    def suited(self, facts: Facts) -> Meeting:
-        """With the dimensions that so many encoders call for."""
-        return self if self.out is not None else replace(self, out=self.usual if facts.encoders > 1 else 0)
-
-    def build(self, features: int) -> torch.nn.Module:
-        """The layer, from (N, features) to (N, out)."""
-        from nearfar.methods.parts.heads import mlp
-
-        return mlp(features, 0, self.out, layers=1)
-
-
-class Part(Protocol):
-    """A further piece of state that a method declares, such as a memory, prototypes or a centre.
-
-    ``build(dim)`` gives a module that keeps its state in parameters and buffers. If that module has a method
-    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped; a method ``wrong()`` says in words
-    what cannot be in numbers that were loaded, or None. A part whose shape depends on the
-    data has a method ``suited(facts)``, which gives the same part with its open numbers (None) filled in.
-    """
-
-    def build(self, dim: int) -> torch.nn.Module: ...
-
-
-@dataclass(frozen=True)
 class Memory:
     """A first-in-first-out queue of the last `size` embeddings, with their groups: the twin's, or the online ones."""
 
@@ -104,7 +105,6 @@ class Memory:
     side: str = knob("target", choices=("target", "online"))
 
     def build(self, dim: int) -> torch.nn.Module:
-        """The queue, empty of groups that anything could be positive with."""
         from nearfar.methods.parts.queue import Queue
 
         return Queue(self.size, dim, self.side)
@@ -117,7 +117,6 @@ class Prototypes:
     size: int = knob(512, low=1, high=WIDEST)
 
     def build(self, dim: int) -> torch.nn.Module:
-        """The directions."""
         from nearfar.methods.parts.heads import Directions
 
         return Directions(dim, self.size)
@@ -127,8 +126,7 @@ class Prototypes:
 class Learnt:
     """A number that is learnt, such as a temperature: ``e.parts[name]()`` gives it as a tensor ().
 
-    CLIP (Radford et al. 2021, arXiv 2103.00020) learns τ from 0.07 on a logarithmic scale and keeps it above 0.01;
-    SigLIP (Zhai et al. 2023, arXiv 2303.15343) a scale from 10 likewise, and a bias from −10 as it is.
+    CLIP (Radford et al. 2021, arXiv 2103.00020) learns τ from 0.07 on a logarithmic scale and keeps it above 0.01.
     """
 
     start: float = 0.07
@@ -137,7 +135,22 @@ class Learnt:
     logarithmic: bool = True
 
     def build(self, dim: int) -> torch.nn.Module:
-        """The number; it does not depend on `dim`."""
         from nearfar.methods.parts.learnable import LearntNumber
 
         return LearntNumber(self.start, self.low, self.high, logarithmic=self.logarithmic)
+
+    def temperature(self, number: float) -> float:
+        """The temperature that a value of the number stands for; and the value that stands for a temperature."""
+        return number
+
+
+@dataclass(frozen=True)
+class LearntScale(Learnt):
+    """The inverse of a learnt temperature: SigLIP's (Zhai et al. 2023, arXiv 2303.15343), which starts at 10."""
+
+    start: float = 10.0
+    low: float | None = None
+    high: float | None = 100.0
+
+    def temperature(self, number: float) -> float:
+        return 1 / number

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from nearfar.methods.parts.heads import cosines
+from nearfar.objectives.kernel.relation import NOBODY
 from nearfar.objectives.kernel.world import World, mean
 
 if TYPE_CHECKING:
     from nearfar.methods.embeddings import Embeddings
-
-NOBODY = -1  # cluster of a row that has not been seen yet
 
 
 class Clustering(nn.Module):
@@ -31,43 +30,24 @@ class Clustering(nn.Module):
         Steps between two clusterings.
     smoothing : float
         α of the concentration: keeps that of small clusters finite.
-
-    Attributes
-    ----------
-    bank : Tensor (rows, dim)
-        Unit vectors; 0 until a row is seen.
-    centres : Tensor (sum of sizes, dim)
-    concentration : Tensor (sum of sizes,)
-        φ, with mean 1 in each level; multiplied by the temperature in the loss.
-    nearest : LongTensor (levels, rows)
-        Cluster of each row, `NOBODY` for one that was not seen before the last clustering.
-    steps : LongTensor ()
     """
 
     def __init__(self, rows: int, dim: int, sizes: Sequence[int], every: int, smoothing: float) -> None:
         super().__init__()
         self.sizes, self.every, self.smoothing = list(sizes), every, smoothing
-        self.register_buffer("bank", torch.zeros(rows, dim))
+        self.register_buffer("bank", torch.zeros(rows, dim))  # unit vectors; 0 until a row is seen
         self.register_buffer("centres", torch.zeros(sum(sizes), dim))
-        self.register_buffer("concentration", torch.ones(sum(sizes)))
+        self.register_buffer("concentration", torch.ones(sum(sizes)))  # φ, with mean 1 in each level
+        # The cluster of each row at each level; of one that was not seen before the last clustering, nobody's.
         self.register_buffer("nearest", torch.full((len(self.sizes), rows), NOBODY))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def loss(self, z: torch.Tensor, index: torch.Tensor, temperature: float, world: World) -> torch.Tensor | None:
         """Mean over levels and rows of −log( exp(z·c_s/φ_s) / Σ_c exp(z·c/φ_c) ); None before the first clustering.
 
-        Parameters
-        ----------
-        z : Tensor (N, dim)
-        index : LongTensor (N,)
-            Numbers of the rows in the table.
-        temperature : float
-            Mean of φ.
-        world : World
-
-        Notes
-        -----
-        The paper draws some centres as negatives; here all of a level are. Rows that no clustering saw are left out.
+        Of embeddings z (N, dim) of the rows that have the numbers `index` (N,) in the table; the mean of φ is the
+        temperature. The paper draws some centres as negatives; here all of a level are. Rows that no clustering saw are
+        left out.
         """
         if int(self.steps) < self.every:
             return None
@@ -90,7 +70,6 @@ class Clustering(nn.Module):
 
     @torch.no_grad()
     def after_step(self, embeddings: Embeddings) -> None:
-        """Take in what the twin made of this step's rows; cluster all where an epoch ends."""
         world = embeddings.world
         z = next(t for t in embeddings.target if t is not None)
         index = world.gather_int(embeddings.index)
@@ -120,17 +99,13 @@ class Clustering(nn.Module):
 
 
 def _concentration(x: torch.Tensor, centres: torch.Tensor, own: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """φ_c = Σ |x − c| / (Z·log(Z + α)) over the Z rows of cluster c (the paper's equation 12), scaled to mean 1.
-
-    A cluster of one row has no spread: it takes the largest φ of the others. Outliers are cut at the 10th and 90th
-    percentile, as in the paper's code.
-    """
+    """φ_c = Σ |x − c| / (Z·log(Z + α)) over the Z rows of cluster c (the paper's equation 12), scaled to mean 1."""
     count = torch.bincount(own, minlength=len(centres))
-    spread = torch.zeros(len(centres)).index_add_(0, own, (x - centres[own]).norm(dim=1))
+    distance = torch.zeros(len(centres)).index_add_(0, own, (x - centres[own]).norm(dim=1))
     several = count > 1
     if not several.any():
         return torch.ones(len(centres))
-    phi = spread / (count.clamp(min=1) * (count + smoothing).log())
-    phi = torch.where(several, phi, phi[several].max())
-    phi = phi.clamp(phi.quantile(0.1), phi.quantile(0.9))
+    phi = distance / (count.clamp(min=1) * (count + smoothing).log())
+    phi = torch.where(several, phi, phi[several].max())  # a cluster of one row is at no distance from its centre
+    phi = phi.clamp(phi.quantile(0.1), phi.quantile(0.9))  # outliers are cut, as in the paper's code
     return phi / phi.mean()

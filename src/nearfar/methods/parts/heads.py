@@ -14,21 +14,17 @@ from nearfar.objectives.kernel.similarity import unit
 def mlp(
     features: int, hidden: int, out: int, *, layers: int = 2, norm: bool = True, norm_last: bool = False
 ) -> nn.Sequential:
-    """`layers` linear layers with batch norm (optional) and ReLU between them.
+    """`layers` linear layers with batch norm (optional) and ReLU between them, from (N, features) to (N, out).
 
     Parameters
     ----------
     features, hidden, out : int
         Dimensions. With ``layers=1`` there is no hidden layer.
+    layers : int
     norm : bool
         Batch norm after the hidden layers; those layers then have no bias, which the norm would cancel.
     norm_last : bool
         Batch norm without scale and shift after the last layer (SimCLR's official code, SimSiam, MoCo v3).
-
-    Returns
-    -------
-    nn.Sequential
-        From (N, features) to (N, out).
     """
     dims = chain((features,), repeat(hidden, layers - 1), (out,))  # layers may be any number: see models/blueprint.py
     parts: list[nn.Module] = []
@@ -50,12 +46,7 @@ def cosines(z: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
 
 
 class Directions(nn.Module):
-    """Learnt directions (prototypes, size × dim); only their angle counts.
-
-    Parameters
-    ----------
-    dim, size : int
-    """
+    """`size` learnt directions of `dim` dimensions (prototypes); only their angle counts."""
 
     def __init__(self, dim: int, size: int) -> None:
         super().__init__()

@@ -10,22 +10,7 @@ from torch import nn
 
 
 class LearntNumber(nn.Module):
-    """One number, kept between bounds.
-
-    Parameters
-    ----------
-    start : float
-    low, high : float, optional
-        The number is cut to them; at a bound the gradient that pushes further out is dropped, so it comes back as
-        soon as the gradient turns.
-    logarithmic : bool
-        Its logarithm is the parameter, so that it stays positive and steps are relative.
-
-    Raises
-    ------
-    ValueError
-        It starts outside of its bounds, or is to be logarithmic and not positive.
-    """
+    """One number, cut to its bounds; `logarithmic`: its logarithm is the parameter, so that it stays positive."""
 
     def __init__(self, start: float, low: float | None, high: float | None, *, logarithmic: bool) -> None:
         super().__init__()
@@ -42,7 +27,10 @@ class LearntNumber(nn.Module):
 
 
 class _Cut(torch.autograd.Function):
-    """clamp whose gradient is dropped only where a descent along it would go further out of the bounds."""
+    """clamp whose gradient is dropped only where a descent along it would go further out of the bounds.
+
+    That of ``torch.clamp`` is 0 there, and a number at its bound would stay for good.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:

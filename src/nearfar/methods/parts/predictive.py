@@ -7,22 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-Maybe = torch.Tensor | None
-
 
 class Foresight(nn.Module):
-    """A GRU reads a grid of embeddings row by row; linear maps tell the rows ahead.
+    """A GRU with a state of `hidden` numbers reads a grid of `rows` by `columns` embeddings of `dim` row by row.
 
-    Parameters
-    ----------
-    dim : int
-        D of an embedding.
-    rows, columns : int
-        R and C of the grid.
-    hidden : int
-        Numbers of the GRU's state.
-    ahead : int
-        The first row told from row i is row i + `ahead`.
+    Linear maps predict from row i the rows i + `ahead` and further ones.
     """
 
     def __init__(self, dim: int, rows: int, columns: int, hidden: int, ahead: int) -> None:
@@ -33,8 +22,8 @@ class Foresight(nn.Module):
         self.reader = nn.GRU(columns * dim, hidden, batch_first=True)
         self.maps = nn.ModuleList(nn.Linear(hidden, columns * dim) for _ in range(ahead, rows))
 
-    def forward(self, views: Sequence[Maybe]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """What is told, and what is there: both (N, C, D), for every row that is told from every earlier one.
+    def forward(self, views: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What is predicted, and what is there: both (N, C, D), for each row that is predicted from each earlier one.
 
         `views` are the R·C embeddings (N, D) of the grid, row after row.
         """

@@ -9,30 +9,17 @@ from torch import nn
 
 from nearfar.methods.parts.heads import cosines
 from nearfar.objectives.dino import next_centre
+from nearfar.objectives.kernel.relation import NOBODY
 
 if TYPE_CHECKING:
     from nearfar.methods.embeddings import Embeddings
 
-NOBODY = -1  # group of a place in the queue that has not been filled yet
-
 
 class Queue(nn.Module):
-    """First in, first out.
+    """First in, first out: `size` unit vectors, with their groups.
 
-    Parameters
-    ----------
-    size, dim : int
-    side : {"target", "online"}
-        Which network's embeddings of each step come in: the twin's of all its views, or the first online ones.
-
-    Attributes
-    ----------
-    keys : Tensor (size, dim)
-        Unit vectors; random directions until filled, which count as negatives of everybody.
-    groups : LongTensor (size,)
-        The group of each key, `NOBODY` until filled.
-    position : LongTensor ()
-        Where the next key goes.
+    `side` says whose embeddings of each step come in: the twin's of all its views ("target"), or the first online ones.
+    Until they are filled, places have random directions, which count as negatives of everybody.
     """
 
     def __init__(self, size: int, dim: int, side: str = "target") -> None:
@@ -40,14 +27,13 @@ class Queue(nn.Module):
         self.side = side
         self.register_buffer("keys", nn.functional.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("groups", torch.full((size,), NOBODY))
-        self.register_buffer("position", torch.zeros((), dtype=torch.long))
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))  # where the next key goes
 
     @torch.no_grad()
     def push(self, keys: torch.Tensor, groups: torch.Tensor) -> None:
-        """Put the keys (B, dim) of this step in, over the oldest ones.
+        """Put the keys (B, dim) of this step in, over the oldest ones; of more than the size, the last remain.
 
-        If B exceeds the size, only the last rows remain. The keys must be those of the *global* batch, in
-        global order, so that the queues of all processes agree.
+        They must be those of the *global* batch, in global order, so that the queues of all processes agree.
         """
         size = len(self.keys)
         keys, groups = keys[-size:], groups[-size:]
@@ -66,23 +52,14 @@ class Queue(nn.Module):
         return self.keys[self.similarity(z).argmax(1)]
 
     def after_step(self, embeddings: Embeddings) -> None:
-        """Take in what the network of this side made of the step's views."""
         world = embeddings.world
-        taken = embeddings.target if self.side == "target" else embeddings.online[:1]
-        for z in taken:
+        for z in embeddings.target if self.side == "target" else embeddings.online[:1]:
             if z is not None:
                 self.push(world.gather_int(z.detach()), world.gather_int(embeddings.relation.group))
 
 
 class RunningMean(nn.Module):
-    """The running mean of the twin's embeddings, 0 at first: what DINO centres by (`next_centre`).
-
-    Parameters
-    ----------
-    dim : int
-    momentum : float
-        Share of the old mean that stays in each step.
-    """
+    """The running mean of the twin's embeddings, 0 at first: what DINO centres by (`next_centre`)."""
 
     def __init__(self, dim: int, momentum: float) -> None:
         super().__init__()
@@ -90,6 +67,5 @@ class RunningMean(nn.Module):
         self.register_buffer("mean", torch.zeros(dim))
 
     def after_step(self, embeddings: Embeddings) -> None:
-        """Take in what the twin made of this step's views."""
         targets = [t.to(self.mean.dtype) for t in embeddings.target if t is not None]
         self.mean.copy_(next_centre(self.mean, targets, self.momentum, embeddings.world))

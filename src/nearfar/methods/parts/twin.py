@@ -13,15 +13,9 @@ from nearfar.methods.schedule import Schedule
 class MomentumTwin(nn.Module):
     """A copy of a network that follows it slowly and gets no gradient.
 
-    Parameters follow by an exponential moving average. Buffers do not: the twin runs in training mode, so its
-    batch norm uses the statistics of its own batch and keeps its own running averages of them.
-
-    Parameters
-    ----------
-    network : nn.Module
-        What is copied.
-    momentum : Schedule
-        m; a cosine from the first to the last step (Grill et al. 2020, section 3.2).
+    Parameters follow by an exponential moving average whose momentum goes by a cosine from the first to the last step
+    (Grill et al. 2020, section 3.2). Buffers do not: the twin runs in training mode, so its batch norm uses the
+    statistics of its own batch and keeps its own running averages of them.
     """
 
     def __init__(self, network: nn.Module, momentum: Schedule) -> None:
@@ -30,7 +24,6 @@ class MomentumTwin(nn.Module):
         self.momentum = momentum
 
     def forward(self, *args: torch.Tensor) -> object:
-        """What the copied network gives."""
         return self.network(*args)
 
     @torch.no_grad()
