@@ -24,17 +24,32 @@ from nearfar.training.learner import Learner
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
-from tests.helpers.methods import OF_ROWS, TRAINED, resolved, small
+from tests.helpers.methods import OF_TEXTS, TRAINED, resolved, small
+from tests.training.test_text_runs import sentences
 
-ALL = TRAINED
+ALL = TRAINED + OF_TEXTS
+
+
+def data_for(name, digits):
+    """What a method learns from, and the knobs of a training of a second."""
+    takes = METHODS.get(name).RECORD.takes
+    given = {k: v for k, v in TINY.items() if k != "projector"} | small(name) | {"method": name}
+    if takes == "rows":
+        return digits, given
+    en, de, who = sentences(160)
+    given |= {"batch_size": 32, "encoder_options": {"dim": 16}, "monitor_rows": 0, "epochs": 3}
+    if takes == "texts":
+        return {"en": en}, given
+    data, given["column"] = {"en": en, "de": de}, ("en", "de")
+    return (data | {"score": who % 5.0}, given | {"score": "score"}) if takes == "scored pairs" else (data, given)
 
 
 @pytest.fixture(scope="module", params=ALL)
 def whole(request, digits, tmp_path_factory):
-    """A training of a second by each method, and its knobs."""
-    given = {k: v for k, v in TINY.items() if k != "projector"} | small(request.param)
-    given |= {"method": request.param, "checkpoint_every": "5steps", "log_every": 2, "keep_optimizer": True}
-    return training.train(digits, out=tmp_path_factory.mktemp(request.param) / "whole", **given), given
+    """A training of a second by each method, its data and its knobs."""
+    data, given = data_for(request.param, digits)
+    given |= {"checkpoint_every": "5steps", "log_every": 2, "keep_optimizer": True}
+    return training.train(data, out=tmp_path_factory.mktemp(request.param) / "whole", **given), data, given
 
 
 def test_a_bare_word_means_one_knob():
@@ -43,7 +58,7 @@ def test_a_bare_word_means_one_knob():
     assert of_methods & {f.name for _, f, _ in knobs()} == {"name", "lr", "weight_decay", "positives"}
 
 
-@pytest.mark.parametrize("name", OF_ROWS)
+@pytest.mark.parametrize("name", METHODS)
 def test_declares_itself(name):
     r = METHODS.get(name).RECORD
     assert r.name == name
@@ -55,31 +70,33 @@ def test_declares_itself(name):
         assert figure.setting
 
 
-@pytest.mark.parametrize("name", OF_ROWS)
+@pytest.mark.parametrize("name", METHODS)
 def test_record_round_trips_through_json(name):
     r = record.resolve(name)
     stored = json.loads(json.dumps(record.as_dict(r)))
     assert record.resolve(stored.pop("name"), stored) == r
 
 
-def test_trains_and_encodes(whole, digits):
-    trained, _ = whole
+def test_trains_and_encodes(whole):
+    trained, data, _ = whole
     losses = [m["loss"] for m in trained.metrics]
     assert np.isfinite(losses).all()
     assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
     loaded = loading.load(trained.path, device="cpu")
-    z = loaded.encode(digits["test"][0])
-    assert z.shape == (200, 16)
-    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(z, trained.model.encode(digits["test"][0]))
+    columns = {None: data["test"][0]} if "test" in data else {c: data[c] for c in loaded.columns}
+    for column, cells in columns.items():
+        z = loaded.encode(cells, column=column)
+        assert z.shape == (len(cells), 16)
+        np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
+        np.testing.assert_array_equal(z, trained.model.encode(cells, column=column))
 
 
 class Killed(BaseException):
     pass
 
 
-def test_resumes_bit_for_bit(whole, digits, tmp_path, monkeypatch):
-    trained, given = whole
+def test_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
+    trained, data, given = whole
     step = Trainer.step
 
     def dies_at_eight(self, *args):
@@ -89,9 +106,9 @@ def test_resumes_bit_for_bit(whole, digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", dies_at_eight)
     with pytest.raises(Killed):
-        training.train(digits, out=tmp_path / "broken", **given)
+        training.train(data, out=tmp_path / "broken", **given)
     monkeypatch.setattr(Trainer, "step", step)
-    training.train(digits, out=tmp_path / "broken", resume=True)
+    training.train(data, out=tmp_path / "broken", resume=True)
     runs = (trained.path, tmp_path / "broken")
     for file in ("model.safetensors", "checkpoint/state.safetensors"):
         a, b = (load_file(run / file) for run in runs)
@@ -120,9 +137,11 @@ def learner_and_batch(name, bn_groups=1, norm=False, dropout=0.0, rows=16, dtype
     r = resolved(name, rows, small(name, 8, 6, norm) | {"bn_groups": bn_groups, "shuffle": False})
     torch.manual_seed(0)
     learner = Learner(r, {"x": Plain(dropout)}, World()).to(dtype).train()
-    views = tuple(View(torch.randn(rows, 3, 4, 4, dtype=torch.float64).to(dtype), "x") for _ in range(r.count))
+    roles = ["global"] * r.count + ["negative"] * r.hard_negatives
+    views = tuple(View(torch.randn(rows, 3, 4, 4, dtype=torch.float64).to(dtype), "x", role) for role in roles)
     group = torch.arange(rows) // 2 if r.positives == "labels" else torch.arange(rows)
-    return learner, ViewBatch(views, Relation(group), torch.arange(rows))
+    score = torch.arange(rows) % 5 if r.takes == "scored pairs" else None
+    return learner, ViewBatch(views, Relation(group, score=score), torch.arange(rows))
 
 
 @pytest.mark.parametrize("name", [m for m in ALL])
@@ -196,9 +215,8 @@ def test_two_passes_equal_one_in_every_precision(name, norm, precision, off, shi
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_one_chunk_trains_as_none(name, precision, digits):
     """Two steps of the loop; the whole batch as one chunk gives the same bits as no chunks."""
-    given = {k: v for k, v in TINY.items() if k not in ("projector", "precision")} | small(name) | {"method": name}
-    given |= {"precision": precision, "batch_size": 32, "size": 16, "bn_groups": 1}
-    few = {"train": tuple(a[:64] for a in digits["train"])}
+    few, given = data_for(name, {"train": tuple(a[:64] for a in digits["train"])})
+    given |= {"precision": precision, "batch_size": 32, "bn_groups": 1} | ({"size": 16} if "train" in few else {})
     trained = []
     for chunk in (None, 32):
         trainer = Trainer(prepare(with_knobs(Config(), few, given | {"chunk": chunk}), few), None, QUIET)
@@ -262,7 +280,7 @@ LEARNING = {  # what differs from 6 epochs of the method's own numbers; without 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TRAINED)
 def test_learns_digits(name, digits, tmp_path):
     """A few seconds of training beat the untrained encoder by a margin; a warning of a collapse would be an error."""
     from nearfar.evaluation.floors import untrained
@@ -287,6 +305,28 @@ def test_learns_digits(name, digits, tmp_path):
         accuracy.append(np.mean([hits(x[some], y[some], x[test], y[test], 10, 1, None) for some in galleries]))
     # Statistics of batch norm alone, with weights that never move, give a narrow encoder 0.03 and a wide one nothing.
     assert accuracy[0] > accuracy[1] + (0.03 if given["encoder_options"] == WIDE["encoder_options"] else 0.06)
+
+
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_learns_texts(name, digits):
+    """What a few seconds teach of new sentences, beside the untrained encoder: chances are 1 % and 12 %."""
+    data, given = data_for(name, digits)
+    en, de, who = sentences(500)
+    data |= {"en": en, "de": de} if "de" in data else {"en": en}
+    if "score" in data:  # two English sentences, of one animal or not
+        data |= {"de": [en[i] for i in np.argsort(who)[::-1]], "score": (who == np.sort(who)[::-1]).astype(float)}
+    trained = training.train(data, **given | {"epochs": 20, "encoder_options": {"dim": 32}})
+    en, de, who = sentences(200, seed=1)
+
+    def right(model):
+        """Share of sentences whose nearest other sentence, or translation, is the right one."""
+        x = model.encode(en, column="en")
+        if METHODS.get(name).RECORD.takes == "pairs":
+            return float(((x @ model.encode(de, column="de").T).argmax(1) == np.arange(200)).mean())
+        near = (x @ x.T - 2 * np.eye(200)).argmax(1)
+        return float((who[near] == who).mean())
+
+    assert right(trained.model) > right(trained.model.untrained()) + 0.1
 
 
 def test_supcon_needs_labels_and_keeps_unlabelled_rows_apart(digits, tiny):

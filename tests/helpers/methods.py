@@ -4,8 +4,9 @@ from nearfar.core.registry import METHODS
 from nearfar.methods import record
 from nearfar.methods.parts import Facts
 
-OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]  # those of text and pairs: tests/training/test_text_runs.py
+OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]
 TRAINED = [m for m in OF_ROWS if METHODS.get(m).RECORD.trains]
+OF_TEXTS = [m for m in METHODS if m not in OF_ROWS]  # of texts, and of pairs of them
 PARTS = {"memory": {"size": 96}, "prototypes": {"size": 24}, "context": {"hidden": 16}, "clusters": {"size": 4}}
 VIEWS = 6  # of a row at most, where a method has more and needs no grid of them
 
@@ -16,7 +17,8 @@ def small(name, hidden=32, out=16, norm=None):
     changes = {"parts": {part: PARTS[part] for part in r.parts if part in PARTS}} if r.parts else {}
     for head in ("projector", "predictor"):
         if (kept := getattr(r, head)) is not None:
-            changes[head] = {"hidden": hidden, "out": out} | ({"bottleneck": 16} if hasattr(kept, "bottleneck") else {})
+            sizes = {"hidden": hidden, "out": out, "bottleneck": 16}
+            changes[head] = {k: v for k, v in sizes.items() if hasattr(kept, k)}
             if norm is not None and hasattr(kept, "norm"):
                 changes[head] |= {"norm": norm, "norm_last": False}
     if r.count > VIEWS and "context" not in r.parts:
@@ -28,4 +30,4 @@ def small(name, hidden=32, out=16, norm=None):
 
 def resolved(name, rows, changes):
     """The record with changes, for a table of so many rows in ten classes whose epoch is one step."""
-    return record.resolve(name, changes).suited(Facts(rows, rows, 10, 1))
+    return record.resolve(name, changes).resolved(Facts(rows, rows, 10, 1))

@@ -62,3 +62,12 @@ def test_a_learnt_temperature_starts_where_it_is_said():
     fixed = record.resolve("clip", {"temperature": 0.2, "parts": {"temperature": None}})
     assert (fixed.temperature, fixed.parts) == (0.2, {})
     record.check_used("clip", {"temperature": 0.2})
+
+
+def test_temperature_is_one_word_where_its_inverse_is_learnt():
+    siglip = record.resolve("siglip", {"temperature": 0.05})
+    assert (siglip.temperature, siglip.parts["scale"].start) == (None, 20.0)
+    assert record.resolve("siglip", {"temperature": 0.1}) == record.resolve("siglip")  # the default, to the bit
+    stored = {"temperature": None, "parts": {"scale": {"start": 30.0, "low": None, "high": 100.0, "logarithmic": True}}}
+    assert record.resolve("siglip", stored).parts["scale"].start == 30  # a run of 0.1.0
+    record.check_used("siglip", {"temperature": 0.05})

@@ -76,7 +76,7 @@ def test_open_numbers_of_parts_come_from_the_data(digits, tiny, tmp_path):
     stored = Config.from_dict(__import__("json").loads((tmp_path / "run/config.json").read_text())["config"])
     assert stored.method["parts"]["classifier"]["classes"] == 10
     clusters = (
-        record.resolve("pcl").suited(Facts(rows=900, train_rows=700, classes=0, steps_per_epoch=5)).parts["clusters"]
+        record.resolve("pcl").resolved(Facts(rows=900, train_rows=700, classes=0, steps_per_epoch=5)).parts["clusters"]
     )
     assert (clusters.size, clusters.rows, clusters.every) == (7, 900, 5)
 

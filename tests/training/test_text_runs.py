@@ -7,11 +7,9 @@ import pytest
 
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UserError
-from nearfar.core.registry import METHODS
 from nearfar.evaluation import evaluate
 from nearfar.models import loading
 from nearfar.training import train
-from nearfar.training.trainer import Trainer
 
 ANIMALS = ["cat", "dog", "horse", "bird", "fish", "mouse", "lion", "wolf"]
 TIERE = ["katze", "hund", "pferd", "vogel", "fisch", "maus", "loewe", "wolf"]
@@ -77,31 +75,6 @@ def test_encoders_of_their_own_meet_in_one_space(pairs, method, tmp_path):
     )
     with pytest.raises(ConfigError, match="columns en, de"):
         model.encode(["the cat"])
-
-
-@pytest.mark.parametrize("method", [m for m in METHODS if METHODS.get(m).RECORD.takes != "rows"])
-def test_resumes_to_the_same_bits(method, pairs, tmp_path, monkeypatch):
-    takes = METHODS.get(method).RECORD.takes
-    data = dict(pairs) if takes != "texts" else {"text": pairs["en"]}
-    given = QUICK | {"method": method, "epochs": 3, "checkpoint_every": "3steps"}
-    given |= {"column": tuple(data)} if takes != "texts" else {}
-    if takes == "scored pairs":
-        data["score"] = np.arange(len(pairs["en"]), dtype=float) % 5
-        given["score"] = "score"
-    train.train(data, out=tmp_path / "whole", **given)
-    step = Trainer.step
-
-    def dies_at_eight(self, *args):
-        if self.position.step == 8:
-            raise RuntimeError("power cut")
-        return step(self, *args)
-
-    monkeypatch.setattr(Trainer, "step", dies_at_eight)
-    with pytest.raises(RuntimeError, match="power cut"):
-        train.train(data, out=tmp_path / "broken", **given)
-    monkeypatch.setattr(Trainer, "step", step)
-    train.train(data, out=tmp_path / "broken", resume=True)
-    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "broken/model.safetensors").read_bytes()
 
 
 def test_texts_beat_the_untrained_bag_with_few_labels():

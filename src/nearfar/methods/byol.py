@@ -1,4 +1,4 @@
-"""BYOL: a predictor predicts what the momentum twin makes of the other view. No negatives."""
+"""BYOL: a predictor regresses what the momentum twin makes of the other view. No negatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # both for short runs: without them the features of small networks kept to a few dozen dimensions.
 RECORD = Method(
     name="byol",
-    idea="a predictor predicts the twin's embedding of the other view; no negatives",
+    idea="a predictor regresses the twin's embedding of the other view; no negatives",
     paper=Paper("Grill et al.", 2020, "2006.07733"),
     published=(
         Figure(0.926, "online linear", "CIFAR-10, ResNet-18, 1000 epochs (solo-learn)"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar.core import values
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.values import knob, of_kind, options, settable
-from nearfar.methods.parts import Facts, Head, Mlp, Part, Twin
+from nearfar.methods.parts import Facts, Head, Learnt, Mlp, Part, Twin
 from nearfar.methods.schedule import Number, Schedule, at
 
 if TYPE_CHECKING:
@@ -227,13 +227,13 @@ class Method:
         options = {k: at(v, progress) for k, v in self.options.items()}
         return replace(self, temperature=at(self.temperature, progress), options=options)
 
-    def suited(self, facts: Facts) -> Method:
+    def resolved(self, facts: Facts) -> Method:
         """The record with the open numbers of its parts filled in from the data."""
 
-        def own(part: Any) -> Any:
-            return part.suited(facts) if hasattr(part, "suited") else part
+        def filled(part: Any) -> Any:
+            return part.resolved(facts) if hasattr(part, "resolved") else part
 
-        return replace(self, parts={n: own(p) for n, p in self.parts.items()}, projector=own(self.projector))
+        return replace(self, parts={n: filled(p) for n, p in self.parts.items()}, projector=filled(self.projector))
 
     @property
     def head(self) -> Head | None:
@@ -246,9 +246,9 @@ class Method:
         return self.objective.name if isinstance(self.objective, Loss) else self.objective
 
     @property
-    def learns_temperature(self) -> bool:
-        """Whether its temperature is a number that is learnt."""
-        return hasattr(self.parts.get("temperature"), "start")
+    def learnt_temperature(self) -> str | None:
+        """The part that is its temperature, or the inverse of it, where that is learnt."""
+        return next((n for n in ("temperature", "scale") if isinstance(self.parts.get(n), Learnt)), None)
 
     @property
     def reads_temperature(self) -> bool:
@@ -335,9 +335,10 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
     if found.name != name:
         raise ConfigError(f"is the name of the method, {name!r}, and no number of it.", where="method.name",
                           hint="Another method is chosen by --method.")  # fmt: skip
-    if isinstance(found.temperature, float) and found.learns_temperature:
-        learnt = replace(found.parts["temperature"], start=found.temperature)
-        found = replace(found, temperature=None, parts={**found.parts, "temperature": learnt})
+    if isinstance(found.temperature, float) and (part := found.learnt_temperature):
+        learnt = found.parts[part]
+        learnt = replace(learnt, start=learnt.temperature(found.temperature))
+        found = replace(found, temperature=None, parts={**found.parts, part: learnt})
     check(found)
     if found.count < 2 <= module.RECORD.count and found.takes in ("rows", "texts") and found.positives != "labels":
         raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")
@@ -351,7 +352,7 @@ def check_used(name: str, changes: Mapping[str, Any]) -> None:
     record, changed = METHODS.get(name).RECORD, resolve(name, changes)
     lacks = {
         "twin": record.twin is None, "predictor": record.predictor is None,
-        "temperature": not record.learns_temperature and not changed.reads_temperature,
+        "temperature": not record.learnt_temperature and not changed.reads_temperature,
     }  # fmt: skip
     for key in (k for k, is_missing in lacks.items() if is_missing and changes.get(k) is not None):
         others = [m for m in METHODS if getattr(METHODS.get(m).RECORD, key) is not None]

@@ -1,4 +1,4 @@
-"""SimSiam: a predictor predicts the embedding of the other view, which gets no gradient. No twin, no negatives."""
+"""SimSiam: a predictor regresses the embedding of the other view, which gets no gradient. No twin, no negatives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # 2022, arXiv 2209.15007.)
 RECORD = Method(
     name="simsiam",
-    idea="a predictor predicts the embedding of the other view, held fixed; neither twin nor negatives",
+    idea="a predictor regresses the embedding of the other view, held fixed; neither twin nor negatives",
     paper=Paper("Chen, He", 2020, "2011.10566"),
     published=(
         Figure(0.918, "linear probe", "CIFAR-10, ResNet-18, 800 epochs (the paper)"),

@@ -187,11 +187,10 @@ def temperature_of(model: Embedder) -> tuple[float, str]:
     from nearfar.methods.schedule import at
 
     method = record.resolve(model.config.model.method, model.config.method)
-    for name, inverse in (("temperature", False), ("scale", True)):
-        if name in method.parts and hasattr(method.parts[name], "start"):
-            value = model.numbers.get(name, method.parts[name].start)
-            how = f"{name} {value:.3g}, {'learnt' if name in model.numbers else 'where learning began'}"
-            return (1 / value if inverse else value), how
+    if name := method.learnt_temperature:
+        value = model.numbers.get(name, method.parts[name].start)
+        how = f"{name} {value:.3g}, {'learnt' if name in model.numbers else 'where learning began'}"
+        return method.parts[name].temperature(value), how
     if method.temperature is None:
         return 1.0, f"{method.name} has none"
     return float(at(method.temperature, 1.0)), f"of {method.name}"

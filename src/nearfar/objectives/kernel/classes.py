@@ -18,24 +18,12 @@ UNLABELLED = "relation.group: expected a class number below the rows of weight, 
 
 @dataclass(frozen=True)
 class Classes:
-    """M = V·N rows of this process against S of C classes, which all processes share.
+    """M = V·N rows of this process against S of C classes, which all processes share."""
 
-    Parameters
-    ----------
-    pairs : Pairs
-        The rows (M, D) against the classes (S, D) of the denominator; a row's own class is its positive.
-    mine : Tensor (M, D)
-        Each row's own class, whether or not the denominator has it.
-    own : Tensor (M,)
-        Similarity of each row with its own class.
-    labelled : BoolTensor (M,)
-        Rows that have a class.
-    """
-
-    pairs: Pairs
-    mine: torch.Tensor
-    own: torch.Tensor
-    labelled: torch.Tensor
+    pairs: Pairs  # the rows (M, D) against the classes (S, D) of the denominator; a row's own class is its positive
+    mine: torch.Tensor  # (M, D), each row's own class, whether or not the denominator has it
+    own: torch.Tensor  # (M,), similarity of each row with its own class
+    labelled: torch.Tensor  # (M,), which rows have a class
 
     def softmax_loss(
         self, target: torch.Tensor, scale: Scalar, world: World, bias: torch.Tensor | None = None

@@ -22,36 +22,20 @@ from nearfar.objectives.kernel.world import ONE, World
 
 @dataclass(frozen=True)
 class Pairs:
-    """M rows of this process against C columns of all.
+    """M rows of this process against C columns of all."""
 
-    Parameters
-    ----------
-    rows, columns : Tensor (M, D), (C, D)
-        Prepared for the similarity (of unit length for the cosine).
-    row_group, column_group : LongTensor (M,), (C,)
-    similarity : {"cosine", "dot", "euclidean", "squared_euclidean"}
-    own : LongTensor (M,), optional
-        Column that is the row itself.
-    row_ignore, column_ignore : LongTensor (M, K), (C, K), optional
-    row_shown, column_shown : LongTensor (M, V), (C, V), optional
-    column_row : LongTensor (C,), optional
-        Row of the global batch that each column comes from; needed with the lists.
-    positive_rows, negative_rows : LongTensor (M, K), optional
-        As in `Relation`.
-    """
-
-    rows: torch.Tensor
-    columns: torch.Tensor
-    row_group: torch.Tensor
-    column_group: torch.Tensor
+    rows: torch.Tensor  # (M, D), prepared for the similarity (of unit length for the cosine)
+    columns: torch.Tensor  # (C, D), likewise
+    row_group: torch.Tensor  # (M,)
+    column_group: torch.Tensor  # (C,)
     similarity: str = "cosine"
-    own: torch.Tensor | None = None
-    row_ignore: torch.Tensor | None = None
+    own: torch.Tensor | None = None  # (M,), the column that is the row itself
+    row_ignore: torch.Tensor | None = None  # (M, K) and (C, K): this and what follows as in `Relation`
     column_ignore: torch.Tensor | None = None
-    column_row: torch.Tensor | None = None
-    positive_rows: torch.Tensor | None = None
-    negative_rows: torch.Tensor | None = None
-    row_shown: torch.Tensor | None = None
+    column_row: torch.Tensor | None = None  # (C,), the row of the global batch that a column comes from, for the lists
+    positive_rows: torch.Tensor | None = None  # (M, K)
+    negative_rows: torch.Tensor | None = None  # (M, K)
+    row_shown: torch.Tensor | None = None  # (M, V) and (C, V)
     column_shown: torch.Tensor | None = None
 
     @property
@@ -174,15 +158,7 @@ def offset(count: int, world: World, device: torch.device) -> int:
 def logsumexp(pairs: Pairs, scale: Scalar, over: str = "others", bias: torch.Tensor | None = None) -> torch.Tensor:
     """log Σ_j exp(scale · s_ij + bias_j) over the columns named by `over`; −inf where there is none; shape (M,).
 
-    Parameters
-    ----------
-    pairs : Pairs
-    scale : Scalar
-        1/τ; a tensor gets a gradient.
-    over : {"others", "positives", "negatives"}
-        ``others``: positives and negatives together.
-    bias : Tensor (C,), optional
-        Without gradient.
+    The scale is 1/τ, and a tensor gets a gradient; the bias (C,) gets none. "others" are positives and negatives.
     """
     if pairs.similarity not in ("cosine", "dot"):
 

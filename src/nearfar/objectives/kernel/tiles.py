@@ -64,16 +64,7 @@ def logsumexp(
 ) -> torch.Tensor:  # fmt: skip
     """log Σ_j exp(scale · rows_i·columns_j + bias_j) over the columns that row i sees; −inf where it sees none; (M,).
 
-    Parameters
-    ----------
-    rows, columns : Tensor (M, D), (C, D)
-    scale : Scalar
-    unseen : callable
-        Mask of a tile; None for all seen.
-    triangle : bool
-        `rows` and `columns` are the same *unit* vectors, and who sees whom is symmetric.
-    bias : Tensor (C,), optional
-        Added to a column's logits; without gradient.
+    `triangle`: rows (M, D) and columns (C, D) are the same *unit* vectors, and who sees whom is symmetric.
     """
     scale = scale.to(rows.dtype) if isinstance(scale, torch.Tensor) else rows.new_tensor(scale)
     if triangle and bias is None and 0 <= 2 * scale.item() <= SAFE:
@@ -175,11 +166,7 @@ def _logits(
 def group_dot(rows: torch.Tensor, columns: torch.Tensor, mine: torch.Tensor, member: torch.Tensor) -> torch.Tensor:
     """rows_i · Σ of the columns of i's group, shape (M,); some rows at a time, so nothing of size M·D is kept.
 
-    Parameters
-    ----------
-    rows, columns : Tensor (M, D), (C, D)
-    mine, member : LongTensor (M,), (C,)
-        Group of each row and column, numbered from 0; every group has a column.
+    `mine` (M,) and `member` (C,) are the group of each row and column, numbered from 0; every group has a column.
     """
     return _GroupDot.apply(rows, columns, mine, member)
 

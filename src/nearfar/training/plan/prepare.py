@@ -175,7 +175,7 @@ def prepare(
     by_column = columns.plan(config.model, table.kinds, starts)
     config, by_column, decided = resolve.resolved(config, method, table, by_column, len(rows.train), begins)
     warm_start.check(config, by_column)
-    method = method.suited(_facts(config, by_column, table, rows.train))
+    method = method.resolved(_facts(config, by_column, table, rows.train))
 
     # Relate: who belongs together, and who is no negative of whom.
     found, ignore, related = relate.relations(kind, config, table, rows.train, console)
@@ -247,7 +247,7 @@ def narrowed(
     ----------
     plan : Plan
     config : Config
-        Like the plan's, nothing in it is "auto"; parts of the method that are left open are suited to the rows.
+        Like the plan's, nothing in it is "auto"; open numbers of the method's parts are resolved for the rows.
     train, heldout : ndarray of int64
         Row numbers trained on, and set aside.
     like : Plan, optional
@@ -260,7 +260,7 @@ def narrowed(
     """
     method = record.resolve(config.model.method, config.method)
     config, by_column, _ = resolve.resolved(config, method, plan.table, plan.by_column, len(train), begins=False)
-    method = method.suited(_facts(config, by_column, plan.table, train))
+    method = method.resolved(_facts(config, by_column, plan.table, train))
     config = replace(config, method=_numbers(method))
     if like is None:
         found, ignore, _ = relate.relations(method.positives, config, plan.table, train)
