@@ -1,6 +1,7 @@
 """Collapse is told: by every method when it is made to collapse, and not by healthy runs."""
 
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -69,5 +70,5 @@ def test_each_warning_is_told_once_and_survives_a_stop():
     assert len(monitor.update(50, 100, row)) == 1
     assert monitor.update(52, 100, row) == []
     other = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
-    other.restore(monitor.state())
+    other.seen = health.Seen(**asdict(monitor.seen))
     assert other.update(54, 100, row) == []

@@ -1,5 +1,7 @@
 """The watch on held-out rows: what it measures, that it touches nothing, and what is told of it."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -157,7 +159,7 @@ def told(*figures, **more):
     for i, row in enumerate(figures):
         row = row if isinstance(row, dict) else {"knn": row}
         other = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
-        other.restore(monitor.state())  # each look after a stop
+        other.seen = health.Seen(**asdict(monitor.seen))  # each look after a stop
         monitor = other
         said += [(i, text) for text in monitor.look(10 * i, 100, row | ({"knn_rows": 1000, **more} if i == 0 else {}))]
     return said

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +25,15 @@ NARROW = 0.5  # share of the first feature rank below which a smaller loss of th
 NARROWER = 0.75  # … of so much of what else may be chance
 
 
-class Seen(TypedDict):
-    """What a checkpoint keeps of a monitor."""
+@dataclass
+class Seen:
+    """What a monitor has seen and warned of, which a checkpoint keeps."""
 
-    told: NotRequired[list[str]]
-    moved: NotRequired[Annotated[int, within(0)]]
-    start: NotRequired[dict[str, float | None]]
-    before: NotRequired[dict[str, float | None]]
-    fallen: NotRequired[Annotated[int, within(0)]]
+    told: list[str] = field(default_factory=list)  # kinds of warnings that were given, sorted
+    moved: Annotated[int, within(0)] = 0  # last step at which the loss was not at its no-learning level
+    start: dict[str, float | None] = field(default_factory=dict)  # the look at held-out rows before the first step
+    before: dict[str, float | None] = field(default_factory=dict)  # the figure at the look before this one
+    fallen: Annotated[int, within(0)] = 0  # looks in a row that were worse than the start
 
 
 class Monitor:
@@ -40,24 +42,7 @@ class Monitor:
     def __init__(self, record: Method, rows: int) -> None:
         self.record = record
         self.no_learning = no_learning(record, rows)
-        self.warned: set[str] = set()  # warnings that were given, which a checkpoint calls "told"
-        self.moved = 0  # last step at which the loss was not at its no-learning level
-        self.start: dict[str, Any] = {}  # the look at held-out rows before the first step
-        self.before: dict[str, Any] = {}  # the look before this one
-        self.fallen = 0  # looks in a row that were worse than the start
-
-    def state(self) -> Seen:
-        """What a checkpoint keeps."""
-        return {
-            "told": sorted(self.warned), "moved": self.moved, "start": self.start, "before": self.before,
-            "fallen": self.fallen,
-        }  # fmt: skip
-
-    def restore(self, state: Seen) -> None:
-        """The inverse of `state`."""
-        self.warned, self.moved = set(state.get("told", ())), state.get("moved", 0)
-        self.start, self.before = dict(state.get("start", {})), dict(state.get("before", {}))
-        self.fallen = state.get("fallen", 0)
+        self.seen = Seen()
 
     @torch.no_grad()
     def measure(self, z: torch.Tensor, features: torch.Tensor, other: torch.Tensor | None) -> dict[str, float]:
@@ -85,11 +70,11 @@ class Monitor:
         elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
             found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
         if not self.no_learning or abs(row["loss"] - self.no_learning) >= STUCK * self.no_learning:
-            self.moved = step
-        elif step > 0.2 * total and step - self.moved >= LONG * total:
+            self.seen.moved = step
+        elif step > 0.2 * total and step - self.seen.moved >= LONG * total:
             found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
-        new = {k: v for k, v in found.items() if k not in self.warned}
-        self.warned |= new.keys()
+        new = {k: v for k, v in found.items() if k not in self.seen.told}
+        self.seen.told = sorted({*self.seen.told, *new})
         r = self.record
         if r.twin and r.predictor is None and not r.parts:
             advice = "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
@@ -108,24 +93,25 @@ class Monitor:
         feature rank that has fallen below half of the first one says as much by itself only together with that: a
         smaller loss counts then, and without labels, recall between views of a row that falls.
         """
+        seen = self.seen
         if step == 0:
-            self.start = dict(row)
-        known = [k for k in (*WATCHED, "heldout_views") if None not in (self.start.get(k), row.get(k))]
+            seen.start = dict(row)
+        known = [k for k in (*WATCHED, "heldout_views") if None not in (seen.start.get(k), row.get(k))]
         if step == 0 or not known:
             return []
         key = known[0]
         words, rows = WATCHED.get(key, ("Recall at 1 between two views of held-out rows", "heldout_rows"))
-        first, now, before = self.start[key], row[key], self.before.get(key)
-        ranks = [self.start.get("heldout_rank"), row.get("heldout_rank")]
+        first, now, before = seen.start[key], row[key], seen.before.get(key)
+        ranks = [seen.start.get("heldout_rank"), row.get("heldout_rank")]
         narrow = None not in ranks and ranks[1] < NARROW * ranks[0]
-        chance = noise(key, first, now, self.start.get(rows) or 0)
+        chance = noise(key, first, now, seen.start.get(rows) or 0)
         lost = first - now > (NARROWER * chance if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
         rises = before is not None and now - before > chance / 2
-        self.fallen = self.fallen + 1 if lost and not rises else 0
-        self.before = {key: now}
-        if self.fallen < LOOKS or step < EARLY * total or "worse" in self.warned:
+        seen.fallen = seen.fallen + 1 if lost and not rises else 0
+        seen.before = {key: now}
+        if seen.fallen < LOOKS or step < EARLY * total or "worse" in seen.told:
             return []
-        self.warned.add("worse")
+        seen.told = sorted({*seen.told, "worse"})
         rank = f", and the effective rank of the features {ranks[1]:.0f} after {ranks[0]:.0f}" if narrow else ""
         return [f"{words}: {now:.3f} at step {step:,}, {first:.3f} before the first step{rank}: training is making "
                 f"this model worse. {WHAT_TO_DO}"]  # fmt: skip

@@ -231,7 +231,7 @@ def _work(job: Job, console: Console | bool) -> Trained:
         metrics = run.metrics() if run else trainer.metrics
         trained = Trained(model, plan, run.path if run else None, metrics, trainer.best.step)
         if world.is_main:
-            _tell(trained, console, told="worse" in trainer.monitor.warned)
+            _tell(trained, console, told="worse" in trainer.monitor.seen.told)
         return trained
     finally:
         if run is not None:

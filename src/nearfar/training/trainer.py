@@ -46,7 +46,7 @@ class Position:
 
     step: Annotated[int, within(0)] = 0  # steps done
     seconds: Annotated[float, within(0)] = 0.0  # spent training, over all sittings
-    monitor: health.Seen = field(default_factory=dict)
+    monitor: health.Seen = field(default_factory=health.Seen)
     best: Summary = field(default_factory=dict)
     losses: list[float | None] = field(default_factory=list)  # of the steps since the last line of metrics
     news: dict[str, float | None] = field(default_factory=dict)  # of the positives, for the next line
@@ -112,7 +112,7 @@ class Trainer:
         tensors |= {f"average/{k}": v for k, v in self.average.state(self.learner.branches).items()}
         tensors |= {f"best/{k}": v for k, v in self.best.state(self.learner.branches).items()}
         if self.run is not None and self.world.is_main:
-            self.position.monitor, self.position.news = self.monitor.state(), dict(self.news)
+            self.position.monitor, self.position.news = self.monitor.seen, dict(self.news)
             self.position.best = self.best.summary()
             self.run.save_checkpoint(tensors, asdict(self.position) | {"made": stored.fixed(self.config)})
 
@@ -171,7 +171,7 @@ class Trainer:
         self.news = dict(self.position.news)
         self.average.restore(those_of("average/"), branches, done)
         self.best.restore(self.position.best, those_of("best/"), branches, done, where)
-        self.monitor.restore(self.position.monitor)
+        self.monitor.seen = self.position.monitor = health.Seen(**state.get("monitor", {}))
         if self.world.is_main and not dry:
             self.run.cut_metrics(done)
 
@@ -219,7 +219,7 @@ class Trainer:
         shown_by = self.console.progress("training", total, "steps")
         with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
             progress.advance(self.position.step - len(self.losses))
-            if not self.position.step and not self.monitor.start:
+            if not self.position.step and not self.monitor.seen.start:
                 self._look_first()
             order, began, counted = None, time.perf_counter(), 0
             while self.position.step < total:
