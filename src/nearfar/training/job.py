@@ -44,9 +44,7 @@ def requested(
     named = isinstance(source, str | Path)
     if resume:
         resuming.check_request(out, overwrite, config)
-        config, changes = resuming.changed(Run.open(out).config, knobs, out)
-        if named:
-            config = config.set("data.source", str(source))
+        config, changes = resuming.changed(Run.open(out).config, knobs, out, source)
     else:
         config = with_knobs(config or Config(), source, knobs)
     if source is None and not config.data.source:

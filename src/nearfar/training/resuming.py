@@ -31,8 +31,10 @@ OTHER = "Begin another training with its weights: --init-from {} --out OTHER."
 SCHEDULED = ("train.epochs", *(f"optim.{n}" for n in ("lr", "warmup", "final_lr", "weight_decay", "final_decay")))
 
 
-def changed(stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Path) -> tuple[Config, Changes]:
-    """The config of a training with the knobs that are given now; what is as it was is no change.
+def changed(
+    stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Path, source: Any = None
+) -> tuple[Config, Changes]:
+    """The config of a training with the knobs and the source that are given now; what is as it was is no change.
 
     `stored` is what ``config.json`` or ``seeds.json`` says: ``config``, as it was decided, and ``asked``, as asked for.
     Raises a `ConfigError` where a knob is to change that cannot while a training is resumed.
@@ -58,7 +60,7 @@ def changed(stored: Mapping[str, Any], given: Mapping[str, Any], where: str | Pa
             f"{'; '.join(fixed)} while it is resumed.", where="--resume",
             hint=f"Leave it out. {OTHER.format(where)}",
         )  # fmt: skip
-    return config, changes
+    return config.set("data.source", str(source)) if isinstance(source, str | Path) else config, changes
 
 
 def _free() -> set[str]:

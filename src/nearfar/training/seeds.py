@@ -135,8 +135,8 @@ def _asked(
         raise ConfigError(f"{have} seeds were begun in {folder}, and {seeds} are asked for.", where="--seeds",
                           hint=f"Pass at least {have}, or leave it out.")  # fmt: skip
     numbers = list(range(first, first + (seeds or have)))
-    config, changes = resuming.changed(stored, knobs, folder / f"seed{first}")
-    return config if not isinstance(source, str | Path) else config.set("data.source", str(source)), numbers, changes
+    config, changes = resuming.changed(stored, knobs, folder / f"seed{first}", source)
+    return config, numbers, changes
 
 
 def _state(folder: Path, resume: bool, config: Config) -> str:
