@@ -167,6 +167,7 @@ def wrap(module: nn.Module, on: torch.device, how: str = "ddp") -> nn.Module:
         fully_shard(module)
         return module
     ids = [on.index or 0] if on.type == "cuda" else None
+    # Running statistics are averaged when they are saved, not sent in every step.
     return nn.parallel.DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
 
 
@@ -232,7 +233,7 @@ class _Synchronised:
         if not self.training:
             return super().forward(x)
         here, axes = world(), [0, *range(2, x.dim())]
-        x32 = x.float() if x.dtype != torch.float64 else x
+        x32 = x.float() if x.dtype != torch.float64 else x  # sums of half precision lose digits
         shape = [1, -1, *[1] * (x.dim() - 2)]
         local = torch.cat([x32.sum(axes), x32.new_tensor([x.numel() / x.shape[1]])])
         total = here.all_reduce(local)
@@ -242,6 +243,7 @@ class _Synchronised:
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            # As in torch, the running variance is the unbiased one.
             self.running_var.lerp_((var * count / (count - 1)).to(self.running_var.dtype), self.momentum)
         y = centred * torch.rsqrt(var + self.eps).view(shape)
         if self.affine:

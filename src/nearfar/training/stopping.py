@@ -69,7 +69,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
 
     def remember(number: int, _frame: object) -> None:
         nonlocal code
-        if code:
+        if code:  # whoever asks twice does not want to wait for the step
             raise KeyboardInterrupt
         code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
 

@@ -65,7 +65,7 @@ class Clusters(Positives):
     def refresh(self, step: int, encode: Encode) -> dict[str, float]:
         first, seed = self.centres is None, derive(self.seed, "clusters", step)
         self.centres, nearest = kmeans(unit(encode(self.rows)), self.count, seed=seed, centres=self.centres)
-        groups = self.count + own(len(self.groups))
+        groups = self.count + own(len(self.groups))  # what is not trained on keeps a group of its own
         groups[self.rows] = nearest
         moved = float((groups[self.rows] != self.groups[self.rows]).mean())
         self.groups = groups
