@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import torch
 
@@ -16,13 +16,11 @@ from nearfar.core.errors import RunError
 from nearfar.core.schema import within
 from nearfar.encoders.text.tables import INSIDE
 from nearfar.evaluation import verdict
+from nearfar.models.branches import Branches
 from nearfar.training import narrowing
+from nearfar.training.distributed import World
+from nearfar.training.plan.prepare import Plan
 from nearfar.training.watch import watches
-
-if TYPE_CHECKING:
-    from nearfar.models.branches import Branches
-    from nearfar.training.distributed import World
-    from nearfar.training.plan.prepare import Plan
 
 TIMES, LOOKS = 3, 3  # steps without a gain, as a multiple of those up to the best state; and looks among them
 

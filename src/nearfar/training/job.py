@@ -6,16 +6,14 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nearfar.models.run import Run
-    from nearfar.training.plan.prepare import Plan
-    from nearfar.training.resuming import Changes
-    from nearfar.training.trainer import Trainer
+from nearfar.models.run import Run
+from nearfar.training import distributed, resuming
+from nearfar.training.plan.prepare import Plan
+from nearfar.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Job:
     resume: bool
     overwrite: bool
     command: str
-    changes: Changes = field(default_factory=dict)  # of a training that is resumed
+    changes: resuming.Changes = field(default_factory=dict)  # of a training that is resumed
     path: str | None = None  # of the data, if one was named
 
 
@@ -37,10 +35,7 @@ def requested(
     knobs: dict[str, Any],
 ) -> Job:  # fmt: skip
     """What is asked for, as far as it can be checked without the data."""
-    from nearfar.models.run import Run
-    from nearfar.training import distributed, resuming
-
-    changes: Changes = {}
+    changes: resuming.Changes = {}
     named = isinstance(source, str | Path)
     if resume:
         resuming.check_request(out, overwrite, config)

@@ -6,7 +6,7 @@ N rows of the batch (this process's share), V views of each, D dimensions of an 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,9 +19,7 @@ from nearfar.methods.parts.twin import MomentumTwin
 from nearfar.methods.record import Method
 from nearfar.models import room
 from nearfar.models.branches import Branches, Fixed
-
-if TYPE_CHECKING:
-    from nearfar.training.distributed import World
+from nearfar.training.distributed import World
 
 
 class Learner(nn.Module):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,11 +15,9 @@ from torch import nn
 
 from nearfar.core import files
 from nearfar.encoders.text.tables import INSIDE, LEFT, Tables
-
-if TYPE_CHECKING:
-    from nearfar.models.run import Run
-    from nearfar.training.learner import Learner
-    from nearfar.training.plan.prepare import Plan
+from nearfar.models.run import Run
+from nearfar.training.learner import Learner
+from nearfar.training.plan.prepare import Plan
 
 ROWS = 4096  # looked at together
 

@@ -8,18 +8,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import line_of_plugin
 from nearfar.objectives.kernel.checks import NotFinite
 from nearfar.training.gradient_cache import chunks, joined
-
-if TYPE_CHECKING:
-    from nearfar.core.config import Config
-    from nearfar.training.trainer import Trainer
+from nearfar.training.trainer import Trainer
 
 TRIALS = 3  # steps that the time is estimated from
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from nearfar.core import files
 from nearfar.core.config import Config, knobs, locate
-from nearfar.core.console import SILENT
+from nearfar.core.console import SILENT, Console
 from nearfar.core.errors import ConfigError, RunError
 from nearfar.models.blueprint import Blueprint, compare, described
+from nearfar.models.columns import Kinds
+from nearfar.models.run import Run
 from nearfar.training import distributed, narrowing
 from nearfar.training.plan.prepare import Plan, prepare
 from nearfar.training.plan.warm_start import make_learner
-
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
-    from nearfar.models.columns import Kinds
-    from nearfar.models.run import Run
-    from nearfar.training.trainer import Trainer
+from nearfar.training.trainer import Trainer
 
 Changes = Mapping[str, tuple[Any, Any]]  # by knob: the value that it had, and the one that it has now
 BRANCHES = "branches."  # what encoders and projectors are called in a checkpoint

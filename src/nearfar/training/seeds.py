@@ -14,11 +14,11 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core import checks, files, replacing
 from nearfar.core.config import Config
-from nearfar.core.console import of_call
+from nearfar.core.console import Console, of_call
 from nearfar.core.errors import ConfigError, RunError, Stopped
 from nearfar.core.leftovers import occupied
 from nearfar.data.objects import settled
@@ -27,11 +27,8 @@ from nearfar.models.run import Run, written
 from nearfar.models.stored import SEEDS_SCHEMA, stored_seeds
 from nearfar.training import distributed, resuming, train
 from nearfar.training.job import with_knobs
-
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
-    from nearfar.training.plan.prepare import Plan
-    from nearfar.training.train import Trained
+from nearfar.training.plan.prepare import Plan
+from nearfar.training.train import Trained
 
 
 def train_seeds(

@@ -8,13 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from nearfar.core.config import seconds
 from nearfar.core.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, ConfigError
-
-if TYPE_CHECKING:
-    from nearfar.training.distributed import World
+from nearfar.training.distributed import World
 
 SIGNALS = tuple(getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s))
 

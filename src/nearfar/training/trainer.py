@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from nearfar.core import devices
+from nearfar.core.console import Console
 from nearfar.core.errors import CollapseWarning, Stopped, TrainingError, WorseWarning
 from nearfar.core.randomness import derive
 from nearfar.core.schema import fits, within
@@ -21,6 +22,7 @@ from nearfar.evaluation import verdict
 from nearfar.methods.embeddings import Embeddings
 from nearfar.methods.schedule import Schedule, WarmupCosine
 from nearfar.models import setup, stored
+from nearfar.models.run import Run
 from nearfar.objectives.kernel.checks import NotFinite
 from nearfar.training import allocator, distributed, health, loggers, narrowing, optim, weight_averaging
 from nearfar.training.best import Best, Summary
@@ -32,10 +34,6 @@ from nearfar.training.stopping import Ticker, stop_signals
 from nearfar.training.viewer import Viewer
 from nearfar.training.watch import Watch, encode_rows
 from nearfar.training.weight_averaging import Average
-
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
-    from nearfar.models.run import Run
 
 ON_DEVICE_SHARE = 4  # a column is kept on the GPU if it fits in this share (a quarter) of its memory
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,11 @@ from nearfar.data.batches.sampler import Sampler
 from nearfar.data.table import Column
 from nearfar.methods.embeddings import View, ViewBatch
 from nearfar.objectives.kernel.relation import Relation
+from nearfar.training.distributed import World
 from nearfar.training.positives import Positives, hard_negatives
 from nearfar.training.positives.hard_negatives import Hard
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.frame import role
-
-if TYPE_CHECKING:
-    from nearfar.training.distributed import World
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ import itertools
 import math
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,26 +40,24 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nearfar.core import devices
 from nearfar.core.randomness import generator
 from nearfar.core.registry import MODALITIES
+from nearfar.data.table import Column
 from nearfar.evaluation import floors
 from nearfar.evaluation.directions import both
 from nearfar.evaluation.protocols import sts
 from nearfar.evaluation.sides import Sides
 from nearfar.models import setup
+from nearfar.models.branches import Branch
 from nearfar.objectives.kernel.world import ONE
 from nearfar.training import distributed, health, weight_averaging
 from nearfar.training.gradient_cache import chunks, joined
+from nearfar.training.learner import Learner
+from nearfar.training.plan.prepare import Plan
 from nearfar.training.plan.resolve import least_rows
 from nearfar.training.positives import Positives, own
+from nearfar.training.viewer import Viewer
 from nearfar.vectors import geometry, label_free
 from nearfar.vectors.basics import chosen
 from nearfar.vectors.knn import online_knn
-
-if TYPE_CHECKING:
-    from nearfar.data.table import Column
-    from nearfar.models.branches import Branch
-    from nearfar.training.learner import Learner
-    from nearfar.training.plan.prepare import Plan
-    from nearfar.training.viewer import Viewer
 
 ROWS = 1000  # held-out rows that are measured without labels, at most
 FEWEST = 20  # of them, below which nothing is measured

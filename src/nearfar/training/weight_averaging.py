@@ -11,21 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
+from nearfar.core.config import Config
+from nearfar.data.batches.sampler import Sampler
+from nearfar.methods.embeddings import ViewBatch
+from nearfar.models.branches import Branches
 from nearfar.training import distributed, narrowing
-
-if TYPE_CHECKING:
-    from nearfar.core.config import Config
-    from nearfar.data.batches.sampler import Sampler
-    from nearfar.methods.embeddings import ViewBatch
-    from nearfar.models.branches import Branches
-    from nearfar.training.learner import Learner
-    from nearfar.training.viewer import Viewer
+from nearfar.training.learner import Learner
+from nearfar.training.viewer import Viewer
 
 
 class Average:

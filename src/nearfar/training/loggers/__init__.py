@@ -8,13 +8,11 @@ A training that is resumed opens its loggers again; `Run.metrics` has the lines 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core.errors import UnknownName
 from nearfar.core.registry import LOGGERS
-
-if TYPE_CHECKING:
-    from nearfar.models.run import Run
+from nearfar.models.run import Run
 
 
 def check(names: Sequence[str]) -> None:

@@ -9,13 +9,11 @@ import importlib.util
 import io
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core import files
 from nearfar.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nearfar.models.run import Run
+from nearfar.models.run import Run
 
 EVENTS = "events.out.tfevents."  # how TensorBoard knows its files
 

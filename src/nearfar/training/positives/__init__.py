@@ -13,19 +13,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from nearfar.core import checks, values
+from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.registry import POSITIVES
-
-if TYPE_CHECKING:
-    import torch
-
-    from nearfar.core.config import Config
-    from nearfar.data.table import Table
+from nearfar.data.table import Table
 
 Encode = Callable[[np.ndarray], np.ndarray]  # row numbers (M,) → features (M, D) of the encoder as it is now
 
@@ -97,8 +94,6 @@ class Positives:
 
     def state(self) -> dict[str, torch.Tensor]:
         """The tensors that a checkpoint keeps and other processes get; always of the same names, types and axes."""
-        import torch
-
         arrays = {name: getattr(self, name) for name in self.changing}
         empty = {name: np.zeros((0, 0), kind) for name, kind in self.changing.items()}  # not found yet
         return {name: torch.from_numpy(empty[name] if x is None else x) for name, x in arrays.items()}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import MODALITIES
+from nearfar.data.table import Column
+from nearfar.models.embedder import Embedder
 from nearfar.models.loading import load
 from nearfar.models.run import Run
 from nearfar.training.positives import Context, Positives, own
-
-if TYPE_CHECKING:
-    from nearfar.data.table import Column
-    from nearfar.models.embedder import Embedder
 
 
 class ByModel(Positives):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
+from nearfar.data.table import Column
+from nearfar.models.embedder import Embedder
 from nearfar.training.positives import Context, Encode, own, whole
 from nearfar.training.positives.by_model import ByModel
 from nearfar.vectors.basics import unit
 from nearfar.vectors.neighbours import search
-
-if TYPE_CHECKING:
-    from nearfar.data.table import Column
-    from nearfar.models.embedder import Embedder
 
 LOOKED_AT = 32  # nearest cells of which those are taken that are no positives, as far as is known
 MOST = 0.95  # of the similarity of the row's own sides
