@@ -10,6 +10,8 @@ from torch import nn
 from nearfar.core.devices import eager
 from nearfar.training.distributed import copy_into, whole
 
+TRUST = 0.02  # of LARS, as in solo-learn's CIFAR settings
+
 
 def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum: float = 0.9) -> torch.optim.Optimizer:
     """The optimiser called `name` for the trainable parameters of `module`."""
@@ -31,16 +33,12 @@ def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum
 class Lars(eager(torch.optim.Optimizer)):
     """SGD with momentum whose rate is scaled per layer (You et al. 2017, arXiv 1708.03888).
 
-    The step of a weight w with gradient g (decay included) is scaled by ``trust · ‖w‖ / ‖g‖``, so that one step of rate
-    1 moves it by that share of its norm; 0.02 as in solo-learn's CIFAR settings. Groups marked ``plain`` (biases and
-    norms) are not scaled.
+    The step of a weight w with gradient g (decay included) is scaled by ``TRUST · ‖w‖ / ‖g‖``, so that one step of rate
+    1 moves it by that share of its norm. Groups marked ``plain`` (biases and norms) are not scaled.
     """
 
-    def __init__(
-        self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0, trust: float = 0.02
-    ) -> None:
-        given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "plain": False}
-        super().__init__(params, given)
+    def __init__(self, params: Any, lr: float, momentum: float) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "plain": False})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -54,8 +52,7 @@ class Lars(eager(torch.optim.Optimizer)):
                 grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
             if not group["plain"]:
                 w, g = torch._foreach_norm(params), torch._foreach_norm(grads)
-                trust, norms = group["trust"], zip(w, g, strict=True)
-                scales = [torch.where((a > 0) & (b > 0), trust * a / b, 1.0) for a, b in norms]
+                scales = [torch.where((a > 0) & (b > 0), TRUST * a / b, 1.0) for a, b in zip(w, g, strict=True)]
                 grads = torch._foreach_mul(grads, scales)
             for p in params:
                 if "momentum_buffer" not in self.state[p]:

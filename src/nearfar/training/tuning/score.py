@@ -24,7 +24,6 @@ GALLERY = 10_000  # labelled rows that neighbours are looked for among, at most
 LABELLED = 20  # held-out labelled rows below which their labels decide nothing
 WITHOUT = 2500  # held-out rows that are measured without labels, at most
 FOLDS = 5  # parts of them that are also measured by themselves, to see how much the score scatters
-TOGETHER = 500  # rows whose views are made at once
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Scorer:
         if not self.labelled:
             apart = Positives(own(len(self.plan.table)))
             viewer = replace(trainer.viewer, recipes=self.plan.recipes, count=2, positives=apart, ignore=None)
-            views = view_features(trainer.learner, viewer, self.held, *on, batch_size=TOGETHER)
+            views = view_features(trainer.learner, viewer, self.held, *on)
             a, b = (z.cpu() for z in views)
             if not all(torch.isfinite(z).all() for z in (x, a, b)):
                 return None
