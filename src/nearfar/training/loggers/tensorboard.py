@@ -5,14 +5,13 @@ It is written here: the library's own writer is a thread, which cannot say in a 
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import time
 from collections.abc import Callable
 from typing import Any
 
 from nearfar.core import files
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import library
 from nearfar.models.run import Run
 
 EVENTS = "events.out.tfevents."  # how TensorBoard knows its files
@@ -20,8 +19,7 @@ EVENTS = "events.out.tfevents."  # how TensorBoard knows its files
 
 def check() -> None:
     """Raise a `ConfigError` where the library is missing."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError("TensorBoard is not installed.", where="train.log", hint='Run pip install "nearfar[log]".')
+    library("tensorboard", "log", "train.log")
 
 
 def logger(run: Run) -> Callable[[dict[str, Any]], None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config, seconds
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,11 +77,11 @@ def tune(
     from nearfar.training.job import with_knobs
     from nearfar.training.plan.prepare import prepare
     from nearfar.training.tuning import outcome, space
-    from nearfar.training.tuning.halving import Search, require
+    from nearfar.training.tuning.halving import Search
     from nearfar.training.tuning.score import Scorer, parts
 
     console = of_call(console, quiet)
-    require()
+    library("optuna", "tune")  # now, not after the data were read
     time = seconds(budget, "--budget")
     if time <= 0:
         raise ConfigError("the budget must be more than nothing.", where="--budget")

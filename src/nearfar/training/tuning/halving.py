@@ -12,7 +12,7 @@ import numpy as np
 
 from nearfar.core.config import Config
 from nearfar.core.console import QUIET, SILENT, Console, clock
-from nearfar.core.errors import CollapseWarning, ConfigError, Stopped, TrainingError
+from nearfar.core.errors import CollapseWarning, ConfigError, Stopped, TrainingError, library
 from nearfar.core.randomness import derive
 from nearfar.training import rehearsal
 from nearfar.training.plan.prepare import Plan, narrowed
@@ -202,15 +202,6 @@ class Search:
         return f"{head}: {score:.3f} after {epochs} epoch{'s' * (epochs != 1)}, {place} of {among} there; {took}."
 
 
-def require() -> Any:
-    """Optuna; raises a `ConfigError` where it is not installed."""
-    try:
-        import optuna
-    except ImportError as e:
-        raise ConfigError("Optuna is not installed.", hint='Run pip install "nearfar[tune]".') from e
-    return optuna
-
-
 def propose(space: Space, best_first: list[Trial], seed: int) -> dict[str, float]:
     """What the next trial should be: the defaults first, then ten at random, then what Optuna's model says.
 
@@ -220,7 +211,7 @@ def propose(space: Space, best_first: list[Trial], seed: int) -> dict[str, float
     """
     if not best_first:
         return space.defaults()
-    optuna = require()
+    optuna = library("optuna", "tune")
     d = optuna.distributions
     distributions = {
         k.name: d.CategoricalDistribution(k.choices) if k.choices else d.FloatDistribution(k.low, k.high, log=True)
