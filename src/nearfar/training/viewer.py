@@ -54,24 +54,27 @@ class Viewer:
 
     def batch(self, rows: np.ndarray, epoch: int, step: int) -> ViewBatch:
         """The views of the given rows of the table: the global batch, of which this process takes its share."""
-        share = self.world.share(len(rows))
-        views, sources = [], []
+        share, sources, asked = self.world.share(len(rows)), [], []
         for name, column in self.columns.items():
-            modality, taken = MODALITIES.get(column.modality), None
-            recipes = self.recipes[name]
             for v in range(self.count if len(self.columns) == 1 else 1):
-                source = self._source(rows, epoch, step, len(views))
-                sources.append(source)
-                if source is not taken:
-                    values, geometry = column.take(source[share], self.device)
-                    batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
-                    taken = source
-                drawn = generator(self.seed, "views", epoch, step, name, v)
-                draws = Draws(drawn, len(rows), share, self.device, batch)
-                recipe = recipes[v % len(recipes)]
-                seen = modality.views(values, geometry, recipe, draws, column.spec)
-                views.append(View(seen, name, role(recipe)))
-        views += self._negatives(rows, epoch, step)
+                sources.append(self._source(rows, epoch, step, len(sources)))
+                recipe = self.recipes[name][v % len(self.recipes[name])]
+                asked.append((column, name, sources[-1], ("views", epoch, step, name, v), recipe, role(recipe), None))
+        hard = list(self.hard)
+        if self.positives.negatives is not None:
+            hard += hard_negatives.of_rows(list(self.columns.values())[-1], self.positives.negatives, self.ignore)
+        for k, h in enumerate(hard):  # seen as the other views of the column whose encoder they go through
+            key = "negatives", epoch, step, k
+            asked.append((h.column, h.side, h.rows[rows], key, self.recipes[h.side][0], "negative", h.ignore))
+        views, taken = [], (None, None)
+        for column, name, source, key, recipe, kind, ignore in asked:
+            if column is not taken[0] or source is not taken[1]:  # views of the same rows share what is read
+                values, geometry = column.take(source[share], self.device)
+                batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
+                taken = column, source
+            draws = Draws(generator(self.seed, *key), len(rows), share, self.device, batch)
+            seen = MODALITIES.get(column.modality).views(values, geometry, recipe, draws, column.spec)
+            views.append(View(seen, name, kind, self._placed(ignore, rows[share])))
         group, score = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.scores))
         ignore, shown = (self._placed(of_batch, share) for of_batch in self._same(sources))
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
@@ -85,24 +88,6 @@ class Viewer:
         if shown is None or ignore.ndim == 1:
             return ignore[sources[0]], None if shown is None else ignore[shown]
         return ignore[shown, np.arange(shown.shape[1])], shown
-
-    def _negatives(self, rows: np.ndarray, epoch: int, step: int) -> list[View]:
-        """One view of each hard negative of the rows, as the other views of its column are made."""
-        found, share = list(self.hard), self.world.share(len(rows))
-        if self.positives.negatives is not None:
-            found += hard_negatives.of_rows(list(self.columns.values())[-1], self.positives.negatives, self.ignore)
-        views = []
-        for k, hard in enumerate(found):
-            source = hard.rows[rows]
-            values, geometry = hard.column.take(source[share], self.device)
-            draws = Draws(
-                generator(self.seed, "negatives", epoch, step, k), len(rows), share, self.device,
-                lambda c=hard.column, r=source: c.take(r, self.device)[0],
-            )  # fmt: skip
-            recipe = self.recipes[hard.side][0]
-            seen = MODALITIES.get(hard.column.modality).views(values, geometry, recipe, draws, hard.column.spec)
-            views.append(View(seen, hard.side, "negative", self._placed(hard.ignore, rows[share])))
-        return views
 
     def _source(self, rows: np.ndarray, epoch: int, step: int, view: int) -> np.ndarray:
         """The rows that these views come from: from the second view on partners, where the positives have some."""
