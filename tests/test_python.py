@@ -120,7 +120,7 @@ def test_a_string_that_may_be_a_name_is_asked_about(texts, name):
 
 
 def test_an_iterator_serves_a_model_that_reads_twice(texts):
-    both = nearfar.combine([texts, texts], quiet=True)
+    both = nearfar.ensemble([texts, texts], quiet=True)
     np.testing.assert_allclose(both.encode(iter(TEXTS)), both.encode(TEXTS))
     assert both.encode("one text").shape == both.encode(["one text"]).shape
 
@@ -169,7 +169,7 @@ def test_notes_are_shown_unless_quiet(capfd):
     with pytest.warns(NearfarWarning, match="trained on"):
         nearfar.evaluate(trained.model, (ROWS, np.arange(24) % 2), protocols=["knn"], floors=False)
     assert "Measuring" in capfd.readouterr().err
-    nearfar.train_seeds(ROWS, seeds=1, **loud)
+    nearfar.train(ROWS, seeds=2, **loud)
     assert "Rows: 24" in capfd.readouterr().err
     nearfar.ContrastiveEmbedding(epochs=1).fit(ROWS)
     assert capfd.readouterr() == ("", "")

@@ -14,30 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core.version import __version__
 
+# Verbs whose function has another name: `eval` is Python's own word, `nearfar.methods` the folder of the methods.
+RENAMED = {"eval": "evaluate", "methods": "list_methods"}
 _HOMES = {
-    "train": "nearfar.training.train", "load": "nearfar.models.loading", "evaluate": "nearfar.evaluation.evaluate",
-    "train_seeds": "nearfar.training.seeds", "combine": "nearfar.downstream.ensemble",
-    "Ensemble": "nearfar.models.ensemble", "tune": "nearfar.training.tuning",
-    "classify": "nearfar.downstream.classify.classify", "Classifier": "nearfar.downstream.classify.classifier",
+    "demo": "nearfar.downstream.demo", "train": "nearfar.training.verb", "evaluate": "nearfar.evaluation.evaluate",
+    "tune": "nearfar.training.tuning", "search": "nearfar.downstream.search", "embed": "nearfar.downstream.embed",
+    "classify": "nearfar.downstream.classify.classify", "views": "nearfar.training.preview.sheet",
+    "list_methods": "nearfar.methods.catalogue", "config": "nearfar.core.listing",
+    "doctor": "nearfar.downstream.doctor", "align": "nearfar.downstream.align",
+    "ensemble": "nearfar.downstream.ensemble", "combine": "nearfar.downstream.ensemble",
+    "export": "nearfar.downstream.export", "load": "nearfar.models.loading",
+    "Ensemble": "nearfar.models.ensemble", "Classifier": "nearfar.downstream.classify.classifier",
     "Embedder": "nearfar.models.embedder", "ContrastiveEmbedding": "nearfar.training.estimator",
     "Config": "nearfar.core.config", "NearfarError": "nearfar.core.errors", "NearfarWarning": "nearfar.core.errors",
 }  # fmt: skip
-__all__ = [*sorted(_HOMES), "__version__"]
+__all__ = [*sorted(_HOMES), "RENAMED", "__version__"]
 
 if TYPE_CHECKING:
     from nearfar.core.config import Config
     from nearfar.core.errors import NearfarError, NearfarWarning
+    from nearfar.core.listing import config
+    from nearfar.downstream.align import align
     from nearfar.downstream.classify.classifier import Classifier
     from nearfar.downstream.classify.classify import classify
-    from nearfar.downstream.ensemble import combine
+    from nearfar.downstream.demo import demo
+    from nearfar.downstream.doctor import doctor
+    from nearfar.downstream.embed import embed
+    from nearfar.downstream.ensemble import combine, ensemble
+    from nearfar.downstream.export import export
+    from nearfar.downstream.search import search
     from nearfar.evaluation.evaluate import evaluate
+    from nearfar.methods.catalogue import list_methods
     from nearfar.models.embedder import Embedder
     from nearfar.models.ensemble import Ensemble
     from nearfar.models.loading import load
     from nearfar.training.estimator import ContrastiveEmbedding
-    from nearfar.training.seeds import train_seeds
-    from nearfar.training.train import train
+    from nearfar.training.preview.sheet import views
     from nearfar.training.tuning import tune
+    from nearfar.training.verb import train
 
 
 def __getattr__(name: str) -> Any:

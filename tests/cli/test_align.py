@@ -165,7 +165,7 @@ def test_texts_are_joined_and_encoded(nearfar, words, texts, tmp_path):
 def test_texts_that_are_not_there(nearfar, words, texts, tmp_path):
     code, _, err = nearfar("align", *texts, "--run", "run")
     assert code == 2
-    assert "the model has the columns en, de. Say which A and B are: --columns en de." in err
+    assert "the model has the columns en, de. Name those of A and B: --columns en de." in err
     code, _, err = nearfar("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
     assert code == 2
     assert "there is no such file" in err

@@ -232,7 +232,7 @@ def test_a_column_is_named_where_there_are_several(command, pictures, tmp_path):
 
 
 def test_an_ensemble_and_python(command, trained, run, data, digits, tmp_path):
-    nearfar.combine([trained, run], out=tmp_path / "both")
+    nearfar.ensemble([trained, run], out=tmp_path / "both")
     code, out, err = command(tmp_path / "both", data / "labelled.npz", data / "new.npz", "--kind", "knn", "--json")
     assert code == 0, err
     from_command = json.loads(out)["figures"]

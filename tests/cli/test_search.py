@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+import nearfar
 from nearfar import cli
 from nearfar.training import train
 from tests.training.test_text_runs import QUICK, sentences
@@ -32,6 +33,10 @@ def test_the_other_side_is_searched(trained, capsys, asked, column):
     en, de, _ = sentences()
     query = (de if "en" in asked[-1:] else en)[:6]
     found = hits(capsys, "search", trained / "run", *query, *asked, "-k", 3)
+    options = dict(zip(("source" if len(asked) > 2 else "target", "target"), asked[1::2], strict=False))
+    again = nearfar.search(trained / "run", list(query), k=3, quiet=True, **options)
+    assert again.as_dict()["results"] == found
+    assert repr(again).splitlines()[1].endswith(f"  {found[0]['hits'][0]['text']}")
     right = [(en, de)[column][i] for i in range(6)]
     assert np.mean([r in [h["text"] for h in q["hits"]] for r, q in zip(right, found, strict=True)]) > 0.6
     assert all(h["text"] in (en, de)[column] for q in found for h in q["hits"])

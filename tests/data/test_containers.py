@@ -158,7 +158,7 @@ def test_the_column_of_the_training_is_taken_by_its_name_beside_others():
     with pytest.warns(NearfarWarning, match="'word', as in the training, holds single numbers; longer is read in its place"):
         model.encode(frame.assign(word=0.5))
     other = nearfar.train(frame, column="longer", **small).model
-    both = nearfar.combine([model, other], quiet=True).encode(frame)  # of one column, as the first member reads it
+    both = nearfar.ensemble([model, other], quiet=True).encode(frame)  # of one column, as the first member reads it
     assert np.allclose(both, np.concatenate([expected, other.encode(frame["word"].tolist())], 1) / 2**0.5, atol=1e-6)
     target = nearfar.train(frame.rename(columns={"longer": "target"}), column="target", **small).model
     assert np.array_equal(target.encode(frame.rename(columns={"longer": "target"})), target.encode(TEXTS))

@@ -82,20 +82,18 @@ def test_every_command_shown_can_be_typed(line):
         return  # --help
     except click.MissingParameter:
         assert args[0].startswith("-")  # options that are spoken of
-        given = {"sets": [v for k, v in pairwise(args) if k == "--set"]}
-    if verb != "export":
-        given.pop("target", None)  # of `search` a column
+        given = {"set": [v for k, v in pairwise(args) if k == "--set"]}
     names_exist(given)
 
 
 def names_exist(given):
     """The names that a command gives to its options are of something."""
-    config, _ = assemble(None, given.get("sets") or ())
+    config, _ = assemble(None, given.get("set") or ())
     for option, known in (("method", METHODS), ("recipe", RECIPES), ("encoder", ENCODERS), ("positives", POSITIVES),
-                          ("tokens", TOKENISERS), ("protocols", PROTOCOLS), ("target", TARGETS)):  # fmt: skip
+                          ("tokens", TOKENISERS), ("protocols", PROTOCOLS), ("to", TARGETS)):  # fmt: skip
         value = given.get(option) or ()
         for word in value.split(",") if isinstance(value, str) else value:
-            name = word.rpartition("=")[2].partition(":")[0].replace("-", "_" if option == "target" else "-")
+            name = word.rpartition("=")[2].partition(":")[0].replace("-", "_" if option == "to" else "-")
             assert name in known or name in ("auto", "default"), (option, name)
     method = given.get("method") or config.model.method
     if config.method and method != "auto":

@@ -115,7 +115,7 @@ def test_ensembles_and_what_a_run_begins_with(supervised, tmp_path):
     expected[supervised.plan.train] = True
     path = str(supervised.model.path)
     shutil.copytree(path, tmp_path / "again")
-    both = nearfar.combine([path, tmp_path / "again"], out=tmp_path / "both")
+    both = nearfar.ensemble([path, tmp_path / "again"], out=tmp_path / "both")
     knobs = {"method": "simclr", "epochs": 1, "threads": 1, "select": "last"}
     begun = train.train(x, init_from=path, out=tmp_path / "a", **knobs)
     led = train.train(x, positives=f"teacher:{path}:clusters:4", encoder_options={"width": 16, "out": 8}, **knobs)

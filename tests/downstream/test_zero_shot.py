@@ -161,7 +161,7 @@ def test_an_ensemble_says_that_it_cannot(tmp_path, digits, tiny):
 
     for seed in (0, 1):
         training.train(digits, out=tmp_path / f"r{seed}", **tiny | {"epochs": 1, "seed": seed})
-    nearfar.combine([tmp_path / "r0", tmp_path / "r1"], out=tmp_path / "both")
+    nearfar.ensemble([tmp_path / "r0", tmp_path / "r1"], out=tmp_path / "both")
     with pytest.raises(ConfigError, match="ensemble"):
         classify(tmp_path / "both", classes=["one", "two"], new=digits["test"][0])
 

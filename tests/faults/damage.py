@@ -72,10 +72,10 @@ def make(home: Path) -> dict[str, Path]:
     train.train(table, out=runs["vector"], **rows, method="moco_v2", parts={"memory": {"size": 32}})
     train.train(table, out=runs["other"], **rows, seed=1)
     train.train(table, out=runs["pairs"], **bag | {"projector": {"out": 8}}, column=("left", "right"), tokens="hashed:300")
-    nearfar.train_seeds(table, out=runs["seeds"], seeds=2, **rows)
+    nearfar.train(table, out=runs["seeds"], seeds=2, **rows)
     for how in ("concat", "average"):
         runs[how] = home / how
-        nearfar.combine([runs["vector"], runs["other"]], out=runs[how], how=how, quiet=True)
+        nearfar.ensemble([runs["vector"], runs["other"]], out=runs[how], how=how, quiet=True)
     for kind in ("logistic", "knn"):
         nearfar.classify(runs["vector"], table, label="label", kind=kind, name=kind, quiet=True)
     for protocols in (["knn", "linear_probe"], ["clustering"]):

@@ -15,10 +15,10 @@ GIVEN = {"epochs": 1, "quiet": True}
 
 @pytest.mark.parametrize("door", [
     lambda: loading.load(LONG), lambda: evaluate.evaluate(LONG), lambda: train.train(out=LONG, resume=True),
-    lambda: train.train(TEXTS, out=LONG, **GIVEN), lambda: nearfar.train_seeds(TEXTS, out=LONG, **GIVEN),
+    lambda: train.train(TEXTS, out=LONG, **GIVEN), lambda: nearfar.train(TEXTS, out=LONG, seeds=2, **GIVEN),
     lambda: train.rehearse(TEXTS, init_from=LONG, **GIVEN),
     lambda: train.rehearse(TEXTS, positives=f"teacher:{LONG}", **GIVEN),
-    lambda: train.rehearse(TEXTS, positives=f"mined:{LONG}", **GIVEN), lambda: nearfar.combine([LONG, LONG]),
+    lambda: train.rehearse(TEXTS, positives=f"mined:{LONG}", **GIVEN), lambda: nearfar.ensemble([LONG, LONG]),
 ])  # fmt: skip
 def test_a_name_that_no_file_can_have(door):
     with pytest.raises(UserError):

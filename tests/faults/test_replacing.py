@@ -224,11 +224,11 @@ def test_curves_go_on_in_the_place(digits, old):
 
 def test_several_seeds_are_replaced_as_a_whole(digits, tmp_path, monkeypatch):
     out, given = tmp_path / "three", TINY | {"epochs": 1}
-    nearfar.train_seeds(digits, seeds=3, out=out, **given)
+    nearfar.train(digits, seeds=3, out=out, **given)
     (out / "seed0" / ".lock").touch()  # as a kill leaves it
     before = with_own(out)
     with pytest.raises(ConfigError):
-        nearfar.train_seeds(digits, seeds=2, out=out, overwrite=True, **given | {"temperature": 0})
+        nearfar.train(digits, seeds=2, out=out, overwrite=True, **given | {"temperature": 0})
     assert contents(out) == before
     step = Trainer.step
 
@@ -239,10 +239,10 @@ def test_several_seeds_are_replaced_as_a_whole(digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "step", dies)
     with pytest.raises(KeyboardInterrupt):
-        nearfar.train_seeds(digits, seeds=2, out=out, overwrite=True, **given | {"seed": 10})
+        nearfar.train(digits, seeds=2, out=out, overwrite=True, **given | {"seed": 10})
     monkeypatch.setattr(Trainer, "step", step)
     assert sorted(p.name for p in out.glob("seed*")) == ["seed10", "seed11", "seeds.json"]
-    trained = nearfar.train_seeds(digits, out=out, resume=True)
+    trained = nearfar.train(digits, out=out, resume=True)
     assert [t.path for t in trained] == [out / "seed10", out / "seed11"]
     assert {k: contents(out)[k] for k in OWN} == OWN
     nothing_beside(out)
@@ -250,17 +250,17 @@ def test_several_seeds_are_replaced_as_a_whole(digits, tmp_path, monkeypatch):
 
 def test_a_first_seed_that_cannot_begin_leaves_nothing(digits, tmp_path):
     with pytest.raises(ConfigError):
-        nearfar.train_seeds(digits, seeds=2, out=tmp_path / "two", **TINY | {"temperature": 0})
+        nearfar.train(digits, seeds=2, out=tmp_path / "two", **TINY | {"temperature": 0})
     assert not (tmp_path / "two").exists()
 
 
 def test_folders_that_a_stopped_seed_left_empty_are_in_nobodys_way(digits, tmp_path):
     out, given = tmp_path / "two", TINY | {"epochs": 1}
     (out / "seed0").mkdir(parents=True)  # as a disk leaves it that fails at the first lock
-    nearfar.train_seeds(digits, seeds=2, out=out, **given)
+    nearfar.train(digits, seeds=2, out=out, **given)
     (out / "seed1" / "checkpoint").mkdir()  # as a kill at the first checkpoint of a seed leaves it
     leftovers.beside(out / "seed1" / "checkpoint" / "state.safetensors").touch()
-    nearfar.train_seeds(digits, seeds=2, out=out, overwrite=True, **given)
+    nearfar.train(digits, seeds=2, out=out, overwrite=True, **given)
     assert Run.open(out / "seed1").finished
 
 
@@ -276,7 +276,7 @@ def test_only_files_and_links_occupy_a_folder(tmp_path):
 def test_an_ensemble_replaces_as_a_whole(digits, old, tmp_path, monkeypatch):
     other, both = tmp_path / "other", tmp_path / "both"
     train.train(digits, out=other, **TINY | {"epochs": 1, "seed": 1})
-    nearfar.combine([old, other], out=both)
+    nearfar.ensemble([old, other], out=both)
     before = with_own(both)
     real = files.write_atomic
     for fails in ("model.safetensors", "rows.safetensors", "README.md", "config.json"):
@@ -288,13 +288,13 @@ def test_an_ensemble_replaces_as_a_whole(digits, old, tmp_path, monkeypatch):
 
         monkeypatch.setattr(files, "write_atomic", full)
         with pytest.raises(StorageError):
-            nearfar.combine([other, old], out=both, overwrite=True)
+            nearfar.ensemble([other, old], out=both, overwrite=True)
         assert contents(both) == before
         with pytest.raises(StorageError):
-            nearfar.combine([other, old], out=tmp_path / "new")
+            nearfar.ensemble([other, old], out=tmp_path / "new")
         assert not (tmp_path / "new").exists()
     monkeypatch.setattr(files, "write_atomic", real)
-    made = nearfar.combine([other, old], out=both, overwrite=True)
+    made = nearfar.ensemble([other, old], out=both, overwrite=True)
     assert (made.name, made.path) == ("both", both)
     assert [m["name"] for m in Run(both).config["ensemble"]["members"]] == ["other", "run"]
     assert "# both" in (both / "README.md").read_text()

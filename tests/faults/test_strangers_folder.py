@@ -72,7 +72,7 @@ def runs(tmp_path_factory):
     train.train(TEXTS, out=home / "texts", encoder="static", encoder_options={"dim": 8}, tokens="hashed:64", **SMALL)
     train.train(PICTURES, out=home / "pictures", encoder="small_cnn", encoder_options={"widths": [4, 8]}, **SMALL)
     train.train(PICTURES, out=home / "linear", encoder="tutorial_cnn", encoder_options={"out": 8}, **SMALL)
-    nearfar.combine([home / "rows", home / "other"], how="average", data=ROWS, out=home / "both")
+    nearfar.ensemble([home / "rows", home / "other"], how="average", data=ROWS, out=home / "both")
     return home
 
 

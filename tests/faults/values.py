@@ -498,7 +498,7 @@ def _with(line: list[str], command: click.Command, parameter: click.Parameter, v
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         place = 1 + arguments.index(parameter)
         return [*line[:place], value, *line[place + 1 :]]
-    if parameter.is_flag or parameter.name == "sets":
+    if parameter.is_flag or parameter.name == "set":
         return [*line, name] if parameter.is_flag and value == "" else None
     line = list(line)
     if name in line:

@@ -47,7 +47,7 @@ def nearfar_command(capfd):
 def three(digits, tmp_path_factory):
     """The folder of a training from three seeds."""
     out = tmp_path_factory.mktemp("several") / "three"
-    trained = nearfar.train_seeds(digits, seeds=3, out=out, **TINY)
+    trained = nearfar.train(digits, seeds=3, out=out, **TINY)
     assert [t.path for t in trained] == [out / f"seed{n}" for n in range(3)]
     return out
 
@@ -78,7 +78,7 @@ def weights(run):
 def test_each_seed_is_a_run_of_its_own(three, digits, tmp_path):
     alone = train.train(digits, out=tmp_path / "alone", seed=1, **TINY)
     assert weights(alone.path) == weights(three / "seed1") != weights(three / "seed0")
-    in_memory = nearfar.train_seeds(digits, seeds=2, seed=1, **TINY)
+    in_memory = nearfar.train(digits, seeds=2, seed=1, **TINY)
     assert [t.plan.config.train.seed for t in in_memory] == [1, 2]
     np.testing.assert_array_equal(
         in_memory[1].encode(digits["test"][0][:9]), loading_.load(three / "seed2").encode(digits["test"][0][:9])
@@ -89,13 +89,13 @@ def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
     own, given = Trainer.step, TINY | {"checkpoint_every": "4steps"}
     dying(monkeypatch, seed=1, step=8)
     with pytest.raises(Killed):
-        nearfar.train_seeds(digits, seeds=2, out=tmp_path / "a", **given)
+        nearfar.train(digits, seeds=2, out=tmp_path / "a", **given)
     assert not (tmp_path / "a" / "seed1" / "model.safetensors").exists()
     monkeypatch.setattr(Trainer, "step", own)
     (tmp_path / "a" / "seed0" / "README.md").write_text("mine")
     with pytest.raises(RunError, match="--resume to go on"):
-        nearfar.train_seeds(digits, seeds=2, out=tmp_path / "a", **given)
-    again = nearfar.train_seeds(digits, seeds=3, out=tmp_path / "a", resume=True)
+        nearfar.train(digits, seeds=2, out=tmp_path / "a", **given)
+    again = nearfar.train(digits, seeds=3, out=tmp_path / "a", resume=True)
     assert [t.path.name for t in again] == ["seed0", "seed1", "seed2"]
     assert (tmp_path / "a" / "seed0" / "README.md").read_text() == "mine"  # what was finished is not touched
     for n in range(3):
@@ -107,7 +107,7 @@ def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
 def test_a_stop_says_how_the_whole_goes_on(digits, tmp_path, monkeypatch):
     dying(monkeypatch, seed=0, step=2, error=Stopped("stopped after step 2.", hint="Say --resume --out seed0."))
     with pytest.raises(Stopped, match=r"seed 0: stopped after step 2\. Pass --resume --out \S+whole to go on"):
-        nearfar.train_seeds(digits, seeds=2, out=tmp_path / "whole", **TINY)
+        nearfar.train(digits, seeds=2, out=tmp_path / "whole", **TINY)
 
 
 def test_folders_that_are_something_else(three, tmp_path):
@@ -116,14 +116,14 @@ def test_folders_that_are_something_else(three, tmp_path):
     with pytest.raises(RunError, match="not a run folder"):
         evaluate.evaluate(tmp_path)
     with pytest.raises(RunError, match="holds a single run"):
-        nearfar.train_seeds("x", out=three / "seed0", overwrite=True)
+        nearfar.train("x", out=three / "seed0", seeds=2, overwrite=True)
     with pytest.raises(RunError, match="holds no training from several seeds"):
-        nearfar.train_seeds(out=three / "seed0", resume=True)
+        nearfar.train(out=three / "seed0", seeds=3, resume=True)
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(RunError, match="not empty"):
-        nearfar.train_seeds("x", out=tmp_path, overwrite=True)
+        nearfar.train("x", out=tmp_path, seeds=2, overwrite=True)
     with pytest.raises(ConfigError, match="needs to know the folder"):
-        nearfar.train_seeds(resume=True)
+        nearfar.train(resume=True, seeds=2)
 
 
 def test_evaluation_sums_up_over_seeds(three, digits):
@@ -177,7 +177,7 @@ def test_only_runs_that_differ_by_the_seed_alone_are_summed_up(three):
 def test_concat_by_hand_and_from_its_folder_alone(three, digits, tmp_path, monkeypatch):
     shutil.copytree(three, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
-    made = nearfar.combine(["runs/seed0", "runs/seed2"], out="both")
+    made = nearfar.ensemble(["runs/seed0", "runs/seed2"], out="both")
     shutil.rmtree("runs")
     Path("elsewhere").mkdir()
     shutil.move("both", "elsewhere/both")
@@ -231,7 +231,7 @@ def test_average_finds_a_space_that_was_only_turned(three, digits):
 
 
 def test_average_of_independent_trainings_needs_the_alignment(three, digits, tmp_path):
-    made = nearfar.combine([three], how="average", data=digits, out=tmp_path / "mean")
+    made = nearfar.ensemble([three], how="average", data=digits, out=tmp_path / "mean")
     plain = Ensemble(made.members, "average")
     table = made.read(digits)
     test = table.splits["test"]
@@ -289,7 +289,7 @@ def unlike(tmp_path_factory):
 
 def test_each_member_reads_in_its_own_way(unlike):
     a, b = (loading_.load(unlike / n) for n in "ab")
-    made = nearfar.combine([a, b])
+    made = nearfar.ensemble([a, b])
     files = sorted((unlike / "pictures").rglob("*.png"))
     z, own = made.encode(files), [m.encode(files) for m in (a, b)]
     assert own[0].shape[1] != own[1].shape[1]
@@ -301,11 +301,11 @@ def test_each_member_reads_in_its_own_way(unlike):
     with pytest.raises(ConfigError, match=r"b takes .*24 × 24, the column 'image' holds .*16 × 16"):
         made.features(a.read(unlike / "pictures").first, np.arange(3))
     with pytest.raises(ConfigError, match="dimensions.*have no mean"):
-        nearfar.combine([a, b], how="average")
+        nearfar.ensemble([a, b], how="average")
 
 
 def test_rows_that_only_one_member_can_read_are_an_error(unlike, monkeypatch):
-    made = nearfar.combine([unlike / "a", unlike / "b"])
+    made = nearfar.ensemble([unlike / "a", unlike / "b"])
     monkeypatch.setattr(made.members[1], "read", lambda *_, **__: read(list((unlike / "pictures" / "red").iterdir())))
     with pytest.raises(DataError, match="b reads 12 rows of these data and a 24"):
         made.encode(unlike / "pictures")
@@ -321,17 +321,17 @@ def test_what_does_not_go_together_is_refused(three, digits, unlike, tmp_path):
         ([Ensemble([a, b]), b], "concat", "an ensemble already"),
     ):
         with pytest.raises(ConfigError, match=said):
-            nearfar.combine(members, how=how)
+            nearfar.ensemble(members, how=how)
     with pytest.raises(UnknownName, match="'concat'"):
         Ensemble([a, b], "concatt")
     with pytest.raises(DataError, match="10 rows are too few to align 16 dimensions"):
-        nearfar.combine([a, b], how="average", data=(digits["train"][0][:10], digits["train"][1][:10]))
+        nearfar.ensemble([a, b], how="average", data=(digits["train"][0][:10], digits["train"][1][:10]))
     with pytest.raises(ConfigError, match="trained on data from Python"):
-        nearfar.combine([a, b], how="average")
+        nearfar.ensemble([a, b], how="average")
     with pytest.raises(ConfigError, match="lies in no run folder"):
-        nearfar.combine([vectors, vectors], out=tmp_path / "x")
+        nearfar.ensemble([vectors, vectors], out=tmp_path / "x")
     with pytest.raises(RunError, match="is one of the members"):
-        nearfar.combine([a, b], out=three / "seed1", overwrite=True)
+        nearfar.ensemble([a, b], out=three / "seed1", overwrite=True)
     assert not (tmp_path / "x").exists()
 
 

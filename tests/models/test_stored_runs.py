@@ -14,7 +14,7 @@ import pytest
 import nearfar
 
 STORED = Path(__file__).parent / "stored"
-WORDS = "red green blue round square small large dog cat bird runs sleeps sings over under beside the a".split()
+WORDS = ["red", "green", "blue", "round", "square", "small", "large", "dog", "cat", "bird", "runs", "sleeps", "sings", "over", "under", "beside", "the", "a"]
 
 
 def texts(n, seed):

@@ -33,8 +33,8 @@ def test_a_run_knows_its_training_rows_in_any_order_and_company(tmp_path):
 def test_an_ensemble_was_trained_on_the_rows_of_all_members(tmp_path):
     x = rows(120, 0)
     runs = [train.train(x[:50], out=tmp_path / f"{i}", holdout=0.0, seed=i, **QUICK).path for i in range(2)]
-    nearfar.combine(runs, out=tmp_path / "both")
-    for model in (nearfar.combine(runs), loading.load(tmp_path / "both")):
+    nearfar.ensemble(runs, out=tmp_path / "both")
+    for model in (nearfar.ensemble(runs), loading.load(tmp_path / "both")):
         assert model.fingerprint == loading.load(runs[0]).fingerprint
         np.testing.assert_array_equal(model.training_rows.among(model.read(x)), np.arange(120) < 50)
     a, b = (TrainingRows(h, {"x": h}) for h in np.array([[1, 2], [2, 3]], np.uint64))

@@ -162,22 +162,21 @@ def test_a_disk_that_removes_nothing_leaves_a_finished_run(few, tmp_path, monkey
 
 def test_seeds_are_finished_without_checkpoints(few, tmp_path):
     out, given = tmp_path / "two", TINY | {"quiet": True}
-    nearfar.train_seeds(few, seeds=2, out=out, **given)
+    nearfar.train(few, seeds=2, out=out, **given)
     assert all({p.name for p in (out / f"seed{n}").iterdir()} == KEPT for n in (0, 1))
     before = contents(out)
-    for going_on in (nearfar.train_seeds, nearfar.training.seeds.rehearse):
-        quiet = {"quiet": True} if going_on is nearfar.train_seeds else {}
+    for dry_run in (False, True):
         with pytest.raises(RunError, match="seed0: its training is over.* was not kept"):
-            going_on(few, out=out, resume=True, epochs=3, **quiet)
+            nearfar.train(few, out=out, resume=True, epochs=3, quiet=True, dry_run=dry_run)
     assert contents(out) == before
-    more = nearfar.train_seeds(few, seeds=3, out=out, resume=True, quiet=True)
+    more = nearfar.train(few, seeds=3, out=out, resume=True, quiet=True)
     assert [t.path.name for t in more] == ["seed0", "seed1", "seed2"]
     after = contents(out)
     assert all(after[name] == content for name, content in before.items() if name.name != "seeds.json")
-    ensemble = nearfar.combine([out / "seed0", out / "seed1"], out=tmp_path / "both", quiet=True).path
+    ensemble = nearfar.ensemble([out / "seed0", out / "seed1"], out=tmp_path / "both", quiet=True).path
     with pytest.raises(RunError, match="no checkpoint to go on from"):
         train.train(few, out=ensemble, resume=True, quiet=True)
-    again = nearfar.train_seeds(few, seeds=2, out=out, overwrite=True, **given | {"seed": 5})
+    again = nearfar.train(few, seeds=2, out=out, overwrite=True, **given | {"seed": 5})
     assert [{p.name for p in t.path.iterdir()} for t in again] == [KEPT, KEPT]
 
 

@@ -166,27 +166,37 @@ def test_other_data_are_refused(tmp_path):
 
 def test_seeds_take_what_they_can(few, tmp_path):
     out = tmp_path / "both"
-    nearfar.train_seeds(few, seeds=2, out=out, **GIVEN)
+    nearfar.train(few, seeds=2, out=out, **GIVEN)
     before = contents(out)
     for given, said in (
         ({"seeds": 1}, "2 seeds were begun"), ({"batch_size": 16}, "train.batch_size is 32"),
         ({"log_every": 3}, "would change nothing"), ({"seed": 4}, "train.seed"), ({"overwrite": True}, "begun again"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
-            nearfar.train_seeds(few, out=out, resume=True, **given)
+            nearfar.train(few, out=out, resume=True, **given)
     assert contents(out) == before
     # As if it had been killed between the seeds: the second one is still to have its further epoch.
     train.train(few, out=out / "seed0", resume=True, epochs=3)
     asked = json.loads((out / "seeds.json").read_text())
     asked["config"]["train"]["epochs"] = 3
     (out / "seeds.json").write_text(json.dumps(asked))
-    again = nearfar.train_seeds(few, seeds=3, out=out, resume=True)
+    again = nearfar.train(few, seeds=3, out=out, resume=True)
     assert [(t.plan.config.train.epochs, t.metrics[-1]["step"]) for t in again] == [(3, 12)] * 3
-    longer = nearfar.train_seeds(few, out=out, resume=True, epochs=4)
+    longer = nearfar.train(few, out=out, resume=True, epochs=4)
     assert [(t.plan.config.train.epochs, t.metrics[-1]["step"]) for t in longer] == [(4, 16)] * 3
 
 
-def test_words_of_the_command_are_told_in_python(few):
-    for word, value in (("seeds", 3), ("pair", ("a", "b")), ("dry_run", True)):
-        with pytest.raises(ConfigError, match={"seeds": "train_seeds", "pair": "column", "dry_run": "rehearse"}[word]):
-            nearfar.train(few, **{word: value})
+def test_words_of_the_command_that_are_no_knobs(few, tmp_path):
+    """What the command calls pair, set, config, seeds and dry_run is called so in Python."""
+    given = GIVEN | {"set": {"optim.lr": 0.004, "method.projector.out": 6}, "dry_run": True, "quiet": True}
+    assert nearfar.train(few, **given).as_dict()["config"]["optim"]["lr"] == 0.004
+    (tmp_path / "run.toml").write_text("[optim]\nlr = 0.002\nfinal_lr = 0.5\n")
+    given |= {"config": tmp_path / "run.toml", "set": ["optim.final_lr=0.25"], "lr": 0.001, "seeds": 2}
+    planned = nearfar.train(few, out=tmp_path / "run", **given)
+    assert (planned.plan.config.optim.lr, planned.plan.config.optim.final_lr) == (0.001, 0.25)
+    assert not (tmp_path / "run").exists() and "Nothing was trained" in repr(planned)
+    texts = {"a": [f"word {i}" for i in range(20)], "b": [f"wort {i}" for i in range(20)]}
+    plans = [nearfar.train(texts, quiet=True, dry_run=True, **g).plan for g in ({"pair": ("a", "b")}, {"column": "a,b"})]
+    assert plans[0].config.data.column == plans[1].config.data.column == ("a", "b")
+    with pytest.raises(ConfigError, match="paired with itself"):
+        nearfar.train(texts, pair=[("a", "b"), ("b", "b")])

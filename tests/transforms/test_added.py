@@ -113,7 +113,7 @@ def test_a_run_keeps_them_and_the_sheet_shows_them(tmp_path):
                             epochs=1, batch_size=8, threads=1, encoder="small_cnn", out=tmp_path / "run")  # fmt: skip
     config = nearfar.load(tmp_path / "run").config
     assert (config.views.add, config.views.overrides) == (("rotate", "cutout"), {"rotate": {"degrees": 30}})
-    lines = sheet.write(tmp_path / "sheet.png", trained.plan, rows=2, count=2)
+    _, lines = sheet.draw(trained.plan, rows=2, count=2)
     assert any(line.strip().startswith("rotate degrees 30") for line in lines)
     assert any(line.strip().startswith("cutout share 0.5") for line in lines)
     assert any("rotate, cutout" in note for note in trained.plan.notes)

@@ -1,9 +1,16 @@
-"""The command. One file a verb, here or among plug-ins; it defines ``command`` and imports nothing heavy at its top."""
+"""The command. One file a verb, here or among plug-ins; it defines ``command`` and imports nothing heavy at its top.
+
+A verb's file holds its options and one call. The function that it calls is public under the verb's name, but for those
+that ``nearfar.RENAMED`` lists, and has arguments of the options' names. It gives a result, whose repr is what is said and
+whose ``as_dict`` is what ``--json`` prints.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shlex
 import signal
 import sys
 from typing import Any, NoReturn
@@ -31,20 +38,16 @@ from nearfar.core.version import __version__
 ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
 
 
-
 class Verbs(click.Group):
     """The verbs are the files of this folder, and plug-ins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs."""
-        found = set(VERBS)
-        return [v for v in ORDER if v in found] + sorted(found - set(ORDER))
+        return [v for v in ORDER if v in VERBS] + [v for v in VERBS if v not in ORDER]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """One verb."""
-        if name not in self.list_commands(ctx):
-            return None
-        return VERBS.get(name).command
+        return VERBS.get(name).command if name in VERBS else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The verb that was typed; proposes the nearest for one that does not exist."""
@@ -57,22 +60,46 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def common(function: Any) -> Any:
-    """The options that every verb has."""
-    for option in (
-        click.option(
-            "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, and nothing else there."
-        ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
-        click.option("--debug", is_flag=True, help="Show tracebacks."),
-    ):
-        function = option(function)
-    return function
+def options(*several: Any) -> Any:
+    """One decorator of several, in the order in which ``--help`` lists their options."""
+    return lambda function: functools.reduce(lambda f, option: option(f), reversed(several), function)
+
+
+# The options that every verb has.
+common = options(
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout."),
+    click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+    click.option("--debug", is_flag=True, help="Print the traceback of an error."),
+)
 
 
 def console(as_json: bool, quiet: bool, debug: bool) -> Console:
     """The console of a verb; `debug` was already looked for when errors are shown."""
     return Console(quiet=quiet, json=as_json)
+
+
+def verb(function: Any) -> Any:
+    """A verb whose function takes a console and gives a result, which is printed."""
+
+    @functools.wraps(function)
+    def call(as_json: bool, quiet: bool, debug: bool, **given: Any) -> int:
+        to = console(as_json, quiet, debug)
+        result = function(console=to, **given)
+        to.say(str(result))
+        to.result(result.as_dict())
+        return getattr(result, "exit_status", 0)
+
+    return common(call)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {k: v for k, v in options.items() if v not in (None, ())}
+
+
+def typed() -> str:
+    """What was typed, for the records of a run."""
+    return shlex.join(["nearfar", *sys.argv[1:]])
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

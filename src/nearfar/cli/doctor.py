@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from nearfar.cli import common, console
+from nearfar.cli import verb
 
 
-@click.command(short_help="Show what this machine has.")
-@common
-def command(as_json: bool, quiet: bool, debug: bool) -> None:
+@click.command(short_help="Show versions, device, cache and plug-ins.")
+@verb
+def command(**given: Any) -> Any:
     """Show what nearfar finds on this machine, for questions and bug reports."""
-    from nearfar.downstream import doctor
+    from nearfar.downstream.doctor import doctor
 
-    to = console(as_json, False, debug)
-    found = doctor.examine()
-    for key, value in found.items():
-        to.say(f"{key:<12} {value}")
-    to.result({"schema": 1, "verb": "doctor", "results": found})
+    return doctor(**given)

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from nearfar.cli import common, console
+from nearfar.cli import typed, verb
 
 
-@click.command(short_help="Make one model of several.")
+@click.command(short_help="Combine several models into one.")
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--how", type=click.Choice(["concat", "average"]), default="concat", show_default=True,
-              help="Vectors side by side, or their mean.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(), help="Run folder.")
-@click.option("--on", "data", help="What average aligns the members on.  [what the first run was trained on]")
-@click.option("--overwrite", is_flag=True, help="Begin anew in a folder that holds a run.")
-@common
-def command(
-    runs: tuple[str, ...], how: str, out: str, data: str | None, overwrite: bool, as_json: bool, quiet: bool,
-    debug: bool,
-) -> None:  # fmt: skip
-    """Make one model of RUNS, which is used as any other: eval, search, embed, from Python.
+@click.option(
+    "--how",
+    type=click.Choice(["concat", "average"]),
+    default="concat",
+    show_default=True,
+    help="Concatenate the vectors of the members, or average them.",
+)
+@click.option("--out", required=True, type=click.Path(), help="Folder to write the ensemble to, as a run.")
+@click.option("--on", "data", help="Data on which `--how average` aligns the members.  [the first run's training data]")
+@click.option("--overwrite", is_flag=True, help="Replace the run that --out already holds.")
+@verb
+def command(**given: Any) -> Any:
+    """Combine RUNS into one model, which eval, search, embed and Python use as any other.
 
-    With concat the members' unit vectors stand side by side, scaled to unit length. With average every member is
-    first turned into the space of the first, by an orthogonal map fitted on training rows, and the mean of the unit
-    vectors is taken. The folder holds all it needs. A folder of runs stands for all of them.
+    With concat the members' unit vectors are concatenated and scaled to unit length. With average every member is
+    rotated into the space of the first, by an orthogonal map fitted on training rows, and unit vectors are averaged.
+    The folder does not depend on those of the members. A folder of runs stands for all of them.
 
     \b
     nearfar ensemble runs/a/seed0 runs/b --out runs/both
     nearfar ensemble runs/three --how average --out runs/mean
     """
-    import shlex
-    import sys
+    from nearfar.downstream.ensemble import ensemble
 
-    from nearfar.downstream.ensemble import combine
-
-    to = console(as_json, quiet, debug)
-    made = combine(
-        runs, out=out, how=how, data=data, overwrite=overwrite, console=to,
-        command=shlex.join(["nearfar", *sys.argv[1:]]),
-    )  # fmt: skip
-    to.say(f"The ensemble is in {out}.\nNext: nearfar eval {shlex.quote(out)}")
-    names = [m.name for m in made.members]
-    to.result({"schema": 1, "verb": "ensemble", "run": out, "how": how, "members": names, "agreement": made.agreement})
+    return ensemble(command=typed(), **given)

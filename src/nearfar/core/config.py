@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -321,8 +321,18 @@ def read_file(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) -> tuple[Config, dict[str, str]]:
+def assemble(
+    file: Config | str | Path | None, sets: Mapping[str, Any] | Sequence[str] = (), **given: Any
+) -> tuple[Config, dict[str, str]]:
     """A config from defaults, then a file, then ``--set`` texts, then named values; and where each came from.
+
+    Parameters
+    ----------
+    file : Config or path, optional
+        A TOML or JSON file, or a config instead of the defaults.
+    sets : mapping, or sequence of "KNOB=VALUE"
+    **given
+        Knobs by their words.
 
     Returns
     -------
@@ -330,12 +340,14 @@ def assemble(file: str | Path | None, sets: tuple[str, ...] = (), **given: Any) 
     origins : dict
         ``section.key`` → ``"run.toml"``, ``"--set"`` or ``"given"``; knobs at their default are absent.
     """
-    config, origins = Config(), {}
+    config, origins = file if isinstance(file, Config) else Config(), {}
     steps: list[tuple[str, Any, str]] = []
-    if file is not None:
+    if file is not None and not isinstance(file, Config):
         stored = read_file(file)
         steps += [(p, v, str(file)) for p, v in flatten(_table(stored.get("config", stored), f"{file}: config"))]
-    for text in sets:
+    if isinstance(sets, Mapping):
+        steps, sets = [*steps, *((path, value, "--set") for path, value in sets.items())], ()
+    for text in [sets] if isinstance(sets, str) else sets:
         path, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{text!r} is not of the form section.key=value.", where="--set")

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -157,6 +157,26 @@ SILENT = _Silent(quiet=True)
 def of_call(console: Console | None, quiet: bool) -> Console:
     """The console of a call from Python that takes long: one that shows what the command would, unless `quiet`."""
     return console or (QUIET if quiet else SHOWN)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Lines of a table: a rule below its first row, the first column to the left, all others to the right."""
+    import io
+
+    from rich import box, table
+    from rich.console import Console as Rich
+    from rich.text import Text
+
+    rule = box.Box("    \n    \n────\n    \n    \n    \n    \n    \n")
+    grid = table.Table(box=rule, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, head in enumerate(rows[0]):
+        grid.add_column(Text(head), justify="right" if i else "left", no_wrap=True)
+    for row in rows[1:]:
+        grid.add_row(*map(Text, row))
+    # as wide as it needs to be, since a terminal breaks lines better than cells
+    out = Rich(file=io.StringIO(), width=100_000, color_system=None)
+    out.print(grid)
+    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines())
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ RECIPE: dict[str, Any] = {
 
 
 def digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The 1,797 digits of scikit-learn (8 × 8 pixels, 0 … 16), a third of them set aside as the test split."""
+    """The 1,797 digits of scikit-learn (8 × 8 pixels, 0 … 16), a third of them held out as the test split."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -29,15 +30,52 @@ def digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"train": (images[train], labels[train]), "test": (images[test], labels[test])}
 
 
-def run(out: str | Path, *, epochs: int | None = None, seed: int = 0, console: Console) -> tuple[Evaluation, Path]:
-    """Train, measure, write the report; returns the measurement and the report's path."""
+@dataclass(frozen=True)
+class Demonstration:
+    """What `demo` gives: the measurement, and the path of its report."""
+
+    evaluation: Evaluation
+    report: Path
+
+    def __repr__(self) -> str:
+        return f"{self.evaluation}\n\nReport: {self.report}\nNext: nearfar train YOUR_PICTURES/ --out runs/yours"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar demo --json`` prints."""
+        return self.evaluation.as_dict() | {"verb": "demo", "report": str(self.report)}
+
+
+def demo(
+    *, out: str | Path = "runs/demo", epochs: int | None = None, seed: int = 0, quiet: bool = False,
+    console: Console | None = None,
+) -> Demonstration:  # fmt: skip
+    """Learn digits without labels, measure the embedding with few, and write the report.
+
+    Parameters
+    ----------
+    out : path
+        Run folder; an earlier demonstration there is replaced.
+    epochs : int, optional
+        By default 60.
+    seed : int
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
+
+    Returns
+    -------
+    Demonstration
+    """
+    from nearfar.core.console import of_call
     from nearfar.evaluation import evaluate
     from nearfar.evaluation.report import of_run
     from nearfar.training import train
 
-    console.say("1,797 handwritten digits from scikit-learn; a third is set aside. No label is used for training.")
+    console = of_call(console, quiet)
+    console.say("1,797 handwritten digits from scikit-learn; a third is held out. No label is used for training.")
     knobs = RECIPE | ({"epochs": epochs} if epochs is not None else {})
     data = digits()
     trained = train.train(data, out=out, overwrite=True, console=console, command="nearfar demo", seed=seed, **knobs)
     evaluation = evaluate.evaluate(trained.model, data, console=console)
-    return evaluation, of_run.keep(trained.model, evaluation, console=console)
+    return Demonstration(evaluation, of_run.keep(trained.model, evaluation, console=console))

@@ -5,16 +5,35 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files, registry
 from nearfar.core.version import __version__
 
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+
 EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn", "tune": "optuna"}
 
 
-def examine() -> dict[str, Any]:
-    """Versions, device, precision, folders, extras and plug-ins."""
+@dataclass(frozen=True)
+class Machine:
+    """What `doctor` gives: facts by their names."""
+
+    facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<12} {fact}" for name, fact in self.facts.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar doctor --json`` prints."""
+        return {"schema": 1, "verb": "doctor", "results": dict(self.facts)}
+
+
+def doctor(*, console: Console | None = None) -> Machine:
+    """Find versions, device, precision, folders, extras and plug-ins, for questions and bug reports."""
     import torch
 
     from nearfar.core import devices
@@ -23,14 +42,14 @@ def examine() -> dict[str, Any]:
     on = devices.device()
     name = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.processor() or platform.machine()
     kept = sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if os.path.isdir(cache.root()) else 0
-    return {
+    return Machine({
         "nearfar": __version__, "python": platform.python_version(), "system": platform.platform(),
         "torch": torch.__version__, "torchvision": _version("torchvision"), "device": f"{on} ({name})",
         "cores": os.cpu_count(), "precision": devices.precision("auto", on),
         "cache": f"{cache.root()} ({kept / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
         "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
         **_plugins(),
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _plugins() -> dict[str, str]:

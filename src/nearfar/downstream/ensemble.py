@@ -1,4 +1,4 @@
-"""Making one model of several runs, in a folder of its own."""
+"""One model of several runs, in a folder of its own; the function behind ``nearfar ensemble``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 FIT_ROWS = 5000  # at most so many rows are aligned on
 
 
-def combine(
+def ensemble(
     runs: Sequence[Embedder | str | Path], *, out: str | Path | None = None, how: str = "concat", data: Any = None,
     overwrite: bool = False, device: str = "auto", quiet: bool = False, console: Console | None = None,
     command: str | None = None,
 ) -> Ensemble:  # fmt: skip
-    """Make one model of several.
+    """Combine several models into one.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def combine(
         What ``average`` aligns the members on: its rows for training, at most 5,000. By default what the first run
         was trained on.
     overwrite : bool
-        Begin anew in a folder that holds a run.
+        Replace the run that `out` already holds.
     device : str
     quiet : bool
         Show no text on stderr; warnings come all the same, as `NearfarWarning`.
@@ -76,6 +76,9 @@ def combine(
     if out is not None:
         _write(made, Path(out), facts, overwrite, command or "")
     return made
+
+
+combine = ensemble  # as it was called in version 0.1.0
 
 
 def _training_rows(made: Ensemble, data: Any, console: Console) -> tuple[Table, np.ndarray]:

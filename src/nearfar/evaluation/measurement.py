@@ -39,6 +39,8 @@ class Evaluation:
         Mean and standard deviation over the runs that differ by their seed alone, see `nearfar.evaluation.summary`.
     options : dict
         How it was measured and the data read.
+    report : Path or None
+        The report that was written.
     """
 
     data: dict[str, Any]
@@ -48,6 +50,10 @@ class Evaluation:
     rows: splits.EvaluationPlan | None = field(default=None, repr=False)
     summary: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    report: Path | None = None
+
+    def __repr__(self) -> str:
+        return self.table() + (f"\n\nReport: {self.report}" if self.report else "")
 
     @property
     def below(self) -> list[str]:

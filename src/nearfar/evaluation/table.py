@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.core.console import table
 from nearfar.core.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -64,15 +65,7 @@ def about_rows(data: Mapping[str, Any]) -> str:
 
 
 def _lines(cells: list[list[str]]) -> list[str]:
-    """Columns under each other, a rule below the first line."""
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines = [
-        "  ".join(
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-    return [lines[0], "─" * _width(lines), *lines[1:]]
+    return table(cells).splitlines()
 
 
 def _width(lines: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -81,6 +82,17 @@ class Ensemble:
         _check_columns(members)
         self.members, self.how, self.maps, self.name, self.path = tuple(members), how, dict(maps or {}), name, path
         self.agreement: list[dict[str, float]] = []  # what `align` found
+
+    def __repr__(self) -> str:
+        names = f"An ensemble ({self.how}) of {', '.join(m.name for m in self.members)}."
+        if self.path is None:
+            return names
+        return f"{names}\nThe ensemble is in {self.path}.\nNext: nearfar eval {shlex.quote(str(self.path))}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar ensemble --json`` prints."""
+        return {"schema": 1, "verb": "ensemble", "run": self.path and str(self.path), "how": self.how,
+                "members": [m.name for m in self.members], "agreement": self.agreement}  # fmt: skip
 
     # --- what it is -------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -200,3 +201,25 @@ def _alike(vectors: np.ndarray) -> list[int]:
     """Two classes that have the same vector; or nothing."""
     close = np.triu(vectors @ vectors.T > 1 - SAME, 1)
     return np.argwhere(close)[0].tolist() if close.any() else []
+
+
+def templates_of(given: str | Sequence[str]) -> list[str]:
+    """All templates: each is a text with ``{}``, or a file with one a line."""
+    return [t for text in ([given] if isinstance(given, str) else given)
+            for t in ([text] if "{}" in text else lines_of(text))] or [*PLAIN]  # fmt: skip
+
+
+def lines_of(text: str, separator: str | None = None) -> list[str]:
+    """The lines of the file of that name; of what is no file the text itself, split at `separator`.
+
+    Raises
+    ------
+    DataError
+        The file is no text.
+    """
+    try:
+        if Path(text).is_file():
+            return [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as e:
+        raise DataError(f"cannot be read as text ({e}).", where=text) from e
+    return [t.strip() for t in text.split(separator)] if separator else [text]

@@ -82,16 +82,8 @@ def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
     })  # fmt: skip
 
 
-ELSEWHERE = {  # words of the command that are no knobs, and how they are said in Python
-    "seeds": "Call nearfar.train_seeds(…, seeds=3), which gives a list.", "pair": "Say column=(…, …).",
-    "dry_run": "Call nearfar.training.train.rehearse(…).", "set": "Say the knobs by their names, such as epochs=8.",
-}  # fmt: skip
-
-
 def with_knobs(config: Config, source: Any, knobs: dict[str, Any]) -> Config:
     """The config with the given words set, and the data where they are a path or a name."""
-    for word in ELSEWHERE.keys() & knobs:
-        raise ConfigError(f"{word} is no knob of one training.", hint=ELSEWHERE[word])
     if isinstance(source, str | Path):
         knobs = {"data.source": str(source), **knobs}
     return config.changed(knobs.items())

@@ -1,10 +1,11 @@
-"""The function behind ``nearfar train``."""
+"""One training, from what was asked for to a model in its folder."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import io
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,23 @@ class Trained:
         from nearfar.evaluation import verdict
 
         return verdict.of(self.metrics, self.kept)
+
+    def figures(self) -> dict[str, Any]:
+        """The last metrics, and whether training helped, where that was watched; JSON values."""
+        watched = {} if self.verdict is None else {"watched": self.verdict.as_dict()}
+        return {"metrics": self.metrics[-1] if self.metrics else {}, "kept": self.kept, **watched}
+
+    def __repr__(self) -> str:
+        if self.path is None:
+            return f"A model of {', '.join(self.plan.columns)} by {self.plan.record.name}, which lies in no folder."
+        on = "" if self.plan.table.labels is not None else " --on LABELLED_DATA"
+        return (f"The model is in {self.path}; its curves are in {self.path / 'report.html'}.\n"
+                f"Next: nearfar eval {shlex.quote(str(self.path))}{on}")  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar train --json`` prints."""
+        notes = {"notes": list(self.plan.notes), "warnings": list(self.plan.warnings)}
+        return {"schema": 1, "verb": "train", "run": self.path and str(self.path), **self.figures(), **notes}
 
 
 def train(
@@ -260,9 +278,7 @@ def _earlier(plan: Plan) -> list[Path]:
     return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
 
 
-def plan(
-    config: Config, *, source: Any = None, console: Console | None = None, known: Kinds | None = None
-) -> Plan:
+def plan(config: Config, *, source: Any = None, console: Console | None = None, known: Kinds | None = None) -> Plan:
     """What a training with this config would do; `known` is that of `nearfar.training.plan.prepare.prepare`."""
     from nearfar.training.plan.prepare import prepare
 

@@ -118,7 +118,7 @@ def test_encode_in_batches_of_nothing(digits, tiny):
     whole = trained.encode(digits["test"][0][:3])
     np.testing.assert_allclose(trained.encode(digits["test"][0][:3], batch_size=1), whole, atol=1e-6)
     with pytest.raises(ConfigError, match="seeds is 0"):
-        nearfar.train_seeds(digits, seeds=0, **tiny)
+        nearfar.train(digits, seeds=0, **tiny)
 
 
 def test_the_estimators_numbers():

@@ -1,5 +1,6 @@
 """The contact sheet: what is drawn or, of texts, written, and what is said of it."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -33,11 +34,11 @@ def cell(page, x, y):
 
 def test_small_crops_are_drawn_small_and_named_local(tmp_path):
     plan = planned(DRAW.integers(0, 200, (24, 64, 64, 3), dtype=np.uint8), recipe="swav")
-    lines = sheet.write(tmp_path / "sheet.png", plan, rows=2, count=8)
+    png, lines = sheet.draw(plan, rows=2, count=8)
     assert "view 1 … 2 of 8 (global, 64 × 64):" in lines
     assert "view 3 … 8 of 8 (local, 24 × 24):" in lines
     assert not any("takes all" in line for line in lines)  # a recipe that is named is taken whole
-    page = Image.open(tmp_path / "sheet.png")
+    page = Image.open(io.BytesIO(png))
 
     def inked(x):
         return int((cell(page, x, 1) != sheet.INK[0]).any(2).sum())
@@ -48,7 +49,7 @@ def test_small_crops_are_drawn_small_and_named_local(tmp_path):
 
 def test_views_that_are_not_taken_are_told(tmp_path):
     plan = planned(DRAW.integers(0, 200, (24, 64, 64, 3), dtype=np.uint8), ["method.count=2"], recipe="swav")
-    lines = sheet.write(tmp_path / "sheet.png", plan, rows=2, count=8)
+    _, lines = sheet.draw(plan, rows=2, count=8)
     assert "--set method.count=8 takes all" in lines[-1]
 
 
@@ -56,9 +57,9 @@ def test_views_that_are_not_taken_are_told(tmp_path):
 def test_pictures_of_any_channels(tmp_path, channels):
     values = DRAW.integers(0, 4000, (24, 48, 48, channels), dtype=np.uint16)
     plan = planned(values, recipe="moco")
-    lines = sheet.write(tmp_path / "sheet.png", plan, rows=2, count=2)
+    png, lines = sheet.draw(plan, rows=2, count=2)
     assert not any("greyscale" in line for line in lines)
-    page = Image.open(tmp_path / "sheet.png")
+    page = Image.open(io.BytesIO(png))
     for x in range(3):
         assert cell(page, x, 0).std() > 1
 

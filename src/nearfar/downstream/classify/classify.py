@@ -4,85 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName, UserError
 from nearfar.core.leftovers import is_left
 from nearfar.data.facts import about_skipped
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
 from nearfar.data.opposites import plain
+from nearfar.downstream.classify.classified import Classified
 from nearfar.downstream.classify.classifier import DESCRIPTION, Classifier, check_labels, check_request
 from nearfar.modalities.text.text import text_of
-from nearfar.models.predictions import Predictions
 from nearfar.models.run import Run
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
-    from nearfar.data.table import Column, Skipped, Table
+    from nearfar.data.table import Column, Table
     from nearfar.models.embedder import Embedder
     from nearfar.models.prompts import ZeroShot
 
 FOLDER = "classifier"
 NAME = "default"
+REJECT = 0.01
 NOT_KNOWN = (
     "Which rows the model has learnt with their labels is not known: the run is of an earlier version. If these are "
     "among them, the accuracy is too good, probabilities too sure, and more new rows refused than was asked."
 )
 
 
-@dataclass(frozen=True)
-class Classified:
-    """What `classify` gives.
-
-    Parameters
-    ----------
-    classifier : Classifier or ZeroShot
-    path : Path or None
-        Its folder, if it lies in one.
-    names : sequence of str
-        Of the new rows.
-    texts : sequence of str or None
-        What they say, where they are texts.
-    predictions : Predictions or None
-        None where there were no new rows to classify.
-    figures : mapping or None
-        Of `Predictions.figures`, where the new rows have labels.
-    skipped : sequence of Skipped
-        New rows that could not be read.
-    warnings : tuple of str
-    """
-
-    classifier: Classifier | ZeroShot
-    path: Path | None
-    names: Sequence[str] = ()
-    texts: Sequence[str] | None = None
-    predictions: Predictions | None = None
-    figures: dict[str, Any] | None = None
-    skipped: Sequence[Skipped] = ()
-    warnings: tuple[str, ...] = ()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """One mapping a new row, see `nearfar.models.predictions.COLUMNS`."""
-        if self.predictions is None:
-            return []
-        return self.predictions.lines(self.names, self.classifier.names, self.classifier.rows, self.texts)
-
-    def write(self, path: str | Path) -> None:
-        """Write `lines` as CSV."""
-        from nearfar.models.predictions import write
-
-        write(path, self.lines())
-
-
 def classify(
     run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
-    classes: Sequence[str] | None = None, templates: Sequence[str] | str = ("{}",), label: str | None = None,
+    classes: Sequence[str] | str | None = None, templates: Sequence[str] | str = (), label: str | None = None,
     column: str | None = None, group: str | None = None, group_from: str | None = None, kind: str = "auto",
-    reject: float = 0.01, seed: int = 0, name: str = NAME, out: str | Path | None = None, device: str = "auto",
+    reject: float = REJECT, seed: int = 0, name: str = NAME, out: str | Path | None = None, device: str = "auto",
     quiet: bool = False, console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and tell the classes of new rows.
@@ -99,7 +57,9 @@ def classify(
     use : str, optional
         Name of a classifier that the run keeps, instead of `labelled`.
     classes, templates : optional
-        Names of classes instead of `labelled`, see `nearfar.models.embedder.Embedder.zero_shot`; nothing is kept.
+        Names of classes instead of `labelled`, and prompts to put them into, see
+        `nearfar.models.embedder.Embedder.zero_shot`; nothing is kept. A string is a file with one name a line, or names
+        separated by commas; templates may be files, too.
     label, column : str, optional
         Names of columns.
     group, group_from : str, optional
@@ -137,53 +97,85 @@ def classify(
     """
     from nearfar.core.console import of_call
     from nearfar.data.objects import settled
-    from nearfar.models import loading
+    from nearfar.models import loading, prompts
 
     console, labelled, new = of_call(console, quiet), settled(labelled), settled(new)
+    _check(labelled, new, use, classes, out)
+    if templates and classes is None:
+        raise ConfigError("templates are for --classes.", where="--template")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
+    making = {"--kind": kind != "auto", "--reject": reject != REJECT, "--name": name != NAME, "--group": group,
+              "--group-from": group_from}  # fmt: skip
+    if labelled is None and (idle := [option for option, given in making.items() if given]):
+        raise ConfigError(f"{' and '.join(idle)} are for making a classifier of labelled rows.",
+                          where="--use" if use else "--classes")  # fmt: skip
+    check_request(kind, reject, seed)
+    model = loading.load(run, device) if isinstance(run, str | Path) else run
+    reading = {"label": label, "column": column}
+    if classes is not None:
+        names = prompts.lines_of(classes, ",") if isinstance(classes, str) else classes
+        made = _by_name(model, names, prompts.templates_of(templates), new, reading, console)
+    elif use is not None:
+        made = _by_kept(model, use, new, reading, console)
+    else:
+        reading |= of_run(model, labelled, group, group_from)
+        made = _by_labelled(model, labelled, new, reading, console, kind=kind, reject=reject, seed=seed)
+    made = replace(made, run=str(run if isinstance(run, str | Path) else model.path or model.name),
+                   out=None if out is None else str(out))  # fmt: skip
+    if out is not None:
+        made.write(out)
+    if labelled is not None and model.path is not None:  # last, so that what goes wrong leaves an earlier one alone
+        made = replace(made, path=Path(model.path) / FOLDER / name)
+        made.classifier.save(made.path)
+        console.say(f"The classifier is in {made.path}.")
+    for text in [*([about_skipped(made.skipped)] if made.skipped else []), *made.warnings]:
+        console.warn(text)
+    return made
+
+
+def _check(labelled: Any, new: Any, use: str | None, classes: Any, out: str | Path | None) -> None:
+    """Find what is wrong with the request before anything is computed."""
+    if use is not None and classes is not None:
+        raise ConfigError("--use and --classes exclude each other.", where="--classes", hint="Name one of them.")
     if sum(given is not None for given in (labelled, use, classes)) != 1:
         raise ConfigError(
             "a classifier is made of labelled rows or of the names of classes, or one is used that there is.",
-            hint="Say which.",
+            hint="Name one of the three.",
         )
     if new is None and labelled is None:
         raise ConfigError(
             f"there is nothing to use the classifier {use!r} on." if use else "there is nothing to classify."
         )
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
-    check_request(kind, reject, seed)
-    model = loading.load(run, device) if isinstance(run, str | Path) else run
-    if classes is not None:
-        return _written(_by_name(model, classes, templates, new, {"label": label, "column": column}, console), out)
-    reading = {"label": label, "column": column}
-    if use is not None:
-        classifier, path = _kept(model, use)
-        reading = _as_before(model, classifier, reading)
-        fresh = _read_new(model, new, **reading, console=console)
-        for note in classifier.notes:
-            console.say(note)
-        return _written(replace(_applied(model, classifier, fresh, None, console), path=path), out)
-    reading |= of_run(model, labelled, group, group_from)
-    table = _labelled(model, labelled, kind, reading, console)
-    fresh = None if new is None else _read_new(model, new, **reading, console=console)
-    classifier = _made(model, table, reading, console, kind=kind, reject=reject, seed=seed)
+    if out is None:
+        return
+    if new is None:
+        raise ConfigError("there are no new rows to write of.", where="--out", hint="Name NEW after LABELLED.")
+    if Path(out).suffix != ".csv":
+        raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
+                          hint="Use .csv.")  # fmt: skip
+    files.check_target(out, *(str(data) for data in (labelled, new) if isinstance(data, str | Path)))
+
+
+def _by_kept(model: Embedder, use: str, new: Any, reading: dict[str, Any], console: Console) -> Classified:
+    """The classes of new rows by a classifier that the run keeps."""
+    classifier, path = _kept(model, use)
+    fresh = _read_new(model, new, **_as_before(model, classifier, reading), console=console)
     for note in classifier.notes:
         console.say(note)
-    found = Classified(classifier, None)
-    if fresh is not None:
-        found = _written(_applied(model, classifier, fresh, table, console), out)
-    if model.path is None:
-        return found
-    path = Path(model.path) / FOLDER / name
-    classifier.save(path)
-    console.say(f"The classifier is in {path}.")
-    return replace(found, path=path)
+    return replace(_applied(model, classifier, fresh, None, console), path=path)
 
 
-def _written(found: Classified, out: str | Path | None) -> Classified:
-    if out is not None:
-        found.write(out)
-    return found
+def _by_labelled(
+    model: Embedder, labelled: Any, new: Any, reading: dict[str, Any], console: Console, **options: Any
+) -> Classified:
+    """A classifier of labelled rows, and by it the classes of new rows, if there are any."""
+    table = _labelled(model, labelled, options["kind"], reading, console)
+    fresh = None if new is None else _read_new(model, new, **reading, console=console)
+    classifier = _made(model, table, reading, console, **options)
+    for note in classifier.notes:
+        console.say(note)
+    return Classified(classifier, None) if fresh is None else _applied(model, classifier, fresh, table, console)
 
 
 def _as_before(model: Embedder, classifier: Classifier, reading: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +188,7 @@ def _as_before(model: Embedder, classifier: Classifier, reading: dict[str, Any])
 
 
 def _by_name(
-    model: Embedder, classes: Sequence[str], templates: Sequence[str] | str, new: Any, reading: dict[str, Any],
+    model: Embedder, classes: Sequence[str], templates: Sequence[str], new: Any, reading: dict[str, Any],
     console: Console,
 ) -> Classified:  # fmt: skip
     """The classes of new rows by their names."""

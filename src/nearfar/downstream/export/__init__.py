@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, RunError, UnknownName
+from nearfar.core.registry import TARGETS
 from nearfar.core.replacing import replaced
 from nearfar.models.run import EXPORTED, Run
 
 if TYPE_CHECKING:
+    from nearfar.core.console import Console
     from nearfar.models.embedder import Embedder
 
 WITHIN = 1e-5  # by which a number of an exported vector may differ
@@ -39,12 +41,62 @@ class Exported:
         A line of Python that opens it as ``model``.
     notes : sequence of str
         What one should know of it, in sentences.
+    run, to : str
+        What was exported, and the target.
     """
 
     out: str
     form: str
     opens: str
     notes: Sequence[str] = ()
+    run: str = ""
+    to: str = ""
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.out} holds {self.form}.", *self.notes, f"Open it in Python: {self.opens}"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar export --json`` prints."""
+        return {"schema": 1, "verb": "export", "run": self.run, "to": self.to, "out": self.out, "form": self.form,
+                "opens": self.opens, "notes": list(self.notes)}  # fmt: skip
+
+
+def export(
+    run: Embedder | str | Path, *, to: str, out: str | Path, column: str | None = None, overwrite: bool = False,
+    console: Console | None = None,
+) -> Exported:  # fmt: skip
+    """Write a model so that another library opens it and gives the same vectors.
+
+    Parameters
+    ----------
+    run : Embedder or path
+    to : {"sentence-transformers"}
+        A file of this folder, or a plug-in.
+    out : path
+        Folder to write.
+    column : str, optional
+        Whose encoder is exported; needed where the model has several.
+    overwrite : bool
+        Replace the export that `out` already holds.
+    console : Console, optional
+
+    Raises
+    ------
+    UnknownName
+        There is no such target or column.
+    ConfigError
+        The target takes no such model.
+    RunError
+        `out` is taken.
+    """
+    from nearfar.models import loading
+
+    names = {name.replace("_", "-"): name for name in TARGETS}
+    if (target := to.replace("_", "-")) not in names:
+        raise UnknownName("target", to, names, where="--to")
+    model = loading.load(run, "cpu") if isinstance(run, str | Path) else run
+    made = TARGETS.get(names[target]).export(model, out, column=column, overwrite=overwrite)
+    return replace(made, run=str(run if isinstance(run, str | Path) else model.path or model.name), to=target)
 
 
 class Unfit(Exception):
@@ -72,9 +124,7 @@ def column_of(model: Embedder, modality: str, asked: str | None = None) -> str:
         kinds = ", ".join(sorted({kind for kind, _ in model.columns.values()}))
         raise ConfigError(f"this target takes {modality}, the model takes {kinds}.", where="--to")
     if asked is None and len({id(model.branches[name]) for name in fitting}) > 1:
-        raise ConfigError(
-            f"the model has the columns {', '.join(fitting)}.", hint=f"Say which with --column {fitting[0]}."
-        )
+        raise ConfigError(f"the model has the columns {', '.join(fitting)}.", hint=f"Pass --column {fitting[0]}.")
     return asked or fitting[0]
 
 
@@ -109,7 +159,7 @@ def folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             what = "is a run folder" if Run(out).is_there else "is not empty and no export of nearfar"
             raise RunError(f"{what}.", where=str(out), hint="Choose another --out.")
         if not overwrite:
-            raise RunError("exists.", where=str(out), hint="Choose another --out, or say --overwrite.")
+            raise RunError("exists.", where=str(out), hint="Choose another --out, or pass --overwrite.")
     with replaced(out, _written) as made:
         yield made
         names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if not p.is_dir())

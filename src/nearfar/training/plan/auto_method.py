@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.core.registry import METHODS, MODALITIES
+from nearfar.methods.catalogue import figures
 
 if TYPE_CHECKING:
     import numpy as np
 
     from nearfar.data.table import Table
 
-FIGURES = Path(__file__).parents[2] / "methods" / "figures.json"
 LABELLED = 0.5  # share of the rows that must be labelled for the labels to be learnt from
 FEW = 512  # rows; below, a batch holds few negatives
 LONG = 100  # epochs
 COSTLY = 1.5  # times SimCLR's work
-
-
-@cache  # `nearfar methods` asks for every line
-def figures() -> dict[str, dict[str, float]]:
-    """What every method reached in the committed comparison (docs/results/methods.md), by name."""
-    return json.loads(FIGURES.read_text(encoding="utf-8"))["methods"] if FIGURES.exists() else {}
 
 
 OPEN = ("default", "auto")  # words that stand for a method which the data decide

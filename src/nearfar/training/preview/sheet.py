@@ -1,33 +1,133 @@
-"""A contact sheet: rows of the data, and views of them."""
+"""A contact sheet: rows of the data, and views of them; the function behind ``nearfar views``."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from nearfar.core import files
+from nearfar.core import checks, files
+from nearfar.core.config import assemble
+from nearfar.core.console import of_call
+from nearfar.core.options import checked
 from nearfar.core.registry import MODALITIES
+from nearfar.data.objects import settled
 from nearfar.data.table import Column
 from nearfar.methods.embeddings import ViewBatch
+from nearfar.training import train
 from nearfar.training.distributed import World
 from nearfar.training.plan.prepare import Plan
 from nearfar.training.viewer import Viewer
 
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+
 CELL, GAP, INK = 80, 4, (250, 250, 250)
 
 
-def write(path: str | Path, plan: Plan, *, rows: int = 8, count: int = 8) -> list[str]:
-    """Draw `rows` rows with `count` views each, or write them where they are texts; returns lines of text to say."""
+@dataclass(frozen=True)
+class Sheet:
+    """What `views` gives. A notebook shows the picture or the page itself.
+
+    Attributes
+    ----------
+    content : bytes
+        A PNG, or for texts an HTML page.
+    recipe : sequence of str
+        What makes the views, and for texts the first row and views of it, line by line.
+    notes : sequence of str
+        What the plan says of the views.
+    out : str or None
+        The file that holds it.
+    """
+
+    content: bytes = field(repr=False)
+    recipe: Sequence[str]
+    notes: Sequence[str] = ()
+    out: str | None = None
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.notes, *self.recipe, *([f"The sheet is {self.out}."] if self.out else [])])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        shown = {"image/png": self.content} if self.content[:4] == b"\x89PNG" else {"text/html": self.content.decode()}
+        return {"text/plain": repr(self), **shown}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar views --json`` prints."""
+        return {"schema": 1, "verb": "views", "out": self.out, "recipe": list(self.recipe)}
+
+
+@checked
+def views(
+    data: Any, *, out: str | Path | None = None, recipe: str | None = None, flip: bool | None = None,
+    method: str = "simclr", column: str | None = None, size: int | None = None, rows: int = 8, count: int = 8,
+    seed: int = 0, set: Mapping[str, Any] | Sequence[str] = (), quiet: bool = False, console: Console | None = None,
+) -> Sheet:  # fmt: skip
+    """Draw rows and their random views, as a training would see them.
+
+    Parameters
+    ----------
+    data : path, array or whatever else `nearfar.train` takes
+    out : path, optional
+        File to write: a PNG, for texts an HTML page, whose name ends in .html whatever was asked for. Without one
+        nothing is written.
+    recipe, flip, method, column, size, seed
+        Knobs, as `nearfar.train` takes them.
+    rows, count : int
+        How many rows are drawn, and how many views of each.
+    set : mapping, or sequence of "KNOB=VALUE"
+        Any other knob.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
+
+    Returns
+    -------
+    Sheet
+
+    Raises
+    ------
+    UserError
+        The request or the data must change.
+    """
+    console = of_call(console, quiet)
+    rows, count = checks.whole(rows, "rows", 1, "--rows", 64), checks.whole(count, "count", 1, "--views", 32)
+    given = {"recipe": recipe, "flip": flip, "method": method, "column": column and [column], "size": size}
+    config, _ = assemble(None, set, seed=seed, **{k: v for k, v in given.items() if v is not None})
+    named = isinstance(data, str | Path)
+    config = config.set("data.source", str(data)) if named else config
+    plan = train.plan(config, source=None if named else settled(data), console=console)
+    if out is not None:
+        out = _named(Path(out), plan.table.first.modality)
+        files.check_target(out, *([data] if named else []))
+    content, lines = draw(plan, rows=rows, count=count)
+    if out is not None:
+        files.write_atomic(out, content)
+    notes = [note for note in plan.notes if note.startswith("Views:")]
+    return Sheet(content, lines, notes, None if out is None else str(out))
+
+
+def _named(out: Path, modality: str) -> Path:
+    """The file to write: a page for texts, whatever was asked for, since a picture of them would show nothing."""
+    return out.with_suffix(".html") if modality == "text" and (out.is_file() or not out.exists()) else out
+
+
+def draw(plan: Plan, *, rows: int = 8, count: int = 8) -> tuple[bytes, list[str]]:
+    """The sheet of `rows` rows with `count` views each, a PNG or a page, and lines of text about it."""
     column = plan.table.first
     if column.modality == "text":
         from nearfar.training.preview import text_sheet
 
         recipe = _in_words(plan, None)
-        return recipe + text_sheet.write(path, plan, recipe, rows=rows, count=count)
+        page, lines = text_sheet.draw(plan, recipe, rows=rows, count=count)
+        return page.encode("utf-8", "backslashreplace"), recipe + lines
     modality = MODALITIES.get(column.modality)
     chosen = np.sort(np.random.default_rng(plan.config.train.seed).permutation(plan.train)[:rows])
     viewer = Viewer({column.name: column}, plan.recipes, count, plan.positives, plan.config.train.seed, "cpu", World())
@@ -42,8 +142,7 @@ def write(path: str | Path, plan: Plan, *, rows: int = 8, count: int = 8) -> lis
             _paste(page, picture, v + 1, r, view.values.shape[-1] / full)
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
-    files.write_atomic(path, buffer.getvalue())
-    return _in_words(plan, batch)
+    return buffer.getvalue(), _in_words(plan, batch)
 
 
 def _in_words(plan: Plan, batch: ViewBatch | None) -> list[str]:

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
-from nearfar.core import files
 from nearfar.data.table import Column
 from nearfar.modalities.text import tokenisers
 from nearfar.modalities.text.text import text_of
@@ -82,13 +80,11 @@ class Seen:
         return " ".join(shown)
 
 
-def write(path: str | Path, plan: Plan, recipe: Sequence[str], *, rows: int = 8, count: int = 8) -> list[str]:
-    """Write the page; returns lines of text about its first row.
+def draw(plan: Plan, recipe: Sequence[str], *, rows: int = 8, count: int = 8) -> tuple[str, list[str]]:
+    """The page, HTML, and lines of text about its first row.
 
     Parameters
     ----------
-    path : path
-        An HTML file.
     plan : Plan
         Its first column holds texts.
     recipe : sequence of str
@@ -102,11 +98,11 @@ def write(path: str | Path, plan: Plan, recipe: Sequence[str], *, rows: int = 8,
         (plan.table.names[int(row)], column.shown(int(row), WIDTH), views)
         for row, views in zip(chosen, seen(plan, chosen, count), strict=True)
     ]
-    files.write_text(path, _page(shown, recipe))
+    page = _page(shown, recipe)
     if not shown:
-        return []
+        return page, []
     name, text, views = shown[0]
-    return [f"{name}: {text}", *(f"  view {i}: {view.plain()}" for i, view in enumerate(views[:3], 1))]
+    return page, [f"{name}: {text}", *(f"  view {i}: {view.plain()}" for i, view in enumerate(views[:3], 1))]
 
 
 def seen(plan: Plan, rows: np.ndarray, count: int) -> list[list[Seen]]:

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core.config import Config, seconds
+from nearfar.core.config import Config, assemble, seconds
 from nearfar.core.errors import ConfigError, library
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nearfar.core.console import Console
     from nearfar.training.tuning.outcome import Outcome
@@ -28,15 +28,16 @@ FAR = 2  # a training so many times as long as a trial may like other numbers; t
 
 
 def tune(
-    source: Any = None, *, budget: str = BUDGET, out: str | Path | None = None, overwrite: bool = False,
-    config: Config | None = None, vary: Sequence[str] = (), horizon: int | None = None, trials: int | None = None,
-    quiet: bool = False, console: Console | None = None, **knobs: Any,
+    data: Any = None, *, budget: str = BUDGET, out: str | Path | None = None, overwrite: bool = False,
+    config: Config | str | Path | None = None, set: Mapping[str, Any] | Sequence[str] = (), vary: Sequence[str] = (),
+    horizon: int | None = None, trials: int | None = None, quiet: bool = False, console: Console | None = None,
+    **knobs: Any,
 ) -> Outcome:  # fmt: skip
     """Look for a better learning rate, temperature, crop scale and batch size than the defaults.
 
     Parameters
     ----------
-    source : path, hub name, array, list or dict of splits
+    data : path, hub name, array, list or dict of splits
         As for `nearfar.train`. Rows of the test split are not touched.
     budget : str
         Time, such as ``"90s"``, ``"30m"`` or ``"1h"``, from when the data are read.
@@ -45,8 +46,8 @@ def tune(
         written.
     overwrite : bool
         Write over a config file that is there.
-    config : Config, optional
-        Instead of, or beneath, the knobs: the defaults that trials start from.
+    config, set
+        As for `nearfar.train`; trials start from these values instead of the defaults.
     vary : sequence of {"lr", "temperature", "crop", "batch"}
         What to try; by default all that the method and the views have.
     horizon : int, optional
@@ -90,11 +91,11 @@ def tune(
             raise ConfigError(f"{number} is out of range; it must be at least 1.", where=name)
     if out is not None:
         outcome.free(out, overwrite)
-    asked = with_knobs(config or Config(), source, knobs)
+    asked = with_knobs(assemble(config, set)[0], data, knobs)
     if asked.train.processes > 1:
         raise ConfigError("trials run in one process.", where="train.processes", hint="Leave it at 1 to tune.")
 
-    plan = prepare(asked, None if isinstance(source, str | Path) else source, console=console)
+    plan = prepare(asked, None if isinstance(data, str | Path) else data, console=console)
     for note in plan.notes:
         console.say(note)
     if not plan.record.trains:
@@ -117,10 +118,9 @@ def tune(
     if out is not None:
         outcome.target(out).parent.mkdir(parents=True, exist_ok=True)  # before, not after, half an hour
     search.run()
+    console.say()
     found = outcome.Outcome(search, asked, search.spent)
-    if out is not None:
-        found.save(out)
-    return found
+    return found if out is None else replace(found, written=found.save(out))
 
 
 def _of_a_trial(config: Config, asked: Config) -> Config:

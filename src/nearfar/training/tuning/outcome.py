@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 from scipy import stats
 
 from nearfar.core import files
 from nearfar.core.config import SECTIONS, Config
-from nearfar.core.console import clock
+from nearfar.core.console import clock, table
 from nearfar.core.errors import ConfigError
 from nearfar.training.tuning.halving import Search, Trial, at_rung, order
 from nearfar.vectors.label_free import NAMES
 
 FORMATS = (".toml", ".json")
-BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,25 @@ class Outcome:
         What the user asked for, with its "auto".
     seconds : float
         Spent.
+    written : Path or None
+        The config file that was written.
     """
 
     search: Search
     asked: Config
     seconds: float
+    written: Path | None = None
+
+    def __repr__(self) -> str:
+        if self.written is None:
+            return self.table()
+        command = shlex.join(["nearfar", "train", self.asked.data.source or "DATA", "--config", str(self.written)])
+        return f"{self.table()}\n\nThe config is in {self.written}.\nNext: {command}"
+
+    @property
+    def exit_status(self) -> int:
+        """That of the command: of a signal where one ended the search, else 0."""
+        return self.search.stopped
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -136,12 +150,7 @@ class Outcome:
                 *(space.shown(name, t.values) for name in names),
                 str(t.epochs), f"{t.seconds:.1f}", "the defaults" if t.number == 0 else "",
             ])  # fmt: skip
-        cells = [row for row in zip(*cells, strict=True) if any(row)]
-        widths = [max(map(len, column)) for column in cells]
-        lines = [
-            "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in zip(*cells, strict=True)
-        ]
-        lines.insert(1, "─" * max(map(len, lines)))
+        lines = [table([row for row in zip(*[c for c in zip(*cells, strict=True) if any(c)], strict=True)])]
         tried = f"{len(self.trials)} trials in {clock(self.seconds)} of {clock(self.search.budget)}"
         tried += ", stopped" if self.search.stopped else ""
         return "\n".join([*lines, "", f"Score: {scorer.words}. {tried}.", self.verdict["sentence"]])
@@ -174,7 +183,7 @@ class Outcome:
                 }
                 for t in self.trials
             ],
-            "verdict": self.verdict, "kept": self.kept,
+            "verdict": self.verdict, "kept": self.kept, **({"out": str(self.written)} if self.written else {}),
         })  # fmt: skip
 
     def save(self, out: str | Path) -> Path:
@@ -196,7 +205,7 @@ class Outcome:
             heading = (
                 f"# Found by nearfar tune, seed {self.search.plan.config.train.seed}. {self.verdict['sentence']}\n"
             )
-            files.write_text(path, heading + toml(values))
+            files.write_text(path, f"{heading}\n{toml(values)}")
         return path
 
 
@@ -209,7 +218,7 @@ def target(out: str | Path) -> Path:
 def free(out: str | Path, overwrite: bool) -> None:
     """Raise a `ConfigError` where the config file is there already and must not be written over."""
     if target(out).exists() and not overwrite:
-        raise ConfigError("is there already.", where=str(target(out)), hint="Name another --out, or say --overwrite.")
+        raise ConfigError("is there already.", where=str(target(out)), hint="Name another --out, or pass --overwrite.")
 
 
 def differing(config: Config) -> dict[str, Any]:
@@ -225,24 +234,15 @@ def differing(config: Config) -> dict[str, Any]:
 
 def toml(values: Mapping[str, Any]) -> str:
     """Nested knobs as TOML. What is None is written as the word none, which the config reads as that."""
-    lines = []
-    for section, knobs in values.items():
-        lines += [f"\n[{section}]", *(f"{_key(k)} = {_value(v)}" for k, v in knobs.items())]
-    return "\n".join(lines) + "\n"
+    return tomli_w.dumps(_without_none(values))
 
 
-def _key(name: str) -> str:
-    return name if name and set(name) <= BARE else json.dumps(name)
-
-
-def _value(value: Any) -> str:
+def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
+        return {k: _without_none(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if value is None:
-        return '"none"'
-    return json.dumps(value, ensure_ascii=False)  # its strings, numbers and booleans are TOML's too
+        return [_without_none(v) for v in value]
+    return "none" if value is None else value
 
 
 def _half_width(d: np.ndarray, compared: int) -> float:

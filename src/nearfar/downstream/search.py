@@ -1,0 +1,151 @@
+"""Finding the nearest rows of queries; the function behind ``nearfar search``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core import checks
+from nearfar.core.console import of_call
+from nearfar.core.errors import UnknownName
+from nearfar.core.options import checked
+from nearfar.data.facts import about_skipped
+from nearfar.data.objects import settled
+from nearfar.models import loading
+from nearfar.vectors import neighbours
+
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+    from nearfar.data.table import Table
+    from nearfar.models.embedder import Embedder
+
+WIDTH = 80  # characters of a text that are shown
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A row that is near a query, with its cosine similarity, its label and, of texts, its text."""
+
+    name: str
+    score: float
+    label: str | None = None
+    text: str | None = None
+
+    def __str__(self) -> str:
+        text = " ".join((self.text or "").split())
+        text = f"  {text if len(text) <= WIDTH else f'{text[: WIDTH - 1]}…'}" if text else ""
+        label = f"  ({self.label})" if self.label and self.label not in self.name else ""
+        return f"{self.score:6.3f}  {self.name}{text}{label}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `search` gives.
+
+    Attributes
+    ----------
+    run : str
+    k : int
+    results : sequence of (query, hits)
+        The hits of every query, the nearest first.
+    """
+
+    run: str
+    k: int
+    results: Sequence[tuple[str, Sequence[Hit]]]
+
+    def __repr__(self) -> str:
+        return "\n".join(line for query, hits in self.results for line in (query, *(f"  {hit}" for hit in hits)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``nearfar search --json`` prints."""
+        results = [
+            {"query": query, "hits": [{k: v for k, v in asdict(h).items() if k != "text" or v} for h in hits]}
+            for query, hits in self.results
+        ]
+        return {"schema": 1, "verb": "search", "run": self.run, "metric": "cosine", "k": self.k, "results": results}
+
+
+@checked
+def search(
+    run: Embedder | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
+    target: str | None = None, k: int = 10, quiet: bool = False, console: Console | None = None,
+) -> Found:  # fmt: skip
+    """Find the rows of highest cosine similarity, exactly.
+
+    Parameters
+    ----------
+    run : Embedder, Ensemble or path
+    queries : str, path, sequence of these, or anything that `Embedder.encode` takes
+    data : path, array or Table, optional
+        Where to search; by default what the run was trained on.
+    source, target : str, optional
+        Of a model of several columns: the column that encodes the queries, and the one that is searched. By default
+        queries that are all names of files are of the first column that holds no texts, others of the first that does,
+        and another column is searched.
+    k : int
+        Neighbours of each query.
+    quiet : bool
+        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+    console : Console, optional
+        Another place for text and progress.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    UnknownName
+        There is no such column.
+    DataError
+        Queries or data cannot be read.
+    """
+    console, k = of_call(console, quiet), checks.whole(k, "k", 1, "-k")
+    model = loading.load(run) if isinstance(run, str | Path) else run
+    queries = [queries] if isinstance(queries, str | Path) else settled(queries)
+    words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []
+    queries = words or queries
+    source, target = _columns(model, words, source, target)
+    if model.columns[source][0] == "text" and (missing := [q for q in words if _names_a_file(q)]):
+        console.warn(f"there is no file {missing[0]!r}: the words themselves are looked for.")
+    vectors = model.encode(queries, column=source, console=console)
+    table = model.read(
+        model.source() if data is None else data, column=target, max_bad=1.0, console=console,
+        data_column=target if len(model.columns) > 1 else None, **(model.reading() if data is None else {}),
+    )  # fmt: skip
+    if table.skipped:
+        console.warn(about_skipped(table.skipped))
+    scores, rows = neighbours.search(vectors, model.encode(table, column=target, console=console), k)
+    names = words if len(words) == len(vectors) else [f"query {i}" for i in range(1, len(vectors) + 1)]
+    hits = [[_hit(table, int(row), float(score)) for score, row in zip(*found, strict=True)]
+            for found in zip(scores, rows, strict=True)]  # fmt: skip
+    called = str(run if isinstance(run, str | Path) else model.path or model.name)
+    return Found(called, k, list(zip(names, hits, strict=True)))
+
+
+def _hit(table: Table, row: int, score: float) -> Hit:
+    labelled = table.labels is not None and table.labels[row] >= 0
+    text = None if table.first.cells is None else str(table.first.cells[row])
+    return Hit(str(table.names[row]), score, table.label_names[table.labels[row]] if labelled else None, text)
+
+
+def _columns(model: Embedder, words: Sequence[str], source: str | None, target: str | None) -> tuple[str, str]:
+    """The column that the queries are of, and the one that is searched."""
+    for flag, name in (("--from", source), ("--to", target)):
+        if name is not None and name not in model.columns:
+            raise UnknownName("column", name, model.columns, where=flag)
+    texts = [n for n, (modality, _) in model.columns.items() if modality == "text"]
+    others = [n for n in model.columns if n not in texts]
+    likely = others if all(map(os.path.exists, words)) else texts
+    source = source or next(n for n in (*likely, *model.columns) if n != target or len(model.columns) == 1)
+    return source, target or next((n for n in model.columns if n != source), source)
+
+
+def _names_a_file(query: str) -> bool:
+    """Whether a query looks like the name of a file that is not there."""
+    looks = " " not in query and 1 < len(Path(query).suffix) < 9 and not query.endswith(".")
+    return looks and not os.path.exists(query)
