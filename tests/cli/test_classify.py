@@ -106,7 +106,7 @@ def test_without_new_rows_the_classifier_is_kept(command, run, data):
         (["labelled.npz", "new.npz", "--out", "p.txt"], ".csv"),
         (["labelled.npz", "new.npz", "--out", "nowhere/p.csv"], "no folder"),
         (["labelled.npz", "--out", "p.csv"], "no new rows"),
-        (["labelled.npz", "new.npz", "--use", "default"], "one thing"),
+        (["labelled.npz", "new.npz", "--use", "default"], "the only data"),
         (["new.npz", "--use", "default", "--kind", "knn"], "--kind"),
         (["new.npz", "--use", "default"], "no classifier named 'default'"),
         (["labelled.npz", "--kind", "tree"], "kind of classifier"),
@@ -254,7 +254,7 @@ def test_a_model_without_a_folder_keeps_nothing(digits):
     with pytest.raises(nearfar.NearfarError, match="keeps no classifiers"):
         nearfar.classify(model, new=digits["test"][0], use="default")
     for wrong in ({}, {"labelled": digits["train"], "use": "default"}):
-        with pytest.raises(nearfar.NearfarError, match="Say which"):
+        with pytest.raises(nearfar.NearfarError, match="Name one of the three"):
             nearfar.classify(model, **wrong)
     with pytest.raises(nearfar.NearfarError, match="nothing to use"):
         nearfar.classify(model, use="default")

@@ -75,7 +75,7 @@ def test_methods(nearfar):
         (["trian"], "Did you mean train"),
         (["methods", "simclrr"], "Did you mean 'simclr'"),
         (["train", "x", "--metod", "byol"], "--method"),
-        (["train"], "say what to learn from"),
+        (["train"], "name the data to learn from"),
         (["train", "no/such/folder/here"], "no such file or folder"),
         (["train", "x", "--set", "optim.lrr=1"], "Did you mean 'optim.lr'"),
         (["train", "x", "--set", "nonsense"], "section.key=value"),

@@ -76,7 +76,7 @@ def test_every_option_is_an_argument_of_the_same_name_and_default(verb, paramete
 def test_every_help_is_made_of_sentences(verb, parameter):
     if isinstance(parameter, click.Option) and parameter.name not in {f.name for _, f, _ in knobs()}:
         text = parameter.help.partition("  [")[0]
-        assert text[0].isupper() or (text.startswith("auto") and text.endswith(".")), text
+        assert text[0].isupper(), text
         assert text.endswith("."), text
         assert len(text.split()) > 2, text
 

@@ -115,7 +115,7 @@ def test_every_knob_and_option_spoken_of_exists(page):
                 locate(knob)
         for setting in re.findall(r"--set (\S+=\S+)", span):
             if not re.search("=[A-Z]+$", setting):  # a value that is only spoken of
-                names_exist({"sets": [setting]})
+                names_exist({"set": [setting]})
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -146,7 +146,7 @@ def test_every_python_name_shown_exists(page):
 
 
 def test_a_name_that_does_not_exist_would_be_noticed():
-    for given in ({"sets": ["views.add=rotat"]}, {"sets": ["views.overrides.rotate.degree=3"]}, {"method": "simclrr"},
-                  {"sets": ["train.epoch=3"]}, {"recipe": "simclrr"}, {"sets": ["method.temperatur=3"]}):  # fmt: skip
+    for given in ({"set": ["views.add=rotat"]}, {"set": ["views.overrides.rotate.degree=3"]}, {"method": "simclrr"},
+                  {"set": ["train.epoch=3"]}, {"recipe": "simclrr"}, {"set": ["method.temperatur=3"]}):  # fmt: skip
         with pytest.raises((AssertionError, UnknownName, ValueError)):
             names_exist(given)

@@ -140,8 +140,8 @@ def test_the_command_needs_names_only(command, run, new, monkeypatch):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["new.npz", "--classes", "red,blue", "--use", "default"], "name one"),
-        (["new.npz", "new.npz", "--classes", "red,blue"], "one thing"),
+        (["new.npz", "--classes", "red,blue", "--use", "default"], "exclude each other"),
+        (["new.npz", "new.npz", "--classes", "red,blue"], "the only data"),
         (["new.npz", "--classes", "red,blue", "--kind", "knn"], "labelled rows"),
         (["new.npz", "--template", "a {}"], "for --classes"),
         (["new.npz", "--classes", "red,blue", "--template", "a thing"], "no place"),

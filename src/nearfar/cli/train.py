@@ -25,7 +25,7 @@ def _knob(f: Any) -> Any:
     return click.option(f"--{word}", f.name, multiple=f.default == (), metavar=f.name.upper(), help=text + shown)
 
 
-@click.command(cls=Pairing, short_help="Learn an embedding of pictures, texts, rows of numbers, or pairs of these.")
+@click.command(cls=Pairing, short_help="Learn an embedding of pictures, texts, numbers or pairs.")
 @click.argument("data", required=False)
 @click.option("--out", type=click.Path(), help="Folder to write the run to.  [runs/NAME]")
 @pair_option

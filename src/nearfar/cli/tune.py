@@ -11,7 +11,7 @@ from nearfar.cli import given, verb
 from nearfar.cli._options import config_option, group_options, set_option
 
 
-@click.command(short_help="Search for better learning rates, temperatures, crops and batch sizes.")
+@click.command(short_help="Search for better hyperparameters by short trainings.")
 @click.argument("data")
 @click.option("--budget", default="30m", show_default=True, help="Time to spend, such as 90s, 30m or 1h.")
 @click.option("--out", type=click.Path(), help="Config file to write, .toml or .json, or a folder.  [runs/NAME-tune]")
