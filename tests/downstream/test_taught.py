@@ -75,7 +75,7 @@ def test_no_figure_pretends_where_too_few_did_not_teach(supervised):
 
 def test_new_rows_that_taught_are_told(supervised):
     (x, y), plan = chance(), supervised.plan
-    with pytest.warns(nearfar.NearfarWarning, match="the model has learnt 30 of the 30"):
+    with pytest.warns(nearfar.NearfarWarning):
         found = fitted(supervised.model, new=(x[plan.train[:30]], y[plan.train[:30]]))
     assert any("the model has learnt 30 of the 30 labelled new rows" in w for w in found.warnings)
     (new, truth) = chance(1, 50)

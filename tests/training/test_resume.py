@@ -188,9 +188,9 @@ def test_seeds_take_what_they_can(few, tmp_path):
 
 def test_words_of_the_command_that_are_no_knobs(few, tmp_path):
     """What the command calls pair, set, config, seeds and dry_run is called so in Python."""
-    given = GIVEN | {"set": {"optim.warmup": 0.2, "method.projector.out": 6}, "dry_run": True, "quiet": True}
+    given = GIVEN | {"set": {"optim.warmup": 0.2, "train.patience": 0.5}, "dry_run": True, "quiet": True}
     config = nearfar.train(few, **given).as_dict()["config"]
-    assert (config["optim"]["warmup"], config["optim"]["lr"], config["method"]["projector"]["out"]) == (0.2, 0.003, 6)
+    assert (config["optim"]["warmup"], config["optim"]["lr"], config["train"]["patience"]) == (0.2, 0.003, 0.5)
     (tmp_path / "run.toml").write_text("[optim]\nlr = 0.002\nfinal_lr = 0.5\n")
     given |= {"config": tmp_path / "run.toml", "set": ["optim.final_lr=0.25"], "lr": 0.001, "seeds": 2}
     planned = nearfar.train(few, out=tmp_path / "run", **given)

@@ -1,8 +1,8 @@
 """The command. One file a verb, here or among plug-ins; it defines ``command`` and imports nothing heavy at its top.
 
 A verb's file holds its options and one call. The function that it calls is public under the verb's name, but for those
-that ``nearfar.RENAMED`` lists, and has arguments of the options' names. It gives a result: its repr is what people read,
-its ``as_dict`` what ``--json`` prints.
+that ``nearfar.RENAMED`` lists, and has arguments of the options' names. It gives a result, whose repr is what people
+read and whose ``as_dict`` is what ``--json`` prints.
 """
 
 from __future__ import annotations
