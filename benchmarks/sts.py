@@ -163,7 +163,7 @@ def learnt(
 def three(args: argparse.Namespace) -> tuple[Ensemble, dict[str, Embedder], dict[str, Any]]:
     """The runs of three seeds as one model."""
     runs = [args.runs / f"sts-scores-seed{seed}" for seed in range(3)]
-    return nearfar.combine(runs), {}, machine() | {"members": [run.name for run in runs]}
+    return nearfar.ensemble(runs), {}, machine() | {"members": [run.name for run in runs]}
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ def main() -> None:
     given = rows["train"] if args.labels else rows["train"][0]
     trained = [train.train(given, seed=args.seed, **knobs) for knobs in (LABELLED if args.labels else [without])]
     seconds = time.perf_counter() - start
-    model = trained[0].model if len(trained) == 1 else nearfar.combine([t.model for t in trained])
+    model = trained[0].model if len(trained) == 1 else nearfar.ensemble([t.model for t in trained])
     protocols = ["linear_probe"] if args.labels else ["shots", "linear_probe", *["knn"] * args.defaults]
     evaluation = evaluate.evaluate(model, rows, protocols=protocols, floors=not args.labels, seed=args.seed)
     print(evaluation.table())

@@ -16,7 +16,7 @@ def _knob(f: Any) -> Any:
     """The option of a knob."""
     word, about = f.name.replace("_", "-"), f.metadata["help"]
     unit = f", in {f.metadata['unit']}" if f.metadata["unit"] else ""
-    text = f"{about[:1].upper()}{about[1:]}{unit}."
+    text = f"{about[:1].upper()}{about[1:]}{unit}{'' if about.endswith('…') else '.'}"
     if "bool" in str(f.type):
         off = f"/--no-{word}" if f.default == "auto" else ""
         return click.option(f"--{word}{off}", f.name, is_flag=True, default=None, help=text)

@@ -295,7 +295,8 @@ def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     if plan.table.skipped:
         lines = io.StringIO("name,reason\n")
         lines.seek(0, io.SEEK_END)
-        csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows((s.name, s.reason) for s in plan.table.skipped)
+        cells = csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        cells.writerows((s.name, s.reason) for s in plan.table.skipped)
         files.write_text(run.path / "skipped.csv", lines.getvalue())
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
     shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
