@@ -17,9 +17,11 @@ from nearfar.cli import verb
     "--from",
     "source",
     metavar="COLUMN",
-    help="Column of a model of pairs that encodes the queries.  [the one that they look like]",
+    help="Column of the model that encodes the queries, if it has several.  [the one that fits]",
 )
-@click.option("--to", "target", metavar="COLUMN", help="Column of a model of pairs that is searched.  [the other one]")
+@click.option(
+    "--to", "target", metavar="COLUMN", help="Column of the model that is searched, if it has several.  [the other one]"
+)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="Number of neighbours of each query.")
 @verb
 def command(**given: Any) -> Any:

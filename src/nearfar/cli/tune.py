@@ -22,20 +22,22 @@ from nearfar.cli._options import config_option, group_options, set_option
     metavar="KNOB",
     help="Vary this hyperparameter: lr, temperature, crop or batch. Repeatable.  [all that apply]",
 )
-@click.option("--horizon", type=click.IntRange(1), help="Epochs of a whole trial.  [an eighth of the budget]")
+@click.option(
+    "--horizon", type=click.IntRange(1), help="Epochs of a whole trial.  [as many as take an eighth of the budget]"
+)
 @click.option(
     "--trials",
     type=click.IntRange(1),
     help="Largest number of trials, the one with the defaults included.  [no limit but the budget]",
 )
-@click.option("--method", help="Method to train with; see `nearfar methods`.  [simclr]")
-@click.option("--encoder", help="Encoder network to train.  [that of `nearfar train`]")
+@click.option("--method", help="Method to train with; see `nearfar methods`.  [that of `nearfar train`]")
+@click.option("--encoder", help="Encoder to train.  [that of `nearfar train`]")
 @click.option("--recipe", help="Recipe of random transforms that makes the views.  [that of `nearfar train`]")
 @click.option("--column", multiple=True, help="Column to embed. Repeatable.")
 @click.option("--label", help="Column that holds the labels, by which trials are scored.")
 @group_options
 @click.option("--size", help="Side of the stored pictures, in pixels.")
-@click.option("--epochs", help="Epochs of the training that the result is for. Trials are never longer.")
+@click.option("--epochs", help="Epochs of the training that the result is for. No trial is longer.")
 @click.option("--seed", help="Random seed of the search and of every training.  [0]")
 @click.option("--device", help="Device to train on: cpu, cuda, cuda:1 and so on.")
 @set_option
@@ -46,7 +48,7 @@ def command(data: str, out: str | None, **options: Any) -> Any:
 
     Trials train on one part of the training rows and are scored on the rest: by the labels if there are any, else by
     label-free measures of the embedding. Test rows are never read. The defaults are tried first, and they are replaced
-    only by values that are clearly better. Ctrl-C ends the search and keeps its result so far. Needs the extra: pip
+    only by values that are clearly better. Ctrl-C ends the search and keeps the results so far. Needs the extra: pip
     install "nearfar[tune]".
 
     \b

@@ -14,7 +14,9 @@ from nearfar.cli._options import set_option
 @click.argument("data")
 @click.option("--out", type=click.Path(), help="File to write: a PNG, for texts an HTML page.  [views.png, views.html]")
 @click.option("--recipe", help="Recipe of random transforms that makes the views.  [that of `nearfar train`]")
-@click.option("--flip/--no-flip", default=None, help="Mirror pictures at random, or never.  [as `nearfar train` does]")
+@click.option(
+    "--flip/--no-flip", default=None, help="Flip pictures horizontally at random, or never.  [as `nearfar train` does]"
+)
 @click.option("--method", default="simclr", show_default=True, help="Method whose views are drawn.")
 @click.option("--column", help="Column to draw.")
 @click.option("--size", type=click.IntRange(8, 1024), help="Side of the stored pictures, in pixels.")
