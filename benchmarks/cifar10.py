@@ -62,7 +62,7 @@ CASES = {
 
 def of_patches(model: Embedder, data: str, console: Console) -> dict[str, Any]:
     """The same figures of the mean of the features of 3 × 3 patches of each picture; untouched it is one view."""
-    for member in getattr(model, "members", [model]):
+    for member in model.members:
         for branch in member.branches.values():
             if hasattr(branch.encoder, "grid"):
                 branch.encoder.grid = 3
@@ -98,7 +98,7 @@ def main() -> None:
         train.train(args.data, out=run, overwrite=True, console=console, **knobs)
     model = loading.load(run)
     seconds = max(metrics[-1]["seconds"] if (metrics := Run.open(r).metrics()) else 0.0 for r in members or [run])
-    branches = [b for m in getattr(model, "members", [model]) for b in m.branches.values()]
+    branches = [b for m in model.members for b in m.branches.values()]
     evaluation = evaluate.evaluate(
         model, args.data, protocols=PROTOCOLS, floors=args.case == "untrained", console=console
     )
@@ -110,7 +110,7 @@ def main() -> None:
     files.write_json(args.out / f"{name}.json", {
         "command": "python " + " ".join(a for a in sys.argv if a not in ("--measure", "--resume")), "case": args.case, "seed": args.seed, "knobs": knobs,
         "training_seconds": seconds,
-        "encoder": " + ".join(m.config.model.encoder for m in getattr(model, "members", [model])),
+        "encoder": " + ".join(m.config.model.encoder for m in model.members),
         "parameters": sum(p.numel() for b in branches for p in b.encoder.parameters()),
         "dimensions": evaluation.results[0]["geometry"]["dimensions"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "

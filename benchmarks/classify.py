@@ -4,7 +4,7 @@
 
 RUN is a training of the demonstration (`nearfar demo --out RUN`), which has seen the training rows without their labels.
 So many labelled rows of every class are drawn from them, and all test rows, which are new, are classified. Once more
-without any labelled row of two of the classes, whose test rows then are strangers. The command itself is run once, on a
+without any labelled row of two of the classes, whose test rows then are of unknown classes. The command itself is run once, on a
 copy of RUN, and what it says and writes is kept.
 """
 

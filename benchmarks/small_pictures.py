@@ -204,7 +204,7 @@ def looked(trainer: Trainer, learner: Learner, variant: str) -> dict[str, Any]:
     branch = learner.branches[column.name]
     setup.scale(learner.branches, plan.columns, plan.train, on[1])
     rows = [r[plan.table.labels[r] >= 0] for r in (plan.train, plan.heldout)]
-    x, held = (watch.encode_rows(learner, column, r, *on, layer="embedding").numpy() for r in rows)
+    x, held = (watch.encode_rows(learner, column, r, *on, layer="features").numpy() for r in rows)
     y, truth = (plan.table.labels[r] for r in rows)
     at = branch.encoder.out_features
     found = {"dimensions": at, "trained": scored(x[:, :at], y, held[:, :at], truth)}

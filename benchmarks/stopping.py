@@ -120,11 +120,11 @@ def measured(trainer: Trainer, seed: int) -> dict[str, float]:
     found = {"raw_neighbours": shared(held, RawInput().features(columns[0], plan.heldout)), "lidar": lidar(trainer)}
     if plan.table.labels is None or len(columns) > 1:
         return found
-    found |= labelled(trainer, "features", "", seed)
+    found |= labelled(trainer, "encoder", "", seed)
     if trainer.config.model.fixed == "none":
         return found
     setup.scale(trainer.learner.branches, plan.columns, plan.train, on[1])
-    return found | labelled(trainer, "embedding", "_beside", seed)
+    return found | labelled(trainer, "features", "_beside", seed)
 
 
 def labelled(trainer: Trainer, layer: str, suffix: str, seed: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from PIL import Image
 from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UnknownName
 from nearfar.data import groups, splits
 from nearfar.data.read import read
-from nearfar.downstream.classify.out_of_fold import folds
+from nearfar.downstream.classify.selection import folds
 
 FROM = r"^(.*)_\d+\."
 

@@ -13,8 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.downstream.classify.classifier import Classifier
-from nearfar.downstream.classify.out_of_fold import FOLDS, TAU, candidates, folds
-from nearfar.downstream.classify.selection import choose
+from nearfar.downstream.classify.selection import FOLDS, TAU, candidates, choose, folds
 from nearfar.evaluation.protocols import linear_probe
 from nearfar.models.predictions import Predictions, write
 from nearfar.vectors import calibration, rejection
@@ -339,10 +338,10 @@ def test_dimensions_that_say_nothing_do_no_harm():
 
 
 def test_more_rows_than_are_needed_to_choose_by(monkeypatch):
-    from nearfar.downstream.classify import out_of_fold
+    from nearfar.downstream.classify import selection
 
     x, y = blobs(50)
-    monkeypatch.setattr(out_of_fold, "ROWS", 60)
+    monkeypatch.setattr(selection, "ROWS", 60)
     found = candidates(x, y, 4, cs=(1.0,), k=5)
     assert [c.rows for c in found] == [60, 60]
     assert found[0].accuracy > 0.9

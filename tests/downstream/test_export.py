@@ -13,13 +13,13 @@ from nearfar import cli
 from nearfar.core import errors
 from nearfar.core.registry import TARGETS
 from nearfar.downstream import export as exporting
-from nearfar.downstream.export import _layers
 from nearfar.methods.parts.heads import mlp
 from nearfar.models import loading
 from nearfar.training import train as training
 
 pytest.importorskip("sentence_transformers", reason="the library sentence-transformers is not installed")
 
+from nearfar.downstream.export import _sentence_modules
 from nearfar.downstream.export.sentence_transformers import export
 from tests.encoders.test_transformers import config_of, tokenizer_of, transformers
 
@@ -195,8 +195,6 @@ def test_a_module_of_ours(run, tmp_path):
 
 
 def test_what_gives_other_vectors_is_not_kept(run, tmp_path, monkeypatch):
-    from nearfar.downstream.export import _sentence_modules
-
     right = _sentence_modules.modules
     monkeypatch.setattr(_sentence_modules, "modules", lambda *given: right(*given)[:-1])  # not of unit length
     found = export(loading.load(run("static", tokens="bpe:300")), tmp_path / "exported")
@@ -215,19 +213,19 @@ def test_layers_do_what_the_projector_does(layers, norm, norm_last):
     projector(3 * torch.randn(50, 6).double() + 1)  # statistics
     projector.eval()
     x = y = torch.randn(7, 6).double()
-    for layer in _layers.layers(projector):
+    for layer in _sentence_modules.layers(projector):
         y = y @ layer.weight.T + layer.bias
         y = layer.activation()(y) if layer.activation else y
     assert torch.allclose(y, projector(x), rtol=0, atol=1e-12)
-    assert not _layers.scales(_layers.layers(projector))
+    assert not _sentence_modules.scales(_sentence_modules.layers(projector))
 
 
 def test_layers_that_cannot_be():
     for module in (torch.nn.BatchNorm1d(3), torch.nn.ReLU(), torch.nn.LayerNorm(3)):
         with pytest.raises(exporting.Unfit, match=type(module).__name__):
-            _layers.layers(torch.nn.Sequential(module))
-    assert _layers.layers(torch.nn.Identity()) == []
-    assert _layers.scales(_layers.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU())))
+            _sentence_modules.layers(torch.nn.Sequential(module))
+    assert _sentence_modules.layers(torch.nn.Identity()) == []
+    assert _sentence_modules.scales(_sentence_modules.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU())))
 
 
 # --- the verb -----------------------------------------------------------------------------------------------------
@@ -267,6 +265,7 @@ def test_targets_are_files():
 
 def test_models_that_cannot_be_exported(tmp_path):
     class Model:
+        members = (None,)
         columns = {"a": ("text", {}), "b": ("text", {}), "p": ("image", {})}
         branches = {"a": object(), "b": object(), "p": object()}
 

@@ -169,12 +169,12 @@ def test_rows_of_a_group_with_one_that_taught_are_not_scored():
 
 
 def test_many_rows_are_drawn_so_that_those_that_can_be_scored_come_first(monkeypatch):
-    from nearfar.downstream.classify import out_of_fold
+    from nearfar.downstream.classify import selection
 
-    monkeypatch.setattr(out_of_fold, "ROWS", 100)
+    monkeypatch.setattr(selection, "ROWS", 100)
     x, y, _ = vectors(0)
     taught = np.arange(len(y)) % 6 > 0
-    tried = out_of_fold.candidates(x, y, 6, cs=(1.0,), k=5, taught=taught)
+    tried = selection.candidates(x, y, 6, cs=(1.0,), k=5, taught=taught)
     assert {c.rows for c in tried} == {60}
 
 
@@ -219,7 +219,7 @@ def test_classes_that_taught_are_not_left_out():
 
 
 def test_the_interval_widens_where_classes_differ():
-    from nearfar.downstream.classify.left_out_classes import mean_share
+    from nearfar.downstream.classify.rejecting import mean_share
     from nearfar.vectors.intervals import wilson
 
     labels = np.repeat(np.arange(10), 50)

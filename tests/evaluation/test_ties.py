@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nearfar.downstream.classify import out_of_fold
+from nearfar.downstream.classify import selection
 from nearfar.evaluation import floors
 from nearfar.evaluation.features import Features
 from nearfar.evaluation.protocols import few_labels, linear_probe
@@ -75,7 +75,7 @@ def test_probes_of_a_collapsed_embedding_score_chance_whatever_class_comes_first
         assert found["accuracy"] == pytest.approx(1 / 3)
         assert np.trace(found["confusion"]) / 60 == pytest.approx(found["accuracy"])
         assert floors.majority(train.y, test.y) == pytest.approx(1 / 3)
-    tried = out_of_fold.candidates(train.x, train.y, 3, cs=(1.0,), k=5)
+    tried = selection.candidates(train.x, train.y, 3, cs=(1.0,), k=5)
     assert [c.accuracy for c in tried] == pytest.approx([1 / 3, 1 / 3], abs=0.01)
 
 

@@ -261,7 +261,7 @@ def test_networks_that_are_as_described_and_do_not_work(runs, tmp_path, frame, a
     """What frames a text is beyond the model's table, which shapes alone do not tell."""
     folder = shutil.copytree(runs / "texts", tmp_path / "run")
     named("transformers:someone/model", architecture=architecture, pooling="mean", pretrained=None)(folder)
-    networks = blueprint.described(Run.open(folder))[0]
+    networks = blueprint.described(Run.open(folder).config, "")[0]
     weights = {k: torch.zeros(t.shape, dtype=t.dtype) for k, t in networks.tensors({}).items()}
     files.save_tensors(folder / "model.safetensors", weights, {})
     assert np.isfinite(nearfar.load(folder, "cpu").encode(["a cat"])).all()

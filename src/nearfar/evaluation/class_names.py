@@ -32,7 +32,7 @@ def has_names(table: Table) -> bool:
 
 def reads(model: Any) -> bool:
     """Whether the model has a text side beside another, or text alone, and one of them reads prompts."""
-    return hasattr(model, "zero_shot") and bool(prompts.text_columns(model))
+    return bool(prompts.text_columns(model))
 
 
 def columns(models: Sequence[Any], table: Table) -> list[Column]:

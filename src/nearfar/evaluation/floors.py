@@ -45,24 +45,22 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
             prepare(fresh, column, rows)
     for norm in norms:
         norm.train()
-    layer = {} if hasattr(fresh, "members") else {"layer": "projection"}  # members need not agree in theirs
+    layer = "projection" if len(fresh.members) == 1 else "features"  # members need not agree in theirs
     for column in table.columns.values():
-        fresh.features(column, rows[:STATISTICS_ROWS], batch_size=500, **layer)
+        fresh.features(column, rows[:STATISTICS_ROWS], layer, batch_size=500)
     for norm in norms:
         norm.eval()
-    for member in getattr(fresh, "members", [fresh]):
+    for member in fresh.members:
         own = {name: table.columns.get(name, table.first) for name in member.branches}
         setup.scale(member.branches, own, rows, member.config.train.precision)
-    if hasattr(fresh, "align"):  # an ensemble, whose members have to meet in one space as the trained ones do
-        fresh.align(table.first, rows[:STATISTICS_ROWS])
+    fresh.align(table.first, rows[:STATISTICS_ROWS])  # members have to meet in one space as the trained ones do
     return fresh
 
 
 def prepare(model: Any, column: Column, rows: np.ndarray) -> None:
     """Let the encoders of a column compute what they do not learn; those of an ensemble's members too."""
-    for member in getattr(model, "members", [model]):
-        name = column.name if column.name in member.columns else member.only_column()
-        branch = member.branches[name]
+    for member in model.members:
+        branch = member.branches[member.own_column(column)]
         for module in (branch.encoder, branch.fixed):
             setup.set_up({column.name: module}, {column.name: column}, rows)
 

@@ -192,7 +192,7 @@ def _tables(
 
 
 def _read_alike(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and not hasattr(a, "members") and a.columns == b.columns
+    return len(a.members) == len(b.members) == 1 and a.columns == b.columns
 
 
 def _table(model: Any, data: Any, console: Console, reading: dict[str, Any]) -> Table:

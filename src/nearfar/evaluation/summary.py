@@ -31,7 +31,7 @@ def over_seeds(models: Sequence[Any], results: Sequence[dict[str, Any]]) -> list
     """
     together: dict[str, list[int]] = {}
     for i, model in enumerate(models):
-        if not hasattr(model, "members"):  # an ensemble is no run of a seed
+        if len(model.members) == 1:  # an ensemble is no run of a seed
             same = replace(model.config, train=replace(model.config.train, seed=0))
             together.setdefault(json.dumps(same.as_dict(), sort_keys=True), []).append(i)
     found = []

@@ -1,34 +1,30 @@
 """Networks as a config describes them, compared with the tensors of a file before any memory is taken.
 
-A run folder may be a stranger's: its config may describe networks of any size. They are built on torch's device
+A run folder may come from anyone: its config may describe networks of any size. They are built on torch's device
 "meta", where a tensor is a shape without numbers, and only if the file holds the same tensors, in memory.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from nearfar.core.config import Config
 from nearfar.core.errors import NearfarError, RunError, reason
 from nearfar.methods import record
 from nearfar.models import branches, room
 
 if TYPE_CHECKING:
-    from nearfar.core.config import Config
     from nearfar.models.branches import Branches
-    from nearfar.models.run import Run
 
-NUMBERS = "numbers/"  # what learnt numbers are called among the weights
+NUMBERS = "numbers/"  # prefix of learnt numbers among the weights
 LEFT_OUT = 2**28  # numbers of tables that are in no file, such as masks
-BUILT_AND_LEFT = 4, 1000  # networks are built with parts that are then put aside: so many times as much, and more
+BUILT_AND_LEFT = 4, 1000  # networks are built with parts that are then dropped: so many times as much, and more
 HINT = "The folder is damaged, or its files are not of one training."
 
 Header = Mapping[str, torch.Tensor]  # tensors without numbers, by name
@@ -69,12 +65,12 @@ class Blueprint:
             The networks have many more tensors, or cannot be built.
         """
         try:
-            with room.unfilled(), _bounded(self.where, len(header)):
+            with room.unfilled(), self._bounded(len(header)):
                 self.drawn = self.build()
         except RunError:
             raise
         except Exception:  # some look at numbers while they are built
-            self.drawn = self._made(sum(t.numel() for t in header.values()), len(header))
+            self.drawn = self._made(header)
         if sum(t.numel() for t in _left_out(self.drawn)) > LEFT_OUT:
             raise RunError("config.json describes networks with tables that no memory holds.", where=self.where,
                            hint=HINT)  # fmt: skip
@@ -84,40 +80,43 @@ class Blueprint:
         """The networks with these weights, whose names and shapes have been compared with `tensors`."""
         networks = self.drawn
         if any(t.is_meta for t in _left_out(networks)):
-            networks = self._made(sum(t.numel() for t in weights.values()), len(weights))
+            networks = self._made(weights)
         elif any(t.is_meta for t in networks.state_dict().values()):
             networks = networks.to_empty(device="cpu")
         networks.load_state_dict(weights)
-        with self._told("do not work"):
+        with self._as_run_error("do not work"):
             for module in networks.modules():
                 if hasattr(module, "probe"):
                     module.probe()
         return networks
 
-    def _made(self, numbers: int, count: int) -> nn.Module:
-        with self._told("cannot be built"), _bounded(self.where, count, numbers):
+    def _made(self, held: Header) -> nn.Module:
+        """The networks in memory, of about as many numbers as the file has."""
+        with self._as_run_error("cannot be built"), self._bounded(len(held), sum(t.numel() for t in held.values())):
             return self.build()
 
+    def _bounded(self, count: int, numbers: float = float("inf")) -> Any:
+        times, more = BUILT_AND_LEFT
+        message = f"holds {count:,} tensors, and config.json describes networks of far more or far larger ones."
+        error = partial(RunError, message, where=self.where, hint=HINT)
+        return room.bounded(times * count + more, times * numbers + 2**20, error)
+
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """What a library raises as a `RunError`."""
+    def _as_run_error(self, what: str) -> Iterator[None]:
         try:
             yield
         except NearfarError:
             raise
-        except Exception as e:
+        except Exception as e:  # whatever a library raises
             raise RunError(f"the networks that config.json describes {what}: {reason(e)}.", where=self.where,
                            hint=HINT) from e  # fmt: skip
 
 
-def described(run: Run, where: Path | None = None) -> tuple[Blueprint, Config, Columns]:
-    """The networks that a run's ``config.json`` describes, its config, and modality and spec of each column."""
-    from nearfar.core.config import Config
-
-    stored = run.config
+def described(stored: Mapping[str, Any], where: str) -> tuple[Blueprint, Config, Columns]:
+    """The networks that ``config.json``, or a member in it, describes, its config, and modality and spec by column."""
     config = Config.from_dict(stored["config"])
     columns = {n: (c["modality"], c["spec"]) for n, c in stored["columns"].items()}
-    return Blueprint(partial(branches.fresh, config, columns), str(where or run.model_file)), config, columns
+    return Blueprint(partial(branches.fresh, config, columns), where), config, columns
 
 
 def expected(networks: Blueprint, header: Header) -> dict[str, torch.Tensor]:
@@ -139,45 +138,18 @@ def widths(config: Config, networks: Branches, layer: str) -> list[int]:
 
 def compare(held: Header, wanted: Header, where: str) -> None:
     """Raise `RunError` where the tensors of a file are not exactly those that are wanted."""
+
+    def shown(tensor: torch.Tensor) -> str:
+        return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
     for name, tensor in wanted.items():
         if name not in held:
             raise RunError(f"the weight {name} is missing.", where=where, hint=HINT)
-        if _shown(held[name]) != _shown(tensor):
-            raise RunError(
-                f"the weight {name} is {_shown(held[name])}, and {_shown(tensor)} by config.json.", where=where,
-                hint=HINT,
-            )  # fmt: skip
+        if shown(held[name]) != shown(tensor):
+            message = f"the weight {name} is {shown(held[name])}, and {shown(tensor)} by config.json."
+            raise RunError(message, where=where, hint=HINT)
     if more := [name for name in held if name not in wanted]:
         raise RunError(f"holds {more[0]}, and config.json describes no such weight.", where=where, hint=HINT)
-
-
-def _shown(tensor: torch.Tensor) -> str:
-    """Type and shape of a tensor, for a sentence."""
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-@contextmanager
-def _bounded(where: str, count: int, numbers: float = float("inf")) -> Iterator[None]:
-    """While networks are built, raise `RunError` for many more parameters than a file has tensors and numbers."""
-    times, more = BUILT_AND_LEFT
-    left, me = [times * count + more, times * numbers + 2**20], threading.get_ident()
-
-    def seen(_: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is None or threading.get_ident() != me:
-            return
-        left[0] -= 1
-        left[1] -= parameter.numel()
-        if min(left) < 0:
-            raise RunError(
-                f"holds {count:,} tensors, and config.json describes networks of far more or far larger ones.",
-                where=where, hint=HINT,
-            )  # fmt: skip
-
-    handle = register_module_parameter_registration_hook(seen)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _left_out(networks: nn.Module) -> Iterator[torch.Tensor]:

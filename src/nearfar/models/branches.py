@@ -125,6 +125,12 @@ class Branch(nn.Module):
             return features
         return torch.cat([features.float(), self.scale * self.fixed(values)], 1)
 
+    def output(self, values: torch.Tensor, layer: str) -> torch.Tensor:
+        """What the "encoder" gives by itself, the "features" as they are used (`embed`), or their "projection"."""
+        if layer == "features":
+            return self.embed(values)
+        return self.encoder(values) if layer == "encoder" else self(values)[1]
+
     @torch.no_grad()
     def rescale(self, values: torch.Tensor) -> None:
         """Bring the fixed features to their weight beside those of the encoder, by the mean lengths over some rows.

@@ -1,48 +1,39 @@
-"""What `encode` is given and what it gives, the same for a model and for an ensemble."""
+"""The one loop that sends rows of a column through a branch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nearfar.core import checks
-from nearfar.core.errors import DataError, UnknownName
+import torch
+
+from nearfar.core import devices
+from nearfar.core.errors import DataError
+from nearfar.core.registry import MODALITIES
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-    from nearfar.core.console import Console
-    from nearfar.data.table import Column, Table
+    from nearfar.data.table import Column
+    from nearfar.models.branches import Branch
 
 
-def to_encode(
-    model: Any, inputs: Any, column: str | None, batch_size: int, console: Console | None
-) -> tuple[Table, str]:
-    """The inputs as a table of one column, and the model's name of that column.
-
-    Raises
-    ------
-    ConfigError, UnknownName
-        `batch_size` is no whole number of at least 1; the model has no such column, or several and none was named.
-    DataError
-        The inputs cannot be read, or have several columns.
-    """
-    from nearfar.data.opening import one_text
-    from nearfar.data.single import one_at_a_time
-
-    checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
-    name = column or model.only_column()
-    if name not in model.columns:
-        raise UnknownName("column", name, model.columns)
-    inputs = one_text(inputs, model.columns[name][0])
-    by_name = column if len(model.columns) > 1 else None  # data of several columns may have one of that name
-    table = model.read(inputs, column=name, data_column=by_name, several=False, console=console)
-    one_at_a_time(table, inputs)
-    return table, name
+def encoded(
+    branch: Branch, column: Column, rows: np.ndarray, layer: str, device: torch.device | str, precision: str,
+    batch_size: int = 1000,
+) -> Iterator[torch.Tensor]:  # fmt: skip
+    """A layer of rows of a column, as `Branch.output` names it: float32 (B, D) on the device, a batch at a time."""
+    modality, device = MODALITIES.get(column.modality), torch.device(device)
+    for start in range(0, len(rows), batch_size):
+        values, geometry = column.take(rows[start : start + batch_size], device)
+        # no_grad is entered for each batch, since around a `yield` it would hold for whoever takes the batch too.
+        with torch.no_grad(), devices.autocast(device, precision):
+            z = branch.output(modality.neutral(values, geometry, column.spec), layer)
+        yield z.float()
 
 
 def check_finite(z: torch.Tensor, column: Column, rows: np.ndarray) -> None:
-    """Raise a `DataError` where a row's vector (N, D), or its length, is no finite number."""
+    """Raise a `DataError` where the vector of a row (N, D), or its length, is not a finite number."""
     if bool(z.norm().isfinite()):  # of all at once, which is quicker
         return
     broken = ~z.square().sum(1).isfinite()

@@ -16,11 +16,11 @@ from nearfar.models.run import Run
 from nearfar.models.stored import stored_seeds
 
 if TYPE_CHECKING:
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 
 @checked
-def load(path: str | Path, device: str = "auto") -> Embedder:
+def load(path: str | Path, device: str = "auto") -> Model:
     """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
 
     Raises
@@ -33,14 +33,11 @@ def load(path: str | Path, device: str = "auto") -> Embedder:
         raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
     run = Run.open(path)
     if not os.path.exists(run.model_file):
-        raise RunError("the run has no model yet.", where=str(path), hint="Say --resume to finish its training.")
-    if "ensemble" in run.config:
-        from nearfar.models.ensemble import Ensemble
+        raise RunError("the run has no model yet.", where=str(path), hint="Pass --resume to finish its training.")
+    from nearfar.core import devices
+    from nearfar.models import restoring
 
-        return Ensemble.load(run, device)
-    from nearfar.models.embedder import Embedder
-
-    return Embedder.load(run, device)
+    return restoring.restored(run).to(str(devices.device(device)))
 
 
 def is_series(path: str | Path) -> bool:
@@ -58,24 +55,24 @@ def folders(path: str | Path) -> list[Path]:
     return sorted(p.parent for p in path.glob("*/config.json") if not is_left(p.parent.name)) or [path]
 
 
-def models(runs: Iterable[Embedder | str | Path], device: str = "auto") -> list[Embedder]:
+def models(runs: Iterable[Model | str | Path], device: str = "auto") -> list[Model]:
     """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``.
 
     Runs of one name in different folders are called by their paths.
     """
-    found, given = [], {}
+    loaded, given = [], {}
     for run in runs:
         if not isinstance(run, str | Path):
-            found.append(run)
+            loaded.append(run)
             continue
         for folder in folders(run):
             model = load(folder, device)
             if folder != Path(run):
                 model.name = f"{real(run).name}/{model.name}"
-            given[len(found)] = str(folder)
-            found.append(model)
-    names = Counter(model.name for model in found)
+            given[len(loaded)] = str(folder)
+            loaded.append(model)
+    names = Counter(model.name for model in loaded)
     for i, path in given.items():
-        if names[found[i].name] > 1:
-            found[i].name = path
-    return found
+        if names[loaded[i].name] > 1:
+            loaded[i].name = path
+    return loaded

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
-from nearfar.models.predictions import Predictions
-from nearfar.vectors.basics import check_finite, unit
+from nearfar.methods import record
+from nearfar.methods.schedule import at
+from nearfar.models.predictions import Predictions, checked_vectors
+from nearfar.vectors.basics import unit
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 PLAIN = ("{}",)
-SAME = 1e-6  # classes whose cosine is nearer to 1 than this cannot be told apart
+SAME = 1e-6  # classes whose cosine is nearer to 1 than this cannot be distinguished
 
 
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
-    """Made by `Embedder.zero_shot`; used as a `nearfar.downstream.classify.classifier.Classifier` is.
+    """Made by `Model.zero_shot`; used as a `nearfar.downstream.classify.classifier.Classifier` is.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class ZeroShot:
     layer : {"features", "projection"}
         The layer that the prompts' vectors are of, and those of rows have to be.
     notes : tuple of str
-        What was understood, in sentences.
+        How it was made, in sentences.
     """
 
     names: tuple[str, ...]
@@ -51,7 +53,7 @@ class ZeroShot:
     @property
     def vectors(self) -> np.ndarray:
         """One unit vector a class, the mean of those of its prompts made unit again: float32 (C, D)."""
-        return class_vectors(self.prompts, len(self.names))
+        return unit(self.prompts.reshape(len(self.names), -1, self.prompts.shape[1]).mean(1)).astype(np.float32)
 
     @property
     def present(self) -> np.ndarray:
@@ -69,17 +71,13 @@ class ZeroShot:
         DataError
             They have other dimensions, or numbers that are not finite.
         """
-        x = np.asarray(x, np.float32)
-        if x.ndim != 2 or x.shape[1] != self.prompts.shape[1]:
-            raise DataError(f"the prompts' vectors have {self.prompts.shape[1]} dimensions, these are {x.shape}.")
-        check_finite(x, "the rows")
-        units = unit(x)
+        units = unit(checked_vectors(x, self.prompts.shape[1]))
         cosines = units @ self.vectors.T
         logits = cosines.astype(np.float64) / self.temperature
         e = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
-        probabilities = (e / e.sum(1, keepdims=True)).astype(np.float32)
         labels = cosines.argmax(1)
         similarity = np.take_along_axis(cosines, labels[:, None], 1)[:, 0]
+        probabilities = (e / e.sum(1, keepdims=True)).astype(np.float32)
         return Predictions(labels, probabilities, similarity, (units @ self.prompts.T).argmax(1))
 
     def probabilities(self, x: np.ndarray) -> np.ndarray:
@@ -87,7 +85,7 @@ class ZeroShot:
         return self.predict(x).probabilities
 
     def summary(self) -> dict[str, Any]:
-        """What ``--json`` says of it."""
+        """The part of ``--json`` that describes it."""
         templates = len(self.rows) // len(self.names)
         return {
             "classes": self.names, "kind": "zero-shot", "templates": templates, "temperature": self.temperature,
@@ -95,16 +93,11 @@ class ZeroShot:
         }  # fmt: skip
 
 
-def class_vectors(prompts: np.ndarray, classes: int) -> np.ndarray:
-    """Mean of the unit vectors of each class's prompts, made unit: (classes · templates, D) → (classes, D)."""
-    return unit(prompts.reshape(classes, -1, prompts.shape[1]).mean(1)).astype(np.float32)
-
-
 def make(
-    model: Embedder, classes: Sequence[str], templates: Sequence[str] | str = PLAIN, *, column: str | None = None,
+    model: Model, classes: Sequence[str], templates: Sequence[str] | str = PLAIN, *, column: str | None = None,
     temperature: float | None = None, console: Console | None = None,
 ) -> ZeroShot:  # fmt: skip
-    """See `nearfar.models.embedder.Embedder.zero_shot`."""
+    """See `Model.zero_shot`."""
     names, forms = checked(classes, templates)
     text = text_column(model, column)
     rows = tuple(form.replace("{}", name) for name in names for form in forms)
@@ -112,15 +105,17 @@ def make(
     tau, how = (temperature, "given") if temperature is not None else temperature_of(model)
     if not tau > 0:
         raise ConfigError(f"{tau} is no temperature; it must be above 0.", where="temperature")
-    notes = [
+    note = (
         f"Zero-shot: {len(names)} classes by {len(forms)} prompt{'s' * (len(forms) > 1)} each in the column {text!r}; "
         f"temperature {tau:.3g} ({how})."
-    ]
-    if same := _alike(class_vectors(vectors, len(names))):
-        notes.append(
-            f"To this model {' and '.join(repr(names[i]) for i in same)} are the same: the first is predicted."
-        )
-    return ZeroShot(names, rows, vectors, float(tau), model.keeps, tuple(notes))
+    )
+    made = ZeroShot(names, rows, vectors, float(tau), model.keeps, (note,))
+    alike = np.argwhere(np.triu(made.vectors @ made.vectors.T > 1 - SAME, 1))
+    if not len(alike):
+        return made
+    a, b = alike[0]
+    same = f"To this model {names[a]!r} and {names[b]!r} are the same: the first is predicted."
+    return ZeroShot(names, rows, vectors, float(tau), model.keeps, (note, same))
 
 
 def checked(classes: Sequence[str], templates: Sequence[str] | str = PLAIN) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -146,47 +141,39 @@ def checked(classes: Sequence[str], templates: Sequence[str] | str = PLAIN) -> t
     if lacking := [t for t in forms if "{}" not in t]:
         raise ConfigError(
             f"the template {lacking[0]!r} has no place for the class.", where="templates",
-            hint="Say {} where the name goes: 'a picture of a {}'.",
+            hint="Put {} where the name goes: 'a picture of a {}'.",
         )  # fmt: skip
     return names, forms
 
 
-def text_columns(model: Any) -> list[str]:
-    """The model's columns of text."""
-    return [name for name, (modality, _) in model.columns.items() if modality == "text"]
+def text_columns(model: Model) -> list[str]:
+    """The columns of text that may read prompts: none of an ensemble, whose members are not trained to meet."""
+    texts = [name for name, (modality, _) in model.columns.items() if modality == "text"]
+    return texts if len(model.members) == 1 else []
 
 
-def text_column(model: Any, column: str | None = None) -> str:
-    """The column that reads the prompts.
-
-    Raises
-    ------
-    ConfigError
-        The model has none, or several and none was named.
-    """
-    found = text_columns(model)
-    if column is not None:
-        if column not in found:
-            raise ConfigError(
-                f"the column {column!r} is no column of text.", where="column",
-                hint=f"There are: {', '.join(found)}." if found else None,
-            )  # fmt: skip
-        return column
-    if not found:
+def text_column(model: Model, column: str | None = None) -> str:
+    """The column that reads the prompts; raises `ConfigError` where there is none, or several and none was named."""
+    if len(model.members) > 1:
+        raise ConfigError("an ensemble knows no class by its name.", hint="Name one of its members, or labelled rows.")
+    texts = text_columns(model)
+    if column is not None and column not in texts:
+        raise ConfigError(
+            f"the column {column!r} is no column of text.", where="column",
+            hint=f"There are: {', '.join(texts)}." if texts else None,
+        )  # fmt: skip
+    if column is None and not texts:
         raise ConfigError(
             f"{model.name} has no column of text, so it knows no class by its name.",
             hint="Train one with --pair IMAGE CAPTION, or name labelled rows.",
         )
-    if len({id(model.branches[c]) for c in found}) > 1:
-        raise ConfigError(f"the columns {', '.join(found)} are all text.", hint="Say which reads the prompts.")
-    return found[0]
+    if column is None and len({id(model.branches[c]) for c in texts}) > 1:
+        raise ConfigError(f"the columns {', '.join(texts)} are all text.", hint="Name the one that reads the prompts.")
+    return column or texts[0]
 
 
-def temperature_of(model: Embedder) -> tuple[float, str]:
-    """What the model's loss divided cosines by, and where that is from: learnt, or the method's number."""
-    from nearfar.methods import record
-    from nearfar.methods.schedule import at
-
+def temperature_of(model: Any) -> tuple[float, str]:
+    """What the loss of an `Embedder` divided cosines by, and where that is from: learnt, or the method's number."""
     method = record.resolve(model.config.model.method, model.config.method)
     if name := method.learnt_temperature:
         value = model.numbers.get(name, method.parts[name].start)
@@ -195,12 +182,6 @@ def temperature_of(model: Embedder) -> tuple[float, str]:
     if method.temperature is None:
         return 1.0, f"{method.name} has none"
     return float(at(method.temperature, 1.0)), f"of {method.name}"
-
-
-def _alike(vectors: np.ndarray) -> list[int]:
-    """Two classes that have the same vector; or nothing."""
-    close = np.triu(vectors @ vectors.T > 1 - SAME, 1)
-    return np.argwhere(close)[0].tolist() if close.any() else []
 
 
 def templates_of(given: str | Sequence[str]) -> list[str]:

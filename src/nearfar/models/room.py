@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,42 +25,50 @@ def free() -> int:
     """Bytes of memory that this process can still take."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+        available = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
     except (OSError, StopIteration):
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         most, taken = (int(Path(f"/sys/fs/cgroup/memory.{n}").read_text(encoding="ascii")) for n in ("max", "current"))
     except (OSError, ValueError):  # no limit
-        return found
-    return min(found, max(0, most - taken))
+        return available
+    return min(available, max(0, most - taken))
 
 
 def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copies: int = 1) -> None:
     """Raise a `ConfigError` where what `build` gives, and `taken` numbers beside it, do not fit into memory.
 
-    It is built without memory (on the device "meta") and stopped as soon as it is too large. What cannot be built so
-    is not judged, and neither is what is built so anyway.
+    It is built without memory (on the device "meta") and stopped as soon as it is too large.
     """
-    if torch.get_default_device().type == "meta":
+    if torch.get_default_device().type == "meta":  # built without memory anyway
         return
-    room, tensors = free() // (WIDTH * copies) - taken, 0
-
-    def count(_: Any, name: str, tensor: torch.Tensor | None) -> None:
-        nonlocal room, tensors
-        room, tensors = room - (0 if tensor is None else tensor.numel()), tensors + 1
-        if room < 0 or tensors > TENSORS:
-            raise _TooLarge
-
-    hooks = [module.register_module_parameter_registration_hook(count),
-             module.register_module_buffer_registration_hook(count)]  # fmt: skip
     try:
-        with unfilled():
+        with unfilled(), bounded(TENSORS, free() // (WIDTH * copies) - taken, _TooLarge, buffers=True):
             build()
     except _TooLarge:
         raise ConfigError(f"{what} is too large: it does not fit into the {free() / 2**30:,.1f} GiB of memory that "
                           "are free.", where=where, hint="Make its layers fewer or narrower.") from None  # fmt: skip
-    except Exception:  # the real building says why
+    except Exception:  # what cannot be built without memory; the real building says what is wrong, if something is
         return
+
+
+@contextmanager
+def bounded(tensors: float, numbers: float, error: Callable[[], Exception], *, buffers: bool = False) -> Iterator[None]:
+    """While networks are built, raise an error as soon as their parameters are more tensors or more numbers."""
+    left, me = [tensors, numbers], threading.get_ident()
+
+    def count(_: Any, name: str, tensor: torch.Tensor | None) -> None:
+        if tensor is None or threading.get_ident() != me:  # the hook is called for what other threads build too
+            return
+        left[0] -= 1
+        left[1] -= tensor.numel()
+        if min(left) < 0:
+            raise error()
+
+    hooks = [module.register_module_parameter_registration_hook(count)]
+    hooks += [module.register_module_buffer_registration_hook(count)] if buffers else []
+    try:
+        yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -32,6 +32,7 @@ from nearfar.core import files, leftovers, replacing
 from nearfar.core.errors import RunError
 from nearfar.core.names import is_utf8, real
 from nearfar.core.schema import By, fits, within
+from nearfar.core.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -56,18 +57,13 @@ Line = Annotated[dict[str, float | None], By(lambda _: _Line)]  # of metrics.jso
 
 
 class Run:
-    """A run folder.
-
-    Parameters
-    ----------
-    path : str or Path
-    """
+    """A run folder."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._lock: Any = None
         self._new: replacing.Replacement | None = None
-        self._config: dict[str, Any] | None = None  # once it was read
+        self._config: dict[str, Any] | None = None  # as it was read or written
 
     @property
     def path(self) -> Path:
@@ -77,18 +73,11 @@ class Run:
     # --- opening ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(
-        cls, path: str | Path, *, resume: bool = False, overwrite: bool = False, beside: bool = False
-    ) -> Run:
-        """The folder, locked for this process.
+    def create(cls, path: str | Path, *, resume: bool = False, overwrite: bool = False, beside: bool = False) -> Run:
+        """The folder, locked for this process; raises as `check`, or where another process uses it.
 
-        Instead of a run that is there, and always if `beside` is said, its `path` is that of a folder beside it, which
-        is swapped to its place by `settle` or the first checkpoint: until then the other one stays.
-
-        Raises
-        ------
-        RunError
-            As `check`; or it is in use by another process.
+        Instead of a run that is there, and always with `beside`, its `path` is that of a folder beside it, which
+        `settle` or the first checkpoint swaps to its place: until then the other one stays.
         """
         run = cls.check(path, resume=resume, overwrite=overwrite)
         run.take(written if beside or (run.is_there and not resume) else None)
@@ -101,27 +90,30 @@ class Run:
         Raises
         ------
         RunError
-            It exists and neither `resume` nor `overwrite` was said; there is nothing to resume; it is not a run at
-            all, or cannot be replaced as a whole.
+            It exists and neither `resume` nor `overwrite` was asked for; there is nothing to resume; it is not a run
+            at all, or cannot be replaced as a whole.
         """
-        run = cls(path)
+        run, elsewhere = cls(path), "Choose another --out."
         if not is_utf8(run.path.absolute()):
-            raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint="Choose another --out.")
+            raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint=elsewhere)
         if os.path.exists(run.path) and not os.path.isdir(run.path):
-            raise RunError("is a file, not a folder.", where=str(path), hint="Choose another --out.")
+            raise RunError("is a file, not a folder.", where=str(path), hint=elsewhere)
         leftovers.sweep(Path(os.path.realpath(path)))
-        occupied = leftovers.occupied(run.path)
+        occupied, begun = leftovers.occupied(run.path), os.path.exists(run.checkpoint_file)
         if occupied and not run.is_there:
-            raise RunError("is not empty and not a run.", where=str(path), hint="Choose another --out.")
-        begun = os.path.exists(run.checkpoint_file)
+            raise RunError("is not empty and not a run.", where=str(path), hint=elsewhere)
         if occupied and not (resume or overwrite):
-            how = "Say --resume to go on, or --overwrite to begin anew." if begun else "Say --overwrite to begin anew."
-            raise RunError("the run folder exists.", where=str(path), hint=how)
+            hint = f"Pass {'--resume to go on, or ' * begun}--overwrite to begin again."
+            raise RunError("the run folder exists.", where=str(path), hint=hint)
         if resume and not begun and not run.trained:
-            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Say --overwrite to begin anew.")
-        if (other := _in_the_way(run.path)) is not None:
-            said = "a folder, and a run has a file" if other.is_dir() else "no folder, and a run has one"
-            raise RunError(f"is {said} there.", where=str(other), hint="Move it, or choose another --out.")
+            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Pass --overwrite to begin again.")
+        for pattern in WRITTEN:
+            file, folder = run.path / pattern, run.path / pattern.partition("/")[0]
+            hint = "Move it, or choose another --out."
+            if os.path.isdir(file):
+                raise RunError("is a folder, and a run has a file there.", where=str(file), hint=hint)
+            if folder != file and os.path.lexists(folder) and not os.path.isdir(folder):
+                raise RunError("is no folder, and a run has one there.", where=str(folder), hint=hint)
         if occupied and overwrite:
             replacing.check(path)
         return run
@@ -133,29 +125,33 @@ class Run:
         Raises
         ------
         RunError
-            No run is there, or it was written by a newer version of nearfar.
+            No run is there, its ``config.json`` is damaged, or it was written by a newer version of nearfar.
         """
         run = cls(path)
         if not os.path.exists(run.path):
             leftovers.sweep(Path(os.path.realpath(path)))
         if not os.path.exists(run.config_file):
             raise RunError("is not a run folder: it has no config.json.", where=str(path))
-        run.config  # noqa: B018 - which is looked at when it is read first
+        run.config  # noqa: B018 - which is checked when it is first read
         return run
 
     def take(self, instead_of: Callable[[Path], Iterable[Path]] | None = None) -> None:
-        """Lock the folder for this process, and have a new one beside it if what is there is to be replaced.
+        """Lock the folder for this process, with a new one beside it if what is there is to be replaced.
 
-        Parameters
-        ----------
-        instead_of : callable, optional
-            See `replacing.Replacement`.
+        `instead_of` gives the paths of what may be replaced, see `replacing.Replacement`.
         """
+        from filelock import FileLock, Timeout
+
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise files.storage_error(self.path, e) from e
-        self.lock()
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as e:
+            raise RunError("another process is training in this folder.", where=str(self.path)) from e
+        self._lock = lock
         try:
             leftovers.sweep(Path(os.path.realpath(self.path)))
             leftovers.sweep_within(self.path)
@@ -165,17 +161,6 @@ class Run:
         except BaseException:
             self.release()
             raise
-
-    def lock(self) -> None:
-        """Keep other processes from writing here until this one ends."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as e:
-            raise RunError("another process is training in this folder.", where=str(self.path)) from e
-        self._lock = lock
 
     def release(self) -> None:
         """Let others write here again; what was not settled is given up."""
@@ -196,9 +181,9 @@ class Run:
     def forget(self) -> None:
         """Remove what was made of other weights than those of the run: measurements, and what classifies with them."""
         weights = self.weights
-        others = [f for pattern in MEASURED for f in self.path.glob(pattern) if _said(f, "weights") != weights]
+        others = [f for pattern in MEASURED for f in self.path.glob(pattern) if _value(f, "weights") != weights]
         for file in self.path.glob(CLASSIFIERS[0]):
-            if _said(file, "about", "model") != weights:
+            if _value(file, "about", "model") != weights:
                 made = [f for f in file.parent.iterdir() if any(f.match(pattern) for pattern in CLASSIFIERS)]
                 others += sorted(made, key=lambda f: f == file)  # by which they are found, if it fails between
         try:
@@ -214,27 +199,23 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
         return replacing.final(real(self.path)).name
 
     @property
     def is_there(self) -> bool:
-        """Whether a run is there: its ``config.json`` is one that nearfar wrote."""
-        return not os.path.exists(self.path / EXPORTED) and _said(self.config_file, "nearfar") is not None
+        """Whether a run is there: its ``config.json``, be it damaged otherwise, is one that nearfar wrote."""
+        return not os.path.exists(self.path / EXPORTED) and _value(self.config_file, "nearfar") is not None
 
     @property
     def config_file(self) -> Path:
-        """``config.json``."""
         return self.path / "config.json"
 
     @property
     def model_file(self) -> Path:
-        """``model.safetensors``."""
         return self.path / "model.safetensors"
 
     @property
     def checkpoint_file(self) -> Path:
-        """``checkpoint/state.safetensors``."""
         return self.path / "checkpoint" / "state.safetensors"
 
     @property
@@ -250,36 +231,35 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether `finished` is what a training says of itself: it may have left no checkpoint."""
-        return _said(self.config_file, "finished") is True and self.finished
+        return _value(self.config_file, "finished") is True and self.finished
 
     @property
     def config(self) -> dict[str, Any]:
-        """What ``config.json`` says, which fits `nearfar.models.stored`.
+        """What ``config.json`` says, which fits `nearfar.models.stored`; it is read once.
 
         Raises
         ------
         RunError
             It does not, or was written by a newer version of nearfar.
         """
-        from nearfar.models import stored
-
         if self._config is None:
-            where, values = str(self.path), files.read_json(self.config_file, dict[str, Any])
-            files.check_schema(values, SCHEMA, where)
-            self._config = stored.settled(values, str(self.config_file))
+            self._config = self._settled(files.read_json(self.config_file, dict[str, Any]))
         return dict(self._config)
 
     def write_config(self, values: dict[str, Any]) -> None:
-        """Write ``config.json``."""
-        from nearfar.core.version import __version__
+        values = {"schema": SCHEMA, "nearfar": __version__, **values}
+        files.write_json(self.config_file, values)
+        self._config = self._settled(json.loads(json.dumps(files.finite(values))))
 
-        self._config = None
-        files.write_json(self.config_file, {"schema": SCHEMA, "nearfar": __version__, **values})
+    def _settled(self, values: dict[str, Any]) -> dict[str, Any]:
+        from nearfar.models import stored
+
+        files.check_schema(values, SCHEMA, str(self.path))
+        return stored.settled(values, str(self.config_file))
 
     # --- metrics ----------------------------------------------------------------------------------------------
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """One more line of ``metrics.jsonl``."""
         files.append_line(self.path / "metrics.jsonl", json.dumps(files.finite(row)))
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -293,9 +273,10 @@ class Run:
         file, rows = self.path / "metrics.jsonl", []
         lines = files.read_bytes(file, METRICS_LIMIT).splitlines() if os.path.lexists(file) else []
         for number, line in enumerate(lines, 1):
+            where = f"{file}, line {number}"
             try:
-                row = files.json_of(line, f"{file}, line {number}")
-                fits(row, Line, f"{file}, line {number}")
+                row = files.json_of(line, where)
+                fits(row, Line, where)
             except RunError:
                 if number == len(lines):
                     break
@@ -312,24 +293,20 @@ class Run:
     # --- checkpoints ------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        """All tensors and the JSON values of a moment, as one file that is either the old or the new one.
-
-        The lines of metrics before that moment are on the disk first.
-        """
-        files.sync(self.path / "metrics.jsonl")
+        """All tensors and the JSON values of a moment, as one file that is either the old or the new one."""
+        files.sync(self.path / "metrics.jsonl")  # no checkpoint is later than the lines that lead to it
         self.checkpoint_file.parent.mkdir(exist_ok=True)
         files.save_tensors(self.checkpoint_file, tensors, {"state": json.dumps(files.finite(state))})
         self.settle()
 
     def load_checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """What `save_checkpoint` wrote."""
         tensors, metadata = files.load_tensors(self.checkpoint_file)
         return tensors, files.json_of(metadata.get("state", "null"), str(self.checkpoint_file))
 
     def finish(self) -> None:
-        """Say that the model which lies there is that of the end, and then remove what only going on would need.
+        """Write down that the model which lies there is that of the end, and remove what only going on would need.
 
-        Whatever is done of that when the process ends, the rest can be done by the next one that goes on.
+        In this order, so that whatever was not done when the process ends can be done by the next one that goes on.
         """
         if not self.config.get("finished", True):
             self.write_config({**self.config, "finished": True})
@@ -349,19 +326,8 @@ def written(folder: Path) -> Iterator[Path]:
         yield from folder.glob(pattern)
 
 
-def _in_the_way(folder: Path) -> Path | None:
-    """A folder where a run has a file, or anything else where it has a folder."""
-    for pattern in WRITTEN:
-        file, within = folder / pattern, folder / pattern.partition("/")[0]
-        if os.path.isdir(file):
-            return file
-        if within != file and os.path.lexists(within) and not os.path.isdir(within):
-            return within
-    return None
-
-
-def _said(file: Path, *keys: str) -> Any:
-    """What a JSON file says under these keys; None where it does not, or is damaged."""
+def _value(file: Path, *keys: str) -> Any:
+    """What a JSON file has under these keys; None where it does not, or is damaged."""
     try:
         value = files.read_json(file)
         for key in keys:

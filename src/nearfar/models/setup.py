@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from nearfar.core import devices
 from nearfar.core.registry import MODALITIES
@@ -27,29 +28,29 @@ def begin(encoders: Mapping[str, Any], columns: Mapping[str, Column], rows: np.n
 
 def set_up(modules: Mapping[str, Any], columns: Mapping[str, Column], rows: np.ndarray) -> None:
     """Let modules, by column, compute what they do not learn, such as weights of tokens by how often they come."""
-    import torch
-
     for module in dict.fromkeys(modules.values()):
         if not hasattr(module, "setup"):
             continue
-        own = [columns[name] for name, m in modules.items() if m is module]
-        most = getattr(module, "setup_rows", len(rows))
-        some = rows[:: max(1, -(-len(rows) // most))]
-        values, geometry = zip(*(c.take(some, torch.device("cpu")) for c in own), strict=True)
+        read_by = [columns[name] for name, m in modules.items() if m is module]
+        some = _some(rows, getattr(module, "setup_rows", len(rows)))
+        values, geometry = zip(*(c.take(some) for c in read_by), strict=True)
         geometry = None if geometry[0] is None else torch.cat(geometry)
-        modality = MODALITIES.get(own[0].modality)
-        module.setup(modality.neutral(torch.cat(values), geometry, own[0].spec))
+        module.setup(MODALITIES.get(read_by[0].modality).neutral(torch.cat(values), geometry, read_by[0].spec))
 
 
 def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, precision: str) -> None:
     """Bring fixed features to their weight beside those of the encoders as these are now, by some of the rows."""
-    some = rows[:: max(1, -(-len(rows) // SCALED_BY))]
     was = networks.training
     networks.eval()
     for name, branch in networks.items():
         if branch.fixed is not None:
             column, device = columns[name], branch.scale.device
-            values, geometry = column.take(some, device)
+            values, geometry = column.take(_some(rows, SCALED_BY), device)
             with devices.autocast(device, precision):
                 branch.rescale(MODALITIES.get(column.modality).neutral(values, geometry, column.spec))
     networks.train(was)
+
+
+def _some(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows, evenly over all."""
+    return rows[:: max(1, -(-len(rows) // most))]

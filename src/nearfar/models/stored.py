@@ -1,4 +1,4 @@
-"""What ``config.json`` and ``seeds.json`` of a run hold, and what is looked at before anything is made of them."""
+"""What ``config.json`` and ``seeds.json`` of a run hold, and what is checked before anything is made of them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from nearfar.core import files
 from nearfar.core.config import SECTIONS, Config, knobs
 from nearfar.core.errors import RunError, UserError
+from nearfar.core.registry import MODALITIES
 from nearfar.core.schema import By, fits, long, shown, within
-
-if TYPE_CHECKING:
-    from nearfar.models.embedder import Embedder
+from nearfar.methods import record
 
 SEEDS_SCHEMA = 1
 Count = Annotated[int, within(0)]
 Values = dict[str, Any]
 PRECISION = "config.train.precision"
 OPEN = ("auto", "default")  # words that leave a decision open, which no run does
-EARLIER = (  # what knobs mean that a run has not yet
+NEEDED = {"train.epochs", "train.batch_size", "optim.lr", "model.method", "model.encoder"}  # decided in every run
+EARLIER = (  # what a run means by knobs that the version which wrote it did not have
     ("model", "fixed", "none"), ("model", "fixed_weight", 1.0), ("views", "flip", None),
     ("train", "select", "last"), ("train", "patience", 0.0), ("train", "keep_optimizer", True),
 )  # fmt: skip
@@ -32,21 +32,14 @@ TELLING = ("beside", "cut")  # what a spec says of its data without changing wha
 
 
 class _AnyColumn(TypedDict):
-    """What a model takes."""
-
     modality: str
     spec: Values
 
 
-def _column(value: Values) -> Any:
-    """A column whose spec is as its modality says."""
-    from nearfar.core.registry import MODALITIES
-
-    spec = getattr(MODALITIES.get(value["modality"]), "Spec", Values)
-    return TypedDict("_Column", {"modality": str, "spec": spec})
-
-
-Column = Annotated[_AnyColumn, By(_column)]
+# What a model takes; the spec is as its modality says.
+Column = Annotated[_AnyColumn, By(lambda value: TypedDict(
+    "_Column", {"modality": str, "spec": getattr(MODALITIES.get(value["modality"]), "Spec", Values)}
+))]  # fmt: skip
 
 
 class Source(TypedDict):
@@ -103,7 +96,7 @@ class Stored(TypedDict):
     command: NotRequired[str]
     folder: NotRequired[str]
     finished: NotRequired[bool]
-    kept: NotRequired[Annotated[int, within(0)] | None]  # step of the state that is the model, where that was chosen
+    kept: NotRequired[Count | None]  # step of the state that is the model, where that was chosen
     asked: NotRequired[Values]
     notes: NotRequired[list[str]]
     resumed: NotRequired[list[Resumed]]
@@ -114,7 +107,7 @@ class Seeds(TypedDict):
     """``seeds.json``."""
 
     schema: Count
-    seeds: Annotated[list[Annotated[int, within(0)]], long(1, 10_000)]
+    seeds: Annotated[list[Count], long(1, 10_000)]
     config: Values
     command: NotRequired[str]
 
@@ -130,7 +123,7 @@ def stored_seeds(folder: str | Path) -> Values:
 
 
 def settled(values: Values, where: str) -> Values:
-    """What ``config.json`` says, looked at, with the knobs that an earlier version did not have.
+    """What ``config.json`` says, checked, with the knobs that an earlier version did not have.
 
     Raises
     ------
@@ -138,32 +131,32 @@ def settled(values: Values, where: str) -> Values:
         It does not fit, or leaves open what a training decides.
     """
     fits(values, Stored, where)
-    done = {"data": dict(NO_DATA), **values, "config": _settled(values, where, "")}
+    whole = {"data": dict(NO_DATA), **values, "config": _settled(values["config"], where, "config")}
     if "asked" in values:
         knobs_of(values["asked"], where, "asked")
-    if "ensemble" in values:
-        members = values["ensemble"]["members"]
-        for i, m in enumerate(members):
-            m["config"] = _settled(m, where, f"ensemble.members[{i}].")
-    return done
+    for i, member in enumerate(values.get("ensemble", {}).get("members", ())):
+        member["config"] = _settled(member["config"], where, f"ensemble.members[{i}].config")
+    return whole
 
 
-def _settled(part: Values, where: str, key: str) -> Values:
+def _settled(given: Values, where: str, key: str) -> Values:
     """The config of a model."""
-    from nearfar.methods import record
-
-    found = knobs_of(part["config"], where, f"{key}config")
-    for path in _left_open(found, part["config"]):
-        raise RunError(f"{key}config.{path} is {shown('auto')}; that is decided when a training begins.", where=where)
+    whole = knobs_of(given, where, key)
+    for section, f, _ in knobs():
+        # A knob that is not in the file is one of a later version, which takes what EARLIER says, unless it is needed.
+        asked = f.name in given.get(section, {}) or f"{section}.{f.name}" in NEEDED
+        if asked and whole[section][f.name] in OPEN:
+            message = f"{key}.{section}.{f.name} is {shown('auto')}; that is decided when a training begins."
+            raise RunError(message, where=where)
     try:
-        method = record.as_dict(record.resolve(found["model"]["method"], found["method"]))
+        method = record.as_dict(record.resolve(whole["model"]["method"], whole["method"]))
     except UserError as e:
-        raise _of_file(e, where, f"{key}config") from e
-    for section, key, meant in EARLIER:
-        if key not in part["config"].get(section, {}):
-            found[section][key] = meant
-    found["method"] = json.loads(json.dumps({k: v for k, v in method.items() if k != "name"})) | found["method"]
-    return found
+        raise _of_file(e, where, key) from e
+    for section, name, meant in EARLIER:
+        if name not in given.get(section, {}):
+            whole[section][name] = meant
+    whole["method"] = json.loads(json.dumps({k: v for k, v in method.items() if k != "name"})) | whole["method"]
+    return whole
 
 
 def knobs_of(values: Values, where: str, key: str) -> Values:
@@ -175,20 +168,9 @@ def knobs_of(values: Values, where: str, key: str) -> Values:
         raise _of_file(e, where, key) from e
     for section in (*SECTIONS, "method"):
         for name, given in values.get(section, {}).items():
-            if (found := whole[section][name]) != given or isinstance(found, bool) != isinstance(given, bool):
-                raise RunError(f"{key}.{section}.{name} is {shown(given)}; it must be {shown(found)}.", where=where)
+            if (meant := whole[section][name]) != given or isinstance(meant, bool) != isinstance(given, bool):
+                raise RunError(f"{key}.{section}.{name} is {shown(given)}; it must be {shown(meant)}.", where=where)
     return whole
-
-
-def _left_open(whole: Values, given: Values) -> list[str]:
-    """The knobs that say "auto", and those that an earlier version did not have and that a training needs."""
-    needed = {"train.epochs", "train.batch_size", "optim.lr", "model.method", "model.encoder"}
-    found = []
-    for section, f, _ in knobs():
-        path, said = f"{section}.{f.name}", whole[section][f.name] in OPEN
-        if said and (path in needed or f.name in given.get(section, {})):
-            found.append(path)
-    return found
 
 
 def _of_file(e: UserError, where: str, key: str) -> RunError:
@@ -200,39 +182,39 @@ def _of_file(e: UserError, where: str, key: str) -> RunError:
 
 def decides(config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
     """Hashes of all that decides which vectors the weights of a model give, by where ``config.json`` says it."""
-    knobs = config.as_dict()
-    found = {"columns": list(columns), "config.data.missing": knobs["data"]["missing"]}
-    found[PRECISION] = knobs["train"]["precision"]
+    whole = config.as_dict()
+    values = {"columns": list(columns), "config.data.missing": whole["data"]["missing"]}
+    values[PRECISION] = whole["train"]["precision"]
     for name, (modality, spec) in columns.items():
-        found[f"columns.{name}.modality"] = modality
-        found |= {f"columns.{name}.spec.{k}": v for k, v in spec.items() if k not in TELLING}
-    found |= {f"config.model.{k}": knobs["model"][k] for k in MODEL}
-    found |= {f"config.method.{k}": v for k, v in knobs["method"].items()}
-    return {k: _hash(v) for k, v in found.items()}
+        values[f"columns.{name}.modality"] = modality
+        values |= {f"columns.{name}.spec.{k}": v for k, v in spec.items() if k not in TELLING}
+    values |= {f"config.model.{k}": whole["model"][k] for k in MODEL}
+    values |= {f"config.method.{k}": v for k, v in whole["method"].items()}
+    return {k: _hash(v) for k, v in values.items()}
+
+
+def decide_together(how: str, members: Sequence[tuple[Config, Any]]) -> dict[str, str]:
+    """The same of an ensemble, by config and columns of its members."""
+    hashes = {"ensemble.how": _hash(how), "ensemble.members": _hash(len(members))}
+    for i, (config, columns) in enumerate(members):
+        hashes |= {f"ensemble.members[{i}].{k}": v for k, v in decides(config, columns).items()}
+    return hashes
 
 
 def as_made(config: Config, made: Mapping[str, str]) -> Config:
     """The config with the precision that weights were made with: a training may be gone on with in another."""
     choices = next(f.metadata["choices"] for section, f, _ in knobs() if f"config.{section}.{f.name}" == PRECISION)
-    found = next((p for p in choices if made.get(PRECISION) == _hash(p)), config.train.precision)
-    return replace(config, train=replace(config.train, precision=found))
-
-
-def decide_together(how: str, members: Sequence[Embedder]) -> dict[str, str]:
-    """The same of an ensemble."""
-    found = {"ensemble.how": _hash(how), "ensemble.members": _hash(len(members))}
-    for i, m in enumerate(members):
-        found |= {f"ensemble.members[{i}].{k}": v for k, v in decides(m.config, m.columns).items()}
-    return found
+    precision = next((p for p in choices if made.get(PRECISION) == _hash(p)), config.train.precision)
+    return replace(config, train=replace(config.train, precision=precision))
 
 
 def fixed(config: Config) -> dict[str, str]:
     """Hashes of all knobs that stay as they are while a training is gone on with, by their paths."""
-    values = config.as_dict()
+    whole = config.as_dict()
     paths = [(s, f.name) for s, f, _ in knobs() if not f.metadata["resumes"] and (s, f.name) != ("data", "source")]
-    found = {f"config.{s}.{name}": values[s][name] for s, name in paths}
-    found |= {f"config.method.{k}": v for k, v in values["method"].items()}
-    return {k: _hash(v) for k, v in found.items()}
+    values = {f"config.{s}.{name}": whole[s][name] for s, name in paths}
+    values |= {f"config.method.{k}": v for k, v in whole["method"].items()}
+    return {k: _hash(v) for k, v in values.items()}
 
 
 def check_made(made: Any, now: Mapping[str, str], where: str) -> None:

@@ -1,10 +1,9 @@
-"""Which rows a model was trained on, told by their content: beside other data they must not pass for new ones."""
+"""Which rows a model was trained on, known by their content: among other data they must not pass for new ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 FILE = "rows.safetensors"
 ROWS, COLUMN, TAUGHT = "rows", "column.", "taught"
+NONE = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,14 @@ class TrainingRows:
 
     rows: np.ndarray
     columns: Mapping[str, np.ndarray]
-    taught: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    taught: np.ndarray = field(default_factory=lambda: NONE)
 
     @classmethod
     def of(cls, table: Table, rows: np.ndarray, taught: np.ndarray | None = None) -> TrainingRows:
         """Those of some rows of a table, of which the rows `taught` were learnt with something else."""
         columns = {n: np.unique(c.hashes[rows]) for n, c in table.columns.items()}
-        learnt = rows[:0] if taught is None else taught
-        return cls(
-            np.unique(_hashes(table)[rows]), columns, _union([c.hashes[learnt] for c in table.columns.values()])
-        )
+        learnt = [] if taught is None else [c.hashes[taught] for c in table.columns.values()]
+        return cls(np.unique(_hashes(table)[rows]), columns, _union(learnt))
 
     def after(self, earlier: Sequence[TrainingRows | None]) -> TrainingRows:
         """These, of a model that began with the weights of others, or was taught by them."""
@@ -56,12 +54,11 @@ class TrainingRows:
     @classmethod
     def together(cls, parts: Sequence[TrainingRows | None]) -> TrainingRows | None:
         """Those of several models; None where one of them is not known."""
-        known = [p for p in parts if p is not None]
-        if len(known) < len(parts):
+        if None in parts:
             return None
-        names = dict.fromkeys(n for p in known for n in p.columns)
-        columns = {n: _union([p.columns[n] for p in known if n in p.columns]) for n in names}
-        return cls(_union([p.rows for p in known]), columns, _union([p.taught for p in known]))
+        names = dict.fromkeys(n for p in parts for n in p.columns)
+        columns = {n: _union([p.columns[n] for p in parts if n in p.columns]) for n in names}
+        return cls(_union([p.rows for p in parts]), columns, _union([p.taught for p in parts]))
 
     def among(self, table: Table) -> np.ndarray:
         """Whether each row of a table was trained on, bool (N,).
@@ -70,10 +67,8 @@ class TrainingRows:
         """
         if len(table.columns) == len(self.columns):
             return np.isin(_hashes(table), self.rows)
-        found = np.ones(len(table), bool)
-        for name, column in table.columns.items():
-            found &= np.isin(column.hashes, self.columns.get(name, self.rows[:0]))
-        return found
+        cells = [np.isin(column.hashes, self.columns.get(name, NONE)) for name, column in table.columns.items()]
+        return np.logical_and.reduce(cells)
 
     def teach(self, column: Column) -> np.ndarray:
         """Whether each cell of a column is among the `taught`, bool (N,); of an ensemble, as any member reads it."""
@@ -98,23 +93,22 @@ class TrainingRows:
         RunError
             It is damaged, or holds something else.
         """
-        if not (folder / FILE).exists():
+        file = folder / FILE
+        if not file.exists():
             return None
-        tensors, _ = files.load_tensors(folder / FILE, partial(_check, where=str(folder / FILE)))
-        found = {n: t.numpy().view(np.uint64) for n, t in tensors.items()}
-        rows, taught = found.pop(ROWS, None), found.pop(TAUGHT, np.zeros(0, np.uint64))
-        columns = {n.removeprefix(COLUMN): h for n, h in found.items()}
+
+        def check(header: Mapping[str, torch.Tensor]) -> None:
+            for name, tensor in header.items():
+                named = name in (ROWS, TAUGHT) or name.startswith(COLUMN)
+                if not named or str(tensor.dtype) != "torch.int64" or tensor.ndim != 1:
+                    raise RunError(f"holds {name}, which are no hashes of rows.", where=str(file))
+            if not any(name.startswith(COLUMN) for name in header):
+                raise RunError("holds the rows of no column.", where=str(file))
+
+        stored = {n: t.numpy().view(np.uint64) for n, t in files.load_tensors(file, check)[0].items()}
+        rows, taught = stored.pop(ROWS, None), stored.pop(TAUGHT, NONE)
+        columns = {n.removeprefix(COLUMN): h for n, h in stored.items()}
         return cls(next(iter(columns.values())) if rows is None else rows, columns, taught)
-
-
-def _check(header: Mapping[str, torch.Tensor], where: str) -> None:
-    """Raise `RunError` where a file holds anything but hashes, or those of no column."""
-    for name, tensor in header.items():
-        named = name in (ROWS, TAUGHT) or name.startswith(COLUMN)
-        if not named or str(tensor.dtype) != "torch.int64" or tensor.ndim != 1:
-            raise RunError(f"holds {name}, which are no hashes of rows.", where=where)
-    if not any(name.startswith(COLUMN) for name in header):
-        raise RunError("holds the rows of no column.", where=where)
 
 
 def _hashes(table: Table) -> np.ndarray:
@@ -122,4 +116,4 @@ def _hashes(table: Table) -> np.ndarray:
 
 
 def _union(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.unique(np.concatenate(parts))
+    return np.unique(np.concatenate([NONE, *parts]))

@@ -131,7 +131,8 @@ def check_networks(run: Run) -> None:
     """Raise `RunError` where a checkpoint is there that is not of the networks that ``config.json`` describes."""
     if not os.path.exists(run.checkpoint_file):
         return
-    networks, header = described(run, run.checkpoint_file)[0], files.tensor_header(run.checkpoint_file)
+    networks = described(run.config, str(run.checkpoint_file))[0]
+    header = files.tensor_header(run.checkpoint_file)
     held = {k.removeprefix(BRANCHES): t for k, t in header.items() if k.startswith(BRANCHES)}
     wanted = networks.tensors(held)
     wanted |= narrowing.beside(networks.drawn, held)

@@ -39,14 +39,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
 from nearfar.core.randomness import generator
-from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column
 from nearfar.evaluation import floors
 from nearfar.evaluation.directions import both
 from nearfar.evaluation.protocols import sts
 from nearfar.evaluation.sides import Sides
 from nearfar.models import setup
-from nearfar.models.branches import Branch
+from nearfar.models.encoding import encoded
 from nearfar.objectives.kernel.world import ONE
 from nearfar.training import distributed, health, weight_averaging
 from nearfar.training.gradient_cache import chunks, joined
@@ -162,8 +161,10 @@ class Watch:
                 weight_averaging.take_statistics(learner, norms, batches, self.config)
             rows = self.plan.train[:STATISTICS_ROWS]
             with weight_averaging.new_statistics(branches):
-                for column, start in itertools.product(self.columns, range(0, len(rows), STATISTICS_BATCH)):
-                    _neutral(learner, column, rows[start : start + STATISTICS_BATCH], *self.on, "projection")
+                for column in self.columns:
+                    branch = learner.branches[column.name]
+                    for _ in encoded(branch, column, rows, "projection", *self.on, batch_size=STATISTICS_BATCH):
+                        pass  # the batch norms have seen it
         return learner
 
     def first(self, learner: Learner) -> dict[str, float]:
@@ -180,7 +181,7 @@ class Watch:
             return {}
         setup.scale(learner.branches, self.plan.columns, self.plan.train, self.on[1])
         column = self.columns[0]
-        x, y = (encode_rows(learner, column, r, *self.on, layer="embedding") for r in (self.gallery, self.queries))
+        x, y = (encode_rows(learner, column, r, *self.on, layer="features") for r in (self.gallery, self.queries))
         return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])} if _finite(x, y) else {}
 
     def _unlabelled(self, learner: Learner) -> dict[str, float]:
@@ -188,7 +189,7 @@ class Watch:
         if len(rows) < FEWEST:
             return {}
         if len(self.columns) > 1:
-            layer = self.plan.record.keep
+            layer = "encoder" if self.plan.record.keep == "features" else "projection"  # what the loss sees
             sides = [encode_rows(learner, c, rows, *self.on, layer=layer).cpu() for c in self.columns]
             sides = sides if len({s.shape[1] for s in sides}) == 1 else sides[:1]
             x = torch.stack(sides, 1).flatten(0, 1)[:ROWS]
@@ -244,33 +245,14 @@ class Watch:
         return {"heldout_loss": float(np.mean(losses))}
 
 
-def _layer(branch: Branch, values: torch.Tensor, layer: str) -> torch.Tensor:
-    """Of a branch the encoder's features, these beside fixed ones ("embedding"), or the projection, float32 (N, D)."""
-    if layer == "embedding":
-        return branch.embed(values).float()
-    return (branch.encoder(values) if layer == "features" else branch(values)[1]).float()
-
-
-def _neutral(
-    learner: Learner, column: Column, rows: np.ndarray, device: torch.device, precision: str, layer: str
-) -> torch.Tensor:
-    """A layer of rows as they are embedded, without a view."""
-    values, geometry = column.take(rows, device)
-    with devices.autocast(device, precision):
-        neutral = MODALITIES.get(column.modality).neutral(values, geometry, column.spec)
-        return _layer(learner.branches[column.name], neutral, layer)
-
-
-@torch.no_grad()
 def encode_rows(
     learner: Learner, column: Column, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 1000,
-    layer: str = "features",
+    layer: str = "encoder",
 ) -> torch.Tensor:  # fmt: skip
-    """A layer of rows of a column in evaluation mode, float32 (len(rows), D)."""
+    """A layer of rows of a column in evaluation mode, as `Branch.output` names it; float32 (len(rows), D)."""
     was = learner.training
     learner.eval()
-    starts = range(0, len(rows), batch_size)
-    parts = [_neutral(learner, column, rows[i : i + batch_size], device, precision, layer) for i in starts]
+    parts = list(encoded(learner.branches[column.name], column, rows, layer, device, precision, batch_size))
     learner.train(was)
     return torch.cat(parts)
 
@@ -286,7 +268,7 @@ def view_features(
         batch = viewer.batch(rows[start : start + batch_size], 0, start)
         for side, view in zip(sides, batch.views, strict=False):
             with devices.autocast(device, precision):
-                side.append(_layer(learner.branches[view.column], view.values, "features"))
+                side.append(learner.branches[view.column].encoder(view.values).float())
     learner.train(was)
     return torch.cat(sides[0]), torch.cat(sides[1])
 

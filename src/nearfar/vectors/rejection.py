@@ -53,7 +53,7 @@ def leave_one_out(gallery: np.ndarray, y: np.ndarray, groups: np.ndarray | None 
             near = cosine.topk(_count(len(rows)), dim=1).values
             known = ~near.isinf()
             # 0 / 0, which is NaN, where all others of the class are of the row's group
-            similar[rows[place]] = (near.masked_fill(~known, 0).sum(1) / known.sum(1)).numpy()
+            similar[rows[place.numpy()]] = (near.masked_fill(~known, 0).sum(1) / known.sum(1)).numpy()
     return similar
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -20,10 +20,9 @@ from nearfar.core.replacing import replaced
 from nearfar.core.schema import above, fits, long, within
 from nearfar.data.facts import measured
 from nearfar.downstream.classify import rejecting
-from nearfar.downstream.classify.out_of_fold import Known
-from nearfar.downstream.classify.selection import KINDS, choose
+from nearfar.downstream.classify.selection import KINDS, choose, knn_scores
 from nearfar.evaluation.protocols import linear_probe
-from nearfar.models.predictions import Predictions
+from nearfar.models.predictions import Predictions, checked_vectors
 from nearfar.vectors import rejection
 from nearfar.vectors.basics import moments, unit
 from nearfar.vectors.logistic import UNSOLVED, Problem
@@ -31,27 +30,7 @@ from nearfar.vectors.neighbours import search
 
 SCHEMA = 1
 IDS = 50  # values of a label that may all be different
-QUERIES = 1024  # rows whose nearest neighbour is looked for at once
 DESCRIPTION, WEIGHTS = "classifier.json", "weights.safetensors"
-
-Share = Annotated[float, within(0, 1)]
-
-
-class Description(TypedDict):
-    """``classifier.json``; what the fields mean is said at `Classifier`."""
-
-    schema: int
-    kind: Literal["logistic", "knn"]
-    setting: Annotated[float, above(0)]
-    names: Annotated[list[str], long(2)]
-    temperature: Annotated[float, above(0)]
-    calibrated: bool
-    threshold: float | None
-    reject: Share
-    out_of_fold: dict[str, Any] | None
-    rejection: NotRequired[dict[str, Any] | None]
-    notes: list[str]
-    about: About
 
 
 class About(TypedDict):
@@ -61,6 +40,23 @@ class About(TypedDict):
     label: NotRequired[str | None]
     column: NotRequired[str | None]
     group: NotRequired[str | None]
+
+
+class Description(TypedDict):
+    """``classifier.json``; see `Classifier` for what the fields mean."""
+
+    schema: int
+    kind: Literal["logistic", "knn"]
+    setting: Annotated[float, above(0)]
+    names: Annotated[list[str], long(2)]
+    temperature: Annotated[float, above(0)]
+    calibrated: bool
+    threshold: float | None
+    reject: Annotated[float, within(0, 1)]
+    out_of_fold: dict[str, Any] | None
+    rejection: NotRequired[dict[str, Any] | None]
+    notes: list[str]
+    about: About
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +92,13 @@ class Classifier:
         ``accuracy``, ``interval``, ``rows``; None where no row could be left out. Beside them ``taught``, where the
         model has learnt some of the rows, which were not scored then: how many; None where that is not known.
     rejection : mapping or None
-        What becomes of rows of other classes, told by leaving out ``classes``: the share that is ``refused``, its
-        ``interval``, ``auroc`` of known against other rows by their similarity, and, where another share is
+        What becomes of rows of unknown classes, by leaving out ``classes``: the share that is ``refused``, its
+        ``interval``, ``auroc`` of known against unknown rows by their similarity, and, where another share is
         better for both, ``proposed``: ``reject``, ``refused``, ``interval``.
     notes : tuple of str
-        What was understood and chosen, in sentences.
+        What was chosen and why, in sentences.
     about : mapping
-        Whatever else is worth keeping (JSON values).
+        Of what it was made (JSON values).
     """
 
     names: tuple[str, ...]
@@ -162,7 +158,7 @@ class Classifier:
             Rows of equal number, such as those of one patient, are left out together wherever rows are left out.
         taught : ndarray of bool (N,), optional
             Rows whose labels, or what else stood beside them, taught the model that made the vectors. It knows them, so
-            accuracy, temperature and the threshold for none of these are told by the other rows.
+            accuracy, temperature and the threshold for none of these are measured on the other rows.
 
         Raises
         ------
@@ -177,27 +173,36 @@ class Classifier:
             raise ValueError(f"x: {x.shape}, labels: {labels.shape} up to {labels.max(initial=-1)}, {len(names)} names")
         kept = np.flatnonzero(labels >= 0)
         called = [str(rows[i]) for i in kept] if rows is not None else [str(i) for i in kept]
-        x, y = np.ascontiguousarray(_finite(x[kept])), labels[kept]
+        x, y = checked_vectors(x[kept], x.shape[1]), labels[kept]
         present, compact, counts = np.unique(y, return_inverse=True, return_counts=True)
         check_labels(labels, names, kind)
         groups = None if groups is None else np.asarray(groups)[kept]
-        taught = _whole(taught[kept], groups) if taught is not None and taught[kept].any() else None
+        taught = taught[kept] if taught is not None and taught[kept].any() else None
+        if taught is not None and groups is not None:
+            taught = np.isin(groups, groups[taught])  # what is known of one row tells of its group
         choice = choose(x, compact, counts, kind, seed, groups, taught)
         mean, scale = moments(x)
         weights, unsolved = None, ()
         if choice.kind == "logistic":
             fitted = Problem(_standardised(x, mean, scale), compact, len(present)).solve(choice.setting)
             weights, unsolved = fitted.weights.numpy(), () if fitted.converged else (UNSOLVED,)
-        rejection = rejecting.decide(
+        refused = rejecting.decide(
             x, compact, choice.kind, choice.setting, reject, seed=seed, groups=groups, taught=taught
         )
-        notes = (
-            _about_rows(counts, names, len(labels) - len(kept)), *_about_taught(taught), *choice.notes,
-            *unsolved, *rejection.notes,
+        each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} … {counts.max():,}"
+        about_rows = [f"Labels: {len(y):,} rows of {len(counts):,} classes, {each} a class"]
+        if absent := len(names) - len(counts):
+            about_rows.append(f"{absent:,} classes have no rows and are never predicted")
+        if left_out := len(labels) - len(kept):
+            about_rows.append(f"{left_out:,} rows without a label are left out")
+        learnt = () if taught is None else (
+            f"The model has learnt {int(taught.sum()):,} of these rows with their labels, or with what stood beside "
+            f"them: figures are of the {int((~taught).sum()):,} others.",
         )  # fmt: skip
+        notes = (f"{'; '.join(about_rows)}.", *learnt, *choice.notes, *unsolved, *refused.notes)
         return cls(
             tuple(names), choice.kind, float(choice.setting), x, y, tuple(called), weights, mean, scale,
-            choice.temperature, choice.calibrated, rejection.threshold, reject, choice.out_of_fold, rejection.figures,
+            choice.temperature, choice.calibrated, refused.threshold, reject, choice.out_of_fold, refused.figures,
             notes, dict(about or {}),
         )  # fmt: skip
 
@@ -211,40 +216,28 @@ class Classifier:
         DataError
             They have other dimensions, or numbers that are not finite.
         """
-        x = np.ascontiguousarray(x, np.float32)
-        if x.ndim != 2 or x.shape[1] != self.x.shape[1]:
-            raise DataError(f"the classifier takes vectors of {self.x.shape[1]} dimensions, these are {x.shape}.")
-        scores = torch.from_numpy(self._scores(_finite(x)))
-        probabilities = np.zeros((len(x), len(self.names)), np.float32)
-        probabilities[:, self.present] = (scores.double() / self.temperature).softmax(1).numpy()
-        likeliest, units, gallery = probabilities.argmax(1), unit(x), self._units
-        similarity = rejection.to_class(gallery, self.y, units, likeliest)
-        labels = likeliest if self.threshold is None else np.where(similarity < self.threshold, -1, likeliest)
-        nearest = np.zeros(len(x), np.int64)
-        for start in range(0, len(x), QUERIES):
-            part = slice(start, start + QUERIES)
-            nearest[part] = search(units[part], gallery, 1)[1][:, 0]
-        return Predictions(labels, probabilities, similarity, nearest)
-
-    def _scores(self, x: np.ndarray) -> np.ndarray:
-        """Logits of the classes that have rows."""
+        x = checked_vectors(x, self.x.shape[1])
         if self.kind == "knn":
             compact = np.searchsorted(self.present, self.y)
-            return Known(self.x, compact, len(self.present)).scores(x, self.setting)
-        standard = _standardised(x, self.mean, self.scale)
-        return linear_probe.scores(torch.from_numpy(self.weights), standard).numpy()
+            scores = knn_scores(self.x, compact, x, len(self.present), self.setting)
+        else:
+            standard = _standardised(x, self.mean, self.scale)
+            scores = linear_probe.scores(torch.from_numpy(self.weights), standard).numpy()
+        probabilities = np.zeros((len(x), len(self.names)), np.float32)
+        tempered = torch.from_numpy(scores).double() / self.temperature
+        probabilities[:, self.present] = tempered.softmax(1).numpy()
+        likeliest, units, gallery = probabilities.argmax(1), unit(x), unit(self.x)
+        similarity = rejection.to_class(gallery, self.y, units, likeliest)
+        labels = likeliest if self.threshold is None else np.where(similarity < self.threshold, -1, likeliest)
+        return Predictions(labels, probabilities, similarity, search(units, gallery, 1)[1][:, 0])
 
     @cached_property
     def present(self) -> np.ndarray:
         """The classes that have rows, and so may be predicted."""
         return np.unique(self.y)
 
-    @cached_property
-    def _units(self) -> np.ndarray:
-        return unit(self.x)
-
     def summary(self) -> dict[str, Any]:
-        """What ``--json`` says of it."""
+        """The part of ``--json`` that describes it."""
         keys = ("kind", "setting", "temperature", "calibrated", "threshold", "out_of_fold", "rejection", "notes")
         return {"classes": self.names, **{k: getattr(self, k) for k in keys}}
 
@@ -252,12 +245,7 @@ class Classifier:
 
     def save(self, folder: str | Path) -> None:
         """Write ``classifier.json`` and ``weights.safetensors``, which hold all that `load` needs."""
-        stored = {
-            "schema": SCHEMA, "kind": self.kind, "setting": self.setting, "names": self.names,
-            "temperature": self.temperature, "calibrated": self.calibrated, "threshold": self.threshold,
-            "reject": self.reject, "out_of_fold": self.out_of_fold, "rejection": self.rejection, "notes": self.notes,
-            "about": self.about,
-        }  # fmt: skip
+        stored = {"schema": SCHEMA} | {k: getattr(self, k) for k in Description.__annotations__ if k != "schema"}
         called = np.frombuffer(json.dumps(self.rows).encode(), np.uint8)
         arrays = {"x": self.x, "y": self.y, "rows": called, "mean": self.mean, "scale": self.scale}
         if self.weights is not None:
@@ -276,26 +264,25 @@ class Classifier:
         RunError
             It is missing, damaged, newer, or the two files are not of one classifier.
         """
-        file = Path(folder) / DESCRIPTION
+        file, again = Path(folder) / DESCRIPTION, "Make it again."
         stored = files.read_json(file)
         files.check_schema(stored, SCHEMA, str(file))
         fits(stored, Description, str(file))
         tensors, metadata = files.load_tensors(Path(folder) / WEIGHTS)
         if metadata.get("classifier") != _mark(stored):
-            raise RunError(f"does not belong to the {WEIGHTS} beside it.", where=str(file), hint="Make it anew.")
+            raise RunError(f"does not belong to the {WEIGHTS} beside it.", where=str(file), hint=again)
         try:
-            a = {k: v.numpy() for k, v in tensors.items()}
-            called = files.json_of(a["rows"].tobytes(), str(file))
+            called = files.json_of(tensors["rows"].numpy().tobytes(), str(file))
             fits(called, list[str], str(file), "rows")
-            made = cls(
-                tuple(stored["names"]), stored["kind"], float(stored["setting"]), a["x"], a["y"],
-                tuple(called), a.get("weights"), a["mean"], a["scale"],
-                float(stored["temperature"]), stored["calibrated"], stored["threshold"], stored["reject"],
-                stored["out_of_fold"], stored.get("rejection"), tuple(stored["notes"]), stored["about"],
-            )  # fmt: skip
+            arrays = {k: tensors[k].numpy() for k in ("x", "y", "mean", "scale", "weights") if k in tensors}
+            lists = {"names": tuple(stored["names"]), "notes": tuple(stored["notes"]), "rows": tuple(called)}
+            # Early classifiers say nothing of rejection, and kNN has no weights.
+            values = {"rejection": None, "weights": None, **stored, **arrays, **lists}
+            values["setting"] = float(stored["setting"])
+            made = cls(**{f.name: values[f.name] for f in fields(cls)})
             made._check()
         except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise RunError(f"is damaged: {type(e).__name__} {e}.", where=str(file), hint="Make it anew.") from e
+            raise RunError(f"is damaged: {type(e).__name__} {e}.", where=str(file), hint=again) from e
         return made
 
     def _check(self) -> None:
@@ -308,15 +295,11 @@ class Classifier:
         for name, array, dtype, shape in wanted:
             if array.dtype != dtype or array.shape != shape or not np.isfinite(array).all():
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
-        fits = (
+        if not (
             n > 1 and len(present) > 1 and present[0] >= 0 and present[-1] < len(self.names) and len(self.rows) == n
             and (self.kind == "logistic" or 1 <= self.setting == int(self.setting))
-        )  # fmt: skip
-        if not fits:
+        ):  # fmt: skip
             raise ValueError("its parts do not fit each other")
-
-
-# --- checks and sentences -----------------------------------------------------------------------------------------
 
 
 def check_request(kind: str, reject: float, seed: int = 0) -> None:
@@ -334,49 +317,20 @@ def check_labels(labels: np.ndarray, names: Sequence[str], kind: str = "auto") -
     present, counts = np.unique(labels[labels >= 0], return_counts=True)
     rows, classes = int(counts.sum()), len(counts)
     if classes == 0:
-        raise DataError("no row has a label.", hint="Say which column holds them with --label.")
+        raise DataError("no row has a label.", hint="Name the column that holds them with --label.")
     if classes == 1:
         raise DataError(f"all {rows:,} labelled rows are {names[present[0]]!r}; there must be two classes.")
+    some = ", ".join(names[c] for c in present[:3])
     if kind == "auto" and measured([names[c] for c in present]):
-        some = ", ".join(names[c] for c in present[:3])
         raise DataError(
             f"{rows:,} rows have {classes:,} different numbers as labels ({some} …), which looks measured.",
-            hint="Bring classes, such as ranges of these numbers, or say --kind knn if each is a class.",
+            hint="Bring classes, such as ranges of these numbers, or pass --kind knn if each is a class.",
         )
     if classes > IDS and classes > rows / 2 and kind == "auto":
-        some = ", ".join(names[c] for c in present[:3])
         raise DataError(
             f"{rows:,} rows have {classes:,} different labels ({some} …): is that column an id?",
-            hint="Say which holds the classes with --label; if it is this one, say --kind knn.",
+            hint="Name the column of the classes with --label; if it is this one, pass --kind knn.",
         )
-
-
-def _about_rows(counts: np.ndarray, names: Sequence[str], left_out: int) -> str:
-    each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} … {counts.max():,}"
-    said = f"Labels: {counts.sum():,} rows of {len(counts):,} classes, {each} a class"
-    if absent := len(names) - len(counts):
-        said += f"; {absent:,} classes have no rows and are never predicted"
-    return said + (f"; {left_out:,} rows without a label are left out." if left_out else ".")
-
-
-def _whole(taught: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Rows of a group that holds one which taught the model count as it does."""
-    return taught if groups is None else np.isin(groups, groups[taught])
-
-
-def _about_taught(taught: np.ndarray | None) -> tuple[str, ...]:
-    if taught is None:
-        return ()
-    return (
-        f"The model has learnt {int(taught.sum()):,} of these rows with their labels, or with what stood beside them: "
-        f"figures are of the {int((~taught).sum()):,} others.",
-    )
-
-
-def _finite(x: np.ndarray) -> np.ndarray:
-    if not np.isfinite(x).all():
-        raise DataError("the vectors hold numbers that are not finite: the model is broken, or its input is.")
-    return x
 
 
 def _standardised(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

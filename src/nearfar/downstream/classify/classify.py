@@ -194,8 +194,6 @@ def _by_name(
     """The classes of new rows by their names."""
     from nearfar.models import prompts
 
-    if not hasattr(model, "zero_shot"):
-        raise ConfigError("an ensemble knows no class by its name.", hint="Name one of its members, or labelled rows.")
     column = reading["column"]
     text, others = _sides(model, column)
     made = prompts.make(model, classes, templates, column=text, console=console)
@@ -273,7 +271,7 @@ def _taught(model: Embedder, column: Column) -> np.ndarray | None:
 
     if model.training_rows is not None:
         return model.training_rows.teach(column)
-    for m in getattr(model, "members", (model,)):
+    for m in model.members:
         labels = record.resolve(m.config.model.method, m.config.method).positives == "labels"
         if labels or len(m.columns) > 1 or m.config.model.init_from:
             return None

@@ -1,4 +1,20 @@
-"""Which classifier labelled vectors ask for: its kind, its setting, its temperature, and why."""
+"""Which classifier labelled vectors ask for: its kind, its setting, its temperature, and why.
+
+Candidates are fitted side by side and scored out of fold, on rows that they have not seen. Arguments that several
+functions of this package share:
+
+x : ndarray of float32 (N, D)
+y : ndarray of int64 (N,)
+    Classes 0 … C − 1, each with a row.
+kind, setting : str, float
+    ``"logistic"`` and C of logistic regression, or ``"knn"`` and the k of kNN.
+seed : int
+    Of the folds, and of the rows or classes that are drawn where there are many.
+groups : ndarray of int64 (N,), optional
+    Rows of equal number are left out together.
+taught : ndarray of bool (N,), optional
+    Rows that taught the model whose vectors these are. It knows them, so they are learnt from, and not scored.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.data.groups import by_first
 from nearfar.data.splits import LEAST
-from nearfar.downstream.classify.out_of_fold import Candidate, candidates
 from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.vectors import calibration, knn
+from nearfar.vectors.basics import TIE, right, standardised
+from nearfar.vectors.intervals import wilson
+from nearfar.vectors.logistic import Problem
 
 KINDS = ("auto", "logistic", "knn")
 TITLES = {"logistic": "logistic regression (C {:g})", "knn": "kNN (k {:.0f}, cosine)"}
@@ -18,6 +38,9 @@ ENOUGH = 5  # rows in the median class, to choose the kind and to calibrate by
 FOR_C = 10  # rows in the median class, to choose C by
 MANY = 500  # classes; beyond, auto does not fit that many weights
 K = 20
+FOLDS = 5
+ROWS = 10_000  # at most so many are used, drawn by the seed
+TAU = knn.SETTINGS[0][1]
 
 
 @dataclass(frozen=True)
@@ -32,105 +55,194 @@ class Choice:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A classifier, and what it did on rows that it had not seen.
+
+    Parameters
+    ----------
+    kind, setting
+    hits : float
+        Right ones; a row whose class has the best score together with others counts as its share.
+    rows : int
+        Among how many.
+    temperature : float
+        That calibrates its probabilities, see `nearfar.vectors.calibration.temperature`.
+    loss : float
+        Cross entropy at this temperature.
+    """
+
+    kind: str
+    setting: float
+    hits: float
+    rows: int
+    temperature: float
+    loss: float
+
+    @property
+    def title(self) -> str:
+        """Kind and setting in words."""
+        return TITLES[self.kind].format(self.setting)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right ones."""
+        return self.hits / self.rows
+
+    @property
+    def interval(self) -> list[float]:
+        """Its 95 % interval (Wilson)."""
+        return wilson(self.hits, self.rows)
+
+
 def choose(
     x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0,
     groups: np.ndarray | None = None, taught: np.ndarray | None = None,
 ) -> Choice:  # fmt: skip
-    """Kind and setting by the rows that are right out of fold, as far as there are enough to tell.
+    """Kind and setting by the rows that are right out of fold, as far as there are enough to choose by.
 
-    Parameters
-    ----------
-    x : ndarray of float32 (N, D)
-    y : ndarray of int64 (N,)
-        Classes 0 … C − 1, each with a row.
-    counts : ndarray of int (C,)
-        Rows of each class. Their median decides what there are enough rows for, so that a few rare classes do not.
-    kind : {"auto", "logistic", "knn"}
-    seed : int
-        Of the folds.
-    groups : ndarray of int64 (N,), optional
-        Rows of equal number are in one fold.
-    taught : ndarray of bool (N,), optional
-        Rows that taught the model whose vectors these are. Since it knows them, only the others are scored, if they
-        are `LEAST` or more.
+    The median of `counts`, the rows of each class, decides what there are enough rows for, so that a few rare classes
+    do not. Where rows `taught` the model, only the others count, if they are `LEAST` or more.
     """
-    ground = _ground(y, counts, groups, taught)
-    kinds = _kinds(kind, len(counts), ground.rows)
-    k = min(K, int(np.median(counts)))
-    cs = linear_probe.CS if ground.rows >= FOR_C else (few_labels.C,)
-    tried = [] if not ground.rows else candidates(
-        x, y, len(counts), cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed,
+    middle, classes, scored = int(np.median(counts)), len(counts), ""
+    enough, few = middle, f"the median class has {middle} row{'s' * (middle != 1)}"
+    several = " of different groups" if groups is not None and len(np.unique(groups)) < len(y) else ""
+    none = f"no class has two rows{several}"
+    if taught is not None:
+        fresh = int((~taught).sum())
+        few = none = f"only {fresh:,} of the {len(y):,} rows did not teach the model"
+        enough = min(middle, fresh // min(classes, LEAST)) if fresh >= LEAST else 0
+        scored = " on rows that did not teach the model"
+    if kind != "auto":
+        kinds = (kind,)
+    elif classes > MANY:
+        kinds = ("knn",)
+    else:
+        kinds = ("logistic",) if enough < ENOUGH else ("logistic", "knn")
+    k, cs = min(K, middle), linear_probe.CS if enough >= FOR_C else (few_labels.C,)
+    tried = candidates(
+        x, y, classes, cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed,
         groups=groups, taught=taught,
-    )  # fmt: skip
+    ) if enough else []  # fmt: skip
     best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
     order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
     if not order:
         order = [Candidate(kinds[0], few_labels.C if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
-    first, calibrated = order[0], bool(tried) and ground.rows >= ENOUGH
-    found = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
+    first, calibrated = order[0], bool(tried) and enough >= ENOUGH
+    measured = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
     if taught is not None:
-        found = (found or {"accuracy": None, "interval": None, "rows": 0}) | {"taught": int(taught.sum())}
-    notes = (_about_kind(order, kind, len(counts), ground), _about_temperature(first, calibrated, ground))
-    return Choice(first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, found, notes)
+        measured = (measured or {"accuracy": None, "interval": None, "rows": 0}) | {"taught": int(taught.sum())}
 
-
-@dataclass(frozen=True)
-class _Ground:
-    """How many rows of a class there are to choose by, and the words for too few, for none, and for those."""
-
-    rows: int
-    few: str
-    none: str
-    scored: str = ""
-
-
-def _ground(y: np.ndarray, counts: np.ndarray, groups: np.ndarray | None, taught: np.ndarray | None) -> _Ground:
-    middle = int(np.median(counts))
-    if taught is not None:
-        fresh = int((~taught).sum())
-        few = f"only {fresh:,} of the {len(y):,} rows did not teach the model"
-        enough = min(middle, fresh // min(len(counts), LEAST)) if fresh >= LEAST else 0
-        return _Ground(enough, few, few, " on rows that did not teach the model")
-    several = " of different groups" if groups is not None and len(np.unique(groups)) < len(y) else ""
-    return _Ground(middle, f"the median class has {_rows(middle)}", f"no class has two rows{several}")
-
-
-def _kinds(kind: str, classes: int, middle: int) -> tuple[str, ...]:
-    """Those to compare."""
-    if kind != "auto":
-        return (kind,)
-    if classes > MANY:
-        return ("knn",)
-    return ("logistic",) if middle < ENOUGH else ("logistic", "knn")
-
-
-def _about_kind(order: Sequence[Candidate], kind: str, classes: int, ground: _Ground) -> str:
-    first, *others = order
-    titles = [TITLES[c.kind].format(c.setting) for c in order]
-    if others:
-        why = f"{titles[1]} {others[0].accuracy:.3f}" if first.rows else ""
+    if len(order) > 1:
+        why = f"{order[1].title} {order[1].accuracy:.3f}" if tried else ""
     elif kind != "auto":
         why = "as asked"
     elif classes > MANY:
         why = f"there are more than {MANY} classes"
     else:
-        why = f"{ground.few}, too few to choose by" if ground.rows < ENOUGH else ""
-    if first.rows == 0:
-        why = f" ({why})" if why else ""
-        left = "so its accuracy is not known" if ground.scored else "so none can be left out to measure it"
-        return f"Classifier: {titles[0]}{why}; {ground.none}, {left}."
-    low, high = first.interval
-    figure = f"out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]{ground.scored}"
-    return f"Classifier: {titles[0]}, {figure}; {why}."
-
-
-def _about_temperature(first: Candidate, calibrated: bool, ground: _Ground) -> str:
+        why = f"{few}, too few to choose by" if enough < ENOUGH else ""
+    if tried:
+        low, high = first.interval
+        accuracy = f"out-of-fold accuracy {first.accuracy:.3f} [{low:.3f}, {high:.3f}]{scored}"
+        about_kind = f"Classifier: {first.title}, {accuracy}; {why}."
+    else:
+        left = "so its accuracy is not known" if scored else "so none can be left out to measure it"
+        about_kind = f"Classifier: {first.title}{f' ({why})' * bool(why)}; {none}, {left}."
     if calibrated:
-        return f"Probabilities are calibrated: temperature {first.temperature:.3g}, fitted out of fold{ground.scored}."
-    if ground.rows >= ENOUGH:
-        return f"Probabilities are not calibrated: {ground.none}."
-    return f"Probabilities are not calibrated: {ground.few}, too few for it."
+        state = f"are calibrated: temperature {first.temperature:.3g}, fitted out of fold{scored}"
+    else:
+        state = f"are not calibrated: {none if enough >= ENOUGH else f'{few}, too few for it'}"
+    return Choice(
+        first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, measured,
+        (about_kind, f"Probabilities {state}."),
+    )  # fmt: skip
 
 
-def _rows(count: int) -> str:
-    return f"{count} row{'s' * (count != 1)}"
+def candidates(
+    x: np.ndarray, y: np.ndarray, classes: int, *, cs: Sequence[float], k: int | None, seed: int = 0,
+    groups: np.ndarray | None = None, taught: np.ndarray | None = None,
+) -> list[Candidate]:  # fmt: skip
+    """Logistic regression with each of `cs` and, unless `k` is None, kNN, each scored out of fold.
+
+    Empty where no class has rows of two groups, so that none can be left out.
+    """
+    if len(y) > ROWS:
+        kept = np.random.default_rng(seed).permutation(len(y))
+        if taught is not None:
+            kept = kept[np.argsort(taught[kept], kind="stable")]  # first those that can be scored
+        kept = np.sort(kept[:ROWS])
+        x, y = x[kept], y[kept]
+        groups, taught = (None if a is None else a[kept] for a in (groups, taught))
+    fold = folds(y, seed, groups)
+    out = np.zeros(len(y), bool)
+    for f in np.unique(fold[fold >= 0]):
+        out[fold == f] = np.isin(y[fold == f], y[fold != f])
+    out &= True if taught is None else ~taught
+    if not out.any():
+        return []
+    logits = {("logistic", c): np.zeros((len(y), classes), np.float32) for c in sorted(cs)}
+    if k is not None:
+        logits["knn", k] = np.zeros((len(y), classes), np.float32)
+    for f in np.unique(fold[out]):
+        held, rest, weights = fold == f, fold != f, None
+        train, test = standardised(x[rest], x[held]) if cs else (x, x)
+        problem = Problem(train, y[rest], classes) if cs else None
+        for kind, setting in logits:
+            if kind == "logistic":
+                weights = problem.solve(setting, weights).weights  # from those of the C before, which are near
+                logits[kind, setting][held] = linear_probe.scores(weights, test).numpy()
+            else:
+                logits[kind, setting][held] = knn_scores(x[rest], y[rest], x[held], classes, setting)
+    tried = []
+    for (kind, setting), z in logits.items():
+        z, labels = z[out], y[out]
+        t = calibration.temperature(z, labels)
+        hits = float(right(z, labels, TIE / TAU if kind == "knn" else TIE).sum())
+        tried.append(Candidate(kind, setting, hits, len(labels), t, calibration.cross_entropy(z / t, labels)))
+    return tried
+
+
+def knn_scores(x: np.ndarray, y: np.ndarray, queries: np.ndarray, classes: int, k: float) -> np.ndarray:
+    """Logits of queries (Q, classes) by their k nearest rows of `x`."""
+    return knn.scores(x, y, queries, classes, min(int(k), len(y)), TAU).numpy()
+
+
+def folds(y: np.ndarray, seed: int = 0, groups: np.ndarray | None = None) -> np.ndarray:
+    """The fold of every row, int64 (N,): 0 … 4, each with its share of every class, or −1 for a class's only row.
+
+    Rows of a class go to the folds in turn, the next class going on where the last one stopped. So whichever fold is
+    left out, every class of two rows or more has one in the others. Where rows have `groups`, these stay whole, and
+    may leave a fold without a class.
+    """
+    generator = np.random.default_rng(seed)
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        return _of_groups(y, by_first(groups), generator)
+    turn, fold = 0, np.full(len(y), -1, np.int64)
+    for label in np.unique(y):
+        members = generator.permutation(np.flatnonzero(y == label))
+        if len(members) > 1:
+            fold[members] = (turn + np.arange(len(members))) % FOLDS
+            turn += len(members)
+    return fold
+
+
+def _of_groups(y: np.ndarray, groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Folds of whole groups, numbered 0 … G − 1: each, the largest first, goes where its classes have fewest rows.
+
+    Groups all of whose classes have no other group are in no fold.
+    """
+    _, y, total = np.unique(y, return_inverse=True, return_counts=True)
+    pairs, rows = np.unique(groups * len(total) + y, return_counts=True)
+    owner, label = np.divmod(pairs, len(total))
+    several = np.bincount(label, minlength=len(total)) > 1
+    size = np.bincount(groups)
+    order = generator.permutation(len(size))
+    start = np.searchsorted(owner, np.arange(len(size) + 1))
+    load, fold = np.zeros((FOLDS, len(total))), np.full(len(size), -1, np.int64)
+    for g in order[np.argsort(-size[order], kind="stable")]:
+        classes, count = label[start[g] : start[g + 1]], rows[start[g] : start[g + 1]]
+        if several[classes].any():
+            crowd = (load[:, classes] * count / total[classes]).sum(1).round(9)
+            fold[g] = np.lexsort((load.sum(1), crowd))[0]
+            load[fold[g], classes] += count
+    return fold[groups]

@@ -113,7 +113,7 @@ def column_of(model: Embedder, modality: str, asked: str | None = None) -> str:
     UnknownName
         There is no column of that name.
     """
-    if hasattr(model, "members"):
+    if len(model.members) > 1:
         raise ConfigError(f"{model.name} is an ensemble.", hint="Export one of the models that it was made of.")
     fitting = [name for name, (kind, _) in model.columns.items() if kind == modality]
     if asked is not None and asked not in model.columns:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from sentence_transformers.sentence_transformer import modules as st
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from nearfar.downstream.export import Unfit, _layers, _tokenizers
+from nearfar.downstream.export import Unfit, _tokenizers
 from nearfar.encoders.fixed.lsa import Lsa
 from nearfar.encoders.text import static
 from nearfar.encoders.text.static import Static
@@ -19,6 +21,7 @@ from nearfar.encoders.text.text_cnn import TextCnn
 from nearfar.encoders.text.transformers import TransformersEncoder
 
 POOLINGS = {"mean": "mean", "max": "max", "cls": "cls", "cls_before_pooler": "cls", "last": "lasttoken"}
+ACTIVATIONS = (nn.ReLU, nn.GELU, nn.Tanh, nn.SiLU)
 FAR_BELOW = -1e9
 
 
@@ -41,20 +44,20 @@ def modules(branch: nn.Module, spec: Mapping[str, Any], layer: str, work: Path) 
     Unfit
         There are no such modules.
     """
-    projector = _layers.layers(branch.projector) if layer == "projection" else []
+    projector = layers(branch.projector) if layer == "projection" else []
     encoder, length = branch.encoder, spec["length"]
     if layer == "features" and branch.fixed is not None:
         encoder = _joined(encoder, branch.fixed, branch.scale)
     stored = _tokenizers.plain(spec["tokeniser"], length)
     if isinstance(encoder, Static):
-        found = _bag(encoder, stored) if _layers.scales(projector) else _weighted(encoder, stored, length)
+        made = _bag(encoder, stored, length, alone=scales(projector))
     elif isinstance(encoder, TextCnn):
-        found = _cnn(encoder, stored, length)
+        made = _cnn(encoder, stored, length)
     elif isinstance(encoder, TransformersEncoder):
-        found = _transformer(encoder, stored, length, work)
+        made = _transformer(encoder, stored, length, work)
     else:
         raise Unfit(f"there is nothing like {type(encoder).__name__}")
-    return [*found, *map(_dense, projector), st.Normalize()]
+    return [*made, *map(_dense, projector), st.Normalize()]
 
 
 def _joined(encoder: nn.Module, fixed: nn.Module, scale: torch.Tensor) -> Static:
@@ -68,18 +71,12 @@ def _joined(encoder: nn.Module, fixed: nn.Module, scale: torch.Tensor) -> Static
     return joined.eval()
 
 
-def _dense(layer: _layers.Layer) -> nn.Module:
+def _dense(layer: Layer) -> nn.Module:
     out, into = layer.weight.shape
     return st.Dense(
         into, out, activation_function=(layer.activation or nn.Identity)(),
         init_weight=layer.weight.float(), init_bias=layer.bias.float(),
     )  # fmt: skip
-
-
-def _bag(encoder: Static, stored: Mapping[str, Any]) -> list[nn.Module]:
-    """Its mean of weighted vectors is ours up to a positive factor, of which nothing is left at unit length."""
-    vectors = encoder.vectors.double() * encoder.log_weights.double().exp()[:, None]
-    return [st.StaticEmbedding(_tokenizers.opened(stored), embedding_weights=vectors[1:].float())]
 
 
 def _words(vectors: torch.Tensor, weights: torch.Tensor, stored: Mapping[str, Any], length: int) -> list[nn.Module]:
@@ -89,10 +86,12 @@ def _words(vectors: torch.Tensor, weights: torch.Tensor, stored: Mapping[str, An
     return [st.WordEmbeddings(_tokenizers.fast(stored), vectors.float(), max_seq_length=length), weighted]
 
 
-def _weighted(encoder: Static, stored: Mapping[str, Any], length: int) -> list[nn.Module]:
-    """With vectors v/w and weights w², Σ w² (v/w) / √(Σ w²) is what we compute."""
-    weights = encoder.log_weights.double().exp()[1:]
-    vectors = encoder.vectors.double()[1:] / weights[:, None]
+def _bag(encoder: Static, stored: Mapping[str, Any], length: int, alone: bool) -> list[nn.Module]:
+    weights, vectors = encoder.log_weights.double().exp()[1:], encoder.vectors.double()[1:]
+    if alone:  # its mean of weighted vectors is ours up to a positive factor, of which nothing is left at unit length
+        weighted = (vectors * weights[:, None]).float()
+        return [st.StaticEmbedding(_tokenizers.opened(stored), embedding_weights=weighted)]
+    vectors = vectors / weights[:, None]  # with vectors v/w and weights w², Σ w² (v/w) / √(Σ w²) is what we compute
     pooling = st.Pooling(vectors.shape[1], "mean_sqrt_len_tokens")
     return [*_words(vectors, weights.square(), stored, length), pooling]
 
@@ -108,11 +107,11 @@ def _cnn(encoder: TextCnn, stored: Mapping[str, Any], length: int) -> list[nn.Mo
     vectors[-1, -1] = 1
     widths = [c.kernel_size[0] | 1 for c in encoder.convolutions]
     cnn = st.CNN(size + 1, filters, widths)
-    for theirs, own in zip(cnn.convs, encoder.convolutions, strict=True):
+    for theirs, ours in zip(cnn.convs, encoder.convolutions, strict=True):
         theirs.weight.zero_()
-        theirs.weight[:, :-1] = nn.functional.pad(own.weight, (1 - own.kernel_size[0] % 2, 0))
+        theirs.weight[:, :-1] = nn.functional.pad(ours.weight, (1 - ours.kernel_size[0] % 2, 0))
         theirs.weight[:, -1, theirs.kernel_size[0] // 2] = FAR_BELOW
-        theirs.bias.copy_(own.bias)
+        theirs.bias.copy_(ours.bias)
     out = encoder.out_features
     relu = st.Dense(out, out, activation_function=nn.ReLU(), init_weight=torch.eye(out), init_bias=torch.zeros(out))
     begun = _tokenizers.framed(stored, [len(vectors) - 1], [])
@@ -127,8 +126,8 @@ def _transformer(encoder: TransformersEncoder, stored: Mapping[str, Any], length
     _save(model, work)
     _tokenizers.fast(framed, encoder.pad, most).save_pretrained(work)
     if encoder.pooling == "pooler":
-        said = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
-        return [st.Transformer(str(work), modality_config=said, module_output_name="sentence_embedding")]
+        output = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
+        return [st.Transformer(str(work), modality_config=output, module_output_name="sentence_embedding")]
     return [st.Transformer(str(work)), st.Pooling(encoder.out_features, POOLINGS[encoder.pooling])]
 
 
@@ -138,8 +137,8 @@ def merged(model: nn.Module) -> nn.Module:
     for name, module in list(model.named_modules()):
         if hasattr(module, "lora_A") and hasattr(module, "get_base_layer"):
             module.merge()
-            parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, module.get_base_layer())
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.get_base_layer())
     return model
 
 
@@ -158,3 +157,57 @@ def _save(model: Any, work: Path) -> None:
     config = copy.deepcopy(model.config)
     config.is_encoder_decoder = True
     config.save_pretrained(work)
+
+
+# --- projectors ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Layer:
+    """``activation(weight @ x + bias)``: float64 (D_out, D_in) and (D_out,), and the type of a module, or None."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    activation: type[nn.Module] | None = None
+
+
+@torch.no_grad()
+def layers(module: nn.Module) -> list[Layer]:
+    """The layers of a module in evaluation, batch norm made part of the matrix before it.
+
+    Raises
+    ------
+    Unfit
+        It is not made of matrices, batch norm and plain activations.
+    """
+    made: list[Layer] = []
+    for part in _flat(module):
+        open_ = bool(made) and made[-1].activation is None
+        if isinstance(part, nn.Linear):
+            weight = part.weight.double().cpu()
+            bias = torch.zeros(len(weight)).double() if part.bias is None else part.bias.double().cpu()
+            made.append(Layer(weight, bias))
+        elif isinstance(part, _BatchNorm) and open_ and part.running_var is not None:
+            scale = (part.running_var.double().cpu() + part.eps).rsqrt()
+            shift = -part.running_mean.double().cpu() * scale
+            if part.affine:
+                weight, bias = part.weight.double().cpu(), part.bias.double().cpu()
+                scale, shift = scale * weight, shift * weight + bias
+            made[-1].weight = made[-1].weight * scale[:, None]
+            made[-1].bias = made[-1].bias * scale + shift
+        elif type(part) in ACTIVATIONS and open_ and getattr(part, "approximate", "none") == "none":
+            made[-1].activation = type(part)
+        else:
+            raise Unfit(f"the projector has a {type(part).__name__}")
+    return made
+
+
+def _flat(module: nn.Module) -> list[nn.Module]:
+    if isinstance(module, nn.Sequential):
+        return [part for child in module for part in _flat(child)]
+    return [] if isinstance(module, nn.Identity | nn.Dropout) else [module]
+
+
+def scales(made: list[Layer]) -> bool:
+    """Whether the layers map c·x to c·y for every c > 0: no bias, and nothing but ReLU."""
+    return all(not layer.bias.any() and layer.activation in (None, nn.ReLU) for layer in made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 
 from nearfar.core.errors import ConfigError
 from nearfar.downstream.export import column_of
+from nearfar.models import loading
 
 if TYPE_CHECKING:
     from nearfar.models.embedder import Embedder
@@ -34,37 +36,28 @@ def as_mteb(model: Embedder | str | Path, *, column: str | None = None, name: st
     ConfigError
         The model has no column of texts, or several.
     """
-    if isinstance(model, str | Path):
-        from nearfar.models import loading
-
-        model = loading.load(model)
+    model = loading.load(model) if isinstance(model, str | Path) else model
     return MtebModel(model, column_of(model, "text", column), name or f"nearfar/{model.name}")
 
 
 class MtebModel:
-    """What `as_mteb` makes: ``mteb.models.EncoderProtocol``.
-
-    Parameters
-    ----------
-    model : Embedder
-    column : str
-    name : str
-    """
+    """What `as_mteb` makes: ``mteb.models.EncoderProtocol``."""
 
     def __init__(self, model: Embedder, column: str, name: str) -> None:
         self.model, self.column, self.name = model, column, name
 
-    def encode(self, inputs: Iterable[Any], *, batch_size: int = 256, **said: Any) -> np.ndarray:
+    def encode(self, inputs: Iterable[Any], *, batch_size: int = 256, **options: Any) -> np.ndarray:
         """Unit vectors, float32 (N, D), of texts, or of batches that have them as ``text``.
 
-        A text without anything to read gives zeros, whose cosine with everything is 0. What else is said (task,
-        split, prompt type) changes nothing: both sides of a task are encoded alike.
+        A text without anything to read gives zeros, whose cosine with everything is 0. Further arguments (task,
+        split, prompt type) change nothing: both sides of a task are encoded alike.
         """
-        texts = [text for batch in inputs for text in _texts(batch)]
+        batches = [batch["text"] if isinstance(batch, Mapping) else batch for batch in inputs]
+        texts = [text for batch in batches for text in ([batch] if isinstance(batch, str) else batch)]
         there = [i for i, text in enumerate(texts) if text.strip()]
-        found = self.model.encode([texts[i] for i in there] or ["a"], column=self.column, batch_size=batch_size)
-        z = np.zeros((len(texts), found.shape[1]), np.float32)
-        z[there] = found[: len(there)]
+        vectors = self.model.encode([texts[i] for i in there] or ["a"], column=self.column, batch_size=batch_size)
+        z = np.zeros((len(texts), vectors.shape[1]), np.float32)
+        z[there] = vectors[: len(there)]
         return z
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
@@ -89,29 +82,17 @@ class MtebModel:
             from mteb.models.model_meta import ScoringFunction
         except ImportError as e:
             raise ConfigError("this needs the library mteb.", hint="pip install mteb") from e
+        revision = hashlib.blake2b(digest_size=6)
+        for name, tensor in sorted(self.model.branches.state_dict().items()):
+            numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            revision.update(name.encode() + numbers.data)
         return ModelMeta.create_empty({
-            "name": self.name, "revision": self._revision(), "framework": ["PyTorch"], "modalities": ["text"],
+            "name": self.name, "revision": revision.hexdigest(), "framework": ["PyTorch"], "modalities": ["text"],
             "similarity_fn_name": ScoringFunction.COSINE, "use_instructions": False,
             "embed_dim": int(self.encode(["a"]).shape[1]),
             "max_tokens": float(self.model.columns[self.column][1]["length"]),
             "n_parameters": sum(p.numel() for p in self.model.branches[self.column].parameters()),
         })  # fmt: skip
-
-    def _revision(self) -> str:
-        import hashlib
-
-        digest = hashlib.blake2b(digest_size=6)
-        for name, tensor in sorted(self.model.branches.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
-
-
-def _texts(batch: Any) -> list[str]:
-    """The texts of a batch, or a text alone."""
-    if isinstance(batch, str):
-        return [batch]
-    found = batch["text"] if isinstance(batch, Mapping) else batch
-    return [found] if isinstance(found, str) else list(found)
 
 
 def _unit(rows: Any) -> torch.Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from nearfar.core import devices, files
 from nearfar.core.console import SILENT
 from nearfar.core.errors import ConfigError, RunError
 from nearfar.core.registry import MODALITIES
-from nearfar.downstream.export import WITHIN, Exported, Unfit, column_of, folder, in_full
+from nearfar.downstream.export import WITHIN, Exported, Unfit, column_of, folder
 from nearfar.modalities.text import tokenisers
 from nearfar.models import loading
 from nearfar.models.embedder import Embedder
@@ -36,13 +38,29 @@ if TYPE_CHECKING:
     from torch import nn
 
 SUMMARY = "a folder for sentence_transformers.SentenceTransformer (texts)"
-# How the library says that its own modules cannot do it.
+# What the library raises where its own modules cannot do it.
 UNFIT = (Unfit, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, OSError)
 # What is encoded both ways before the folder takes its place; a piece of the vocabulary comes to it.
 COMPARED = (
     "a", "The cat sat on the mat.", "  THE   cat\n", "Grüße aus Köln, naïve café", "今日は 你好 안녕",
     "🙂 <s> [CLS] </s>", "ﬁne print ①", "word " * 3000, "x" * 70_000, " " * 40_000 + "late",
 )  # fmt: skip
+CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+---
+
+# {name}
+
+A model of texts, trained by contrast with nearfar. Its vectors have unit length.
+{notes}
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer(FOLDER{trust})
+vectors = model.encode(["one text", "another"])
+```
+"""
 
 
 def export(model: Embedder, out: str | Path, *, column: str | None = None, overwrite: bool = False) -> Exported:
@@ -50,36 +68,29 @@ def export(model: Embedder, out: str | Path, *, column: str | None = None, overw
 
     Whatever its own modules can express needs nothing of nearfar to be opened: models of `transformers`, bags of
     tokens and `text_cnn` with a tokeniser of the library `tokenizers`. Of the rest the folder holds the run's weights
-    and names `NearfarModule`. Before the folder takes its place some texts are encoded both ways.
-
-    Parameters
-    ----------
-    model : Embedder
-    out : path
-        Folder; must be empty or not there.
-    column : str, optional
-        Needed if the model has several columns of texts with encoders of their own.
-    overwrite : bool
-        Replace what is at `out`.
-
-    Raises
-    ------
-    ConfigError
-        The model has no column of texts, or several.
-    RunError
-        Something is at `out`, or the vectors of the folder are not those of the model.
+    and names `NearfarModule`. Before the folder takes its place some texts are encoded both ways. Arguments and errors
+    are those of all targets, see `nearfar.downstream.export`.
     """
     name = column_of(model, "text", column)
-    reference = in_full(model)
+    # What the library computes is compared with single precision on a processor.
+    config = replace(model.config, train=replace(model.config.train, precision="fp32"))
+    networks = copy.deepcopy(model.branches).float()
+    reference = Embedder(config, model.columns, networks, name=model.name, path=model.path)
     texts = [*COMPARED, *_vocabulary(reference.columns[name][1]["tokeniser"])]
     expected = reference.encode(texts, column=name, console=SILENT)
+
+    def theirs(work: Path) -> list[nn.Module]:
+        from nearfar.downstream.export._sentence_modules import modules
+
+        return modules(networks[name], model.columns[name][1], model.keeps, work)
+
     notes = []
     if model.config.train.precision != "fp32":
         notes.append(f"nearfar computes it in {model.config.train.precision}, this folder in single precision.")
     with folder(out, overwrite=overwrite) as made:
         trust = ""
         try:
-            form = _written(lambda work: _theirs(reference, name, work), made, texts, expected, False)
+            form = _written(theirs, made, texts, expected, False)
         except Unfit as e:
             trust = ", trust_remote_code=True"
             notes.insert(0, f"It needs nearfar to be opened, and trust_remote_code=True, because {e}.")
@@ -88,16 +99,11 @@ def export(model: Embedder, out: str | Path, *, column: str | None = None, overw
             except Unfit as e:
                 raise RunError(f"cannot be exported: {e}.", where=str(out)) from e
         opens = f"SentenceTransformer({str(out)!r}{trust})"
-        files.write_atomic(made / "README.md", _card(model.name, f"SentenceTransformer(FOLDER{trust})", notes).encode())
+        text = "\n".join(["", *notes, ""]) if notes else ""
+        files.write_text(made / "README.md", CARD.format(name=model.name, notes=text, trust=trust))
     return Exported(
         str(out), form, f"from sentence_transformers import SentenceTransformer; model = {opens}", tuple(notes)
     )
-
-
-def _theirs(model: Embedder, column: str, work: Path) -> list[nn.Module]:
-    from nearfar.downstream.export._sentence_modules import modules
-
-    return modules(model.branches[column], model.columns[column][1], model.keeps, work)
 
 
 def _written(
@@ -114,10 +120,9 @@ def _written(
         with _quietly(), tempfile.TemporaryDirectory() as work:
             saved = SentenceTransformer(modules=modules(Path(work)), device="cpu", similarity_fn_name="cosine")
             saved.save(str(made), create_model_card=False)
-            found = SentenceTransformer(str(made), device="cpu", trust_remote_code=trust, local_files_only=True).encode(
-                list(texts), show_progress_bar=False
-            )
-        worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+            again = SentenceTransformer(str(made), device="cpu", trust_remote_code=trust, local_files_only=True)
+            vectors = again.encode(list(texts), show_progress_bar=False)
+        worst = float(np.abs(vectors - expected).max()) if vectors.shape == expected.shape else float("inf")
         if not worst <= WITHIN:
             raise Unfit(f"with the library's own modules its vectors differ by {worst:.2g}")
     except Exception as e:
@@ -129,8 +134,8 @@ def _written(
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if isinstance(e, Unfit):
             raise
-        said = str(e).strip().splitlines() or [type(e).__name__]
-        raise Unfit(f"the library's own modules do not take it ({said[0].rstrip('.')})") from e
+        lines = str(e).strip().splitlines() or [type(e).__name__]
+        raise Unfit(f"the library's own modules do not take it ({lines[0].rstrip('.')})") from e
     return " → ".join(type(m).__name__ for m in saved)
 
 
@@ -160,26 +165,6 @@ def _quietly() -> Iterator[None]:
         logging.set_verbosity(before)
         if bars:
             logging.enable_progress_bar()
-
-
-def _card(name: str, opens: str, notes: Sequence[str]) -> str:
-    said = "\n".join(["", *notes, ""]) if notes else ""
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
----
-
-# {name}
-
-A model of texts, trained by contrast with nearfar. Its vectors have unit length.
-{said}
-```python
-from sentence_transformers import SentenceTransformer
-
-model = {opens}
-vectors = model.encode(["one text", "another"])
-```
-"""
 
 
 class NearfarModule(InputModule):
@@ -214,18 +199,16 @@ class NearfarModule(InputModule):
 
     def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Adds ``sentence_embedding`` (N, D), of the layer that the run keeps."""
-        branch = self.branches[self.column]
         x = MODALITIES.get("text").neutral(features["input_ids"], None, self.spec)
         with devices.autocast(x.device, self.run.config.train.precision):
-            z = branch.embed(x) if self.run.keeps == "features" else branch(x)[1]
+            z = self.branches[self.column].output(x, self.run.keeps)
         return {**features, "sentence_embedding": z.float()}
 
     def get_embedding_dimension(self) -> int:
         """D."""
         with torch.no_grad():
-            return (
-                self.eval().forward({"input_ids": torch.ones(1, 1, dtype=torch.int32)})["sentence_embedding"].shape[1]
-            )
+            one = self.eval().forward({"input_ids": torch.ones(1, 1, dtype=torch.int32)})
+        return one["sentence_embedding"].shape[1]
 
     def save(self, output_path: str, *args: Any, **options: Any) -> None:
         """Write what `nearfar.load` needs, without where the run and its data lay."""

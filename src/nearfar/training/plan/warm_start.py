@@ -166,7 +166,8 @@ def reading(found: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
 
 def check_weights(start: Start) -> None:
     """Raise `RunError` where the weights of a run are not those that its config describes."""
-    blueprint.check(blueprint.described(start.run)[0], files.tensor_header(start.run.model_file))
+    run = start.run
+    blueprint.check(blueprint.described(run.config, str(run.model_file))[0], files.tensor_header(run.model_file))
 
 
 def check(config: Config, by_column: Mapping[str, ColumnPlan]) -> None:

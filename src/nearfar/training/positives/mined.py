@@ -77,7 +77,7 @@ class Mined(ByModel):
 
     def _column_of(self, model: Embedder, column: Column) -> str:
         """The model's column that encodes the cells of a column of the data."""
-        name = column.name if column.name in model.columns else model.only_column()
+        name = model.own_column(column)
         if column.cells is None:  # cells are encoded as they were written, whatever the run's tokeniser is
             self.check_takes(model, name, column)
         return name
