@@ -1,27 +1,8 @@
 """What a training looks at while it goes: held-out rows of the training data, and nothing of the test rows.
 
-The networks are looked at in evaluation mode and without gradient, and what is drawn has generators of its own, so that
-a training has the same weights with looks and without.
-
-====================  ==============================================================================================
-figure                what it is
-====================  ==============================================================================================
-knn                   accuracy of a kNN of held-out rows among training rows, where there are labels
-retrieval             recall at 1 between the columns of held-out rows, where there are several; mean of all directions
-spearman              of the cosines of held-out pairs with their scores, where these are trained on
-heldout_rank          effective rank of the features
-heldout_rankme        RankMe of the features (arXiv 2210.02885)
-heldout_alpha         decay of their spectrum (alpha-ReQ)
-heldout_uniformity    of their unit vectors (arXiv 2005.10242)
-heldout_alignment     mean squared distance of the unit vectors of two views of a row (of two columns, if several)
-heldout_agreement     how much nearer these lie than those of different rows
-heldout_views         recall at 1 of one view of a row among the other views of all rows
-heldout_raw           share of the ten nearest rows that are among the ten nearest in the raw input too
-heldout_loss          the method's loss of held-out rows
-====================  ==============================================================================================
-
-Views are the same at every look. The first look, at step 0, has the numbers of rows as well: ``knn_rows``,
-``retrieval_rows``, ``spearman_rows``, ``heldout_rows``; and the share of the most frequent class, ``knn_chance``.
+The figures are those of docs/metrics.md. The networks are looked at in evaluation mode and without gradient, and what
+is drawn has generators of its own, so that a training has the same weights with looks and without. Views are the same
+at every look.
 """
 
 from __future__ import annotations
