@@ -1,8 +1,4 @@
-"""The best state of a training by the held-out rows that it watches; its start is one of them, and may be the best.
-
-Two columns are compared by recall at 1, scored pairs by the correlation with their scores, and what learns from labels
-by a kNN. A training without labels has `verdict.label_free`, which was chosen by docs/results/stopping.md.
-"""
+"""The best state of a training by the held-out rows that it watches; its start is one of them, and may be the best."""
 
 from __future__ import annotations
 

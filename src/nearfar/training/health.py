@@ -87,12 +87,7 @@ class Monitor:
         return [f"collapse: {text} {advice}" for text in new.values()]
 
     def look(self, step: int, total: int, row: dict[str, Any]) -> list[str]:
-        """The warning that a look at held-out rows gives cause for: that the model has become worse than at the start.
-
-        Given once, if two looks in a row are lower than the first by more than chance and the figure does not rise. A
-        feature rank that has fallen below half of the first one says as much by itself only together with that: a
-        smaller loss counts then, and without labels, recall between views of a row that falls.
-        """
+        """The warning, given once, that held-out rows are worse than before the first step: see docs/metrics.md."""
         seen = self.seen
         if step == 0:
             seen.start = dict(row)
@@ -105,6 +100,8 @@ class Monitor:
         ranks = [seen.start.get("heldout_rank"), row.get("heldout_rank")]
         narrow = None not in ranks and ranks[1] < NARROW * ranks[0]
         chance = noise(key, first, now, seen.start.get(rows) or 0)
+        # A rank that has fallen is no bad sign by itself: a smaller loss of the figure counts then, and without labels
+        # recall between views of a row, which is no measure alone.
         lost = first - now > (NARROWER * chance if narrow and key in WATCHED else chance) and (key in WATCHED or narrow)
         rises = before is not None and now - before > chance / 2
         seen.fallen = seen.fallen + 1 if lost and not rises else 0

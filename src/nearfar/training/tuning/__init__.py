@@ -1,11 +1,9 @@
 """Tuning: short trainings with other numbers, scored on held-out training rows, until the time is up.
 
 The trials are those of successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) as they come one after the
-other (Li et al. 2018, arXiv 1810.05934, without its pauses): a trial is compared at rungs, after a ninth, a third and
-all of its epochs, with every trial that was ever measured there, and goes on if it is among the best third. All follow
-the schedule of a whole trial, which the rungs cut short: so a higher rung goes on from the lower one, and the last one
-is a training as it will be. At a lower rung the rate has not come down yet, which is a bias against high rates, not
-noise, since all are at the same share of the same schedule; hence a third goes on instead of the best alone.
+other (Li et al. 2018, arXiv 1810.05934, without its pauses). All follow the schedule of a whole trial, which the rungs
+cut short: so a higher rung goes on from the lower one, and the last one is a training as it will be. That the rate has
+not come down yet at a lower rung is a bias against high rates, hence a third goes on instead of the best alone.
 """
 
 from __future__ import annotations
