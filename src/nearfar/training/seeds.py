@@ -36,21 +36,11 @@ def train_seeds(
     overwrite: bool = False, config: Config | None = None, quiet: bool = False, console: Console | None = None,
     command: str | None = None, **knobs: Any,
 ) -> list[Trained]:  # fmt: skip
-    """Train the same from several seeds, one after the other; a list of what `nearfar.train` gives, by seed.
+    """Train the same from `seeds` seeds, by default 3, one after the other, as `nearfar.train` describes it.
 
-    Everything that is drawn differs: weights, views, the order of rows, and with ``limit`` the rows. All that is not
-    named here is as `nearfar.train` takes it, and raises what that raises; ``stop_after`` is the time of each seed.
-
-    Parameters
-    ----------
-    seeds : int, optional
-        How many: ``seed``, ``seed`` + 1 … By default 3; where resumed, as many as were asked for then, or more.
-    out : path, optional
-        Folder of the runs ``seed0``, ``seed1`` … Without one nothing is written.
-    resume : bool
-        Keep what is finished in that folder, go on with what was begun, and begin what was not. With more ``epochs``
-        what is finished goes on too, if it has kept its checkpoint (``keep_optimizer``); other `knobs` take effect
-        where something is left to do, or are refused by name.
+    `resume` keeps what is finished in the folder, goes on with what was begun, and begins what was not. With more
+    ``epochs`` what is finished goes on too, if it has kept its checkpoint; other knobs take effect where something is
+    left to do, or are refused by name.
     """
     console, command, source = of_call(console, quiet), command or shlex.join(sys.argv), settled(source)
     distributed.join_if_launched()

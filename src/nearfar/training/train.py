@@ -8,25 +8,30 @@ import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core import files
 from nearfar.core.config import Config
-from nearfar.core.errors import ConfigError, NearfarError
+from nearfar.core.console import SILENT, Console, clock, of_call
+from nearfar.core.errors import ConfigError, NearfarError, WorseWarning
 from nearfar.core.names import real
+from nearfar.data.objects import settled
+from nearfar.evaluation import verdict
+from nearfar.evaluation.report import card, collect, kept
 from nearfar.evaluation.report.of_run import _report
+from nearfar.models import loading
+from nearfar.models.columns import Kinds
+from nearfar.models.embedder import Embedder
+from nearfar.models.run import Run
+from nearfar.models.training_rows import TrainingRows
+from nearfar.training import distributed, rehearsal, resuming
 from nearfar.training.job import Job, recorded, requested
+from nearfar.training.launching import launch
+from nearfar.training.plan.prepare import Plan, prepare
+from nearfar.training.positives import teacher
+from nearfar.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
-    from nearfar.evaluation.verdict import Verdict
-    from nearfar.models.columns import Kinds
-    from nearfar.models.embedder import Embedder
-    from nearfar.models.run import Run
-    from nearfar.training.plan.prepare import Plan
-    from nearfar.training.trainer import Trainer
-
-SHORT = 50  # steps; shorter trainings are over before their time is told
+SHORT = 50  # steps; shorter trainings are over before their time would be estimated
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,8 @@ class Trained:
         return self.model.encode(inputs, **options)
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> verdict.Verdict | None:
         """Whether training helped, by the held-out rows that it watched; None where these tell nothing."""
-        from nearfar.evaluation import verdict
-
         return verdict.of(self.metrics, self.kept)
 
     def figures(self) -> dict[str, Any]:
@@ -64,8 +67,12 @@ class Trained:
 
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar train --json`` prints."""
-        notes = {"notes": list(self.plan.notes), "warnings": list(self.plan.warnings)}
-        return {"schema": 1, "verb": "train", "run": self.path and str(self.path), **self.figures(), **notes}
+        return {"schema": 1, "verb": "train", "run": self.path and str(self.path), **self.figures(), **notes(self.plan)}
+
+
+def notes(plan: Plan) -> dict[str, list[str]]:
+    """What was said of a plan, for ``--json``."""
+    return {"notes": list(plan.notes), "warnings": list(plan.warnings)}
 
 
 def train(
@@ -73,48 +80,7 @@ def train(
     config: Config | None = None, quiet: bool = False, console: Console | None = None, command: str | None = None,
     **knobs: Any,
 ) -> Trained:  # fmt: skip
-    """Train an embedding model.
-
-    Parameters
-    ----------
-    source : path, hub name or object
-        The data, see the table of objects in ``docs/data.md``; a path or name is written down in the run, objects are
-        not.
-    out : path, optional
-        Run folder. Without one nothing is written.
-    resume, overwrite : bool
-        Go on from the folder's checkpoint, or begin anew in it. `knobs` that come with `resume` take effect, as more
-        ``epochs`` do, or are refused by name; a finished run goes on only if ``keep_optimizer`` was said.
-    config : Config, optional
-        Instead of, or beneath, the knobs; not with `resume`.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
-    command : str, optional
-        What was typed, for the run's records.
-    **knobs
-        Any word of `nearfar config`: ``method="byol"``, ``epochs=50``, ``lr=0.001``, ``temperature=0.2`` …
-
-    Returns
-    -------
-    Trained
-
-    Raises
-    ------
-    UserError
-        The request or the data must change.
-    TrainingError
-        Training could not go on.
-    Stopped
-        Stopped from outside, saved.
-    """
-    from nearfar.core.console import SILENT, of_call
-    from nearfar.data.objects import settled
-    from nearfar.models.run import Run
-    from nearfar.training import distributed, resuming
-    from nearfar.training.launching import launch
-
+    """One training, as `nearfar.train` describes it."""
     console, source = of_call(console, quiet), settled(source)
     distributed.join_if_launched()
     job = requested(source, out, resume, overwrite, config, command, knobs)
@@ -132,20 +98,7 @@ def rehearse(
     source: Any = None, *, out: str | Path | None = None, resume: bool = False, overwrite: bool = False,
     config: Config | None = None, quiet: bool = False, console: Console | None = None, **knobs: Any,
 ) -> Plan:  # fmt: skip
-    """Everything that `train` does before its first step: data are read, networks are built, nothing is written.
-
-    Parameters are those of `train`.
-
-    Raises
-    ------
-    UserError
-        The request or the data must change.
-    """
-    from nearfar.core.console import of_call
-    from nearfar.data.objects import settled
-    from nearfar.models.run import Run
-    from nearfar.training import resuming
-
+    """What `train` does before its first step: data are read, networks are built, nothing is written."""
     console, source = of_call(console, quiet), settled(source)
     job = requested(source, out, resume, overwrite, config, None, knobs)
     if resume and resuming.nothing_left(Run(job.out), job.config, job.changes, console):
@@ -155,10 +108,6 @@ def rehearse(
 
 def finished(folder: str | Path, source: Any, config: Config, console: Console) -> Trained:
     """A training that is finished, as it lies there; what a kill left in its last instants is removed."""
-    from nearfar.models import loading
-    from nearfar.models.run import Run
-    from nearfar.training import resuming
-
     run = Run.open(folder)
     with contextlib.suppress(NearfarError):  # it may lie where nothing can be written
         taken = Run.create(folder, resume=True)
@@ -172,11 +121,6 @@ def finished(folder: str | Path, source: Any, config: Config, console: Console) 
 
 def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:
     """Plan and trainer before the first step; the run folder is taken, unless it is a dry run."""
-    from nearfar.models.run import Run
-    from nearfar.training import distributed, rehearsal, resuming
-    from nearfar.training.plan.prepare import prepare
-    from nearfar.training.trainer import Trainer
-
     world, run = distributed.world(), None if job.out is None else Run(job.out)
     plan = prepare(job.config, job.arrays, console=console, known=resuming.reading(run) if job.resume else None)
     for note in plan.notes:
@@ -211,8 +155,6 @@ def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trai
 
 def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
     """Raise where the folder goes with other data, or holds what this training needs."""
-    from nearfar.training import resuming
-
     if job.resume:
         resuming.check_data(run, plan, job.path if job.arrays is None else job.arrays, console)
         resuming.check_state(run, plan)
@@ -223,11 +165,6 @@ def _check(run: Run, plan: Plan, job: Job, console: Console) -> None:
 
 def _work(job: Job, console: Console | bool) -> Trained:
     """Train in this process, alone or as one of many."""
-    from nearfar.core.console import SILENT, Console, clock
-    from nearfar.models.embedder import Embedder
-    from nearfar.models.training_rows import TrainingRows
-    from nearfar.training import distributed, rehearsal
-
     world = distributed.world()
     if isinstance(console, bool):
         console = Console(quiet=console) if world.is_main else SILENT
@@ -249,30 +186,20 @@ def _work(job: Job, console: Console | bool) -> Trained:
         metrics = run.metrics() if run else trainer.metrics
         trained = Trained(model, plan, run.path if run else None, metrics, trainer.best.step)
         if world.is_main:
-            _tell(trained, console, told="worse" in trainer.monitor.seen.told)
+            said = verdict.sentence(trained.metrics, plan.config.as_dict()["train"], trained.kept)
+            worse = trained.verdict is not None and trained.verdict.outcome == "worse"
+            if trained.kept == 0 or (worse and "worse" not in trainer.monitor.seen.told):  # else there was a warning
+                console.warn(said, WorseWarning)
+            elif said:
+                console.say(said)
         return trained
     finally:
         if run is not None:
             run.release()
 
 
-def _tell(trained: Trained, console: Console, *, told: bool) -> None:
-    """Say whether training helped; that it made the model worse is a warning, unless it was one before."""
-    from nearfar.core.errors import WorseWarning
-    from nearfar.evaluation import verdict
-
-    said = verdict.sentence(trained.metrics, trained.plan.config.as_dict()["train"], trained.kept)
-    worse = trained.verdict is not None and trained.verdict.outcome == "worse"
-    if trained.kept == 0 or (worse and not told):
-        console.warn(said, WorseWarning)
-    elif said:
-        console.say(said)
-
-
 def _earlier(plan: Plan) -> list[Path]:
     """The runs that this training begins with, or is taught by."""
-    from nearfar.training.positives import teacher
-
     runs = [c.start.run.path for c in plan.by_column.values() if c.start]
     kind, _, argument = plan.config.model.positives.partition(":")
     return [*runs, Path(teacher.parse(argument)[0])] if kind == "teacher" else runs
@@ -280,15 +207,11 @@ def _earlier(plan: Plan) -> list[Path]:
 
 def plan(config: Config, *, source: Any = None, console: Console | None = None, known: Kinds | None = None) -> Plan:
     """What a training with this config would do; `known` is that of `nearfar.training.plan.prepare.prepare`."""
-    from nearfar.training.plan.prepare import prepare
-
     return prepare(config, source, console=console, known=known)
 
 
 def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
-    from nearfar.evaluation.report import card, collect, kept
-
     model.save(run.model_file)
     model.training_rows.save(run.path)
     run.forget()

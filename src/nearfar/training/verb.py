@@ -6,39 +6,25 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core import checks
 from nearfar.core.config import Config, assemble
-from nearfar.core.console import of_call
+from nearfar.core.console import Console, of_call
 from nearfar.models.loading import is_series
 from nearfar.training import resuming
 from nearfar.training import seeds as several
 from nearfar.training import train as single
-
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
-    from nearfar.training.plan.prepare import Plan
-    from nearfar.training.train import Trained
-
-
-def _said(plan: Plan) -> dict[str, list[str]]:
-    return {"notes": list(plan.notes), "warnings": list(plan.warnings)}
+from nearfar.training.plan.prepare import Plan
+from nearfar.training.train import Trained, notes
 
 
 @dataclass(frozen=True)
 class TrainedSeeds(Sequence["Trained"]):
-    """What `train` with ``seeds`` gives: a sequence of `Trained`, by seed.
-
-    Attributes
-    ----------
-    runs : tuple of Trained
-    path : Path or None
-        The folder of their runs.
-    """
+    """What `train` with ``seeds`` gives: a sequence of `Trained`, by seed."""
 
     runs: tuple[Trained, ...]
-    path: Path | None
+    path: Path | None  # the folder of their runs
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -55,7 +41,7 @@ class TrainedSeeds(Sequence["Trained"]):
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar train --seeds 3 --json`` prints."""
         runs = [{"seed": t.plan.config.train.seed, "run": str(t.path), **t.figures()} for t in self.runs]
-        return {"schema": 1, "verb": "train", "run": str(self.path), "runs": runs, **_said(self.runs[0].plan)}
+        return {"schema": 1, "verb": "train", "run": str(self.path), "runs": runs, **notes(self.runs[0].plan)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,7 @@ class Rehearsed:
 
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar train --dry-run --json`` prints."""
-        return {"schema": 1, "verb": "train", "config": self.plan.config.as_dict(), **_said(self.plan)}
+        return {"schema": 1, "verb": "train", "config": self.plan.config.as_dict(), **notes(self.plan)}
 
 
 def train(

@@ -6,50 +6,37 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from nearfar.core import checks, files
 from nearfar.core.config import assemble
-from nearfar.core.console import of_call
+from nearfar.core.console import Console, of_call
 from nearfar.core.options import checked
 from nearfar.core.registry import MODALITIES
 from nearfar.data.objects import settled
 from nearfar.data.table import Column
 from nearfar.methods.embeddings import ViewBatch
-from nearfar.training import train
+from nearfar.modalities.image import bands, image
 from nearfar.training.distributed import World
-from nearfar.training.plan.prepare import Plan
+from nearfar.training.plan.prepare import Plan, prepare
+from nearfar.training.preview import text_sheet
 from nearfar.training.viewer import Viewer
-
-if TYPE_CHECKING:
-    from nearfar.core.console import Console
+from nearfar.transforms.recipe import describe
 
 CELL, GAP, INK = 80, 4, (250, 250, 250)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What `views` gives. A notebook shows the picture or the page itself.
+    """What `views` gives. A notebook shows the picture or the page itself."""
 
-    Attributes
-    ----------
-    content : bytes
-        A PNG, or for texts an HTML page.
-    recipe : sequence of str
-        What makes the views, and for texts the first row and views of it, line by line.
-    notes : sequence of str
-        What the plan says of the views.
-    out : str or None
-        The file that holds it.
-    """
-
-    content: bytes = field(repr=False)
-    recipe: Sequence[str]
-    notes: Sequence[str] = ()
-    out: str | None = None
+    content: bytes = field(repr=False)  # a PNG, or for texts an HTML page
+    recipe: Sequence[str]  # what makes the views, and for texts the first row and views of it, line by line
+    notes: Sequence[str] = ()  # what the plan says of the views
+    out: str | None = None  # the file that holds it
 
     def __repr__(self) -> str:
         return "\n".join([*self.notes, *self.recipe, *([f"The sheet is {self.out}."] if self.out else [])])
@@ -103,9 +90,11 @@ def views(
     config, _ = assemble(None, set, seed=seed, **{k: v for k, v in given.items() if v is not None})
     named = isinstance(data, str | Path)
     config = config.set("data.source", str(data)) if named else config
-    plan = train.plan(config, source=None if named else settled(data), console=console)
+    plan = prepare(config, None if named else settled(data), console=console)
     if out is not None:
-        out = _named(Path(out), plan.table.first.modality)
+        out = Path(out)
+        if plan.table.first.modality == "text" and (out.is_file() or not out.exists()):
+            out = out.with_suffix(".html")  # whatever was asked for: a picture of texts would show nothing
         files.check_target(out, *([data] if named else []))
     content, lines = draw(plan, rows=rows, count=count)
     if out is not None:
@@ -114,17 +103,10 @@ def views(
     return Sheet(content, lines, notes, None if out is None else str(out))
 
 
-def _named(out: Path, modality: str) -> Path:
-    """The file to write: a page for texts, whatever was asked for, since a picture of them would show nothing."""
-    return out.with_suffix(".html") if modality == "text" and (out.is_file() or not out.exists()) else out
-
-
 def draw(plan: Plan, *, rows: int = 8, count: int = 8) -> tuple[bytes, list[str]]:
     """The sheet of `rows` rows with `count` views each, a PNG or a page, and lines of text about it."""
     column = plan.table.first
     if column.modality == "text":
-        from nearfar.training.preview import text_sheet
-
         recipe = _in_words(plan, None)
         page, lines = text_sheet.draw(plan, recipe, rows=rows, count=count)
         return page.encode("utf-8", "backslashreplace"), recipe + lines
@@ -147,15 +129,15 @@ def draw(plan: Plan, *, rows: int = 8, count: int = 8) -> tuple[bytes, list[str]
 
 def _in_words(plan: Plan, batch: ViewBatch | None) -> list[str]:
     """The recipe, line by line; views of equal recipes together."""
-    from nearfar.transforms.recipe import describe
-
     recipes = plan.recipes[plan.table.first.name]
     members: dict[tuple[Any, ...], list[int]] = {}
     for i, recipe in enumerate(recipes):
         members.setdefault(recipe, []).append(i)
     lines = []
     for recipe, numbers in members.items():
-        who = "every view" if len(members) == 1 else f"view {_span(numbers)} of {len(recipes)}"
+        first, last = numbers[0] + 1, numbers[-1] + 1
+        span = str(first) if first == last else f"{first} … {last}"
+        who = "every view" if len(members) == 1 else f"view {span} of {len(recipes)}"
         if batch and numbers[0] < len(batch.views) and plan.table.first.modality == "image":
             view = batch.views[numbers[0]]
             who += f" ({view.role}, {view.values.shape[-2]} × {view.values.shape[-1]})"
@@ -169,17 +151,10 @@ def _in_words(plan: Plan, batch: ViewBatch | None) -> list[str]:
     return lines
 
 
-def _span(numbers: list[int]) -> str:
-    first, last = numbers[0] + 1, numbers[-1] + 1
-    return str(first) if first == last else f"{first} … {last}"
-
-
 def _stored(view: np.ndarray, column: Column) -> np.ndarray:
     """A view as it would be stored: images back from what the encoder sees."""
     if column.modality != "image":
         return view
-    from nearfar.modalities.image import bands, image
-
     if "dtype" in column.spec:
         return bands.restored(view, column.spec)
     return np.clip((view * image.STD + image.MEAN) * 255 + 0.5, 0, 255).astype(np.uint8)

@@ -81,16 +81,9 @@ class Seen:
 
 
 def draw(plan: Plan, recipe: Sequence[str], *, rows: int = 8, count: int = 8) -> tuple[str, list[str]]:
-    """The page, HTML, and lines of text about its first row.
+    """A page of so many rows and views of each, HTML, and lines of text about the first row.
 
-    Parameters
-    ----------
-    plan : Plan
-        Its first column holds texts.
-    recipe : sequence of str
-        What is said of the views.
-    rows, count : int
-        Texts, and views of each.
+    The plan's first column holds texts; `recipe` is what is said of the views.
     """
     column = plan.table.first
     chosen = np.sort(np.random.default_rng(plan.config.train.seed).permutation(plan.train)[:rows])
