@@ -8,21 +8,23 @@ not come down yet at a lower rung is a bias against high rates, hence a third go
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.core.config import Config, assemble, seconds
+from nearfar.core.console import Console, of_call
 from nearfar.core.errors import ConfigError, library
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from nearfar.core.console import Console
-    from nearfar.training.tuning.outcome import Outcome
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+from nearfar.training.tuning import outcome, space
+from nearfar.training.tuning.halving import Search
+from nearfar.training.tuning.outcome import Outcome
+from nearfar.training.tuning.score import Scorer, parts
 
 BUDGET = "30m"
-FAR = 2  # a training so many times as long as a trial may like other numbers; that is said
+FAR = 2  # a training so many times as long as a trial may need other values, which is warned of
 
 
 def tune(
@@ -72,13 +74,6 @@ def tune(
     Stopped
         Stopped from outside before anything was measured; later, what was found is kept.
     """
-    from nearfar.core.console import of_call
-    from nearfar.training.job import with_knobs
-    from nearfar.training.plan.prepare import prepare
-    from nearfar.training.tuning import outcome, space
-    from nearfar.training.tuning.halving import Search
-    from nearfar.training.tuning.score import Scorer, parts
-
     console = of_call(console, quiet)
     library("optuna", "tune")  # now, not after the data were read
     time = seconds(budget, "--budget")
@@ -117,16 +112,14 @@ def tune(
         outcome.target(out).parent.mkdir(parents=True, exist_ok=True)  # before, not after, half an hour
     search.run()
     console.say()
-    found = outcome.Outcome(search, asked, search.spent)
-    return found if out is None else replace(found, written=found.save(out))
+    result = Outcome(search, asked, search.spent)
+    return result if out is None else replace(result, written=result.save(out))
 
 
 def _of_a_trial(config: Config, asked: Config) -> Config:
-    """The config of a trial with the defaults: nothing is saved, logged or watched.
-
-    Parts of the method that the data suit (such as a number of clusters) are left open as they were asked for, since
-    a trial has fewer rows.
-    """
+    """The config of a trial with the defaults: nothing is saved, logged or watched."""
+    # Numbers of the method that follow from the data, such as clusters, are left as they were asked for: a trial has
+    # fewer rows.
     quiet = {"monitor_rows": 0, "checkpoint_every": "never", "stop_after": None, "log": (), "compile": False}
     method = {k: v for k, v in config.method.items() if k != "parts"}
     method |= {"parts": asked.method["parts"]} if "parts" in asked.method else {}

@@ -26,23 +26,12 @@ FORMATS = (".toml", ".json")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was tried, and what came of it.
-
-    Attributes
-    ----------
-    search : Search
-    asked : Config
-        What the user asked for, with its "auto".
-    seconds : float
-        Spent.
-    written : Path or None
-        The config file that was written.
-    """
+    """What was tried, and what came of it."""
 
     search: Search
-    asked: Config
-    seconds: float
-    written: Path | None = None
+    asked: Config  # by the user, with its "auto"
+    seconds: float  # spent
+    written: Path | None = None  # the config file
 
     def __repr__(self) -> str:
         if self.written is None:
@@ -72,13 +61,10 @@ class Outcome:
     def verdict(self) -> dict[str, Any]:
         """The best other trial against the defaults, where both were measured.
 
-        Returns
-        -------
-        dict
-            ``best`` (number of the best trial that is not the defaults, or None), ``epochs`` (where the two are
-            compared), ``difference``, ``interval`` (95 %, over the same held-out rows, Student's t, widened after
-            Bonferroni for the best of those that got as far), ``compared``, ``kept`` (number of the trial whose
-            values are kept: 0, the defaults, unless the interval is above 0 after a whole trial), ``sentence``.
+        ``best`` (number of the best trial that is not the defaults, or None), ``epochs`` (where the two are compared),
+        ``difference``, ``interval`` (95 %, over the same held-out rows, Student's t, widened after Bonferroni for the
+        best of those that got as far), ``compared``, ``kept`` (number of the trial whose values are kept: 0, the
+        defaults, unless the interval is above 0 after a whole trial), ``sentence``.
         """
         defaults = self.search.trials[0]
         others = [t for t in self.trials if t.number and np.isfinite(self.scores[t.number])]
@@ -106,17 +92,16 @@ class Outcome:
         best, mean, (low, high) = verdict["best"], verdict["difference"], verdict["interval"]
         whole, count = self.search.space.base.train.epochs, verdict["epochs"]
         epochs = f"{count} of {whole} epochs" if count < whole else f"{count} epoch{'s' if count != 1 else ''}"
-        spread = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] after {epochs}"
+        difference = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] after {epochs}"
         if last + 1 < len(self.search.rungs):
-            epochs_whole = self.search.rungs[-1]
-            more = f"no other one got to {epochs_whole} epochs" + (": give it more time." if mean > 0 else ".")
+            more = f"no other one got to {self.search.rungs[-1]} epochs" + (": give it more time." if mean > 0 else ".")
             lead = "ahead of" if mean > 0 else "no better than" if mean == 0 else "behind"
-            return f"The defaults are kept: the best other trial, {best}, was {lead} them ({spread}); {more}"
+            return f"The defaults are kept: the best other trial, {best}, was {lead} them ({difference}); {more}"
         if low > 0:
-            return f"Trial {best} beats the defaults by {spread}."
+            return f"Trial {best} beats the defaults by {difference}."
         if mean > 0:
-            return f"Trial {best} is ahead of the defaults by no more than chance gives ({spread}): they are kept."
-        return f"Nothing beat the defaults: the best other trial, {best}, differs by {spread}. They are kept."
+            return f"Trial {best} is ahead of the defaults by no more than chance gives ({difference}): they are kept."
+        return f"Nothing beat the defaults: the best other trial, {best}, differs by {difference}. They are kept."
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -142,18 +127,19 @@ class Outcome:
         cells = [["rank", "trial", "score", "95 %" if scorer.labelled else "", *shape, *names, "epochs", "seconds", ""]]
         for place, t in enumerate(self.trials, 1):
             last, score = t.measured[-1], self.scores[t.number]
-            spread = scorer.interval(last)
+            interval = scorer.interval(last)
             cells.append([
                 str(place), str(t.number), f"{score:.3f}" if math.isfinite(score) else "–",
-                "[{:.3f}, {:.3f}]".format(*spread) if spread else "",
-                *("–" if last is None else f"{m:.3g}" for _, m in zip(shape, _whole(last), strict=False)),
+                "[{:.3f}, {:.3f}]".format(*interval) if interval else "",
+                *("–" if last is None else f"{last[0][i]:.3g}" for i in range(len(shape))),  # over all rows
                 *(space.shown(name, t.values) for name in names),
                 str(t.epochs), f"{t.seconds:.1f}", "the defaults" if t.number == 0 else "",
             ])  # fmt: skip
-        lines = [table([row for row in zip(*[c for c in zip(*cells, strict=True) if any(c)], strict=True)])]
+        columns = [c for c in zip(*cells, strict=True) if any(c)]
         tried = f"{len(self.trials)} trials in {clock(self.seconds)} of {clock(self.search.budget)}"
         tried += ", stopped" if self.search.stopped else ""
-        return "\n".join([*lines, "", f"Score: {scorer.words}. {tried}.", self.verdict["sentence"]])
+        lines = table(list(zip(*columns, strict=True)))
+        return "\n".join([lines, "", f"Score: {scorer.words}. {tried}.", self.verdict["sentence"]])
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -177,7 +163,8 @@ class Outcome:
                     **t.values, "knobs": search.space.changes(t.values), "epochs": t.epochs,
                     "seconds": round(t.seconds, 3), "ended": t.ended,
                     "rungs": [
-                        {"epochs": rungs[r], "score": self._score(t, r), **_named(scorer, m)}
+                        {"epochs": rungs[r], "score": self._score(t, r)}
+                        | ({} if scorer.labelled or m is None else dict(zip(NAMES, map(float, m[0]), strict=True)))
                         for r, m in enumerate(t.measured)
                     ],
                 }
@@ -189,10 +176,7 @@ class Outcome:
     def save(self, out: str | Path) -> Path:
         """Write the config for `nearfar train --config`, and into a folder also all trials. Returns the config's path.
 
-        Parameters
-        ----------
-        out : path
-            A file that ends in .toml or .json, or a folder, which gets ``best.toml`` and ``tune.json``.
+        `out` is a file that ends in .toml or .json, or a folder, which gets ``best.toml`` and ``tune.json``.
         """
         path = target(out)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,10 +186,8 @@ class Outcome:
         if path.suffix == ".json":
             files.write_json(path, values)
         else:
-            heading = (
-                f"# Found by nearfar tune, seed {self.search.plan.config.train.seed}. {self.verdict['sentence']}\n"
-            )
-            files.write_text(path, f"{heading}\n{toml(values)}")
+            seed, sentence = self.search.plan.config.train.seed, self.verdict["sentence"]
+            files.write_text(path, f"# Found by nearfar tune, seed {seed}. {sentence}\n\n{toml(values)}")
         return path
 
 
@@ -223,26 +205,27 @@ def free(out: str | Path, overwrite: bool) -> None:
 
 def differing(config: Config) -> dict[str, Any]:
     """The knobs of a config that are not at their defaults, nested, without where the data are."""
-    given, usual, found = config.as_dict(), Config().as_dict(), {}
+    given, usual, differ = config.as_dict(), Config().as_dict(), {}
     for section in (*SECTIONS, "method"):
-        own = {k: v for k, v in given[section].items() if v != usual[section].get(k) or section == "method"}
-        own.pop("source", None) if section == "data" else None
-        if own:
-            found[section] = own
-    return found
+        knobs = {k: v for k, v in given[section].items() if v != usual[section].get(k) or section == "method"}
+        if section == "data":
+            knobs.pop("source", None)
+        if knobs:
+            differ[section] = knobs
+    return differ
 
 
 def toml(values: Mapping[str, Any]) -> str:
     """Nested knobs as TOML. What is None is written as the word none, which the config reads as that."""
-    return tomli_w.dumps(_without_none(values))
 
+    def without_none(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: without_none(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [without_none(v) for v in value]
+        return "none" if value is None else value
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _without_none(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_none(v) for v in value]
-    return "none" if value is None else value
+    return tomli_w.dumps(without_none(values))
 
 
 def _half_width(d: np.ndarray, compared: int) -> float:
@@ -250,12 +233,3 @@ def _half_width(d: np.ndarray, compared: int) -> float:
     if len(d) < 2:
         return math.inf
     return float(stats.t.ppf(1 - 0.025 / max(1, compared), len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
-
-
-def _whole(measured: np.ndarray | None) -> np.ndarray:
-    """The three label-free measures over all rows."""
-    return np.full(3, np.nan) if measured is None else measured[0] if measured.ndim == 2 else np.zeros(0)
-
-
-def _named(scorer: Any, measured: np.ndarray | None) -> dict[str, float]:
-    return {} if scorer.labelled or measured is None else dict(zip(NAMES, map(float, measured[0]), strict=True))
