@@ -208,12 +208,12 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 def load_state(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """The inverse of `full_state`."""
     plain = module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
-    own = plain.state_dict()
-    if not any(hasattr(tensor, "device_mesh") for tensor in own.values()):
-        plain.load_state_dict({name: state[name] for name in own if name in state})
+    current = plain.state_dict()
+    if not any(hasattr(tensor, "device_mesh") for tensor in current.values()):
+        plain.load_state_dict({name: state[name] for name in current if name in state})
         return
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in current.items():
             copy_into(tensor, state[name])
 
 

@@ -64,16 +64,16 @@ class Monitor:
         """Warnings of a collapse that this line of metrics gives cause for, each given once."""
         if step < max(10, 0.03 * total) or "cosine" not in row:
             return []  # fresh heads map everything close together for a moment
-        found = {}
+        signs = {}
         if row["cosine"] > ALIKE:
-            found["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
+            signs["alike"] = f"all rows have nearly the same embedding (mean cosine {row['cosine']:.3f})."
         elif self.record.positives == "views" and row["rank"] < max(1.5, FLAT * row["room"]):
-            found["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
+            signs["flat"] = f"the embedding uses {row['rank']:.1f} of its {row['room']} dimensions."
         if not self.no_learning or abs(row["loss"] - self.no_learning) >= STUCK * self.no_learning:
             self.seen.moved = step
         elif step > 0.2 * total and step - self.seen.moved >= LONG * total:
-            found["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
-        new = {k: v for k, v in found.items() if k not in self.seen.told}
+            signs["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
+        new = {k: v for k, v in signs.items() if k not in self.seen.told}
         self.seen.told = sorted({*self.seen.told, *new})
         r = self.record
         if r.twin and r.predictor is None and not r.parts:

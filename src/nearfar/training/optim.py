@@ -80,7 +80,7 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, module: nn.Module, tens
         name, _, quantity = key.rpartition("/")
         p = parameters[name]
         if value.shape == p.shape:
-            own = torch.zeros_like(p)
-            copy_into(own, value)
-            value = own
+            local = torch.zeros_like(p)
+            copy_into(local, value)
+            value = local
         optimizer.state[p][quantity] = value

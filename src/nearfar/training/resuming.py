@@ -149,13 +149,13 @@ def check_state(run: Run, plan: Plan) -> None:
     for name, held in header.items():
         part, _, path = name.partition("/")
         if part == "optimizer":  # what it keeps of a weight is as large, or one number
-            own = wanted.get(path.rpartition("/")[0])
-            wanted[name] = number.to(held.dtype) if own is None or not held.shape else own
+            tensor = wanted.get(path.rpartition("/")[0])
+            wanted[name] = number.to(held.dtype) if tensor is None or not held.shape else tensor
         elif part == "average":
-            own = wanted.get(BRANCHES + path.removeprefix("mean/"))
-            wanted[name] = number.long() if own is None else own
-        elif part == "best" and (own := wanted.get(BRANCHES + path)) is not None:
-            wanted[name] = own
+            tensor = wanted.get(BRANCHES + path.removeprefix("mean/"))
+            wanted[name] = number.long() if tensor is None else tensor
+        elif part == "best" and (tensor := wanted.get(BRANCHES + path)) is not None:
+            wanted[name] = tensor
         elif name in beside and held.ndim == beside[name].ndim:  # whole numbers are of all rows, or of none yet
             fits = held.is_floating_point() or len(held) in (0, len(plan.table))
             beside[name] = held.to(beside[name].dtype) if fits else beside[name]

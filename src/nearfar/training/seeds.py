@@ -67,16 +67,16 @@ def train_seeds(
         world.barrier()
         trained = []
         for i, n in enumerate(numbers, 1):
-            own = {"out": whole.path / f"seed{n}", "console": console, "command": command}
+            given = {"out": whole.path / f"seed{n}", "console": console, "command": command}
             console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (states[n] == 'finished')}.")
             try:
                 if states[n] == "finished":
-                    done = Config.from_dict(Run.open(own["out"]).config["config"])
-                    trained.append(train.finished(own["out"], source, done, console))
+                    done = Config.from_dict(Run.open(given["out"]).config["config"])
+                    trained.append(train.finished(given["out"], source, done, console))
                 elif states[n] == "new":
-                    trained.append(train.train(source, config=config.set("train.seed", n), overwrite=resume, **own))
+                    trained.append(train.train(source, config=config.set("train.seed", n), overwrite=resume, **given))
                 else:
-                    trained.append(train.train(source, resume=True, **own, **resuming.free(config)))
+                    trained.append(train.train(source, resume=True, **given, **resuming.free(config)))
             except Stopped as e:
                 hint = f"Pass --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e

@@ -115,8 +115,8 @@ def finished(folder: str | Path, source: Any, config: Config, console: Console) 
             taken.finish()
         finally:
             taken.release()
-    found = resuming.as_trained(run, source, config, console)
-    return Trained(loading.load(folder), found, run.path, run.metrics(), run.config.get("kept"))
+    plan = resuming.as_trained(run, source, config, console)
+    return Trained(loading.load(folder), plan, run.path, run.metrics(), run.config.get("kept"))
 
 
 def _ready(job: Job, console: Console, *, dry: bool = False) -> tuple[Plan, Trainer, Run | None]:

@@ -266,15 +266,15 @@ class Trainer:
 
     def _look_for_positives(self) -> bool:
         """Let the positives be found again where that is due: by process 0, for all. Returns whether they were."""
-        found, step = self.positives, self.position.step
-        if not found.due(step):
+        positives, step = self.positives, self.position.step
+        if not positives.due(step):
             return False
         learner, column = self.whole(), next(iter(self.viewer.columns.values()))
         on = self.device, self.config.train.precision
         if self.world.is_main:
-            self.news |= found.refresh(step, lambda rows: encode_rows(learner, column, rows, *on).cpu().numpy())
+            self.news |= positives.refresh(step, lambda rows: encode_rows(learner, column, rows, *on).cpu().numpy())
         if self.world.size > 1:
-            found.restore({name: self.world.from_main(x) for name, x in sorted(found.state().items())})
+            positives.restore({name: self.world.from_main(x) for name, x in sorted(positives.state().items())})
         return True
 
     def check_finite(self, loss: torch.Tensor) -> None:
@@ -319,10 +319,10 @@ class Trainer:
     def _look_first(self) -> None:
         """Look at what is there before the first step, which the later looks are compared with."""
         begun = self.watch.begun(self.learner, self.sampler)
-        if found := self.watch.first(begun):
-            row = {"step": 0, "epoch": 0, "seconds": 0.0, **found}
+        if figures := self.watch.first(begun):
+            row = {"step": 0, "epoch": 0, "seconds": 0.0, **figures}
             self.best.look(row, begun.branches)
-            self.monitor.look(0, self.plan.steps, found)
+            self.monitor.look(0, self.plan.steps, figures)
             self._write(row)
 
     def _write(self, row: dict[str, Any]) -> None:

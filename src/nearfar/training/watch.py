@@ -117,9 +117,9 @@ class Watch:
         was = learner.training
         with torch.random.fork_rng(self._devices):
             learner.eval()
-            found = self._labelled(learner) | self._unlabelled(learner)
+            figures = self._labelled(learner) | self._unlabelled(learner)
             learner.train(was)
-        return found
+        return figures
 
     @torch.no_grad()
     def begun(self, learner: Learner, sampler: Any) -> Learner:
@@ -150,11 +150,11 @@ class Watch:
 
     def first(self, learner: Learner) -> dict[str, float]:
         """`look` before the first step, and the numbers of rows behind the figures."""
-        found = self.look(learner)
-        if "knn" in found:
-            found["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
+        figures = self.look(learner)
+        if "knn" in figures:
+            figures["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
         sizes = {"knn": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
-        return found | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in found}
+        return figures | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in figures}
 
     def _labelled(self, learner: Learner) -> dict[str, float]:
         labels = self.plan.table.labels
@@ -179,15 +179,15 @@ class Watch:
             sides = [z.cpu() for z in view_features(learner, self.pair, rows, *self.on)]
         if not _finite(x, *sides):
             return {}
-        found = {
+        figures = {
             "heldout_rank": float(geometry.effective_rank(x)), "heldout_rankme": label_free.rankme(x),
             "heldout_alpha": label_free.alpha(x),
             "heldout_uniformity": float(geometry.uniformity(x[: health.SAMPLE])),
         }  # fmt: skip
         if len(sides) > 1:
-            found["heldout_alignment"] = float(geometry.alignment(*sides[:2]))
-            found["heldout_agreement"] = label_free.agreement(*sides[:2])
-        return found | self._between(x, sides) | self._loss(learner)
+            figures["heldout_alignment"] = float(geometry.alignment(*sides[:2]))
+            figures["heldout_agreement"] = label_free.agreement(*sides[:2])
+        return figures | self._between(x, sides) | self._loss(learner)
 
     def _between(self, x: torch.Tensor, sides: list[torch.Tensor]) -> dict[str, float]:
         """How well two sides of a row find each other, views or columns; and whether rows are near that were so."""

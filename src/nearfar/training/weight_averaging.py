@@ -102,7 +102,7 @@ def renew_statistics(learner: Learner, viewer: Viewer, sampler: Sampler, config:
     order = sampler.order(train.epochs)
     with viewer.expecting(sampler, first, first + per_epoch):
         rows = (sampler.batch(train.epochs, index, order) for index in range(per_epoch))
-        batches = (viewer.batch(own, train.epochs, index) for index, own in enumerate(rows))
+        batches = (viewer.batch(some, train.epochs, index) for index, some in enumerate(rows))
         take_statistics(learner, norms, batches, config, targets=False)
     distributed.average_buffers(learner)  # those of groups are each process's own
 

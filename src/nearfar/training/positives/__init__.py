@@ -111,10 +111,10 @@ class Positives:
         self.restore(tensors)
         rows = len(self.groups)
         for what, end in {"groups": np.inf, "partners": rows, "negatives": rows}.items():
-            found = getattr(self, what)
-            if found is not None and found.size and not (found.min() >= 0 and found.max() < end):
+            array = getattr(self, what)
+            if array is not None and array.size and not (array.min() >= 0 and array.max() < end):
                 raise RunError(
-                    f"positives/{what} has numbers from {found.min()} to {found.max()}, and there are {rows:,} rows.",
+                    f"positives/{what} has numbers from {array.min()} to {array.max()}, and there are {rows:,} rows.",
                     where=where, hint="The file was changed; train again.",
                 )  # fmt: skip
 

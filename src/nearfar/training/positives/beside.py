@@ -34,13 +34,13 @@ def build(context: Context, argument: str) -> Positives:
     # Whatever fits is repeated over the places of what does not, so that a partner is drawn by its place alone.
     places = np.argsort(~fits, 1, kind="stable")
     turn = np.arange(inside.shape[1]) % fits.sum(1)[:, None]
-    found = Positives(
+    positives = Positives(
         own(len(document)),
         f"Positives: further views of a row come from rows at most {distance} before or after it in its document; "
         f"{int((~have[context.rows]).sum()):,} of {len(context.rows):,} rows have none.",
     )
-    found.partners = np.take_along_axis(inside, np.take_along_axis(places, turn, 1), 1)
-    return found
+    positives.partners = np.take_along_axis(inside, np.take_along_axis(places, turn, 1), 1)
+    return positives
 
 
 def documents(names: Sequence[str]) -> np.ndarray:

@@ -27,7 +27,7 @@ class Hard:
 
 def of_columns(columns: Mapping[str, Column], sides: Mapping[str, Column], ignore: np.ndarray) -> list[Hard]:
     """The hard negatives that columns of the user's data hold, cell by cell; `ignore` is that of `Viewer`."""
-    found = []
+    hard = []
     for name, column in columns.items():
         like = [n for n, s in sides.items() if (s.modality, s.spec) == (column.modality, column.spec)]
         if not like:
@@ -42,8 +42,8 @@ def of_columns(columns: Mapping[str, Column], sides: Mapping[str, Column], ignor
             equal = np.where(known[place] == column.hashes, first[place], NOBODY)
         number = ignore[equal]
         number[equal < 0] = NOBODY
-        found.append(Hard(column, like[-1], np.arange(len(column)), number))
-    return found
+        hard.append(Hard(column, like[-1], np.arange(len(column)), number))
+    return hard
 
 
 def of_rows(column: Column, rows: np.ndarray, ignore: np.ndarray) -> list[Hard]:
@@ -51,6 +51,6 @@ def of_rows(column: Column, rows: np.ndarray, ignore: np.ndarray) -> list[Hard]:
     return [Hard(column, column.name, r, ignore[r]) for r in rows.T]
 
 
-def about(found: Sequence[Hard]) -> str:
+def about(hard: Sequence[Hard]) -> str:
     """What to say before training of those that columns hold."""
-    return "Hard negatives: " + ", ".join(f"{h.column.name!r} as {h.side!r}" for h in found) + "."
+    return "Hard negatives: " + ", ".join(f"{h.column.name!r} as {h.side!r}" for h in hard) + "."

@@ -37,10 +37,10 @@ def build(context: Context, argument: str, most: float = MOST) -> Mined:
         raise ConfigError("say which run mines.", where="model.positives", hint=hint)
     if not 0 < most <= 1:
         raise ConfigError(f"most is {most}; it must be above 0 and at most 1.", where="model.positives_options")
-    found = Mined(context, run, count, most)
+    mined = Mined(context, run, count, most)
     if len(context.rows) <= count:
         raise DataError(f"{len(context.rows):,} rows to train on are too few for {count} hard negatives of each.")
-    return found
+    return mined
 
 
 class Mined(ByModel):
@@ -70,9 +70,9 @@ class Mined(ByModel):
         same = [c.hashes[rows] for c in (columns[0], columns[-1]) if c.hashes is not None]
         if labels is not None:
             same.append(np.where(labels[rows] < 0, -1 - np.arange(len(rows)), labels[rows]))
-        found, similar = hardest(left, right, self.count, self.most, same)
+        nearest, similar = hardest(left, right, self.count, self.most, same)
         self.negatives = np.repeat(own(len(self.groups))[:, None], self.count, axis=1)
-        self.negatives[rows] = rows[found]
+        self.negatives[rows] = rows[nearest]
         return {"mined": float(similar.mean())}
 
     def _column_of(self, model: Embedder, column: Column) -> str:

@@ -139,10 +139,10 @@ def _view(places: np.ndarray, row: int, length: int, text: Callable[[int], tuple
     for place in (np.abs(places[places != 0]) - 1).tolist():
         source, at = divmod(place, length)
         kept[source, int(text(source)[1][at])] += 1
-    own = [word for source, word in kept if source == row]
-    moved = own != sorted(own)
+    words_here = [word for source, word in kept if source == row]
+    moved = words_here != sorted(words_here)
     keys, after = list(kept), 0
-    if not moved and own:
+    if not moved and words_here:
         keys = []
         for source, word in kept:
             if source == row:
