@@ -5,6 +5,23 @@
 >>> model = nearfar.load("runs/photos")                                    # doctest: +SKIP
 >>> model.encode(["a.jpg", "b.jpg"]).shape                                 # doctest: +SKIP
 (2, 512)
+
+The functions are the verbs of the command, with the same arguments. What several of them take:
+
+run : Embedder, Ensemble or path
+    A model, or the folder of a run.
+data : path, array, list, table
+    A file, a folder, or whatever else ``docs/data.md`` lists.
+out : path, optional
+    Where the result is written; nothing is written without it.
+quiet : bool
+    Show no text on stderr; warnings come all the same, as `NearfarWarning`.
+console : Console, optional
+    Another place for text and progress.
+command : str, optional
+    What was typed, for the records of a run.
+
+What they give is shown as the command shows it; ``as_dict()`` is what ``--json`` prints. Errors are `NearfarError`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import nearfar
 from nearfar import cli
 from nearfar.core.config import Config, knobs
 from nearfar.core.console import table
-from nearfar.core.errors import ConfigError, NearfarWarning
+from nearfar.core.errors import ConfigError, NearfarWarning, UnknownName
 from nearfar.core.options import names
 from nearfar.core.registry import VERBS
 from nearfar.data.read import read
@@ -79,6 +79,15 @@ def test_every_help_is_made_of_sentences(verb, parameter):
         assert text[0].isupper(), text
         assert text.endswith("."), text
         assert len(text.split()) > 2, text
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"doctor", "methods"}))
+def test_an_argument_that_does_not_exist_is_refused_with_the_nearest(verb):
+    function = function_of(verb)
+    needed = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    values = ["x" for p in needed if p.kind is p.POSITIONAL_OR_KEYWORD]
+    with pytest.raises(UnknownName, match="there is no (option|knob) named 'seeed'"):
+        function(*values, seeed=1)
 
 
 def test_nothing_heavy_is_loaded_until_a_verb_is_used():

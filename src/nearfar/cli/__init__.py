@@ -129,15 +129,13 @@ def run(args: list[str]) -> int:
     """Run the command with `args` and give its exit status."""
     import warnings
 
-    warnings.simplefilter("ignore", NearfarWarning)  # the console has said it
+    warnings.simplefilter("ignore", NearfarWarning)  # the console has printed it
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
         if any("\0" in a for a in args):
-            raise UserError("an argument holds a character NUL, which nothing can be called by.")
+            raise UserError("an argument holds the character NUL, which no name can hold.")
         return cli.main(args, prog_name="nearfar", standalone_mode=False) or 0
-    except click.exceptions.Abort:
-        return _fail(args, NearfarError("stopped."), EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _fail(args, NearfarError("stopped."), EXIT_INTERRUPTED)
     except _Terminated:
         return _fail(args, NearfarError("terminated."), EXIT_TERMINATED)
@@ -145,12 +143,13 @@ def run(args: list[str]) -> int:
         return _fail(args, NearfarError(_sentence(e)), EXIT_USAGE, kind="UsageError")
     except NearfarError as e:
         return _fail(args, e, e.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read stdout has gone; Python would complain again when it closes it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except OSError as e:
-        kind = kind_of(e)
-        return _fail(args, kind(f"{e.strerror or e}.", where=_path(e.filename)), kind.exit_code)
+        kind, path = kind_of(e), e.filename
+        where = os.fsdecode(path) if isinstance(path, str | bytes) else None  # a number where it is an open file
+        return _fail(args, kind(f"{e.strerror or e}.", where=where), kind.exit_code)
     except Exception as e:
         plugin = registry.line_of_plugin(e)
         kind, whose = (ConfigError, "the plug-in") if plugin else (NearfarError, "nearfar")
@@ -166,10 +165,6 @@ class _Terminated(BaseException):
 
 def _terminated(*_: object) -> None:
     raise _Terminated
-
-
-def _path(name: Any) -> str | None:
-    return os.fsdecode(name) if isinstance(name, str | bytes) else None
 
 
 def _sentence(e: click.ClickException) -> str:

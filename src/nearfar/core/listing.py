@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config, assemble, knobs
 from nearfar.core.errors import RunError
+from nearfar.core.options import checked
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -51,6 +52,7 @@ class Knobs:
         return {"schema": 1, "verb": "config", "config": self.config.as_dict(), "origins": dict(self.origins)}
 
 
+@checked
 def config(
     run: str | Path | None = None, *, config: Config | str | Path | None = None,
     set: Mapping[str, Any] | Sequence[str] = (), console: Console | None = None,

@@ -110,10 +110,6 @@ def align(
         Encode joined texts as one text instead of adding their vectors.
     out : path, optional
         File to write all matches to, tab-separated.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------

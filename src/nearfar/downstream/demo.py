@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.core.options import checked
+
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.evaluation.measurement import Evaluation
@@ -45,6 +47,7 @@ class Demonstration:
         return self.evaluation.as_dict() | {"verb": "demo", "report": str(self.report)}
 
 
+@checked
 def demo(
     *, out: str | Path = "runs/demo", epochs: int | None = None, seed: int = 0, quiet: bool = False,
     console: Console | None = None,
@@ -58,10 +61,6 @@ def demo(
     epochs : int, optional
         By default 60.
     seed : int
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------

@@ -114,10 +114,6 @@ def embed(
         Scale every vector to unit length.
     project : {"pca", "tsne", "umap"}, optional
         Also compute two coordinates a row.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------

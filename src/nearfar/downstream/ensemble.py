@@ -10,6 +10,7 @@ import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError, RunError
 from nearfar.core.names import real
+from nearfar.core.options import checked
 from nearfar.models.ensemble import Ensemble
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 FIT_ROWS = 5000  # at most so many rows are aligned on
 
 
+@checked
 def ensemble(
     runs: Sequence[Embedder | str | Path], *, out: str | Path | None = None, how: str = "concat", data: Any = None,
     overwrite: bool = False, device: str = "auto", quiet: bool = False, console: Console | None = None,
@@ -41,12 +43,6 @@ def ensemble(
     overwrite : bool
         Replace the run that `out` already holds.
     device : str
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
-    command : str, optional
-        What was typed, for the run's records.
 
     Returns
     -------

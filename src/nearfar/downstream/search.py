@@ -42,7 +42,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResults:
     """What `search` gives.
 
     Attributes
@@ -73,7 +73,7 @@ class Found:
 def search(
     run: Embedder | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
     target: str | None = None, k: int = 10, quiet: bool = False, console: Console | None = None,
-) -> Found:  # fmt: skip
+) -> SearchResults:  # fmt: skip
     """Find the rows of highest cosine similarity, exactly.
 
     Parameters
@@ -88,14 +88,10 @@ def search(
         and another column is searched.
     k : int
         Neighbours of each query.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------
-    Found
+    SearchResults
 
     Raises
     ------
@@ -124,7 +120,7 @@ def search(
     hits = [[_hit(table, int(row), float(score)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)]  # fmt: skip
     called = str(run if isinstance(run, str | Path) else model.path or model.name)
-    return Found(called, k, list(zip(names, hits, strict=True)))
+    return SearchResults(called, k, list(zip(names, hits, strict=True)))
 
 
 def _hit(table: Table, row: int, score: float) -> Hit:

@@ -42,10 +42,6 @@ def evaluate(
         Write the measurement of a single run, with its report, into the run's folder, as the command does.
     map : {"tsne", "pca", "umap"}
         How the report's map of the data is laid out.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
     **options
         Of `nearfar.evaluation.measurement.evaluate`, and of `nearfar.data.read.read` (``label=``, ``column=``).
 

@@ -91,12 +91,6 @@ def train(
         refused with `resume`, since it does not say what is to change.
     dry_run : bool
         Read the data and check everything, but train and write nothing.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
-    command : str, optional
-        What was typed, for the run's records.
     **knobs
         Any word of `nearfar config`: ``method="byol"``, ``epochs=50``, ``lr=0.001``, ``temperature=0.2`` and so on.
         They take precedence over `set`, which takes precedence over `config`.

@@ -13,6 +13,7 @@ import numpy as np
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName, UserError
 from nearfar.core.leftovers import is_left
+from nearfar.core.options import checked
 from nearfar.data.facts import about_skipped
 from nearfar.data.groups import FROM, WHERE, among, doubts, of_run, together
 from nearfar.data.opposites import plain
@@ -36,6 +37,7 @@ NOT_KNOWN = (
 )
 
 
+@checked
 def classify(
     run: Embedder | str | Path, labelled: Any = None, new: Any = None, *, use: str | None = None,
     classes: Sequence[str] | str | None = None, templates: Sequence[str] | str = (), label: str | None = None,
@@ -74,10 +76,6 @@ def classify(
         File for the predictions, see `Classified.write`.
     device : str
         Where a model is loaded to.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------
@@ -225,7 +223,7 @@ def _labelled(model: Embedder, labelled: Any, kind: str, reading: dict[str, Any]
     """The rows to make a classifier of, some or all of which have labels."""
     table = _read(model, labelled, **reading, max_bad=model.config.data.max_bad, console=console)
     if table.labels is None:
-        raise DataError("the labelled rows have no labels.", hint="Say which column holds them with --label.")
+        raise DataError("the labelled rows have no labels.", hint="Name their column with --label.")
     check_labels(table.labels, table.label_names, kind)
     if table.skipped:
         console.warn(about_skipped(table.skipped))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, RunError, UnknownName
+from nearfar.core.options import checked
 from nearfar.core.registry import TARGETS
 from nearfar.core.replacing import replaced
 from nearfar.models.run import EXPORTED, Run
@@ -61,6 +62,7 @@ class Exported:
                 "opens": self.opens, "notes": list(self.notes)}  # fmt: skip
 
 
+@checked
 def export(
     run: Embedder | str | Path, *, to: str, out: str | Path, column: str | None = None, overwrite: bool = False,
     console: Console | None = None,

@@ -70,10 +70,6 @@ def views(
         How many rows are drawn, and how many views of each.
     set : mapping, or sequence of "KNOB=VALUE"
         Any other knob.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
 
     Returns
     -------

@@ -55,10 +55,6 @@ def tune(
         own. Given a horizon and a number of trials, the search is the same each time on one machine.
     trials : int, optional
         Most trials, the defaults among them.
-    quiet : bool
-        Show no text on stderr; warnings come all the same, as `NearfarWarning`.
-    console : Console, optional
-        Another place for text and progress.
     **knobs
         Any word of `nearfar config`, as for `nearfar.train`; ``seed`` is also that of the search.
 
