@@ -24,6 +24,7 @@ import errno
 import importlib
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
 from nearfar.core.names import SENTENCE, beginning, brief, visible
 
@@ -195,3 +196,11 @@ def nearest(name: str, known: Iterable[str], count: int = 2) -> list[str]:
 
 class BadCell(Exception):
     """A cell that cannot be decoded; the message is the reason, in words."""
+
+
+def cell_or_error(cells: Sequence[Any], i: int) -> Any:
+    """A cell, or the `BadCell` that fetching it raised."""
+    try:
+        return cells[i]
+    except BadCell as e:
+        return e

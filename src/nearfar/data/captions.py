@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import BadCell, DataError
+from nearfar.core.errors import DataError, cell_or_error
 from nearfar.data.decoding.decode import Decoded
 from nearfar.data.readers.raw import Raw
 from nearfar.data.table import Rows, some_rows
@@ -78,7 +78,7 @@ def _holds_lists(cells: Any) -> bool:
     if isinstance(cells, np.ndarray):
         return False
     looked_at = range(len(cells)) if isinstance(cells, list) else range(0, len(cells), max(1, len(cells) // SAMPLE))
-    return any(_several(cell) and len(cell) > 0 for i in looked_at for cell in (_cell(cells, i),))
+    return any(_several(cell) and len(cell) > 0 for i in looked_at for cell in (cell_or_error(cells, i),))
 
 
 def _several(cell: Any) -> bool:
@@ -86,15 +86,8 @@ def _several(cell: Any) -> bool:
     return isinstance(cell, list | tuple) and all(t is None or isinstance(t, str) for t in cell)
 
 
-def _cell(cells: Any, i: int) -> Any:
-    try:
-        return cells[i]
-    except BadCell:
-        return None
-
-
 def _count(cells: Any, i: int) -> int:
-    cell = _cell(cells, i)
+    cell = cell_or_error(cells, i)
     return max(1, len(cell)) if _several(cell) else 1
 
 
@@ -116,10 +109,7 @@ def raw_of(raw: Raw, texts: Texts) -> Raw:
 def beside(d: Decoded, texts: Texts) -> Decoded:
     """What was decoded once a cell, beside each of its texts, without a copy."""
     owner = texts.owner
-    values = Rows(d.values, owner) if isinstance(d.values, np.ndarray) else some_rows(d.values, owner)
-    bad = {int(i): d.bad[int(owner[i])] for i in np.flatnonzero(np.isin(owner, list(d.bad)))} if d.bad else {}
-    geometry, lengths = (None if a is None else a[owner] for a in (d.geometry, d.lengths))
-    return Decoded(values, geometry, d.hashes[owner], bad, d.notes, lengths)
+    return d.of(owner, Rows(d.values, owner) if isinstance(d.values, np.ndarray) else some_rows(d.values, owner))
 
 
 def splits_of(splits: dict[str, np.ndarray], texts: Texts) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import BadCell, DataError, UnknownName, nearest
+from nearfar.core.errors import BadCell, DataError, UnknownName, cell_or_error, nearest
 from nearfar.core.registry import MODALITIES
 from nearfar.data.columns import Findings
 from nearfar.data.numeric import Numeric, names_of_rows, numeric
@@ -248,7 +248,7 @@ def _with_verb(why: str) -> str:
 
 def _held(cells: Any) -> str:
     """What a column holds that is not embedded, in a word."""
-    some = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
+    some = _sample(cells)
     if not some:
         return EMPTY
     if isinstance(some[0], str):
@@ -264,21 +264,16 @@ def _modality(cells: Any, only: str | None, least: float) -> str | None:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:
-        sample = [c for i in _places(cells) if (c := _readable(cells, i)) is not None]
+        sample = _sample(cells)
     sure = {m: MODALITIES.get(m).recognise(sample) for m in ([only] if only else MODALITIES)}
     best = max(sure, key=lambda m: sure[m])
     return best if sure[best] >= least else None
 
 
-def _places(cells: Sequence[Any]) -> list[int]:
-    """Which cells to look at: from everywhere, but the first where others must be fetched from a file."""
+def _sample(cells: Sequence[Any]) -> list[Any]:
+    """Cells from everywhere, but the first where others must be fetched from a file; missing ones are left out."""
     if len(cells) <= LOOKED_AT or blocks(cells) is not None or not isinstance(cells, list | Cells | Chain):
-        return list(range(min(len(cells), LOOKED_AT)))
-    return np.linspace(0, len(cells) - 1, LOOKED_AT).astype(int).tolist()
-
-
-def _readable(cells: Sequence[Any], i: int) -> Any:
-    try:
-        return cells[i]
-    except BadCell:
-        return None
+        places = list(range(min(len(cells), LOOKED_AT)))
+    else:
+        places = np.linspace(0, len(cells) - 1, LOOKED_AT).astype(int).tolist()
+    return [c for i in places if not isinstance(c := cell_or_error(cells, i), BadCell) and c is not None]

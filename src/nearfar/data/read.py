@@ -296,10 +296,8 @@ def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
 
 
 def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:
-    if good is None:
-        return Column(name, kind, spec, d.values, d.geometry, d.hashes, lengths=d.lengths)
-    geometry, lengths = (None if a is None else a[good] for a in (d.geometry, d.lengths))
-    return Column(name, kind, spec, some_rows(d.values, good), geometry, d.hashes[good], lengths=lengths)
+    d = d if good is None else d.of(good, some_rows(d.values, good))
+    return Column(name, kind, spec, d.values, d.geometry, d.hashes, lengths=d.lengths)
 
 
 def _described(

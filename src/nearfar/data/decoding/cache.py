@@ -1,8 +1,8 @@
-"""Decoded pictures are kept outside the project, keyed by what they were made from.
+"""Decoded data are kept outside the project, keyed by what they were made from.
 
 An entry is a folder of plain ``.npy`` arrays and a manifest that is written last: without it the entry does not
 exist. A lock per key keeps two processes from decoding the same thing; a kill leaves a folder that the next run
-begins anew.
+begins again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,13 +23,12 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import numpy as np
 
 from nearfar.core import environment, files
-from nearfar.core.errors import ConfigError, RunError, reason
+from nearfar.core.errors import ConfigError, RunError, StorageError, reason
 from nearfar.core.names import printable
 
 FORMAT = 2
 TICK = 2.0  # seconds: the coarsest clock of a file system in use
 LIMIT = 50 * 2**30  # bytes; $NEARFAR_CACHE_LIMIT overrides
-HOME = "NEARFAR_HOME names another."
 SHOWN = 200  # characters of a path that messages show
 HINT = "Make room, set NEARFAR_HOME to another disk, lower --size, or decode while training with --stream."
 
@@ -73,42 +72,27 @@ class Entry:
 
 
 def entry(sources: Sequence[Path], settings: Mapping[str, Any]) -> Entry:
-    """The entry for data that these files and settings make."""
-    return Entry(key(sources, settings), _just_written(sources))
-
-
-def key(sources: Iterable[Path], settings: Mapping[str, Any]) -> str:
-    """Hash of the files' paths and states, and of everything that decides how they are decoded.
-
-    A state is size, inode and the times of the last change of content and of the inode, so that a file that is
-    overwritten, replaced by a link, or given back its old time is another one; so is one that was not there.
-    """
+    """The entry for data that these files and settings make: a hash of all that decides how they are decoded."""
     import PIL
 
     digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, settings], sort_keys=True, default=str).encode())
+    now, just_written = time.time(), {}
     for path in sources:
         digest.update(os.fsencode(path.absolute()) + f"\x1f{_state(path)}\x1e".encode())
-    return digest.hexdigest()[:32]
+        with suppress(OSError, ValueError):
+            stat = path.stat()
+            if S_ISREG(stat.st_mode) and max(stat.st_mtime, stat.st_ctime) > now - TICK:
+                just_written[os.fspath(path.absolute())] = _content(path)
+    return Entry(digest.hexdigest()[:32], just_written)
 
 
 def _state(path: Path) -> str:
+    """Tells a file from one that was overwritten, replaced by a link, given back its old time, or was not there."""
     try:
         stat = path.stat()
     except (OSError, ValueError) as e:
         return f"none ({type(e).__name__})"
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-
-
-def _just_written(sources: Iterable[Path]) -> dict[str, str]:
-    now, found = time.time(), {}
-    for path in sources:
-        try:
-            stat = path.stat()
-            if S_ISREG(stat.st_mode) and max(stat.st_mtime, stat.st_ctime) > now - TICK:
-                found[os.fspath(path.absolute())] = _content(path)
-        except (OSError, ValueError):
-            continue
-    return found
 
 
 def _content(path: str | Path) -> str:
@@ -139,33 +123,30 @@ def load(entry: Entry, *, trusted: bool = False) -> tuple[dict[str, np.ndarray],
 
 
 @contextmanager
-def writing(entry: Entry, nbytes: int):  # noqa: ANN201 - an iterator of a path
-    """A locked, empty folder for the entry; other processes wait."""
+def writing(entry: Entry, nbytes: int) -> Iterator[Path]:
+    """A locked, empty folder for the entry; other processes wait.
+
+    Raises a `ConfigError` where there can be no such folder, a `StorageError` where it has no room.
+    """
     from filelock import FileLock
 
-    _make_root()
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        why = None if os.access(root(), os.W_OK) else "permission denied"
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise files.storage_error(root(), e) from e
+        why = reason(e)
+    if why is not None:
+        raise ConfigError(f"the folder for decoded data cannot be written ({why}).",
+                          where=printable(str(root()))[:SHOWN], hint="NEARFAR_HOME names another.")  # fmt: skip
     with FileLock(root() / f"{entry.name}.lock"):
-        make_room(nbytes)
+        _make_room(nbytes)
         folder = root() / entry.name
         if not (folder / "manifest.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         yield folder
-
-
-def _make_root() -> None:
-    """Make the folder of all entries; raises a `ConfigError` where it cannot be one, or may not be written."""
-    try:
-        root().mkdir(parents=True, exist_ok=True)
-        if os.access(root(), os.W_OK):
-            return
-        why = "permission denied"
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise files.storage_error(root(), e) from e
-        why = reason(e)
-    where = printable(str(root()))[:SHOWN]
-    raise ConfigError(f"the folder for decoded data cannot be written ({why}).", where=where, hint=HOME)
 
 
 def finish(entry: Entry, arrays: Iterable[str], values: Mapping[str, Any]) -> None:
@@ -195,18 +176,11 @@ def lacks(nbytes: int) -> str | None:
 
 
 def allocate(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
-    """A memory-mapped array of zeros whose room on the disk is taken at once.
-
-    Written to a hole in a file, a full disk would end the process without a word.
-
-    Raises
-    ------
-    StorageError
-        The disk has no room for it.
-    """
+    """A memory-mapped array of zeros; raises a `StorageError` where the disk has no room for it."""
     try:
         array = np.lib.format.open_memmap(file, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate"):
+            # Written to a hole in a file, a full disk would end the process without a word.
             with open(file, "r+b") as f:
                 os.posix_fallocate(f.fileno(), 0, file.stat().st_size)
         return array
@@ -214,16 +188,8 @@ def allocate(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
         raise files.storage_error(file, e) from e
 
 
-def make_room(nbytes: int) -> None:
-    """Remove the entries unused for longest until `nbytes` fit under the limit.
-
-    Raises
-    ------
-    StorageError
-        The disk itself, or the limit, has no room for them.
-    """
-    from nearfar.core.errors import StorageError
-
+def _make_room(nbytes: int) -> None:
+    """Remove the entries unused for longest until `nbytes` fit under the limit."""
     if lacking := lacks(nbytes):
         raise StorageError(f"{lacking}.", where=str(root()), hint=HINT)
     entries = sorted((m.stat().st_mtime, m.parent) for m in root().glob("*/manifest.json"))

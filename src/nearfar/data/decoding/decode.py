@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from nearfar.core.errors import BadCell, DataError, StorageError
 from nearfar.core.registry import MODALITIES
 from nearfar.data.decoding import cache
 from nearfar.data.decoding.streaming import Streamed, Streaming
-from nearfar.data.decoding.workers import Batch, Decoder, Form, content_hashes
+from nearfar.data.decoding.workers import Decoded, Decoder, Form, content_hashes
 from nearfar.data.readers.raw import Cells, Chain, Picked, Raw
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
 UTF8 = "Save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`."
 CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so many rows, and no more than so much
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Values of all rows; those of bad rows are zero, or missing where they are streamed."""
-
-    values: Any
-    geometry: np.ndarray | None
-    hashes: np.ndarray
-    bad: dict[int, str]
-    notes: tuple[str, ...] = field(default=())
-    lengths: np.ndarray | None = None
 
 
 def decoded(
@@ -53,10 +41,14 @@ def decoded(
     whole = getattr(module, "decode_array", lambda cells, spec: None)
     if in_memory and (values := whole(cells, spec)) is not None:
         shape = np.tile(np.asarray(values.shape[2:], np.int32), (len(values), 1)) if kind == "image" else None
-        return Decoded(values, shape, _hashes(values), {})
+        hashes = [content_hashes(v) for v in np.array_split(values, -(-len(values) // CHUNK))]
+        return Decoded(values, shape, np.concatenate(hashes), {})
     entry = None
     if raw.files or raw.key:
-        settings = {"column": name, "modality": kind, "spec": spec, "rows": _rows_key(raw), "missing": raw.missing}
+        names = hashlib.sha256()
+        for i, row in enumerate(raw.names):
+            names.update((f"\n{row}" if i else row).encode("utf-8", "surrogateescape"))
+        settings = {"column": name, "modality": kind, "spec": spec, "rows": names.hexdigest(), "missing": raw.missing}
         sources = list(dict.fromkeys([*raw.files, *(_named(cells) if raw.files else ())]))
         entry = cache.entry(sources, settings | ({"key": raw.key} if raw.key else {}))
         if streaming.wanted is not True and (stored := cache.load(entry)) is not None:
@@ -65,113 +57,77 @@ def decoded(
     lacking = cache.lacks(form.nbytes * len(cells)) if entry else None
     if streaming.wanted is True or (lacking and streaming.wanted):
         why = "asked for" if streaming.wanted is True else lacking
-        return _streamed(raw, kind, cells, spec, form, entry, streaming, why, console)
+        known = _looked_through(entry, Decoder(kind, spec, form, streaming.processes, console.warn), cells, console)
+        note = (
+            f"Streaming ({why}): rows are decoded while training, by {streaming.processes or 'no'} further "
+            f"process{'' if streaming.processes == 1 else 'es'}."
+        )
+        values = Streamed(cells, raw.names, kind, spec, form, known.hashes, streaming, console.warn)
+        return replace(known, values=values, notes=(note,))
     if lacking:
         raise StorageError(f"{lacking}.", where=str(cache.root()), hint=cache.HINT)
     decoder = Decoder(kind, spec, form)
-    try:
-        if entry is None:
-            return _in_memory(decoder, cells, console)
-        return _of_cache(_cached(entry, decoder, cells, console))
-    finally:
-        decoder.close()
+    if entry is None:
+        return _filled(form.empty(len(cells)), decoder, cells, console)
+    return _cached(entry, decoder, cells, console)
 
 
-def _in_memory(decoder: Decoder, cells: Any, console: Console) -> Decoded:
-    made = decoder.form.empty(len(cells))
-    _fill(made, decoder, cells, console)
-    return Decoded(made.values, made.geometry, made.hashes, made.bad, lengths=made.lengths)
-
-
-def _cached(entry: cache.Entry, decoder: Decoder, cells: Any, console: Console) -> Any:
+def _cached(entry: cache.Entry, decoder: Decoder, cells: Any, console: Console) -> Decoded:
     """Decode into the cache, unless another process has done so meanwhile."""
     form, rows = decoder.form, len(cells)
     with cache.writing(entry, form.nbytes * rows) as folder:
         if (stored := cache.load(entry)) is not None:
-            return stored
+            return _of_cache(stored)
         console.say(
             f"Cache: {rows:,} rows of {form.nbytes / 2**10:,.1f} KiB are decoded once, "
             f"{form.nbytes * rows / 2**20:,.1f} MiB in {cache.root()}, where {cache.free() / 2**20:,.0f} MiB are free."
         )
         values = cache.allocate(folder / "values.npy", (rows, *form.shape), form.dtype)
-        made = replace(_known(form, rows), values=values)
-        _fill(made, decoder, cells, console)
-        made.values.flush()
+        made = _filled(form.empty(rows, values), decoder, cells, console)
+        values.flush()
         _keep(entry, made, {"values"})
-        return cache.load(entry, trusted=True)
+        return _of_cache(cache.load(entry, trusted=True))
 
 
-def _streamed(
-    raw: Raw, kind: str, cells: Any, spec: dict[str, Any], form: Form, entry: cache.Entry | None, streaming: Streaming,
-    why: str, console: Console,
-) -> Decoded:  # fmt: skip
-    """Look through all rows once for what is known of them beforehand: content, sizes, damage. Keep that only."""
+def _looked_through(entry: cache.Entry | None, decoder: Decoder, cells: Any, console: Console) -> Decoded:
+    """What is known of all rows beforehand, without their values: content, sizes, damage. That is kept, if in files."""
     stored = (cache.load(entry) or cache.load(entry.rows)) if entry else None
-    values = Streamed(cells, raw.names, kind, spec, form, np.zeros(len(cells), np.uint64), streaming, console.warn)
-    if stored is None:
-        made = _known(form, len(cells))
-        decoder = Decoder(kind, spec, form, values.processes, console.warn)
-        try:
-            _fill(made, decoder, cells, console)
-        finally:
-            decoder.close()
-        stored = {"hashes": made.hashes, "geometry": made.geometry, "lengths": made.lengths}, {"bad": made.bad}
-        if entry:
-            with cache.writing(entry.rows, made.hashes.nbytes):
-                _keep(entry.rows, made, set())
-    arrays, manifest = stored
-    values.hashes = np.asarray(arrays["hashes"])
-    geometry, lengths = _there(arrays, "geometry"), _there(arrays, "lengths")
-    note = (
-        f"Streaming ({why}): rows are decoded while training, by {values.processes or 'no'} further "
-        f"process{'' if values.processes == 1 else 'es'}."
-    )
-    return Decoded(values, geometry, values.hashes, {int(k): v for k, v in manifest["bad"].items()}, (note,), lengths)
+    if stored is not None:
+        return _of_cache(stored)
+    known = _filled(replace(decoder.form, shape=(0,)).empty(len(cells)), decoder, cells, console)
+    if entry:
+        with cache.writing(entry.rows, known.hashes.nbytes):
+            _keep(entry.rows, known, set())
+    return known
 
 
-def _known(form: Form, rows: int) -> Batch:
-    """Room for what is known of rows, without their values."""
-    return replace(form, shape=(0,)).empty(rows)
+def _filled(made: Decoded, decoder: Decoder, cells: Any, console: Console) -> Decoded:
+    """With all cells decoded in their order; where there is no room for values, those are let go."""
+    try:
+        with console.progress("reading", len(cells), "rows") as progress:
+            size = max(1, min(CHUNK, CHUNK_BYTES // max(1, decoder.form.nbytes)))
+            for start in range(0, len(cells), size):
+                rows = np.arange(start, min(start + size, len(cells)))
+                made.put(start, decoder.decode(cells, rows))
+                progress.advance(len(rows))
+    finally:
+        decoder.close()
+    return made
 
 
-def _fill(made: Batch, decoder: Decoder, cells: Any, console: Console) -> None:
-    """Decode all cells in their order into `made`; where its rows have no values, those are let go."""
-    with console.progress("reading", len(cells), "rows") as progress:
-        size = max(1, min(CHUNK, CHUNK_BYTES // max(1, decoder.form.nbytes)))
-        for start in range(0, len(cells), size):
-            rows = np.arange(start, min(start + size, len(cells)))
-            part = decoder.decode(cells, rows)
-            if made.values.nbytes:
-                made.values[rows] = part.values
-            made.hashes[rows] = part.hashes
-            if made.geometry is not None:
-                made.geometry[rows] = part.geometry
-            if made.lengths is not None:
-                made.lengths[rows] = part.lengths
-            made.bad.update({start + i: reason for i, reason in part.bad.items()})
-            del part  # before the next is made
-            progress.advance(len(rows))
-
-
-def _keep(entry: cache.Entry, made: Batch, arrays: set[str]) -> None:
-    folder = cache.root() / entry.name
-    np.save(folder / "hashes.npy", made.hashes, allow_pickle=False)
-    for name in ("geometry", "lengths"):
+def _keep(entry: cache.Entry, made: Decoded, arrays: set[str]) -> None:
+    for name in ("hashes", "geometry", "lengths"):
         if (array := getattr(made, name)) is not None:
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            np.save(cache.root() / entry.name / f"{name}.npy", array, allow_pickle=False)
             arrays |= {name}
-    cache.finish(entry, sorted(arrays | {"hashes"}), {"bad": {str(k): v for k, v in made.bad.items()}})
+    cache.finish(entry, sorted(arrays), {"bad": {str(k): v for k, v in made.bad.items()}})
 
 
 def _of_cache(stored: Any) -> Decoded:
     arrays, manifest = stored
-    geometry, lengths = _there(arrays, "geometry"), _there(arrays, "lengths")
+    known = {n: np.asarray(a) for n, a in arrays.items() if n != "values"}
     bad = {int(k): v for k, v in manifest["bad"].items()}
-    return Decoded(arrays["values"], geometry, np.asarray(arrays["hashes"]), bad, lengths=lengths)
-
-
-def _there(arrays: Mapping[str, Any], name: str) -> np.ndarray | None:
-    return None if arrays.get(name) is None else np.asarray(arrays[name])
+    return Decoded(arrays.get("values"), known.get("geometry"), known["hashes"], bad, known.get("lengths"))
 
 
 def _named(cells: Any) -> list[Path]:
@@ -183,13 +139,6 @@ def _named(cells: Any) -> list[Path]:
     if isinstance(cells, Cells):
         return cells.files()
     return [c for c in cells if isinstance(c, Path)] if isinstance(cells, list) else []
-
-
-def _rows_key(raw: Raw) -> str:
-    digest = hashlib.sha256()
-    for i, name in enumerate(raw.names):
-        digest.update((f"\n{name}" if i else name).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
@@ -204,8 +153,3 @@ def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
             reason = str(e)
     hint = UTF8 if "no UTF-8" in reason else None
     raise DataError(f"none of the {len(cells)} rows can be read; the last one {reason}.", hint=hint)
-
-
-def _hashes(values: np.ndarray) -> np.ndarray:
-    """64-bit hash of every row's content."""
-    return np.concatenate([content_hashes(v) for v in np.array_split(values, -(-len(values) // CHUNK))])

@@ -1,7 +1,7 @@
 """A column whose rows are decoded when they are asked for, for what fits neither the memory nor the cache.
 
 It stands where an array stands (`Column.values`). Which rows come next is a formula of the seed, so it is told once
-(`expect`) and keeps the next batches ready; what was not expected is decoded at once, with the same result.
+(`expecting`) and keeps the next batches ready; what was not expected is decoded at once, with the same result.
 """
 
 from __future__ import annotations
@@ -31,15 +31,20 @@ class Streaming:
     ----------
     wanted : bool or "auto"
         Decode while training. ``"auto"``: where the decoded data do not fit.
-    processes : int or None
-        That decode; None: all cores but one; 0: threads of this process.
+    workers : int or None
+        Processes that decode; None: all cores but one; 0: threads of this process.
     buffer : int
         MiB of encoded rows kept in memory.
     """
 
     wanted: bool | str = False
-    processes: int | None = None
+    workers: int | None = None
     buffer: int = BUFFER
+
+    @property
+    def processes(self) -> int:
+        """As a number."""
+        return automatic() if self.workers is None else self.workers
 
 
 @dataclass(frozen=True)
@@ -63,16 +68,12 @@ class Streamed:
 
     Parameters
     ----------
-    cells : sequence
-        The N encoded rows.
-    names : sequence of str
-        Where each of them is.
-    kind, spec : str, mapping
-        The modality, and what it needs to decode.
-    form : Form
-        What a decoded row looks like.
+    cells, names : sequence
+        The N encoded rows, and where each of them is.
+    kind, spec, form
+        As of `Decoder`.
     hashes : ndarray of uint64, shape (N,)
-        What its content has to be: the run's splits and figures rest on it.
+        What each row's content has to be: the run's splits and figures rest on it.
     streaming : Streaming
     say : callable, optional
         Is told where processes had to be given up.
@@ -84,7 +85,8 @@ class Streamed:
     ) -> None:  # fmt: skip
         self.cells, self.names, self.kind, self.spec = cells, names, kind, spec
         self.form, self.hashes, self.streaming, self.say = form, hashes, streaming, say
-        self.processes = automatic() if streaming.processes is None else streaming.processes
+        self.processes = streaming.processes
+        self.shape, self.dtype, self.nbytes = (len(hashes), *form.shape), form.dtype, len(hashes) * form.nbytes
         self._threads = Decoder(kind, spec, form)
         self._decoder: Decoder | None = None
         self._feeder: ThreadPoolExecutor | None = None
@@ -92,48 +94,25 @@ class Streamed:
         self._ready: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
         self._missed = 0
 
-    # --- what an array has ------------------------------------------------------------------------------------
-
     def __len__(self) -> int:
         return len(self.hashes)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As an array's."""
-        return (len(self), *self.form.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """As an array's."""
-        return self.form.dtype
-
-    @property
-    def nbytes(self) -> int:
-        """What all rows would take, decoded."""
-        return len(self) * self.form.nbytes
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Decoded rows; one row without its first axis for a whole number.
 
-        Raises
-        ------
-        DataError
-            A row is no longer what it was when the data were looked through.
+        Raises a `DataError` where a row is no longer what it was when the data were looked through.
         """
         if isinstance(rows, int | np.integer):
             return self._decoded(self._threads, np.asarray([rows]))[0]
         rows = np.arange(len(self))[rows]
         place = next((i for i, (expected, _) in enumerate(self._ready) if np.array_equal(expected, rows)), None)
-        if place is None:
-            return self._unexpected(rows)
-        values, self._missed = self._ready[place][1].result(), 0
-        for _ in range(place + 1):
-            self._ready.popleft()
-        self._look_ahead()
-        return values
-
-    def _unexpected(self, rows: np.ndarray) -> np.ndarray:
-        """Decoded at once; after many such batches in a row, those that are ready are given up for later ones."""
+        if place is not None:
+            values, self._missed = self._ready[place][1].result(), 0
+            for _ in range(place + 1):
+                self._ready.popleft()
+            self._look_ahead()
+            return values
+        # Decoded at once; after many such batches in a row, those that are ready are given up for later ones.
         self._missed += len(self._ready) > 0
         if self._missed > 2 * AHEAD:
             self._ready.clear()
@@ -146,14 +125,8 @@ class Streamed:
 
     def some(self, rows: np.ndarray) -> Streamed:
         """Some of the rows."""
-        from nearfar.data.readers.raw import Picked
-
-        return Streamed(
-            Picked(self.cells, rows), Picked(self.names, rows), self.kind, self.spec, self.form, self.hashes[rows],
-            self.streaming, self.say,
-        )  # fmt: skip
-
-    # --- looking ahead ----------------------------------------------------------------------------------------
+        cells, names = raw.Picked(self.cells, rows), raw.Picked(self.names, rows)
+        return Streamed(cells, names, self.kind, self.spec, self.form, self.hashes[rows], self.streaming, self.say)
 
     @contextmanager
     def expecting(self, upcoming: Iterable[np.ndarray]) -> Iterator[None]:
@@ -181,22 +154,20 @@ class Streamed:
         for place, reason in batch.bad.items():
             raise DataError(
                 f"could be read when the data were looked through, and now {reason}.",
-                where=str(self.names[int(rows[place])]), hint="Bring it back and say --resume.",
+                where=str(self.names[int(rows[place])]), hint="Bring it back and pass --resume.",
             )  # fmt: skip
         if len(changed := np.flatnonzero(batch.hashes != self.hashes[rows])):
             raise DataError(
                 "was changed since the data were looked through.", where=str(self.names[int(rows[changed[0]])]),
-                hint="Begin the training anew.",
+                hint="Begin the training again.",
             )  # fmt: skip
         return batch.values
-
-    # --- what it costs ----------------------------------------------------------------------------------------
 
     @property
     def blocks(self) -> Blocks | None:
         """Rows that are read together, or None where every row is as near as any other."""
-        found = raw.blocks(self.cells)
-        return None if found is None else Blocks(found, max(1, self.streaming.buffer * 2**20 // parquet.PAGE - 1))
+        pages = raw.blocks(self.cells)
+        return None if pages is None else Blocks(pages, max(1, self.streaming.buffer * 2**20 // parquet.PAGE - 1))
 
     def memory(self, batch: int) -> int:
         """Bytes that looking ahead takes at most for batches of so many rows, without encoded rows that are under way.

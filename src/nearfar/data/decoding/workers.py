@@ -7,6 +7,7 @@ ignores Ctrl-C, which is for the one that trains, and ends by itself when that o
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -14,13 +15,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import BadCell
+from nearfar.core.errors import BadCell, cell_or_error
 from nearfar.core.processes import end_with_parent
 from nearfar.core.registry import MODALITIES
 
@@ -28,29 +29,47 @@ CHUNK = 16  # cells that go to a process at once
 MOST = 8  # processes that "auto" takes; more seldom find work
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass
+class Decoded:
     """Decoded rows.
 
     Parameters
     ----------
-    values : ndarray, shape (B, ...)
-        Those of bad rows are zero.
-    geometry : ndarray of int32, shape (B, G), or None
+    values : ndarray or Streamed, shape (N, ...)
+        Those of bad rows are zero, or missing where they are streamed.
+    geometry : ndarray of int32, shape (N, G), or None
         1 for bad rows.
-    hashes : ndarray of uint64, shape (B,)
+    hashes : ndarray of uint64, shape (N,)
         Of every row's content.
     bad : dict of int to str
-        Why a row cannot be read, by its place in the batch.
-    lengths : ndarray of int32, shape (B,), or None
+        Why a row cannot be read, by its place.
+    lengths : ndarray of int32, shape (N,), or None
         How long each row was before it was cut; None where the modality does not say.
+    notes : tuple of str
+        How they were decoded.
     """
 
-    values: np.ndarray
+    values: Any
     geometry: np.ndarray | None
     hashes: np.ndarray
     bad: dict[int, str]
     lengths: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def put(self, start: int, part: Decoded) -> None:
+        """Fill in rows from `start` on; where the values of these rows are not kept, all but those."""
+        rows = slice(start, start + len(part.hashes))
+        for name in ("values", "geometry", "hashes", "lengths"):
+            own = getattr(self, name)
+            if own is not None and own.nbytes:
+                own[rows] = getattr(part, name)
+        self.bad.update({start + i: reason for i, reason in part.bad.items()})
+
+    def of(self, rows: np.ndarray, values: Any) -> Decoded:
+        """Some rows, given their values."""
+        bad = {int(i): self.bad[int(rows[i])] for i in np.flatnonzero(np.isin(rows, list(self.bad)))}
+        geometry, lengths = (None if a is None else a[rows] for a in (self.geometry, self.lengths))
+        return Decoded(values, geometry, self.hashes[rows], bad, lengths, self.notes)
 
 
 @dataclass(frozen=True)
@@ -64,11 +83,12 @@ class Form:
     geometry: int
     lengths: bool = False
 
-    def empty(self, rows: int) -> Batch:
-        """So many rows of zeros."""
+    def empty(self, rows: int, values: Any = None) -> Decoded:
+        """So many rows of zeros, or `values`."""
+        values = np.zeros((rows, *self.shape), self.dtype) if values is None else values
         geometry = np.ones((rows, self.geometry), np.int32) if self.geometry else None
         lengths = np.zeros(rows, np.int32) if self.lengths else None
-        return Batch(np.zeros((rows, *self.shape), self.dtype), geometry, np.zeros(rows, np.uint64), {}, lengths)
+        return Decoded(values, geometry, np.zeros(rows, np.uint64), {}, lengths)
 
     @property
     def nbytes(self) -> int:
@@ -101,19 +121,15 @@ class Decoder:
         self._pool: Executor | None = None
         self._lock = threading.Lock()
 
-    def decode(self, cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Batch:
-        """The cells of `rows`; what cannot be read is in `Batch.bad`."""
+    def decode(self, cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Decoded:
+        """The cells of `rows`; what cannot be read is in `Decoded.bad`."""
         if not self.processes and hasattr(MODALITIES.get(self.kind), "decode_many"):
-            return decode_cells(self.kind, self.spec, self.form, [_cell(cells, int(i)) for i in rows])
+            return decode_cells(self.kind, self.spec, self.form, [cell_or_error(cells, int(i)) for i in rows])
         out = self.form.empty(len(rows))
-        for start, part in self._in_order(_chunks(cells, rows)):
-            stop = start + len(part.values)
-            out.values[start:stop], out.hashes[start:stop] = part.values, part.hashes
-            if out.geometry is not None:
-                out.geometry[start:stop] = part.geometry
-            if out.lengths is not None:
-                out.lengths[start:stop] = part.lengths
-            out.bad.update({start + i: reason for i, reason in part.bad.items()})
+        starts = range(0, len(rows), CHUNK)
+        chunks = ((start, [cell_or_error(cells, int(i)) for i in rows[start : start + CHUNK]]) for start in starts)
+        for start, part in self._in_order(chunks):
+            out.put(start, part)
         return out
 
     def close(self) -> None:
@@ -123,10 +139,10 @@ class Decoder:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _in_order(self, chunks: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, Batch]]:
+    def _in_order(self, chunks: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, Decoded]]:
         """Decoded chunks; no more are under way than keep all processes busy, so memory stays bounded."""
-        ahead = 2 * max(1, self.processes or _threads())
-        under_way: deque[tuple[int, list[Any], Future[Batch]]] = deque()
+        ahead = 2 * max(1, self.processes or _cores() + 2)
+        under_way: deque[tuple[int, list[Any], Future[Decoded]]] = deque()
         for start, cells in islice(chunks, ahead):
             under_way.append((start, cells, self._submit(cells)))
         while under_way:
@@ -135,19 +151,22 @@ class Decoder:
             if (more := next(chunks, None)) is not None:
                 under_way.append((*more, self._submit(more[1])))
 
-    def _submit(self, cells: list[Any]) -> Future[Batch]:
+    def _submit(self, cells: list[Any]) -> Future[Decoded]:
         with self._lock:
-            if self._pool is None:
-                self._pool = _processes(self.processes) if self.processes else ThreadPoolExecutor(_threads())
+            if self._pool is None and self.processes:
+                spawn = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self.processes, spawn, initializer=_begin)
+            elif self._pool is None:
+                self._pool = ThreadPoolExecutor(min(16, _cores() + 2))  # some wait for the disk
             pool = self._pool
         try:
             return pool.submit(decode_cells, self.kind, self.spec, self.form, cells)
         except RuntimeError as e:  # the pool is broken, or was shut down by the thread that noticed first
-            broken: Future[Batch] = Future()
+            broken: Future[Decoded] = Future()
             broken.set_exception(BrokenProcessPool(str(e)))
             return broken
 
-    def _result(self, future: Future[Batch], cells: list[Any]) -> Batch:
+    def _result(self, future: Future[Decoded], cells: list[Any]) -> Decoded:
         try:
             return future.result()
         except BrokenProcessPool:
@@ -163,35 +182,30 @@ class Decoder:
             return decode_cells(self.kind, self.spec, self.form, cells)
 
 
-def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable[Any]) -> Batch:
+def decode_cells(kind: str, spec: Mapping[str, Any], form: Form, cells: Iterable[Any]) -> Decoded:
     """Decode cells here and now; a cell may be the `BadCell` that fetching it raised."""
-    cells = list(cells)
-    module = MODALITIES.get(kind)
+    cells, module = list(cells), MODALITIES.get(kind)
     if hasattr(module, "decode_many"):
         values, bad = module.decode_many(cells, spec)
-        lengths = module.lengths(cells, values, spec) if form.lengths else None
-        return Batch(values, None, content_hashes(values), bad, lengths)
-    out = form.empty(len(cells))
-    for i, cell in enumerate(cells):
-        try:
-            if isinstance(cell, BadCell):
-                raise cell
-            out.values[i], own = module.decode(cell, spec)
-            if out.geometry is not None:
-                out.geometry[i] = own
-        except BadCell as e:
-            out.values[i], out.bad[i] = 0, str(e)
-        out.hashes[i] = content_hash(out.values[i])
-    return replace(out, lengths=module.lengths(cells, out.values, spec)) if form.lengths else out
-
-
-def content_hash(row: np.ndarray) -> int:
-    """64-bit hash of a row's content."""
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest(), "little")
+        out = Decoded(values, None, np.empty(0, np.uint64), bad)
+    else:
+        out = form.empty(len(cells))
+        for i, cell in enumerate(cells):
+            try:
+                if isinstance(cell, BadCell):
+                    raise cell
+                out.values[i], own = module.decode(cell, spec)
+                if out.geometry is not None:
+                    out.geometry[i] = own
+            except BadCell as e:
+                out.values[i], out.bad[i] = 0, str(e)
+    out.hashes = content_hashes(out.values)
+    out.lengths = module.lengths(cells, out.values, spec) if form.lengths else None
+    return out
 
 
 def content_hashes(rows: np.ndarray) -> np.ndarray:
-    """`content_hash` of every row, uint64 (N,)."""
+    """64-bit hash of every row's content, uint64 (N,)."""
     if not rows.size:
         return np.zeros(len(rows), np.uint64)
     content, size = memoryview(np.ascontiguousarray(rows)).cast("B"), rows[0].nbytes
@@ -206,29 +220,6 @@ def automatic(shared_by: int = 1) -> int:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _threads() -> int:
-    return min(16, _cores() + 2)  # some wait for the disk
-
-
-def _chunks(cells: Sequence[Any], rows: Sequence[int] | np.ndarray) -> Iterator[tuple[int, list[Any]]]:
-    """Cells of `CHUNK` rows at a time, each with the place of its first."""
-    for start in range(0, len(rows), CHUNK):
-        yield start, [_cell(cells, int(i)) for i in rows[start : start + CHUNK]]
-
-
-def _cell(cells: Sequence[Any], i: int) -> Any:
-    try:
-        return cells[i]
-    except BadCell as e:
-        return e
-
-
-def _processes(count: int) -> ProcessPoolExecutor:
-    import multiprocessing
-
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def _begin() -> None:

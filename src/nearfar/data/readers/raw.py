@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nearfar.core.errors import BadCell, DataError, reason
+from nearfar.core.errors import BadCell, DataError, cell_or_error, reason
 from nearfar.core.names import printable
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -191,14 +191,6 @@ class Cells(Sequence):
         if isinstance(value, dict) and self.folder is None and value.get("bytes") is None and value.get("path"):
             return Path(value["path"])
         return value
-
-
-def cell_or_error(cells: Sequence[Any], i: int) -> Any:
-    """A cell, or the `BadCell` that fetching it raised."""
-    try:
-        return cells[i]
-    except BadCell as e:
-        return e
 
 
 def of_arrow(
