@@ -106,7 +106,8 @@ def _recognised(
         held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
         raise DataError(
             f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}) beside another: "
-            f"{held}.", where="--column",
+            f"{held}.",
+            where="--column",
         )
     others = [c for c, kind in found.items() if kind != "text"]
     if not wanted and len(others) == 1 < len(found):
@@ -162,9 +163,7 @@ def _together(
     return kept
 
 
-def _matched(
-    raw: Raw, wanted: tuple[str, ...], names: Sequence[str], beside: Sequence[str], notes: Findings
-) -> Inputs:
+def _matched(raw: Raw, wanted: tuple[str, ...], names: Sequence[str], beside: Sequence[str], notes: Findings) -> Inputs:
     """The columns that a model was trained on, by their names and in its order."""
     if missing := [n for n in names if n not in raw.columns]:
         raise _missing(missing, [c for c in raw.columns if c not in names])

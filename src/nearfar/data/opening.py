@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from glob import glob
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core.errors import DataError
-from nearfar.data.objects import open_object
+from nearfar.core.errors import DataError, nearest
+from nearfar.data.objects import open_object, rows_of
 from nearfar.data.readers import folders, structure
 from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw, joined
-from nearfar.data.single import rows_of
+
+if TYPE_CHECKING:
+    from nearfar.data.table import Table
 
 ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
 LONG = 400  # characters of a name that messages show
@@ -45,7 +47,7 @@ def open_source(
     """
     if not isinstance(source, str | os.PathLike):
         return open_object(source, modality, spec)
-    raw = _open_path(Path(source) if isinstance(source, os.PathLike) else source, stream)
+    raw = _open_path(str(Path(source)) if isinstance(source, os.PathLike) else source, stream)
     name, cells = next(iter(raw.columns.items()), ("", None))
     if len(raw.columns) == 1 and isinstance(cells, np.ndarray) and cells.ndim > 1:  # a file of arrays
         rows = rows_of(cells, modality, spec)
@@ -54,38 +56,37 @@ def open_source(
     return raw
 
 
+def name_of(source: Any) -> str:
+    """What messages call it."""
+    return str(source) if isinstance(source, str | os.PathLike) else "data"
+
+
 def one_text(source: Any, modality: str) -> Any:
     """A single string for a model of texts as a list of it, unless it names what is there to read.
 
-    Raises
-    ------
-    DataError
-        It may as well be a name: it looks like that of a file that is not there, or of a data set on the hub.
+    Raises a `DataError` where it may as well be a name: of a file that is not there, or of a data set on the hub.
     """
-    if modality != "text" or not isinstance(source, str):
+    if modality != "text" or not isinstance(source, str) or source.startswith("hf:") or _exists(source):
         return source
-    return source if is_name(source) else [source]
+    hint = f"To take it as a text, pass [{source!r}]."
+    is_path = source.lower().endswith(ENDINGS) or source.startswith(("/", "./", "../", "~/"))
+    if is_path and not re.search(r"\s", source):
+        if expanded(source):
+            return source
+        raise DataError("there is no such file or folder.", where=source, hint=hint)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise DataError("may be a text, or the name of a data set on the hub.", where=source,
+                        hint=f"For the data set pass {'hf:' + source!r}. {hint}")  # fmt: skip
+    return [source]
 
 
-def is_name(text: str) -> bool:
-    """Whether a string names what is there to read, or a data set by ``hf:``.
-
-    Raises
-    ------
-    DataError
-        It may as well be a name: it looks like that of a file that is not there, or of a data set on the hub.
-    """
-    if _exists(text) or text.startswith("hf:"):
-        return True
-    hint = f"To take it as a text, say [{text!r}]."
-    if not re.search(r"\s", text) and (text.lower().endswith(ENDINGS) or text.startswith(("/", "./", "../", "~/"))):
-        if expanded(text):
-            return True
-        raise DataError("there is no such file or folder.", where=text, hint=hint)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        raise DataError("may be a text, or the name of a data set on the hub.", where=text,
-                        hint=f"For the data set say {'hf:' + text!r}. {hint}")  # fmt: skip
-    return False
+def one_at_a_time(table: Table, inputs: Any) -> None:
+    """Raise a `DataError` where rows that were read to be encoded have several columns; a `Table` is taken as it is."""
+    if len(table.columns) > 1 and table is not inputs:
+        raise DataError(
+            f"a row has several columns ({', '.join(table.columns)}), and one is encoded at a time.",
+            hint="Choose one with column=, or bring it alone.",
+        )
 
 
 def _exists(path: str | Path) -> bool:
@@ -93,22 +94,23 @@ def _exists(path: str | Path) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
-def _open_path(source: str | Path, stream: bool) -> Raw:
-    text = str(source)
+def _open_path(text: str, stream: bool) -> Raw:
     if not text:
-        raise DataError("no data were named.", hint="Say a file, a folder or the name of a data set on the hub.")
+        raise DataError("no data were named.", hint="Name a file, a folder or a data set on the hub.")
     path = Path(os.path.expanduser(text))
     if _exists(path):
         return _open_existing(path, text)
     if files := expanded(str(path)):
         return _open_several(files)
-    if text.startswith("hf:") or (text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text):
-        if not text.startswith("hf:") and _exists(Path(text).parent):
-            raise _missing(path)
+    hub = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
+    if text.startswith("hf:") or (hub and not _exists(Path(text).parent)):
         from nearfar.data.readers.saved import open_hub
 
         return open_hub(text, stream=stream)
-    raise _missing(path)
+    near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if os.path.isdir(path.parent) else []
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "See `nearfar train --help` for what is read."
+    named = str(path) if len(str(path)) < LONG else f"{str(path)[:LONG]} …"
+    raise DataError("there is no such file or folder.", where=named, hint=hint)
 
 
 def _open_several(files: list[Path]) -> Raw:
@@ -148,10 +150,8 @@ def _open_existing(path: Path, text: str) -> Raw:
 def expanded(pattern: str) -> list[Path]:
     """The files that a pattern names, in order: ``train-{000..009}.tar``, ``{a,b}.parquet``, ``*.tar``.
 
-    Raises
-    ------
-    DataError
-        Nothing is there for one of the names between braces: a shard that is left out would be left out silently.
+    Raises a `DataError` where nothing is there for one of the names between braces: a shard that is left out would be
+    left out silently.
     """
     if not set("{*?[") & set(pattern):
         return []
@@ -159,16 +159,16 @@ def expanded(pattern: str) -> list[Path]:
     choices = [_choices(part) if i % 2 else [part] for i, part in enumerate(parts)]
     if np.prod([float(len(c)) for c in choices]) > SHARDS:
         raise DataError(f"names more than {SHARDS:,} files.", where=pattern)
-    found: list[Path] = []
+    files: list[Path] = []
     missing: list[str] = []
     for name in map("".join, product(*choices)):
-        files = sorted(glob(name)) if set("*?[") & set(name) else [name]
-        gone = [f for f in files if not Path(f).exists() and not Path(f).is_symlink()] or ([] if files else [name])
+        some = sorted(glob(name)) if set("*?[") & set(name) else [name]
+        gone = [f for f in some if not Path(f).exists() and not Path(f).is_symlink()] or ([] if some else [name])
         missing += gone[:1]
-        found += map(Path, files)
-    if found and missing:
+        files += map(Path, some)
+    if files and missing:
         raise DataError("there is no such file.", where=missing[0], hint=f"It is one of {pattern}.")
-    return found
+    return files
 
 
 def _choices(inside: str) -> list[str]:
@@ -179,21 +179,3 @@ def _choices(inside: str) -> list[str]:
     if last - first >= SHARDS:
         raise DataError(f"names more than {SHARDS:,} files.", where="{" + inside + "}")
     return [str(i).zfill(len(span[1])) for i in range(first, last + 1)]
-
-
-def _missing(path: Path) -> DataError:
-    from nearfar.core.errors import nearest
-
-    near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if os.path.isdir(path.parent) else []
-    hint = (
-        f"Did you mean {' or '.join(repr(n) for n in near)}?"
-        if near
-        else "See `nearfar train --help` for what is read."
-    )
-    named = str(path) if len(str(path)) < LONG else f"{str(path)[:LONG]} …"
-    return DataError("there is no such file or folder.", where=named, hint=hint)
-
-
-def name_of(source: Any) -> str:
-    """What messages call it."""
-    return str(source) if isinstance(source, str | os.PathLike) else "data"
