@@ -26,35 +26,23 @@ def for_model(column: Column, rows: np.ndarray, modality: str, spec: Mapping[str
     """Rows of a column in the form that a model with this spec was trained on, and their numbers there.
 
     Texts are tokenised again; rows of numbers are given back their units and standardised as the model's were, columns
-    by their names.
-
-    Raises
-    ------
-    ConfigError
-        They cannot be brought into that form: they have to be read for the model.
+    by their names. Raises a `ConfigError` where they have to be read for the model.
     """
     if column.modality == modality and same(column.spec, spec):
         return column, rows
-    values = None
+    values, there = None, column.spec
+    names, wanted = there.get("names"), spec.get("names")
+    alike = there.get("features") == spec.get("features") and (not (names and wanted) or set(names) == set(wanted))
     if column.modality == modality == "text" and column.cells is not None:
         values, _ = MODALITIES.get("text").decode_many([column.cells[int(r)] for r in rows], spec)
-    elif column.modality == modality == "vector":
-        values = _standardised_again(np.asarray(column.values[rows], np.float64), column.spec, spec)
+    elif column.modality == modality == "vector" and alike:
+        x = np.asarray(column.values[rows], np.float64) * there["spread"] + there["mean"]
+        x = x[:, [names.index(n) for n in wanted]] if names and wanted else x
+        values = ((x - spec["mean"]) / spec["spread"]).astype(np.float32)
     if values is None:
-        there = MODALITIES.get(column.modality).describe(column.spec)
+        held = MODALITIES.get(column.modality).describe(there)
         raise ConfigError(
-            f"the model takes {MODALITIES.get(modality).describe(spec)}, the column {column.name!r} holds {there} that "
+            f"the model takes {MODALITIES.get(modality).describe(spec)}, the column {column.name!r} holds {held} that "
             "were decoded for another one.", hint="Let the model read the data: give it the file, or model.read(…).",
         )  # fmt: skip
     return replace(column, values=values, geometry=None, hashes=None, spec=spec, cells=None), np.arange(len(rows))
-
-
-def _standardised_again(x: np.ndarray, there: Mapping[str, Any], spec: Mapping[str, Any]) -> np.ndarray | None:
-    """Rows standardised by one spec, as another standardises them; None where their columns are not the same."""
-    names, wanted = there.get("names"), spec.get("names")
-    if there["features"] != spec["features"] or (names and wanted and set(names) != set(wanted)):
-        return None
-    x = x * there["spread"] + there["mean"]
-    if names and wanted:
-        x = x[:, [names.index(n) for n in wanted]]
-    return ((x - spec["mean"]) / spec["spread"]).astype(np.float32)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError, UnknownName
-from nearfar.data.columns import Findings, _encoded
+from nearfar.data.columns import Findings, encoded
 from nearfar.data.duplicates import equal
 from nearfar.data.readers.raw import Cells, Chain, Raw
 from nearfar.data.table import Table
@@ -92,7 +92,7 @@ def _of_column(raw: Raw, column: str, kept: Sequence[str | None]) -> list[str | 
     cells = raw.columns[column] if column in kept else raw.columns.pop(column)
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         raise DataError(f"the column {column!r} holds arrays, and a group is a word or a number.", where=WHERE)
-    number, names = _encoded(cells, raw.classes.get(column), column, Findings())
+    number, names = encoded(cells, raw.classes.get(column), column, Findings())
     return [None if i < 0 else names[i] for i in number.tolist()]
 
 

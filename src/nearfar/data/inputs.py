@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.core.errors import BadCell, DataError, UnknownName, cell_or_error, nearest
+from nearfar.core.errors import BadCell, DataError, cell_or_error, nearest
 from nearfar.core.registry import MODALITIES
-from nearfar.data.columns import Findings
+from nearfar.data.columns import Findings, check
 from nearfar.data.numeric import Numeric, names_of_rows, numeric
 from nearfar.data.readers.raw import Cells, Chain, Raw, blocks
 
@@ -25,14 +25,7 @@ VECTOR = "vector"  # what columns of single numbers are called together, and the
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is to be embedded.
-
-    Parameters
-    ----------
-    columns : dict of str to (modality, cells)
-    features : tuple of str
-        Names of the columns of single numbers that became the rows of `VECTOR`, in their order.
-    """
+    """What is to be embedded: columns as (modality, cells), and the names of those that became the rows of `VECTOR`."""
 
     columns: dict[str, tuple[str, Any]]
     features: tuple[str, ...] = ()
@@ -64,8 +57,7 @@ def choose(
         is missing or holds something else.
     """
     for name in wanted:
-        if name not in raw.columns:
-            raise UnknownName("column", name, raw.columns, where="--column")
+        check(raw, name, "--column")
     if not wanted and modality != VECTOR and usual in raw.columns and _modality(raw.columns[usual], modality, NAMED):
         wanted = (usual,)
     names = (trained or {}).get("names", ())
@@ -74,14 +66,14 @@ def choose(
     pool = {c: raw.columns[c] for c in (wanted or [c for c in raw.columns if c not in raw.index])}
     numbers = _numbers(pool) if modality in (None, VECTOR) and wanted else {}
     others = {c: cells for c, cells in pool.items() if not isinstance(numbers.get(c), Numeric)}
-    found = _recognised(others, numbers, wanted, modality, notes)
-    if found:
+    kinds = _recognised(others, numbers, wanted, modality, notes)
+    if kinds:
         if names:
             notes.warn(f"The rows have no names of columns; they are taken in the model's order: {_listed(names)}.")
-        if not wanted and modality != VECTOR and usual in raw.columns and usual not in found:
+        if not wanted and modality != VECTOR and usual in raw.columns and usual not in kinds:
             notes.warn(f"The column {usual!r}, as in the training, holds {_held(raw.columns[usual])}; "
-                       f"{' and '.join(found)} is read in its place.")  # fmt: skip
-        return Inputs({c: (kind, pool[c]) for c, kind in found.items()})
+                       f"{' and '.join(kinds)} is read in its place.")  # fmt: skip
+        return Inputs({c: (kind, pool[c]) for c, kind in kinds.items()})
     numbers = _numbers(pool) if modality in (None, VECTOR) else {}
     if names:
         raise _missing(names, list(raw.columns))
@@ -90,7 +82,14 @@ def choose(
         if trained is not None:
             notes.warn(f"The model keeps no names of columns; these are taken in their order: {_listed(kept)}.")
         return Inputs({VECTOR: (VECTOR, _stacked(kept))}, tuple(kept))
-    raise _nothing(pool, numbers, modality)
+    held = {c: numbers.get(c) or _held(cells) for c, cells in pool.items()}
+    said = ", ".join(f"{c} ({what})" if what else c for c, what in held.items())
+    words = [c for c, what in held.items() if what == WORDS]
+    hint = f"`--column {words[0]}` takes its words as texts." if words else "Bring a column of texts, pictures or rows."
+    raise DataError(
+        f"none of the columns {said or '(none)'} holds what can be embedded ({modality or ', '.join(MODALITIES)}).",
+        hint=hint if modality is None else None,
+    )
 
 
 def _recognised(
@@ -99,31 +98,29 @@ def _recognised(
     """The columns that a modality claims, one unless they were named; an empty dict where none is."""
     least = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
     sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
-    found = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
-    if modality is None and not wanted:  # "1 234" is no text of two words
-        found = {c: k for c, k in found.items() if k != "text" or not isinstance(numeric(pool[c]), Numeric)}
-    if wanted and found and (rest := [c for c in wanted if c not in found]):
-        held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
+    kinds = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
+    if wanted:
+        if kinds and (rest := [c for c in wanted if c not in kinds]):
+            held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
+            raise DataError(f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}) "
+                            f"beside another: {held}.", where="--column")  # fmt: skip
+        return kinds
+    if modality is None:  # "1 234" is no text of two words
+        kinds = {c: k for c, k in kinds.items() if k != "text" or not isinstance(numeric(pool[c]), Numeric)}
+    others = [c for c, kind in kinds.items() if kind != "text"]
+    if len(others) == 1 < len(kinds):
+        texts = ", ".join(c for c in kinds if c not in others)
+        notes.append(f"Text beside it: {texts}; --pair makes pairs of columns.")
+        kinds = {c: kinds[c] for c in others}
+    if len(kinds) > 1:
         raise DataError(
-            f"the column {rest[0]!r} holds nothing that can be embedded ({', '.join(MODALITIES)}) beside another: "
-            f"{held}.",
-            where="--column",
+            f"the columns {' and '.join(kinds)} can both be embedded.",
+            hint="Choose one with --column, or make pairs of them with --pair.",
         )
-    others = [c for c, kind in found.items() if kind != "text"]
-    if not wanted and len(others) == 1 < len(found):
-        notes.append(
-            f"Text beside it: {', '.join(c for c in found if c not in others)}; --pair makes pairs of columns."
-        )
-        found = {c: found[c] for c in others}
-    if len(found) > 1 and not wanted:
-        raise DataError(
-            f"the columns {' and '.join(found)} can both be embedded.",
-            hint="Say which with --column, or make pairs of them with --pair.",
-        )
-    if found and not wanted and len(pool) > 1:
-        notes.extend(f"Column: {c!r} ({k})." for c, k in found.items())
-        notes.append(f"Left out: {_listed([c for c in pool if c not in found])}.")
-    return found
+    if kinds and len(pool) > 1:
+        notes.extend(f"Column: {c!r} ({k})." for c, k in kinds.items())
+        notes.append(f"Left out: {_listed([c for c in pool if c not in kinds])}.")
+    return kinds
 
 
 # --- columns of single numbers ------------------------------------------------------------------------------------
@@ -131,10 +128,10 @@ def _recognised(
 
 def _numbers(pool: Mapping[str, Any]) -> dict[str, Numeric | str]:
     """The columns that hold numbers, or seem to with the reason why they do not; commas mean the same in all."""
-    found = {c: f for c, cells in pool.items() if (f := numeric(cells)) is not None}
-    if not any(isinstance(f, Numeric) and f.commas for f in found.values()):
-        return found
-    return {c: numeric(pool[c], commas=True) if isinstance(f, str) else f for c, f in found.items()}  # type: ignore[misc]
+    columns = {c: f for c, cells in pool.items() if (f := numeric(cells)) is not None}
+    if not any(isinstance(f, Numeric) and f.commas for f in columns.values()):
+        return columns
+    return {c: numeric(pool[c], commas=True) if isinstance(f, str) else f for c, f in columns.items()}  # type: ignore[misc]
 
 
 def _together(
@@ -143,20 +140,22 @@ def _together(
     """All columns of numbers as one; what is left out is said with the reason."""
     out = {c: f if isinstance(f := numbers.get(c), str) else _held(cells) for c, cells in pool.items()
            if not isinstance(numbers.get(c), Numeric)}  # fmt: skip
-    out |= {c: "is the index of the table" for c in raw.index if not wanted}
     kept = {c: f for c, f in numbers.items() if isinstance(f, Numeric)}
     if wanted and out:
         name, why = next(iter(out.items()))
         raise DataError(f"the column {name!r} {_with_verb(why)}.", where="--column")
     if not wanted:
+        out |= dict.fromkeys(raw.index, "is the index of the table")
         places = {c: i for i, c in enumerate(raw.columns)}
-        ids = {c for c, f in kept.items() if names_of_rows(c, places[c], f)}
+        ids = [c for c, f in kept.items() if names_of_rows(c, places[c], f)]
         out |= dict.fromkeys(ids, "numbers the rows")
         kept = {c: f for c, f in kept.items() if c not in ids}
+    some = [f"{repr(c) if c else 'the column without a name'} ({why})" for c, why in list(out.items())[:SHOWN]]
+    reasons = ", ".join(some) + (f" and {len(out) - SHOWN:,} more" if len(out) > SHOWN else "")
     if not kept:
-        raise DataError(f"there is nothing to embed: {_reasons(out)}.", hint="--column takes a column all the same.")
+        raise DataError(f"there is nothing to embed: {reasons}.", hint="--column takes a column all the same.")
     if out:
-        notes.warn(f"Left out: {_reasons(out)}. --column, once for each column, takes those that are named.")
+        notes.warn(f"Left out: {reasons}. --column, once for each column, takes those that are named.")
     _say_read(kept, notes)
     if not wanted and len(kept) > 1:
         notes.append(f"Columns: the {len(kept)} numeric ones ({_listed(kept)}).")
@@ -170,10 +169,10 @@ def _matched(raw: Raw, wanted: tuple[str, ...], names: Sequence[str], beside: Se
     if other := [c for c in wanted if c not in names and c != VECTOR]:
         raise DataError(f"the model was not trained on the column {other[0]!r}.", where="--column",
                         hint=f"It takes {_listed(names)}.")  # fmt: skip
-    found = _numbers({n: raw.columns[n] for n in names})
+    columns = _numbers({n: raw.columns[n] for n in names})
     kept = {}
     for name in names:
-        numbers = found.get(name)
+        numbers = columns.get(name)
         if numbers is None and _held(raw.columns[name]) == EMPTY:
             numbers = Numeric(np.full(len(raw), np.nan))
         if not isinstance(numbers, Numeric):
@@ -218,26 +217,9 @@ def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
 # --- what to say --------------------------------------------------------------------------------------------------
 
 
-def _nothing(pool: Mapping[str, Any], numbers: Mapping[str, Any], modality: str | None) -> DataError:
-    held = {c: numbers.get(c) or _held(cells) for c, cells in pool.items()}
-    said = ", ".join(f"{c} ({what})" if what else c for c, what in held.items())
-    words = [c for c, what in held.items() if what == WORDS]
-    hint = f"`--column {words[0]}` takes its words as texts." if words else "Bring a column of texts, pictures or rows."
-    kinds = ", ".join(MODALITIES) if modality is None else modality
-    return DataError(
-        f"none of the columns {said or '(none)'} holds what can be embedded ({kinds}).",
-        hint=hint if modality is None else None,
-    )
-
-
 def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
     names = list(names)
     return ", ".join([*names[:SHOWN], *([f"… ({len(names):,} in all)"] if len(names) > SHOWN else [])])
-
-
-def _reasons(out: Mapping[str, str]) -> str:
-    some = [f"{repr(c) if c else 'the column without a name'} ({why})" for c, why in list(out.items())[:SHOWN]]
-    return ", ".join(some) + (f" and {len(out) - SHOWN:,} more" if len(out) > SHOWN else "")
 
 
 def _with_verb(why: str) -> str:

@@ -15,9 +15,7 @@ from nearfar.core.errors import DataError
 from nearfar.data.opposites import plain
 
 SEVERAL = (list, tuple, set, frozenset, dict, np.ndarray)
-OPENS = ("[", "(", "{")
 LETTER = re.compile(r"[^\W\d_]")
-SIGNS = ("|", ";")  # between labels of one cell
 ITEM = r"(?:'[^']*'|\"[^\"]*\"|-?[\d.]+)"
 PRINTED = re.compile(rf"\[\s*(?:{ITEM}\s+)+{ITEM}\s*\]")  # an array of NumPy, which has no commas
 
@@ -28,20 +26,13 @@ def first(cells: Sequence[Any]) -> str | None:
 
 
 def single(cells: Sequence[Any], column: str) -> list[Any]:
-    """The label of each cell: of a list of one, that one; of an empty list none.
-
-    Raises
-    ------
-    DataError
-        A cell holds several labels.
-    """
-    if (found := first(cells)) is not None:
+    """The label of each cell: of a list of one, that one; of an empty list none; a `DataError` for several."""
+    if (lists := first(cells)) is not None:
         raise DataError(
-            f"the column {column!r} holds several labels in a cell, such as {found}; a row has one class.",
+            f"the column {column!r} holds several labels in a cell, such as {lists}; a row has one class.",
             hint="Bring a column with one class a row.",
         )
-    lists = [several(cell) for cell in cells]
-    return [cell if own is None else own[0] if own else None for cell, own in zip(cells, lists, strict=True)]
+    return [cell if (own := several(cell)) is None else own[0] if own else None for cell in cells]
 
 
 def several(cell: Any) -> list[Any] | None:
@@ -49,38 +40,38 @@ def several(cell: Any) -> list[Any] | None:
     if isinstance(cell, dict):  # an object is no label: what it holds are several
         return [*cell, *cell.values()]
     if isinstance(cell, SEVERAL):
-        found = np.asarray(cell).reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
-        return several(found[0]) if len(found) == 1 and isinstance(found[0], SEVERAL) else found
-    if not isinstance(cell, str) or not cell.strip().startswith(OPENS):
+        labels = cell.reshape(-1).tolist() if isinstance(cell, np.ndarray) else list(cell)
+        return several(labels[0]) if len(labels) == 1 and isinstance(labels[0], SEVERAL) else labels
+    if not isinstance(cell, str) or not cell.strip().startswith(("[", "(", "{")):
         return None
     if PRINTED.fullmatch(cell.strip()):
         return [item.strip("'\"") for item in re.findall(ITEM, cell)]
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(cell.strip())
+            value = read(cell.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        return several(found) if isinstance(found, SEVERAL) else None
+        return several(value) if isinstance(value, SEVERAL) else None
     return None
 
 
 def doubts(names: Sequence[str], column: str) -> list[str]:
     """What to say of names of classes that may be one class in two spellings, or several classes in one cell."""
-    found: list[str] = []
+    said: list[str] = []
     spelt: dict[str, list[str]] = {}
     for name in names:
         spelt.setdefault(plain(name) if LETTER.search(name) else name, []).append(name)
     if twice := [same for same in spelt.values() if len(same) > 1]:
         some = "; ".join(", ".join(map(repr, same[:3])) for same in twice[:3]) + (" …" if len(twice) > 3 else "")
-        found.append(f"Labels: the column {column!r} has classes whose names are nearly the same ({some}); they count "
-                     "as different ones.")  # fmt: skip
-    for sign in SIGNS:
+        said.append(f"Labels: the column {column!r} has classes whose names are nearly the same ({some}); they count "
+                    "as different ones.")  # fmt: skip
+    for sign in ("|", ";"):
         parts = {n: [p.strip() for p in n.split(sign)] for n in names if sign in n}
         alone = Counter(p for of in (*parts.values(), *([n] for n in names if sign not in n)) for p in of if p)
         if parts and all(any(alone[p] > 1 for p in of) for of in parts.values()):
-            found.append(f"Labels: {_short(next(iter(parts)))!r} of the column {column!r} looks like several labels in "
-                         f"one cell; each of {len(parts):,} such combinations counts as a class.")  # fmt: skip
-    return found
+            said.append(f"Labels: {_short(next(iter(parts)))!r} of the column {column!r} looks like several labels in "
+                        f"one cell; each of {len(parts):,} such combinations counts as a class.")  # fmt: skip
+    return said
 
 
 def _short(cell: Any) -> str:

@@ -12,21 +12,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nearfar.core.errors import BadCell
 from nearfar.core.names import is_utf8
 from nearfar.data.readers.parquet import LazyColumn
 from nearfar.data.readers.raw import EXACT, Cells, Chain, is_text
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 # What stands for a missing number in a column that otherwise holds numbers. In labels and texts these are values.
 MARKS = frozenset({"?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing",
                    "inf", "-inf", "+inf", "infinity", "-infinity"})  # fmt: skip
+TRUTHS = pa.array(["true", "false"])
 LIKELY = 0.5  # share of the cells that are numbers, from which on a column is meant to hold numbers
 LOOKED_AT = 1000  # cells that are looked at before all are
 PLAIN = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -38,7 +39,6 @@ SPACES = "[ \u00a0\u2009\u202f'\u2019]"
 SPACED = rf"^[+-]?[0-9]{{1,3}}({SPACES}[0-9]{{3}})+([.,][0-9]+)?$"
 ROW_NUMBERS = re.compile(r"(unnamed: ?\d+|index|level_\d+|__index_level_\d+__|)", re.IGNORECASE)
 IDS = re.compile(r"(.*[ _-])?(id|ids|uuid|guid|rowid|row|rownum|row_number|nr|no|key)|#", re.IGNORECASE)
-
 CAMEL = re.compile(r".*[a-z](ID|Id|IDs|Ids|Nr|No|Key)")
 
 
@@ -70,11 +70,7 @@ class Numeric:
 def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:
     """The numbers of a column; why it holds none although it seems to; None where nothing looks like numbers.
 
-    Parameters
-    ----------
-    cells : sequence
-    commas : bool
-        Other columns of this table have decimal commas, so that ``1,234`` is one as well.
+    With `commas`, other columns of this table have decimal commas, so that ``1,234`` is one as well.
     """
     if isinstance(cells, np.ndarray):
         if cells.ndim != 1 or cells.dtype.kind not in "iufb":
@@ -89,8 +85,6 @@ def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:
 
 def _texts(cells: Any) -> pa.ChunkedArray | None:
     """The cells as Arrow strings; None where some are of another kind, or are not to be read for this."""
-    import pyarrow as pa
-
     if isinstance(cells, Cells):
         column = cells.column
         if isinstance(column, LazyColumn):
@@ -105,35 +99,24 @@ def _texts(cells: Any) -> pa.ChunkedArray | None:
         return pa.chunked_array([c.cast(pa.string()) for p in parts for c in p.chunks], pa.string())
     if not isinstance(cells, Sequence) or isinstance(cells, str | bytes):
         return None
-    found: list[str | None] = []
+    texts: list[str | None] = []
     for i in range(len(cells)):
         try:
             cell = cells[i]
         except BadCell:
             return None
-        if not _is_plain(cell) and not any(found):
+        plain = cell is None or isinstance(cell, str | int | float | bool | np.number | Decimal)
+        if not plain and not any(texts):
             return None
-        found.append(_spelt(cell))
+        missing = cell is None or (isinstance(cell, float | np.floating) and not np.isfinite(cell))
+        texts.append(None if missing else str(cell) if plain else f"({type(cell).__name__})")
     try:
-        return pa.chunked_array([found], pa.string())
+        return pa.chunked_array([texts], pa.string())
     except UnicodeEncodeError:  # half a character
         return None
 
 
-def _is_plain(cell: Any) -> bool:
-    return cell is None or isinstance(cell, str | int | float | bool | np.number | Decimal)
-
-
-def _spelt(cell: Any) -> str | None:
-    if cell is None or (isinstance(cell, float | np.floating) and not np.isfinite(cell)):
-        return None
-    return cell if isinstance(cell, str) else str(cell) if _is_plain(cell) else f"({type(cell).__name__})"
-
-
 def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     texts = pc.replace_substring(pc.utf8_trim_whitespace(texts), "\u2212", "-")  # the typographic minus
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
     texts = pc.if_else(  # 1 234.5, also with other spaces, and 1'234.5
@@ -143,7 +126,7 @@ def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
     if texts.null_count == len(texts) or (some.null_count < len(some) and not _likely(some)):
         return None
     lower = pc.utf8_lower(texts)
-    if pc.all(pc.is_in(lower.drop_null(), pa.array(["true", "false"]))).as_py():
+    if pc.all(pc.is_in(lower.drop_null(), TRUTHS)).as_py():
         return Numeric(_floats(pc.equal(lower, "true")))
     marked = pc.is_in(lower, pa.array(sorted(MARKS)))
     spelt = pc.if_else(marked, None, texts)
@@ -163,21 +146,14 @@ def _of_texts(texts: pa.ChunkedArray, commas: bool) -> Numeric | str | None:
 
 def _likely(texts: pa.ChunkedArray) -> bool:
     """Whether most cells that are not empty are numbers in some way of writing, or true and false."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     there = texts.drop_null()
-    lower = pc.utf8_lower(there)
-    right = pc.is_in(lower, pa.array(["true", "false"]))
-    for pattern in (PLAIN, COMMA, ENGLISH):
-        right = pc.or_(right, pc.match_substring_regex(there, pattern))
+    ways = [pc.match_substring_regex(there, pattern) for pattern in (PLAIN, COMMA, ENGLISH)]
+    right = reduce(pc.or_, ways, pc.is_in(pc.utf8_lower(there), TRUTHS))
     return len(there) > 0 and pc.sum(right).as_py() >= LIKELY * len(there)
 
 
 def _form(spelt: pa.ChunkedArray, commas: bool) -> tuple[str, str] | str:
     """The decimal point and what separates thousands; or what speaks against numbers."""
-    import pyarrow.compute as pc
-
     plain, comma, english = (pc.match_substring_regex(spelt, pattern) for pattern in (PLAIN, COMMA, ENGLISH))
     rest = spelt.filter(pc.invert(plain))
     if not len(rest):
@@ -200,8 +176,6 @@ def _form(spelt: pa.ChunkedArray, commas: bool) -> tuple[str, str] | str:
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
     """float64 (N,), NaN where there is nothing."""
-    import pyarrow as pa
-
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
@@ -223,9 +197,6 @@ def without(cells: Any, words: Sequence[str]) -> Any:
         return [None if _is_one_of(c, words, numbers) else c for c in cells]
     if not isinstance(cells, Cells) or (texts := _texts(cells)) is None:
         return cells
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     texts = pc.utf8_trim_whitespace(texts)
     plain = pc.if_else(pc.match_substring_regex(texts, PLAIN), texts, None).cast(pa.float64())
     words = [w for w in words if is_utf8(w)]  # no cell of these columns is another one
@@ -239,9 +210,9 @@ def _is_one_of(cell: Any, words: Sequence[str], numbers: Sequence[float]) -> boo
     return isinstance(cell, int | float | np.number | Decimal) and not isinstance(cell, bool) and cell in numbers
 
 
-def names_of_rows(name: str, position: int, found: Numeric) -> bool:
+def names_of_rows(name: str, position: int, numbers: Numeric) -> bool:
     """Whether a column of distinct whole numbers is the index of a table, or an id, rather than a measurement."""
-    if not found.distinct:
+    if not numbers.distinct:
         return False
     if ROW_NUMBERS.fullmatch(name.strip()):
         return bool(name.strip()) or position == 0
@@ -254,26 +225,17 @@ def label_texts(values: Sequence[Any]) -> list[str | None]:
     ``1`` and ``1.0`` are one class, as tables with missing values write whole numbers; ``01`` and ``1`` are two where
     a column has both or any number with a leading zero, which no program writes for a number.
     """
-    texts = [None if v is None else _label(v) for v in values]
+    texts: list[str | None] = []
+    for value in values:
+        if isinstance(value, float | np.floating) and float(value).is_integer():
+            value = str(int(value))
+        elif isinstance(value, str):
+            value = unicodedata.normalize("NFC", value.strip())
+        texts.append(None if value is None else format(value, "f") if isinstance(value, Decimal) else str(value))
     distinct = {t for t in texts if t is not None}
     truths, lower = {"true": "True", "false": "False"}, {t.lower() for t in distinct}
     if lower <= set(truths) | {"1", "0"} and lower & set(truths):  # 1 beside True is True
         return [t and (truths | {"1": "True", "0": "False"})[t.lower()] for t in texts]
-    number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-    if all(number.fullmatch(t) for t in distinct):
-        spelt = {t: _canonical(t) for t in distinct}
-        return [None if t is None else spelt[t] for t in texts]
+    if all(re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", t) for t in distinct):
+        return [t.rstrip("0").rstrip(".") if t and "." in t else t for t in texts]  # 1.50 is 1.5, and 2.0 is 2
     return texts
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else str(value)
-
-
-def _canonical(text: str) -> str:
-    """``1.50`` → ``1.5``, ``2.0`` → ``2``, digits kept however many there are."""
-    return text.rstrip("0").rstrip(".") if "." in text else text
