@@ -17,14 +17,14 @@ from nearfar.core.errors import DataError
 from nearfar.core.registry import MODALITIES
 from nearfar.data import captions, groups, looks_grouped
 from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits
-from nearfar.data.decoding.decode import UTF8, Decoded, decoded
+from nearfar.data.decoding.decode import UTF8, decoded
 from nearfar.data.decoding.streaming import BUFFER, Streaming
 from nearfar.data.facts import about_skipped
 from nearfar.data.inputs import VECTOR, choose
 from nearfar.data.numeric import without
 from nearfar.data.opening import expanded, name_of, open_source
 from nearfar.data.readers.raw import Picked, Raw, concatenated
-from nearfar.data.table import Column, Skipped, Table, some_rows
+from nearfar.data.table import Column, Skipped, Table
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -104,11 +104,16 @@ def read(
     """
     missing = (missing,) if isinstance(missing, str) else missing
     limit = None if limit is None else checks.whole(limit, "limit", 1)
-    raw = _opened(source, stream is True, {"modality": modality, "spec": spec}, missing, max_bad)
+    raw = open_source(source, stream=stream is True, modality=modality, spec=spec)
+    if len(raw) == 0:
+        raise DataError("there are no rows.", where=name_of(source))
+    _tolerated(raw, raw.bad, max_bad)
+    columns = {n: without(c, missing) for n, c in raw.columns.items()} if missing else raw.columns
+    raw = replace(raw, columns=columns, missing=tuple(missing))
     if raw.key and stream is True:
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
     streaming = Streaming(stream, workers, buffer)
-    notes = Findings(raw.notes, list(raw.warnings))
+    notes = Findings(raw.notes, raw.warnings)
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
@@ -131,146 +136,116 @@ def read(
     inputs = choose(rest, wanted, modality, notes, trained, usual)
     if sides and (left := [c for c in rest.columns if c not in sides]):
         notes.warn(f"Left out: {', '.join(left)}, beside {' and '.join(sides)}.")
-    _say_doubts(inputs.columns, notes)
-    columns, texts = _spread({**inputs.columns, **beside}, several, notes)
+    columns = {**inputs.columns, **beside}
+    for name, (kind, cells) in inputs.columns.items():  # what a modality reads in another way than it stands there
+        for doubt in getattr(MODALITIES.get(kind), "doubts", lambda *_: ())(name, cells):
+            notes.warn(doubt)
+    rows, texts = raw, _exploded(columns, several, notes)
     if texts is not None:
-        splits, said = captions.splits_of(splits, texts), said.of(texts.owner)
-    for name, (kind, _) in (known or {}).items():
-        if name in columns and columns[name][0] != kind:
-            raise DataError(f"the column {name!r} holds {columns[name][0]}, and {kind} is expected.")
-    specs = {n: s for n, (_, s) in (known or {}).items()} | ({} if spec is None else dict.fromkeys(columns, spec))
+        rows, said = captions.raw_of(raw, texts), said.of(texts.owner)
+        splits = {s: np.flatnonzero(np.isin(texts.owner, r)) for s, r in splits.items()}
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
-    specs = _planned({n: c for n, c in columns.items() if n not in specs}, splits.get("train"), texts, options) | specs
+    given = {} if spec is None else dict.fromkeys(columns, (modality, spec))
+    specs = _planned(columns, splits.get("train"), texts, options, {**(known or {}), **given})
     if inputs.features and not trained:
-        others = [n for n in there if n not in inputs.features]
-        specs[VECTOR] |= {"names": list(inputs.features), "beside": others}
-    rows = raw if texts is None else captions.raw_of(raw, texts)
-    columns_decoded, console = {}, console or QUIET
+        specs[VECTOR] |= {"names": list(inputs.features), "beside": [n for n in there if n not in inputs.features]}
+    made, bad, console = {}, {}, console or QUIET
     for name, (kind, cells) in columns.items():
-        own, once = dict(specs[name]), texts is not None and cells is not texts
+        own, once = specs[name], texts is not None and cells is not texts
         d = decoded(raw if once else rows, name, kind, cells, own, streaming, console)
-        columns_decoded[name] = (kind, own, captions.beside(d, texts) if once else d)
+        d = captions.beside(d, texts) if once else d
         notes.extend(d.notes)
-    shown = {n: cells for n, (kind, cells) in columns.items() if kind == "text"}
-    if texts is not None:
-        shown = {n: c if c is texts else Picked(c, texts.owner) for n, c in shown.items()}
-    source_of = _described(source, wanted, label, notes, size) | {"group": group, "group_from": group_from}
-    source_of["looks_grouped"] = None if guess is None else {"hint": guess[0], "cut": guess[1]}
-    table = _table(rows, columns_decoded, shown, splits, said, max_bad, source_of)
-    notes.extend(filter(None, (c.too_long() for c in table.columns.values())))
+        bad |= d.bad
+        shown = None if kind != "text" else Picked(cells, texts.owner) if once else cells
+        made[name] = Column(name, kind, own, d.values, d.geometry, d.hashes, shown, d.lengths)
+    about = {"column": list(wanted), "label": label, "size": size, "group": group, "group_from": group_from}
+    about["looks_grouped"] = None if guess is None else {"hint": guess[0], "cut": guess[1]}
+    bad |= rows.bad
+    table = _table(rows, made, list(beside), splits, said, bad, max_bad, {"source": source, **about}, notes)
     for text in notes.warnings:
         console.warn(text)
-    return _aside(table, tuple(beside)) if beside else table
+    return table
 
 
-def _opened(
-    source: Any, stream: bool, expected: Mapping[str, Any], missing: Sequence[str], max_bad: float
-) -> Raw:  # fmt: skip
-    raw = open_source(source, stream=stream, **expected)
-    if len(raw) == 0:
-        raise DataError("there are no rows.", where=name_of(source))
-    _tolerated(raw, raw.bad, max_bad)
-    columns = {n: without(c, missing) for n, c in raw.columns.items()} if missing else raw.columns
-    return replace(raw, columns=columns, missing=tuple(missing))
-
-
-def _say_doubts(columns: Mapping[str, tuple[str, Any]], notes: Findings) -> None:
-    """What a modality reads in another way than it stands there."""
-    for name, (kind, cells) in columns.items():
-        if hasattr(module := MODALITIES.get(kind), "doubts"):
-            for doubt in module.doubts(name, cells):
-                notes.warn(doubt)
-
-
-def _spread(
-    columns: dict[str, tuple[str, Any]], several: bool, notes: Findings
-) -> tuple[dict[str, tuple[str, Any]], captions.Texts | None]:
-    """The columns, with one cell for each text in place of lists of them."""
-    found = captions.texts_of(columns)
-    if found is None:
-        return columns, None
-    name, texts = found
+def _exploded(columns: dict[str, tuple[str, Any]], several: bool, notes: Findings) -> captions.Texts | None:
+    """Puts one cell for each text in place of a column's lists of them, and gives these texts; None without any."""
+    if (lists := captions.texts_of(columns)) is None:
+        return None
+    name, texts = lists
     if not several:
         raise DataError(f"the cells of {name!r} hold lists of texts.", hint="Give one text a row.")
-    notes.append(captions.about(name, texts))
-    return {**columns, name: ("text", texts)}, texts
-
-
-def _planned(
-    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: captions.Texts | None, options: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """What each column's modality needs to know, found on training rows; columns of one modality share it."""
-    by_kind: dict[Any, list[str]] = {}
-    for name, (kind, cells) in columns.items():
-        own = cells.shape[1:] if isinstance(cells, np.ndarray) else None  # rows of numbers share it if equally long
-        by_kind.setdefault((kind, own), []).append(name)
-    specs = {}
-    for (kind, _), names in by_kind.items():
-        cells = [_some(columns[n][1], train, texts) for n in names]
-        spec = MODALITIES.get(kind).plan(concatenated(cells), options)
-        specs |= dict.fromkeys(names, spec)
-    return specs
-
-
-def _some(cells: Any, rows: np.ndarray | None, texts: captions.Texts | None = None) -> Any:
-    """The cells of these rows; those of an array on disk all, since it is not read for this."""
-    if rows is not None and texts is not None and cells is not texts:
-        rows = np.unique(texts.owner[rows])
-    if rows is None or not len(rows) or isinstance(cells, np.memmap):
-        return cells
-    return cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows)
-
-
-def _aside(table: Table, names: tuple[str, ...]) -> Table:
-    """The table with columns of hard negatives apart from the sides of a row."""
-    sides = {n: c for n, c in table.columns.items() if n not in names}
-    hashes = _row_hashes([c.hashes for c in sides.values()])
-    beside = {n: table.columns[n] for n in names}
-    return replace(table, columns=sides, negatives=beside, hashes=hashes, fingerprint=_fingerprint(hashes))
-
-
-# --- the table ----------------------------------------------------------------------------------------------------
+    rows = len(texts.cells)
+    notes.append(f"Several texts: {name!r} holds {len(texts) / rows:.1f} a row; each is a row of its own, "
+                 f"{len(texts):,} in all from {rows:,}.")  # fmt: skip
+    columns[name] = ("text", texts)
+    return texts
 
 
 def _table(
-    raw: Raw, columns: dict[str, tuple[str, dict[str, Any], Decoded]], shown: dict[str, Any],
-    splits: dict[str, np.ndarray], said: Said, max_bad: float, source: dict[str, Any],
+    raw: Raw, columns: dict[str, Column], beside: Sequence[str], splits: dict[str, np.ndarray], said: Said,
+    bad: dict[int, str], max_bad: float, source: dict[str, Any], notes: Findings,
 ) -> Table:  # fmt: skip
-    bad: dict[int, str] = {}
-    for _, _, d in columns.values():
-        bad |= d.bad
-    bad |= raw.bad
+    """The rows that can be read; columns `beside` are hard negatives and no sides of a row."""
+    names: Sequence[str] = raw.names
     skipped = _tolerated(raw, bad, max_bad)
-    good = np.setdiff1d(np.arange(len(raw)), np.asarray(sorted(bad), np.int64))
-    hashes = _row_hashes([d.hashes for _, _, d in columns.values()])
-    made = {n: _column(n, kind, spec, d, good if bad else None) for n, (kind, spec, d) in columns.items()}
-    for name, cells in shown.items():
-        made[name] = replace(made[name], cells=Picked(cells, good) if bad else cells)
     if bad:
+        good = np.setdiff1d(np.arange(len(raw)), list(bad))
+        names, said = [names[int(i)] for i in good], said.of(good)
+        columns = {n: c.of(good) for n, c in columns.items()}
         place = np.full(len(raw), -1)
         place[good] = np.arange(len(good))
         splits = {s: place[r][place[r] >= 0] for s, r in splits.items()}
-        said = said.of(good)
-        hashes = hashes[good]
-        source["notes"].append(about_skipped(skipped))
+        notes.append(about_skipped(skipped))
+    notes.extend(filter(None, (c.too_long() for c in columns.values())))
+    if isinstance(path := source["source"], str | os.PathLike):
+        here = Path(os.path.expanduser(path))
+        source["source"] = str(here.absolute() if here.exists() or expanded(str(here)) else path)
+    else:
+        source["source"] = None
+    sides = {n: c for n, c in columns.items() if n not in beside}
+    hashes = _row_hashes([c.hashes for c in sides.values()])
     return Table(
-        made, [raw.names[int(i)] for i in good] if bad else raw.names, hashes,
-        splits={s: np.asarray(r, np.int64) for s, r in splits.items()}, skipped=skipped, source=source,
-        fingerprint=_fingerprint(hashes), **vars(said),
+        sides, names, hashes, skipped=skipped, splits={s: np.asarray(r, np.int64) for s, r in splits.items()},
+        source={**source, "notes": notes, "warnings": notes.warnings}, negatives={n: columns[n] for n in beside},
+        fingerprint=hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16], **vars(said),
     )  # fmt: skip
+
+
+def _planned(
+    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: captions.Texts | None,
+    options: dict[str, Any], known: Mapping[str, tuple[str | None, Mapping[str, Any]]],
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """What each column's modality needs to know: `known`, or found on training rows; those of one modality share it."""
+    by_kind: dict[Any, list[str]] = {}
+    specs = {}
+    for name, (kind, cells) in columns.items():
+        if name in known:
+            if known[name][0] not in (kind, None):
+                raise DataError(f"the column {name!r} holds {kind}, and {known[name][0]} is expected.")
+            specs[name] = dict(known[name][1])
+            continue
+        own = cells.shape[1:] if isinstance(cells, np.ndarray) else None  # rows of numbers share it if equally long
+        by_kind.setdefault((kind, own), []).append(name)
+    for (kind, _), names in by_kind.items():
+        pieces = []
+        for cells in (columns[n][1] for n in names):
+            rows = train if train is None or texts is None or cells is texts else np.unique(texts.owner[train])
+            if rows is None or not len(rows) or isinstance(cells, np.memmap):  # which is not read for this
+                pieces.append(cells)
+            else:
+                pieces.append(cells[rows] if isinstance(cells, np.ndarray) else Picked(cells, rows))
+        plan = MODALITIES.get(kind).plan(concatenated(pieces), options)
+        specs |= {n: dict(plan) for n in names}
+    return specs
 
 
 def _row_hashes(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Hash of the ordered cells of every row, uint64 (N,); that of a single column is its own."""
-    found = columns[0]
+    total = columns[0]
     for hashes in columns[1:]:
-        found = found * np.uint64(0x9E3779B97F4A7C15) + hashes  # odd, so what came before stays distinct
-        found = (found ^ (found >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return found
-
-
-def _fingerprint(hashes: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(hashes).data).hexdigest()[:16]
+        total = total * np.uint64(0x9E3779B97F4A7C15) + hashes  # odd, so what came before stays distinct
+        total = (total ^ (total >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return total
 
 
 def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skipped, ...]:
@@ -278,34 +253,14 @@ def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skippe
     skipped = tuple(Skipped(raw.names[i], reason) for i, reason in sorted(bad.items()))
     if len(bad) > max_bad * len(raw) and not (len(bad) == 1 and max_bad and len(raw) >= ONE_IN):
         listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:5])
-        raise DataError(
-            f"{len(bad)} of {len(raw)} rows cannot be read: {listed}{'; …' if len(bad) > 5 else ''}.",
-            hint=_way_out(skipped, len(bad) < len(raw)),
-        )
+        reasons = " ".join(s.reason for s in skipped[:100])
+        if "no UTF-8" in reasons:
+            hint = UTF8
+        elif " cell" in reasons and ", expected " in reasons:
+            hint = "Put texts with commas into quotation marks, or bring a .txt with a line a row."
+        else:
+            skip = ", or train with --set data.max_bad=1, which skips them" if len(bad) < len(raw) else ""
+            hint = f"Mend or remove them{skip}."
+        more = "; …" if len(bad) > 5 else ""
+        raise DataError(f"{len(bad)} of {len(raw)} rows cannot be read: {listed}{more}.", hint=hint)
     return skipped
-
-
-def _way_out(skipped: tuple[Skipped, ...], some_are_good: bool) -> str:
-    """What to do about rows that cannot be read."""
-    reasons = " ".join(s.reason for s in skipped[:100])
-    if "no UTF-8" in reasons:
-        return UTF8
-    if " cell" in reasons and ", expected " in reasons:
-        return "Put texts with commas into quotation marks, or bring a .txt with a line a row."
-    return f"Mend or remove them{', or train with --set data.max_bad=1, which skips them' if some_are_good else ''}."
-
-
-def _column(name: str, kind: str, spec: dict[str, Any], d: Decoded, good: np.ndarray | None) -> Column:
-    d = d if good is None else d.of(good, some_rows(d.values, good))
-    return Column(name, kind, spec, d.values, d.geometry, d.hashes, lengths=d.lengths)
-
-
-def _described(
-    source: Any, column: tuple[str, ...], label: str | None, notes: Findings, size: int | None
-) -> dict[str, Any]:
-    path = None
-    if isinstance(source, str | os.PathLike):
-        here = Path(os.path.expanduser(source))
-        path = str(here.absolute() if here.exists() or expanded(str(here)) else source)
-    about = {"notes": notes, "warnings": notes.warnings}
-    return {"source": path, "column": list(column), "label": label, "size": size, **about}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.errors import UnknownName
+from nearfar.core.registry import MODALITIES
+from nearfar.data.readers.raw import Picked
 
 if TYPE_CHECKING:
     import torch
@@ -74,17 +76,19 @@ class Column:
     def too_long(self, most: int | None = None) -> str | None:
         """A sentence about rows of which no more than the beginning is read, or None where there are none.
 
-        Parameters
-        ----------
-        most : int, optional
-            What an encoder takes, where that is less than what is kept.
+        `most` is what an encoder takes, where that is less than what is kept.
         """
-        from nearfar.core.registry import MODALITIES
-
         if self.lengths is None:
             return None
         kept = self.spec["length"]
         return MODALITIES.get(self.modality).too_long(self.name, self.lengths, min(most or kept, kept))
+
+    def of(self, rows: np.ndarray) -> Column:
+        """Some of its rows."""
+        geometry, hashes, lengths = (None if a is None else a[rows] for a in (self.geometry, self.hashes, self.lengths))
+        cells = None if self.cells is None else Picked(self.cells, rows)
+        values = some_rows(self.values, rows)
+        return replace(self, values=values, geometry=geometry, hashes=hashes, lengths=lengths, cells=cells)
 
     def take(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[torch.Tensor, Any]:
         """Values (B, ...) and geometry (B, 2) or None of the given rows, as tensors on `device`."""
@@ -97,9 +101,7 @@ class Column:
 
     @property
     def blocks(self) -> Any:
-        """Rows that are read together (`nearfar.data.decoding.streaming.Blocks`), or None where that does not
-        matter.
-        """
+        """Rows that are read together (`Blocks` of decoding/streaming.py), or None where that does not matter."""
         return getattr(self.values, "blocks", None)
 
     def expecting(self, upcoming: Callable[[], Iterable[np.ndarray]]) -> AbstractContextManager[None]:
@@ -128,13 +130,7 @@ def _taken(array: Any, rows: np.ndarray, device: str | torch.device) -> torch.Te
 
 
 class Rows:
-    """Some rows of an array, a row perhaps several times, without a copy of them.
-
-    Parameters
-    ----------
-    array : ndarray, shape (N, ...)
-    rows : ndarray of int64, shape (M,)
-    """
+    """Some rows of an array, a row perhaps several times, without a copy of them."""
 
     def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
         self.array, self.rows = array, rows
