@@ -17,36 +17,26 @@ MANY, REPEATED = 1000, 0.2  # classes, and values for each row, that are doubted
 
 
 def duplicates(table: Table, parts: dict[str, np.ndarray]) -> dict[str, int]:
-    """Rows whose content another row has as well, to the bit.
+    """Rows whose content another row has as well, to the bit; the first of the parts is learnt from.
 
-    Parameters
-    ----------
-    table : Table
-    parts : dict of str to ndarray of int64
-        Row numbers by what they are called; the first part is the one that is learnt from.
-
-    Returns
-    -------
-    dict of str to int
-        ``"train"``: rows of that part that repeat an earlier one of it; ``"test in train"``: rows of the part
-        ``test`` that are among the rows of the first.
+    ``"train"``: rows of that part that repeat an earlier one of it; ``"test in train"``: rows of the part ``test`` that
+    are among the rows of the first.
     """
     first, *others = parts
     known = table.hashes[parts[first]]
-    found = {name: len(rows) - len(np.unique(table.hashes[rows])) for name, rows in parts.items()}
-    return found | {f"{name} in {first}": int(np.isin(table.hashes[parts[name]], known).sum()) for name in others}
+    repeats = {name: len(rows) - len(np.unique(table.hashes[rows])) for name, rows in parts.items()}
+    return repeats | {f"{name} in {first}": int(np.isin(table.hashes[parts[name]], known).sum()) for name in others}
 
 
 def about_duplicates(table: Table, train: np.ndarray, heldout: np.ndarray) -> str:
     """Exact duplicates among the rows that are trained on, and of them in every other split."""
-    others = {s: r for s, r in table.splits.items() if not np.isin(r[:1], train).any()}
+    parts = {"train": train} | {s: r for s, r in table.splits.items() if not np.isin(r[:1], train).any()}
     if len(heldout) and not table.splits:
-        others["set aside"] = heldout
-    found = duplicates(table, {"train": train, **others})
-    within = {name: n for name, n in found.items() if n}
-    if not within:
+        parts["held out"] = heldout
+    counts = {name: n for name, n in duplicates(table, parts).items() if n}
+    if not counts:
         return "Duplicates: none among the rows, nor across splits."
-    said = [f"{n:,} {name}" if " in " in name else f"{n:,} within {name}" for name, n in within.items()]
+    said = [f"{n:,} {name}" if " in " in name else f"{n:,} within {name}" for name, n in counts.items()]
     return f"Duplicates, equal to the bit: {', '.join(said)}; they stay."
 
 
@@ -70,11 +60,7 @@ def balance(table: Table, rows: np.ndarray) -> str | None:
 def identifier(table: Table, *, asked: bool) -> str | None:
     """That labels look like names of rows, as a sentence without its full stop; None where they do not.
 
-    Parameters
-    ----------
-    table : Table
-    asked : bool
-        The user has named their column, so that many small classes are believed.
+    Where the user has named their column, `asked`, many small classes are believed.
     """
     classes, known = len(table.label_names), 0 if table.labels is None else int((table.labels >= 0).sum())
     unique = known >= FEW and classes > UNIQUE * known

@@ -10,7 +10,7 @@ from nearfar.core.errors import DataError, UnknownName
 from nearfar.data.groups import belong_together, together, whole
 from nearfar.data.table import Table
 
-LEAST = 20  # rows set aside by a training that are enough to be the test rows
+LEAST = 20  # rows held out by a training that are enough to be the test rows
 
 
 @dataclass(frozen=True)
@@ -22,47 +22,47 @@ class SplitPlan:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Row numbers that probes and galleries are fitted on, and those that are scored."""
+
+    train: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...]
+
+
 def plan(
-    table: Table, *, train_split: str | None = None, test_split: str | None = None, holdout: float = 0.1, seed: int = 0
+    table: Table, *, train_split: str | None = None, test_split: str | None = None, holdout: float = 0.1
 ) -> SplitPlan:
     """Rows for a training.
 
-    The split named ``train`` where there are splits; the rest is never looked at. Its held-out rows, for watching
-    only, are a share of the train split that is *also* trained on where labels are not, so nothing is lost: see
-    Notes. Without splits, `holdout` of the rows are set aside by content hash, so equal rows stay on one side.
+    The split named ``train`` where there are splits; the rest is never looked at but the validation split, which is
+    watched. Without that a small share of the train split is held out, and without splits `holdout` of all rows: by
+    content hash, so that equal rows stay on one side.
 
-    Raises
-    ------
-    DataError, UnknownName
-        There are no rows to train on, or no split of that name.
+    Raises an `UnknownName` where there is no split of that name.
     """
-    if table.splits:
-        name = train_split or "train"
-        train = _split(table, name)
-        if "validation" in table.splits and name != "validation" and test_split != "validation":
-            watched, about = table.splits["validation"], "the validation split is watched"
-            notes = (f"Rows: {len(train):,} of the split {name!r}; {about}.",)
-        else:
-            train, watched = _by_hash(table, train, min(holdout, 0.02 if len(train) > 20_000 else 0.05))
-            notes = (f"Rows: {len(train):,} of the split {name!r}, {len(watched):,} more of it only watched.",)
-        return SplitPlan(train, watched, notes)
-    train, watched = _by_hash(table, np.arange(len(table)), holdout)
-    if holdout and len(watched):
+    if not table.splits:
+        train, watched = _by_hash(table, np.arange(len(table)), holdout)
         by = "content" if table.groups is None else "whole groups"
-        note = f"Rows: {len(train):,}; {len(watched):,} more set aside by {by}, not trained on (data.holdout)."
-    else:
         note = f"Rows: {len(train):,}, all trained on; figures on them are transductive."
-    return SplitPlan(train, watched, (note,))
-
-
-def _split(table: Table, name: str) -> np.ndarray:
+        if len(watched):
+            note = f"Rows: {len(train):,}; {len(watched):,} more held out by {by}, not trained on (data.holdout)."
+        return SplitPlan(train, watched, (note,))
+    name = train_split or "train"
     if name not in table.splits:
         raise UnknownName("split", name, table.splits)
-    return table.splits[name]
+    train = table.splits[name]
+    if "validation" in table.splits and "validation" not in (name, test_split):
+        watched, about = table.splits["validation"], "the validation split is watched"
+    else:
+        train, watched = _by_hash(table, train, min(holdout, 0.02 if len(train) > 20_000 else 0.05))
+        about = f"{len(watched):,} more of it are held out and watched"
+    return SplitPlan(train, watched, (f"Rows: {len(train):,} of the split {name!r}; {about}.",))
 
 
 def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose content hash falls into the last `share` of its range are set aside.
+    """Rows whose content hash falls into the last `share` of its range are held out.
 
     Rows of several columns that are connected by equal items, such as one picture's captions, have one hash together,
     the sum of their different ones; those that are more than `share` of all rows are trained on. Where rows have
@@ -78,16 +78,16 @@ def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, 
         total = _marks(table, rows, group)
         total[np.bincount(group) > share * len(rows)] = 0
         hashes = total[group]
-    aside = (hashes >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
-    return rows[~aside], rows[aside]
+    out = (hashes >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
+    return rows[~out], rows[out]
 
 
 def by_order(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows that stay, and about `share` of them that are held out: whole groups in the order of their hashes."""
     group = together(table, rows)
     order = np.argsort(_marks(table, rows, group), kind="stable")[::-1]
-    aside = whole(group, np.zeros(len(rows), np.int64), [share * len(rows)], order.tolist())
-    return rows[~aside], rows[aside]
+    out = whole(group, np.zeros(len(rows), np.int64), [share * len(rows)], order.tolist())
+    return rows[~out], rows[out]
 
 
 def _marks(table: Table, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -100,15 +100,6 @@ def _marks(table: Table, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
     total = np.zeros(int(group.max(initial=-1)) + 1, np.uint64)
     np.add.at(total, pairs[:, 0].astype(np.int64), pairs[:, 1])
     return total
-
-
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """Row numbers that probes and galleries are fitted on, and those that are scored."""
-
-    train: np.ndarray
-    test: np.ndarray
-    notes: tuple[str, ...]
 
 
 def evaluation_plan(
@@ -159,32 +150,24 @@ def evaluation_plan(
     return EvaluationPlan(rows[~chosen], rows[chosen], (note,))
 
 
-def _unsplit(
-    table: Table, rows: np.ndarray, seen: np.ndarray, fits: bool, share: float, seed: int
-) -> EvaluationPlan:  # fmt: skip
+def _unsplit(table: Table, rows: np.ndarray, seen: np.ndarray, fits: bool, share: float, seed: int) -> EvaluationPlan:
     """The plan for rows without a test split."""
     group = together(table, rows)
     new = ~np.isin(group, group[seen[rows]])
     some = ", scored on rows that no model was trained on"
     if new.sum() < LEAST or new.all():
         new, some = np.ones(len(rows), bool), ""
-    if not fits:
-        return EvaluationPlan(rows[~new], rows[new], (f"no test split{some or ', scored on all rows'}",))
-    if new.sum() <= len(rows) / 2:
-        return EvaluationPlan(rows[~new], rows[new], (f"no test split{some}",))
+    if not fits or new.sum() <= len(rows) / 2:
+        how = some if fits else some or ", scored on all rows"
+        return EvaluationPlan(rows[~new], rows[new], (f"no test split{how}",))
     chosen, drawn = _stratified(table, rows, new, share, seed)
     return EvaluationPlan(rows[~chosen], rows[chosen], (f"no test split: {drawn}{some}",))
 
 
-def _stratified(
-    table: Table, rows: np.ndarray, free: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, str]:  # fmt: skip
+def _stratified(table: Table, rows: np.ndarray, free: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, str]:
     """Which rows are drawn, and how: about `share` of every class, rows that belong together together, of `free` ones.
 
-    Raises
-    ------
-    DataError
-        There are none.
+    Raises a `DataError` where there are none.
     """
     labels = np.zeros(len(rows), np.int64) if table.labels is None else table.labels[rows]
     _, y = np.unique(labels, return_inverse=True)
@@ -194,8 +177,7 @@ def _stratified(
     order = np.concatenate([*order, rows[:0]])
     target = [round(share * n) for n in np.bincount(y).tolist()]
     chosen = whole(group, y, target, order[~np.isin(order, group[~free])].tolist(), each=True)
-    by_groups = table.groups is not None
-    if not chosen.any() and by_groups:
+    if not chosen.any() and table.groups is not None:
         raise DataError(
             "no group can be held out to measure on: every class must have rows in two groups or more.",
             hint="Bring a test split of other groups, or name another --group.",
@@ -206,8 +188,8 @@ def _stratified(
             f"{len(rows):,} rows{each} are too few to measure anything on: {share:.0%} of {some} is no whole row.",
             hint="Name a test split, or bring more rows.",
         )
-    groups = ", by whole groups" if by_groups else ""
-    return chosen, f"stratified {1 - share:.0%}/{share:.0%}{groups}, seed {seed}"
+    by_groups = ", by whole groups" if table.groups is not None else ""
+    return chosen, f"stratified {1 - share:.0%}/{share:.0%}{by_groups}, seed {seed}"
 
 
 def duplicates(table: Table, train: np.ndarray, test: np.ndarray) -> np.ndarray:

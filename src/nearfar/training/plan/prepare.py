@@ -153,8 +153,8 @@ def prepare(
     # Read: the table, its splits, and the runs that columns begin with.
     resolve.check_words(config, begins)
     config, table, starts = _read(config, source, known, console)
-    d, seed = config.data, config.train.seed
-    rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout, seed=seed)
+    d = config.data
+    rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
     notes = [*table.source.get("notes", ()), *rows.notes]
     table, doubt = checks.without_identifiers(table, asked=bool(d.label))
 
