@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError, UnknownName
+from nearfar.core.names import is_number
 from nearfar.core.randomness import derive
 from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
@@ -23,22 +24,15 @@ LINKED = 0.5  # share of pairs of rows that are equal in a column from which on 
 def parse(text: str) -> tuple[str, float]:
     """Kind and cosine of ``off``, ``exact``, ``near`` or ``near:0.99``.
 
-    Raises
-    ------
-    UnknownName, ConfigError
-        There is no such kind, or the cosine is not between 0.5 and 1.
+    Raises an `UnknownName` or `ConfigError` where there is no such kind, or the cosine is not between 0.5 and 1.
     """
     kind, colon, number = text.partition(":")
     if kind not in KINDS or (colon and kind != "near"):
         raise UnknownName("kind of duplicates", text, KINDS, where="data.ignore_duplicates")
-    try:
-        cosine = float(number) if colon else NEAR
-    except ValueError:
-        cosine = 0.0
+    cosine = float(number) if colon and is_number(number) else 0.0 if colon else NEAR
     if not 0.5 <= cosine <= 1:
-        raise ConfigError(
-            f"{number!r} is not a cosine from 0.5 to 1.", where="data.ignore_duplicates", hint="For example near:0.99."
-        )
+        raise ConfigError(f"{number!r} is not a cosine from 0.5 to 1.", where="data.ignore_duplicates",
+                          hint="For example near:0.99.")  # fmt: skip
     return kind, cosine
 
 
@@ -82,24 +76,25 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
     sizes = [np.bincount(group) for group in groups]
     if not any((size > 1).any() for size in sizes):
         return None, f"Duplicates ignored as negatives: none found ({what})."
-    ignore = np.stack([_smallest(group, rows, len(table)) for group in groups], 1)
-    found = [
+    ignore = np.tile(np.arange(len(table), dtype=np.int64)[:, None], (1, len(groups)))  # others are their own
+    for column, (group, size) in enumerate(zip(groups, sizes, strict=True)):
+        smallest = np.full(len(size), len(table), np.int64)
+        np.minimum.at(smallest, group, rows)
+        ignore[rows, column] = smallest[group]
+    said = [
         (f"of {name!r} " if several else "") + f"{size[size > 1].sum():,} rows in {(size > 1).sum():,} groups, "
         f"the largest of {size.max():,}"
         for name, size in zip(table.columns, sizes, strict=True) if (size > 1).any()
     ]  # fmt: skip
-    return ignore if several else ignore[:, 0], f"Duplicates ignored as negatives: {'; '.join(found)} ({what})."
+    return ignore if several else ignore[:, 0], f"Duplicates ignored as negatives: {'; '.join(said)} ({what})."
 
 
 def about_negatives(table: Table, rows: np.ndarray, ignore: np.ndarray | None) -> list[str]:
     """A sentence where few rows of pairs are negatives of each other.
 
-    Raises
-    ------
-    DataError
-        None are, since a column is the same in all rows.
+    Raises a `DataError` where none are, since a column is the same in all rows.
     """
-    found = []
+    said = []
     for name, column in table.columns.items():
         counts = np.unique(column.hashes[rows], return_counts=True)[1]
         if len(counts) == 1:
@@ -109,36 +104,31 @@ def about_negatives(table: Table, rows: np.ndarray, ignore: np.ndarray | None) -
             )
         share = float(np.square(counts / len(rows)).sum())
         if ignore is not None and share >= LINKED:
-            found.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
-    return found
-
-
-def _smallest(group: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """The smallest row of the group of each row of the table; rows without a group are their own, int64 (count,)."""
-    ignore = np.arange(count, dtype=np.int64)
-    smallest = np.full(int(group.max()) + 1, count, np.int64)
-    np.minimum.at(smallest, group, rows)
-    ignore[rows] = smallest[group]
-    return ignore
+            said.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
+    return said
 
 
 def equal(hashes: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
     """Number of the group of each row, int64 (M,); rows that are equal in one column at least are connected."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     items = [np.unique(h[rows], return_inverse=True)[1] for h in hashes]
     if len(items) == 1:
         return items[0]
-    ends = np.concatenate([len(rows) + item + shift for item, shift in zip(items, _shifts(items), strict=True)])
-    starts = np.tile(np.arange(len(rows)), len(items))
-    size = len(rows) + sum(int(i.max()) + 1 for i in items)
-    graph = coo_array((np.ones(len(ends), np.int8), (starts, ends)), shape=(size, size))
-    return np.unique(connected_components(graph, directed=False)[1][: len(rows)], return_inverse=True)[1]
+    ends = len(rows)  # the nodes of a graph are the rows, and the items of each column after them
+    linked = []
+    for item in items:
+        linked.append(ends + item)
+        ends += int(item.max()) + 1
+    return np.unique(_connected(np.tile(np.arange(len(rows)), len(items)), np.concatenate(linked), ends)[: len(rows)],
+                     return_inverse=True)[1]  # fmt: skip
 
 
-def _shifts(items: list[np.ndarray]) -> np.ndarray:
-    return np.cumsum([0, *(int(i.max()) + 1 for i in items[:-1])])
+def _connected(starts: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
+    """Number of the component of each of `size` nodes."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(ends)), (starts, ends)), shape=(size, size))
+    return connected_components(graph, directed=False)[1]
 
 
 def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndarray:
@@ -148,9 +138,6 @@ def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndar
     standard deviation); those within five of them of the threshold are compared in full. In memory are the
     projections, M × `SKETCH` numbers, and one block's pairs.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     mean = sum(x.sum(0, dtype=np.float64) for x in _blocks(column, rows)) / len(rows)
     mean = mean.astype(np.float32)
     draw = np.random.default_rng(derive(seed, "duplicates"))
@@ -165,8 +152,7 @@ def _near(column: Column, rows: np.ndarray, cosine: float, seed: int) -> np.ndar
             i, j = i[new := (i < j) & (group[i] != group[j])], j[new]
             if len(i):
                 same = _cosines(column, rows, i, j, mean) >= cosine
-                links = coo_array((np.ones(same.sum()), (group[i[same]], group[j[same]])), shape=(len(rows),) * 2)
-                group = connected_components(links, directed=False)[1][group]
+                group = _connected(group[i[same]], group[j[same]], len(rows))[group]
     return group
 
 
@@ -183,8 +169,8 @@ def _raw(column: Column, rows: np.ndarray) -> np.ndarray:
 
 def _cosines(column: Column, rows: np.ndarray, i: np.ndarray, j: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Cosine of row i and row j less the mean row, for each pair, float32."""
-    found = []
+    parts = []
     for start in range(0, len(i), BLOCK):
         a, b = (unit(_raw(column, rows[k[start : start + BLOCK]]) - mean) for k in (i, j))
-        found.append((a * b).sum(1))
-    return np.concatenate(found)
+        parts.append((a * b).sum(1))
+    return np.concatenate(parts)

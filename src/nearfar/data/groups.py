@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from nearfar.core.errors import ConfigError, DataError, UnknownName
-from nearfar.data.columns import Findings, encoded
+from nearfar.core.errors import ConfigError, DataError
+from nearfar.data.columns import Findings, check, encoded
 from nearfar.data.duplicates import equal
 from nearfar.data.readers.raw import Cells, Chain, Raw
 from nearfar.data.table import Table
@@ -38,7 +39,7 @@ def take(
     Parameters
     ----------
     raw : Raw
-        The column is taken out of it, unless it is one of `kept`.
+        The column is taken out of it, unless it is one of `kept`, which are read for something else as well.
     column : str or None
     pattern : str or None
         Regular expression that is looked for in each row's name (`names`); what its first group in parentheses
@@ -46,17 +47,8 @@ def take(
     notes : Findings
     splits : mapping of str to ndarray
         Those that come with the data; groups that lie in several are warned of.
-    kept : sequence of str
-        Columns that are read for something else as well.
     label : str, optional
         Column of the labels, where it was named.
-
-    Raises
-    ------
-    ConfigError, UnknownName
-        Both were named, the column is that of the labels, the pattern is not valid, or there is no such column.
-    DataError
-        The pattern matches no name.
     """
     if column is None and pattern is None:
         return None
@@ -70,7 +62,10 @@ def take(
     else:
         said, about = _of_names(raw, str(pattern), kept), f"names that {pattern!r} is found in"
     groups = numbered(said)
-    _say(groups, about, notes)
+    named = groups[groups >= 0]
+    rest = len(groups) - len(named)
+    alone = f"; {rest:,} rows without one are each their own" if rest else ""
+    notes.append(f"Groups: {len(named):,} rows in {len(np.unique(named)):,} groups by {about}{alone}.")
     for text in cut(groups, splits):
         notes.warn(text)
     return groups
@@ -78,17 +73,15 @@ def take(
 
 def numbered(said: Sequence[str | None]) -> np.ndarray:
     """A number for each text, int64 (N,): equal and not negative for equal texts, −1 − i for a row i without one."""
-    number = {t: _hash(t) for t in set(said) if t is not None}
+    number = {}
+    for text in set(said) - {None}:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        number[text] = int.from_bytes(digest, "big") >> 1
     return np.asarray([-1 - i if t is None else number[t] for i, t in enumerate(said)], np.int64)
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") >> 1
-
-
 def _of_column(raw: Raw, column: str, kept: Sequence[str | None]) -> list[str | None]:
-    if column not in raw.columns:
-        raise UnknownName("column", column, raw.columns, where=WHERE)
+    check(raw, column, WHERE)
     cells = raw.columns[column] if column in kept else raw.columns.pop(column)
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         raise DataError(f"the column {column!r} holds arrays, and a group is a word or a number.", where=WHERE)
@@ -104,39 +97,31 @@ def _of_names(raw: Raw, pattern: str, wanted: Sequence[str | None]) -> list[str 
     called = names(raw, wanted)
     said = found_in(called, pattern)
     if not any(said):
-        raise DataError(
-            f"{pattern!r} is found in no name, such as {called[0]!r}.", where=FROM,
-            hint="It is looked for anywhere in the name; ^ and $ are its ends.",
-        )  # fmt: skip
+        raise DataError(f"{pattern!r} is found in no name, such as {called[0]!r}.", where=FROM,
+                        hint="It is looked for anywhere in the name; ^ and $ are its ends.")  # fmt: skip
     return said
 
 
 def found_in(called: Sequence[str], pattern: str) -> list[str | None]:
     """What a pattern's first group in parentheses, or all of it, matched in each name; None where it is not found."""
-    found = re.compile(pattern)
-    matches = (found.search(name) for name in called)
-    return [None if m is None else (m[1] if found.groups else m[0]) or None for m in matches]
+    expression = re.compile(pattern)
+    matches = map(expression.search, called)
+    return [None if m is None else (m[1] if expression.groups else m[0]) or None for m in matches]
 
 
 def names(raw: Raw, wanted: Sequence[str | None] = ()) -> Sequence[str]:
     """What each row is called: the path of its picture where a column holds paths, else where the row is.
 
-    Parameters
-    ----------
-    raw : Raw
-    wanted : sequence of str
-        The columns that are embedded: of several columns of paths, one of these.
+    Of several columns of paths it is one of the `wanted`, which are embedded.
     """
     if len(raw) and not TABLE.search(raw.names[0]):
         return raw.names  # rows are files
-    found = {c: paths for c in (*wanted, *raw.columns) if c in raw.columns and (paths := _paths(raw.columns[c]))}
-    return next(iter(found.values()), raw.names)
+    columns = (raw.columns[c] for c in (*wanted, *raw.columns) if c in raw.columns)
+    return next((paths for cells in columns if (paths := _paths(cells))), raw.names)
 
 
 def _paths(cells: Any) -> list[str] | None:
     """The paths in a column as they are written there, or None where it holds no paths."""
-    import pyarrow as pa
-
     if isinstance(cells, Chain):
         pieces = [_paths(p) for p in cells.pieces]
         return None if any(p is None for p in pieces) else [t for p in pieces for t in p or ()]
@@ -152,66 +137,54 @@ def _paths(cells: Any) -> list[str] | None:
     return None
 
 
-def _say(groups: np.ndarray, about: str, notes: Findings) -> None:
-    named, rows = groups[groups >= 0], len(groups)
-    count = len(np.unique(named))
-    alone = f"; {rows - len(named):,} rows without one are each their own" if len(named) < rows else ""
-    notes.append(f"Groups: {len(named):,} rows in {count:,} groups by {about}{alone}.")
-
-
 def doubts(table: Table, rows: np.ndarray) -> list[str]:
     """A sentence where the groups of these rows cannot be what was meant."""
-    found, count = (None, 0) if table.groups is None else (table.groups[rows], len(np.unique(table.groups[rows])))
-    if found is not None and count == len(rows) > 1:
+    count = 0 if table.groups is None else len(np.unique(table.groups[rows]))
+    if count == len(rows) > 1:
         return [f"No two of the {len(rows):,} rows are of one group, so --group changes nothing: is it the right one?"]
     return [f"All {len(rows):,} rows are of one group, so none can be held out."] if count == 1 < len(rows) else []
 
 
 def of_run(model: Any, data: Any, group: str | None, group_from: str | None) -> dict[str, str | None]:
-    """What to read groups by: as asked, else as the model's own data were read where `data` are those.
+    """What to read groups by: as asked, else as the model's own data were read where `data` (None, or equal) are those.
 
-    Parameters
-    ----------
-    model : Embedder or Ensemble
-    data : path, or anything else that can be read; None for the model's own data
-    group, group_from : str, optional
+    The model is an Embedder or Ensemble, the data what can be read.
     """
     own = model.config.data
-    same = data is None or (isinstance(data, str | Path) and own.source and _place(data) == _place(own.source))
+    same = data is None
+    if isinstance(data, str | Path) and own.source:
+        there, here = (os.path.abspath(Path(os.path.expanduser(p))) for p in (data, own.source))
+        same = there == here
     if group is None and group_from is None and same:
         group, group_from = own.group, own.group_from
     return {"group": group, "group_from": group_from}
 
 
-def _place(path: str | Path) -> str:
-    return os.path.abspath(Path(os.path.expanduser(path)))
-
-
 def cut(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence for every split that holds rows of groups which the split ``train`` has too."""
     train = groups[splits["train"]] if "train" in splits else groups[:0]
-    found = {s: int(_shared(groups[rows], train).sum()) for s, rows in splits.items() if s != "train"}
+    counts = {s: _common(groups[rows], train) for s, rows in splits.items() if s != "train"}
     return [
         f"{n:,} of the {len(splits[s]):,} rows of the split {s!r} are of groups that the split 'train' has too: "
         "figures on them are too good for new groups."
-        for s, n in found.items() if n
+        for s, n in counts.items() if n
     ]  # fmt: skip
 
 
 def shared(table: Table, train: np.ndarray, test: np.ndarray) -> int:
     """How many of the test rows are of a group that has train rows too."""
-    return 0 if table.groups is None else int(_shared(table.groups[test], table.groups[train]).sum())
+    return 0 if table.groups is None else _common(table.groups[test], table.groups[train])
 
 
 def among(table: Table, other: Table) -> int:
     """How many rows are of a group that the labelled rows of another table have too."""
     if table.groups is None or other.groups is None or other.labels is None:
         return 0
-    return int(_shared(table.groups, other.groups[other.labels >= 0]).sum())
+    return _common(table.groups, other.groups[other.labels >= 0])
 
 
-def _shared(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return (groups >= 0) & np.isin(groups, others)
+def _common(groups: np.ndarray, others: np.ndarray) -> int:
+    return int(((groups >= 0) & np.isin(groups, others)).sum())
 
 
 # --- holding out --------------------------------------------------------------------------------------------------
@@ -229,10 +202,10 @@ def together(table: Table, rows: np.ndarray) -> np.ndarray:
     count, and equal rows may lie on two sides.
     """
     hashes = [c.hashes for c in table.columns.values()] if belong_together(table) else [table.hashes]
-    found = equal(hashes if table.groups is None else [*hashes, table.groups], rows)
-    if table.groups is not None and np.bincount(found).max(initial=0) > GLUED * len(rows):
-        found = equal([table.groups], rows)
-    return by_first(found)
+    group = equal(hashes if table.groups is None else [*hashes, table.groups], rows)
+    if table.groups is not None and np.bincount(group).max(initial=0) > GLUED * len(rows):
+        group = equal([table.groups], rows)
+    return by_first(group)
 
 
 def belong_together(table: Table) -> bool:

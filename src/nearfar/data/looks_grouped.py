@@ -58,17 +58,10 @@ FORMS = (
 
 def hint(
     raw: Raw, labels: np.ndarray | None, splits: Mapping[str, np.ndarray], wanted: Sequence[str] = ()
-) -> tuple[str, bool] | None:  # fmt: skip
+) -> tuple[str, bool] | None:
     """A sentence with the option to type, and whether such groups lie in several splits; None where nothing looks so.
 
-    Parameters
-    ----------
-    raw : Raw
-        Without the columns of labels and scores.
-    labels : ndarray of int64 (N,) or None
-    splits : mapping of str to ndarray
-    wanted : sequence of str
-        The columns that are embedded.
+    Of `raw` the columns of labels and scores were taken; those that are embedded are `wanted`.
     """
     for name, cells in raw.columns.items():
         if name not in wanted and re.fullmatch(COLUMN, name, re.IGNORECASE) and (said := _values(cells)):
@@ -78,7 +71,10 @@ def hint(
     called = names(raw, wanted)
     if TABLE.search(called[0]):
         return None  # rows of a file, which have no names
-    rows = _some(len(called))
+    rows = np.arange(len(called))
+    if len(rows) > LOOKED_AT:  # blocks from everywhere
+        starts = np.linspace(0, len(called) - BLOCK, LOOKED_AT // BLOCK).astype(np.int64)
+        rows = np.unique((starts[:, None] + np.arange(BLOCK)).reshape(-1))
     some = [called[i] for i in rows]
     for form in FORMS:
         for pattern in (form.pattern,) if form.who else (form.pattern, rf"([^/]+/{form.pattern[1:]}"):
@@ -87,7 +83,9 @@ def hint(
                 form.counted and (labels is None or not _numbered_through(some, pattern, groups))
             ):
                 crossing = bool(splits) and bool(cut(numbered(found_in(called, pattern)), splits))
-                subject = f"Names such as {_shown(some, groups)} look"
+                number, counts = np.unique(groups[groups >= 0], return_counts=True)
+                both = np.flatnonzero(groups == number[counts > 1][0])[:2]  # two names of one group
+                subject = f"Names such as {' and '.join(some[i] for i in both)} look"
                 return _sentence(subject, groups, f"--group-from '{pattern}'"), crossing
     return None
 
@@ -96,15 +94,8 @@ def _sentence(subject: str, groups: np.ndarray, option: str) -> str:
     named = groups[groups >= 0]
     return (
         f"{subject} as if rows belonged together ({len(np.unique(named)):,} groups among {len(groups):,} rows). "
-        f"If they do, figures on held-out rows are too good: say {option} to hold out whole groups."
+        f"If they do, figures on held-out rows are too good: pass {option} to hold out whole groups."
     )
-
-
-def _shown(called: Sequence[str], groups: np.ndarray) -> str:
-    """Two names of one group."""
-    number, counts = np.unique(groups[groups >= 0], return_counts=True)
-    both = np.flatnonzero(groups == number[counts > 1][0])[:2]
-    return " and ".join(called[i] for i in both)
 
 
 def _values(cells: object) -> list[str | None]:
@@ -112,22 +103,11 @@ def _values(cells: object) -> list[str | None]:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         return []
     try:
-        found = [None if c is None or c == "" or c != c else c for c in cells]  # type: ignore[attr-defined]
+        words = [None if c is None or c == "" or c != c else c for c in cells]  # type: ignore[attr-defined]
     except BadCell:  # of archives
         return []
-    return [None if c is None else str(c) for c in found] if all(_is_word(c) for c in found) else []
-
-
-def _is_word(cell: object) -> bool:
-    return cell is None or isinstance(cell, str | int | float | np.integer | np.floating)
-
-
-def _some(count: int) -> np.ndarray:
-    """Numbers of the rows to look at, int64: all, or blocks from everywhere."""
-    if count <= LOOKED_AT:
-        return np.arange(count)
-    starts = np.linspace(0, count - BLOCK, LOOKED_AT // BLOCK).astype(np.int64)
-    return np.unique((starts[:, None] + np.arange(BLOCK)).reshape(-1))
+    kinds = str | int | float | np.integer | np.floating | None
+    return [None if c is None else str(c) for c in words] if all(isinstance(c, kinds) for c in words) else []
 
 
 def _numbered_through(called: Sequence[str], pattern: str, groups: np.ndarray) -> bool:

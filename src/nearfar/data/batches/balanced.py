@@ -15,13 +15,7 @@ from nearfar.data.batches.sampler import Sampler
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Classes in every batch and rows of each, from ``10x25``.
-
-    Raises
-    ------
-    ConfigError
-        The text is not of that form.
-    """
+    """Classes in every batch and rows of each, from ``10x25``; raises `ConfigError` where it is not of that form."""
     match = re.fullmatch(r"\s*(\d+)\s*[x×*]\s*(\d+)\s*", text)
     if not match or int(match[1]) < 2 or int(match[2]) < 1:
         raise ConfigError(
@@ -34,29 +28,16 @@ def parse(text: str) -> tuple[int, int]:
 def about(text: str, groups: np.ndarray, batch_size: int, *, may_change: bool) -> str:
     """What balanced batches hold, and how long an epoch is, in sentences.
 
-    Parameters
-    ----------
-    text : str
-        As `parse` takes it.
-    groups : ndarray of int64 (N,)
-        Group of every row that is trained on.
-    batch_size : int
-    may_change : bool
-        Groups are found while training, so nothing can be said of them yet.
-
-    Raises
-    ------
-    ConfigError
-        The batch does not hold so many rows.
-    DataError
-        There are fewer classes of two rows or more.
+    `groups` is that of every row that is trained on; nothing can be said of those that `may_change`, since they are
+    found while training. Raises a `ConfigError` where the batch does not hold so many rows, a `DataError` where there
+    are fewer classes of two rows or more.
     """
     classes, each = parse(text)
     rest = batch_size - classes * each
     if rest < 0:
         raise ConfigError(
             f"a batch of {batch_size} rows does not hold {classes} classes of {each}.", where="train.balance",
-            hint=f"Say --batch-size {classes * each}, or more.",
+            hint=f"Pass --batch-size {classes * each}, or more.",
         )  # fmt: skip
     sizes = np.unique(groups, return_counts=True)[1]
     have, alone = int((sizes > 1).sum()), int((sizes == 1).sum())
@@ -76,21 +57,12 @@ def about(text: str, groups: np.ndarray, batch_size: int, *, may_change: bool) -
 
 @dataclass(frozen=True)
 class Balanced(Sampler):
-    """Batches of P classes with K rows of each, and the rest of rows that have no class.
+    """Batches of P classes with K rows of each (`classes`, `each`), and the rest of rows that have no class.
 
-    Parameters
-    ----------
-    classes, each : int
-        P and K; P · K ≤ `batch_size`.
-    groups : callable
-        Gives the group of every row of the table, int64 (N_table,), as it is now. A class is a group of two rows or
-        more.
-
-    Notes
-    -----
-    An epoch is as many batches as without balance. In each batch P classes are drawn anew, all alike; a class goes
-    through its rows in the epoch's order and begins anew at their end, so rows of small classes come more often and
-    some of large ones do not come. The rest are rows that are alone in their group, or rows of any class where none
+    `groups` gives the group of every row of the table, int64 (N_table,), as it is now; a class is a group of two rows
+    or more. An epoch is as many batches as without balance. In each batch P classes are drawn again, all alike; a class
+    goes through its rows in the epoch's order and begins again at their end, so rows of small classes come more often
+    and some of large ones do not come. The rest are rows that are alone in their group, or rows of any class where none
     is. Rows of one class are P places apart. Where fewer than P classes are known (clusters before they are found),
     batches are as without balance.
     """
@@ -111,17 +83,12 @@ class Balanced(Sampler):
         of_place = known[torch.cat(chosen).numpy()]  # class of each of the steps · P places
         by_class = plain[np.argsort(member, kind="stable")]
         begin = np.cumsum(size) - size
-        at = (_turns(of_place)[:, None] * self.each + np.arange(self.each)) % size[of_place][:, None]
+        turns = np.empty_like(of_place)  # how many earlier places are of the same class
+        sort = np.argsort(of_place, kind="stable")
+        turns[sort] = np.arange(len(sort)) - np.searchsorted(of_place[sort], of_place[sort])
+        at = (turns[:, None] * self.each + np.arange(self.each)) % size[of_place][:, None]
         rows = by_class[begin[of_place][:, None] + at].reshape(steps, self.classes, self.each)
         rows = rows.transpose(0, 2, 1).reshape(steps, -1)
         alone = plain[size[member] == 1]
         rest = np.resize(alone if len(alone) else plain, (steps, self.batch_size - rows.shape[1]))
         return np.concatenate((rows, rest), 1).reshape(-1)
-
-
-def _turns(of_place: np.ndarray) -> np.ndarray:
-    """How many earlier entries are equal to each entry."""
-    order = np.argsort(of_place, kind="stable")
-    turns = np.empty_like(order)
-    turns[order] = np.arange(len(order)) - np.searchsorted(of_place[order], of_place[order])
-    return turns

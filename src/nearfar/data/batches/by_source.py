@@ -14,13 +14,7 @@ from nearfar.data.table import Table
 
 
 def sets(table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The set of each row, int64 (N,), and what the sets are called: by their column, else by their files.
-
-    Raises
-    ------
-    DataError
-        There is one set only.
-    """
+    """The set of each row, int64 (N,), and what the sets are called: by their column, else by their files."""
     if table.sets is not None:
         return table.sets, table.set_names
     names, number = np.unique([str(n).rpartition(":")[0] for n in table.names], return_inverse=True)
@@ -33,20 +27,9 @@ def sets(table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def about(number: np.ndarray, names: tuple[str, ...], batch_size: int, power: float) -> str:
-    """What batches of one set each are, in a sentence.
+    """What batches of one set each are, in a sentence; raises `DataError` where a set has fewer rows than a batch.
 
-    Parameters
-    ----------
-    number : ndarray of int64 (N,)
-        Set of each row that is trained on.
-    names : tuple of str
-    batch_size : int
-    power : float
-
-    Raises
-    ------
-    DataError
-        A set has fewer rows than a batch.
+    `number` is the set of each row that is trained on.
     """
     size = np.bincount(number, minlength=len(names))
     for name, rows in zip(names, size, strict=True):
@@ -64,27 +47,19 @@ def shares(size: np.ndarray, steps: int, power: float) -> np.ndarray:
     """Steps of each set out of `steps`, in proportion to its size to the power, by largest remainder."""
     weight = np.where(size > 0, size.astype(np.float64) ** power, 0.0)
     exact = steps * weight / weight.sum()
-    found = np.floor(exact).astype(np.int64)
-    most = np.argsort(found - exact, kind="stable")[: steps - found.sum()]
-    found[most] += 1
-    return found
+    whole = np.floor(exact).astype(np.int64)
+    whole[np.argsort(whole - exact, kind="stable")[: steps - whole.sum()]] += 1
+    return whole
 
 
 @dataclass(frozen=True)
 class Mixed(Sampler):
     """Batches whose rows are all of one set, so that nobody can tell a negative by its set.
 
-    Parameters
-    ----------
-    sets : ndarray of int64 (N_table,)
-        Set of every row of the table.
-    power : float
-        Sets are drawn in proportion to their size to this power: 1 as often as they have rows, 0 all alike.
-
-    Notes
-    -----
-    An epoch has as many batches as without sets. Each set goes through its rows in the epoch's order and begins anew at
-    their end, so rows of small sets come more than once where the power is below 1, and some of large ones do not.
+    `sets` is that of every row of the table, int64 (N_table,). They are drawn in proportion to their size to `power`: 1
+    as often as they have rows, 0 all alike. An epoch has as many batches as without sets. Each set goes through its
+    rows in the epoch's order and begins again at their end, so rows of small sets come more than once where the power
+    is below 1, and some of large ones do not.
     """
 
     sets: np.ndarray | None = None

@@ -17,23 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Every row once an epoch, in an order drawn anew each epoch.
+    """Every row once an epoch, in an order drawn again each epoch.
 
     Parameters
     ----------
     rows : ndarray of int64, shape (N,)
         Row numbers of the table to draw from.
     batch_size : int
-        Rows of the global batch, over all processes.
+        Rows of the global batch, over all processes. The last, incomplete batch of an epoch is dropped: its rows are
+        others every epoch.
     seed : int
         The run's seed.
     blocks : Blocks, optional
         Rows that lie together in a file where others are dear to read. Then so many blocks as fit the memory, drawn
-        anew each epoch, are gone through in random order before the next ones; where all fit, nothing changes.
-
-    Notes
-    -----
-    The last, incomplete batch of an epoch is dropped: its rows are others every epoch.
+        again each epoch, are gone through in random order before the next ones; where all fit, nothing changes.
     """
 
     rows: np.ndarray
