@@ -45,23 +45,10 @@ def kind(text: str, table: Table) -> str:
 
 
 def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.ndarray | None, str]:
-    """What `Relation.ignore` is for every row of the table, and a sentence about it.
+    """What `Relation.ignore` is for every row of the table, and a sentence about it; `text` is as `parse` takes it.
 
-    Parameters
-    ----------
-    table : Table
-    rows : ndarray of int64 (M,)
-        Rows that are trained on; the others are left alone.
-    text : str
-        As `parse` takes it.
-    seed : int
-
-    Returns
-    -------
-    ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
-        Equal for rows that are connected by duplicates; of several columns, of each by itself. None where nothing was
-        asked for or found.
-    note : str
+    It is int64 (N_table,) or (N_table, columns): equal for rows that are connected by duplicates; of several columns,
+    of each by itself; None where nothing was asked for or found. Only `rows`, which are trained on, are looked at.
     """
     how, cosine = parse(kind(text, table))
     if how == "off":

@@ -36,19 +36,9 @@ def take(
 ) -> np.ndarray | None:  # fmt: skip
     """Group of each row, int64 (N,); None where neither a column nor a pattern was named.
 
-    Parameters
-    ----------
-    raw : Raw
-        The column is taken out of it, unless it is one of `kept`, which are read for something else as well.
-    column : str or None
-    pattern : str or None
-        Regular expression that is looked for in each row's name (`names`); what its first group in parentheses
-        matched, or all of it where there are none, names the group.
-    notes : Findings
-    splits : mapping of str to ndarray
-        Those that come with the data; groups that lie in several are warned of.
-    label : str, optional
-        Column of the labels, where it was named.
+    The column is taken out of `raw`, unless it is one of `kept`, which are read for something else as well. What a
+    pattern finds in each row's name (`names`) names the group. Groups that lie in several of the `splits`, which come
+    with the data, are warned of.
     """
     if column is None and pattern is None:
         return None
@@ -228,18 +218,8 @@ def whole(
 
     Groups are taken in `order`: first those that exceed no class's target, then those that still bring the numbers of
     rows nearer to it (in the sum over the classes of squared distance over target). Each leaves rows of its classes.
-
-    Parameters
-    ----------
-    groups : ndarray of int64 (N,)
-        0 … G − 1, each with a row.
-    y : ndarray of int64 (N,)
-        Classes 0 … C − 1.
-    target : sequence of float (C,)
-    order : sequence of int
-        Groups that may be taken.
-    each : bool
-        A class of whose rows none were taken, though its target is 1 or more, gives its smallest group.
+    With `each`, a class of whose rows none were taken, though its target is 1 or more, gives its smallest group.
+    `groups` (N,) are 0 … G − 1, each with a row; `y` (N,) are classes 0 … C − 1, as many as targets.
     """
     classes, count = len(target), int(groups.max(initial=-1)) + 1
     pairs, size = np.unique(groups * classes + y, return_counts=True)

@@ -37,24 +37,9 @@ def choose(
 ) -> Inputs:  # fmt: skip
     """The column to embed with its modality, or the columns of single numbers together as one.
 
-    Parameters
-    ----------
-    raw : Raw
-    wanted : tuple of str
-        Columns that the user named.
-    modality : str, optional
-        The only one that is expected.
-    notes : Findings
-    trained : mapping, optional
-        Spec of the model that the rows are for: its columns of numbers are found by their names.
-    usual : str, optional
-        What its column was called: taken where the data have it and nothing else is named.
-
-    Raises
-    ------
-    UnknownName, DataError
-        There is no such column; nothing can be embedded, or several things; a column that the model was trained on
-        is missing or holds something else.
+    `wanted` are the columns that the user named, `modality` is the only one that is expected. `trained` is the spec of
+    the model that the rows are for: its columns of numbers are found by their names. `usual` is what its column was
+    called: taken where the data have it and nothing else is named.
     """
     for name in wanted:
         check(raw, name, "--column")

@@ -26,23 +26,12 @@ COLUMN = rf"({'|'.join(WHO + WHAT)})([ _-]?(id|no|nr|number|name))?"
 
 @dataclass(frozen=True)
 class Form:
-    """A way in which names tell what belongs together.
+    """A way in which names tell what belongs together."""
 
-    Parameters
-    ----------
-    pattern : str
-        For ``--group-from``.
-    several : float
-        Share of the rows that must not be alone in their group.
-    who : bool
-        It names somebody, whose rows may be of several classes.
-    counted : bool
-        The second parentheses hold a number; there must be classes, and each group must be numbered through.
-    """
-
-    pattern: str
-    several: float = 0.8
-    who: bool = False
+    pattern: str  # for --group-from
+    several: float = 0.8  # share of the rows that must not be alone in their group
+    who: bool = False  # it names somebody, whose rows may be of several classes
+    # The second parentheses hold a number; there must be classes, and each group must be numbered through.
     counted: bool = False
 
 

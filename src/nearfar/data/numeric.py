@@ -44,27 +44,13 @@ CAMEL = re.compile(r".*[a-z](ID|Id|IDs|Ids|Nr|No|Key)")
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers.
+    """A column of numbers."""
 
-    Parameters
-    ----------
-    values : ndarray of float64 (N,)
-        NaN where one is missing.
-    marks : mapping of str to int
-        What stood in place of missing numbers, and how often; empty cells are not counted.
-    commas : bool
-        A comma was read as the decimal point.
-    distinct : bool
-        They are whole numbers of which none comes twice, as the numbers of rows are.
-    rounded : int
-        How many are whole numbers that a float does not hold exactly.
-    """
-
-    values: np.ndarray
-    marks: Mapping[str, int] = field(default_factory=dict)
-    commas: bool = False
-    distinct: bool = False
-    rounded: int = 0
+    values: np.ndarray  # float64 (N,), NaN where one is missing
+    marks: Mapping[str, int] = field(default_factory=dict)  # what stood in place of missing ones, and how often
+    commas: bool = False  # a comma was read as the decimal point
+    distinct: bool = False  # whole numbers of which none comes twice, as the numbers of rows are
+    rounded: int = 0  # how many are whole numbers that a float does not hold exactly
 
 
 def numeric(cells: Any, *, commas: bool = False) -> Numeric | str | None:

@@ -55,13 +55,9 @@ def settled(source: Any) -> Any:
     return list(source) if isinstance(source, Iterator) and not table else source
 
 
-def _gives_arrays(source: Any) -> bool:
-    return hasattr(source, "__array__") or hasattr(source, "__arrow_c_stream__")
-
-
 def _refuse(source: Any) -> None:
     """Raise a `DataError` for what is no collection of rows, with what to bring instead."""
-    hint = BRING
+    hint, arrays = BRING, hasattr(source, "__array__") or hasattr(source, "__arrow_c_stream__")
     if isinstance(source, set | frozenset):
         message, hint = "a set has no order, so that vectors could not be told apart.", "Bring a list."
     elif is_a(source, "torch", "DataLoader"):
@@ -78,7 +74,7 @@ def _refuse(source: Any) -> None:
             return
         message = "a Dataset of torch without a length is not read."
         hint = "Give it a method __len__, or bring a list of its items."
-    elif is_a(source, "pyarrow", "Dataset") or is_a(source, "polars", "LazyFrame") or _gives_arrays(source):
+    elif is_a(source, "pyarrow", "Dataset") or is_a(source, "polars", "LazyFrame") or arrays:
         return
     else:
         message = f"an object of the type {type_of(source)} is not read."

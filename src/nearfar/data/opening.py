@@ -28,22 +28,10 @@ SHARDS = 1_000_000  # more names than this are no list of files but a slip of th
 def open_source(
     source: Any, *, stream: bool = False, modality: str | None = None, spec: Mapping[str, Any] | None = None
 ) -> Raw:
-    """Columns of cells that are not decoded yet.
+    """Columns of cells, which are not decoded yet, of a path, a pattern, a name on the hub, or an object.
 
-    Parameters
-    ----------
-    source : path, pattern, hub name or object
-    stream : bool
-        Read from the hub as needed, instead of downloading first.
-    modality : str, optional
-        What is expected: a list of strings is one of texts or of paths.
-    spec : mapping, optional
-        How a trained model reads it, which tells one picture from several.
-
-    Raises
-    ------
-    DataError
-        There is no such thing, or it holds nothing that is read.
+    With `stream`, the hub is read as needed, instead of downloading first. A `modality` that is expected says whether a
+    list of strings is one of texts or of paths; the `spec` of a trained model tells one picture from several.
     """
     if not isinstance(source, str | os.PathLike):
         return open_object(source, modality, spec)

@@ -110,23 +110,10 @@ def evaluation_plan(
 
     Where there is a test split (or else a validation split) its rows are scored. Else, of the train split or of all
     rows, those are scored that no model was trained on, if they are `LEAST` or more: all of them where nothing is
-    fitted, else a stratified `share` drawn by `seed`, or all if they are no more than half.
+    fitted, else a stratified `share` drawn by `seed`, or all if they are no more than half. `fits` says whether
+    something is fitted, for which rows have to be held back; `seen` (N,) whether a model was trained on each row.
 
-    Parameters
-    ----------
-    table : Table
-    fits : bool
-        Whether something is fitted, for which rows have to be held back.
-    train_split, test_split : str, optional
-    share : float
-    seed : int
-    seen : ndarray of bool (N,), optional
-        Whether a model was trained on each row.
-
-    Raises
-    ------
-    DataError, UnknownName
-        There are too few labelled rows, or no split of that name.
+    Raises a `DataError` or `UnknownName` where there are too few labelled rows, or no split of that name.
     """
     for where, name in (("--train-split", train_split), ("--test-split", test_split)):
         if name is not None and name not in table.splits:

@@ -52,17 +52,10 @@ def root() -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where decoded data are to lie.
+    """Where decoded data are to lie."""
 
-    Parameters
-    ----------
-    name : str
-        Hash of what they are made from.
-    just_written : mapping of str to str
-        Content of the files among that which changed so lately that their times may not tell another change.
-    """
-
-    name: str
+    name: str  # hash of what they are made from
+    # Content of the files among that which changed so lately that their times may not tell another change.
     just_written: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -27,14 +27,10 @@ CHUNK, CHUNK_BYTES = 512, 8 * 2**20  # decoded between two steps of progress: so
 def decoded(
     raw: Raw, name: str, kind: str, cells: Any, spec: dict[str, Any], streaming: Streaming, console: Console
 ) -> Decoded:
-    """All rows of a column.
+    """All rows of a column, from the cache where they are there already.
 
-    Raises
-    ------
-    DataError
-        No row can be read.
-    StorageError
-        The cache has no room for them, and they are not to be streamed.
+    Raises a `DataError` where no row can be read, a `StorageError` where the cache has no room and they are not to be
+    streamed.
     """
     module = MODALITIES.get(kind)
     in_memory = isinstance(cells, np.ndarray) and not isinstance(cells, np.memmap)

@@ -25,21 +25,11 @@ BUFFER = 256  # MiB of encoded rows kept in memory where rows are read by pages
 
 @dataclass(frozen=True)
 class Streaming:
-    """How rows come.
+    """How rows come."""
 
-    Parameters
-    ----------
-    wanted : bool or "auto"
-        Decode while training. ``"auto"``: where the decoded data do not fit.
-    workers : int or None
-        Processes that decode; None: all cores but one; 0: threads of this process.
-    buffer : int
-        MiB of encoded rows kept in memory.
-    """
-
-    wanted: bool | str = False
-    workers: int | None = None
-    buffer: int = BUFFER
+    wanted: bool | str = False  # decode while training; "auto": where the decoded data do not fit
+    workers: int | None = None  # processes that decode; None: all cores but one; 0: threads of this process
+    buffer: int = BUFFER  # MiB of encoded rows kept in memory
 
     @property
     def processes(self) -> int:
@@ -49,34 +39,17 @@ class Streaming:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Which rows lie together in a file, where reading others beside each other is dear.
+    """Which rows lie together in a file, where reading others beside each other is dear."""
 
-    Parameters
-    ----------
-    of_row : ndarray of int, shape (N,)
-        Number of the block of every row.
-    together : int
-        Blocks that are in memory at once.
-    """
-
-    of_row: np.ndarray
-    together: int
+    of_row: np.ndarray  # int (N,), number of the block of every row
+    together: int  # blocks that are in memory at once
 
 
 class Streamed:
-    """Rows (N, ...) that are decoded when they are asked for.
+    """Rows (N, ...) that are decoded when they are asked for: the encoded `cells`, called by their `names`.
 
-    Parameters
-    ----------
-    cells, names : sequence
-        The N encoded rows, and where each of them is.
-    kind, spec, form
-        As of `Decoder`.
-    hashes : ndarray of uint64, shape (N,)
-        What each row's content has to be: the run's splits and figures rest on it.
-    streaming : Streaming
-    say : callable, optional
-        Is told where processes had to be given up.
+    `hashes`, uint64 (N,), are what each row's content has to be: the run's splits and figures rest on it. The other
+    arguments are those of `Decoder`.
     """
 
     def __init__(

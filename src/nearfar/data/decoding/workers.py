@@ -31,29 +31,13 @@ MOST = 8  # processes that "auto" takes; more seldom find work
 
 @dataclass
 class Decoded:
-    """Decoded rows.
+    """Decoded rows."""
 
-    Parameters
-    ----------
-    values : ndarray or Streamed, shape (N, ...)
-        Those of bad rows are zero, or missing where they are streamed.
-    geometry : ndarray of int32, shape (N, G), or None
-        1 for bad rows.
-    hashes : ndarray of uint64, shape (N,)
-        Of every row's content.
-    bad : dict of int to str
-        Why a row cannot be read, by its place.
-    lengths : ndarray of int32, shape (N,), or None
-        How long each row was before it was cut; None where the modality does not say.
-    notes : tuple of str
-        How they were decoded.
-    """
-
-    values: Any
-    geometry: np.ndarray | None
-    hashes: np.ndarray
-    bad: dict[int, str]
-    lengths: np.ndarray | None = None
+    values: Any  # (N, ...); those of bad rows are zero, or missing where they are streamed
+    geometry: np.ndarray | None  # int32 (N, G); 1 for bad rows
+    hashes: np.ndarray  # uint64 (N,), of every row's content
+    bad: dict[int, str]  # why a row cannot be read, by its place
+    lengths: np.ndarray | None = None  # int32 (N,), before rows were cut; None where the modality does not say
     notes: tuple[str, ...] = ()
 
     def put(self, start: int, part: Decoded) -> None:
@@ -74,14 +58,12 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Form:
-    """What one decoded row looks like: shape and type of the array, the length of its geometry (0: none), and whether
-    the modality says how long rows were.
-    """
+    """What one decoded row looks like."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    geometry: int
-    lengths: bool = False
+    geometry: int  # its length; 0: none
+    lengths: bool = False  # whether the modality says how long rows were
 
     def empty(self, rows: int, values: Any = None) -> Decoded:
         """So many rows of zeros, or `values`."""
@@ -97,19 +79,9 @@ class Form:
 
 
 class Decoder:
-    """Decodes cells of one column.
+    """Decodes cells of one column by `processes`, or by threads of this one (0); `say` is told where they are given up.
 
-    Parameters
-    ----------
-    kind : str
-        Name of the modality.
-    spec : mapping
-        As its `plan` made it.
-    form : Form
-    processes : int
-        0: threads of this process.
-    say : callable, optional
-        Is told where processes had to be given up.
+    `kind` is the name of the modality, `spec` what its `plan` made.
     """
 
     def __init__(

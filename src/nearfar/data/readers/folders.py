@@ -90,15 +90,8 @@ def chosen(
 
     Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures in
     split folders, or in folders that may be classes, come first, unless the files are named after splits themselves.
-
-    Parameters
-    ----------
-    folder : Path
-    endings : sequence of str
-    named : bool
-        Only files in splits are taken.
-    over_pictures : bool
-        Files that are not named after splits come before pictures that have none either.
+    `named`: only files in splits are taken. `over_pictures`: files that are not named after splits come before pictures
+    that have none either.
     """
     all_ = listing(folder)
     files = all_.ending(endings, plain=True)

@@ -62,15 +62,9 @@ MEMORY = Memory()
 
 
 class LazyColumn:
-    """One column of a Parquet file, with the length and the index of an Arrow column.
+    """One column of a Parquet file, called `name` at its top level, with the length and the index of an Arrow column.
 
-    Parameters
-    ----------
-    open_file : callable
-        Gives what `pyarrow.parquet.ParquetFile` opens: a path, or a file object.
-    name : str
-        Top-level name of the column.
-    metadata : pyarrow.parquet.FileMetaData
+    `open_file` gives what `pyarrow.parquet.ParquetFile` opens: a path, or a file object.
     """
 
     def __init__(self, open_file: Callable[[], Any], name: str, metadata: Any) -> None:

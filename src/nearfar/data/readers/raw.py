@@ -137,15 +137,9 @@ def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str
 
 
 class Cells(Sequence):
-    """One column of an Arrow table; text that looks like a relative path of a picture becomes a path.
+    """One column of an Arrow table, or a `LazyColumn` of parquet.py.
 
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray or nearfar.data.readers.parquet.LazyColumn
-    folder : Path, optional
-        Text is a path, relative to this.
-    text : bool
-        Bytes that are UTF-8 are text.
+    Text is a path relative to `folder`, if that is given; with `text`, bytes that are UTF-8 are text.
     """
 
     def __init__(self, column: Any, folder: Path | None = None, text: bool = False) -> None:
@@ -201,7 +195,8 @@ def of_arrow(
     index = _stored(table.schema, b"pandas").get("index_columns", ())
     try:
         features = _stored(table.schema, b"huggingface")["info"]["features"]
-        classes = {k: list(f["names"]) for k, f in features.items() if _is_class(f)}
+        labels = {k: f for k, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+        classes = {k: list(f["names"]) for k, f in labels.items()}
     except (KeyError, TypeError):
         classes = {}
     return Raw(
@@ -218,10 +213,6 @@ def _stored(schema: pa.Schema, library: bytes) -> dict[str, Any]:
     except (KeyError, ValueError):
         found = None
     return found if isinstance(found, dict) else {}
-
-
-def _is_class(feature: Any) -> bool:
-    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
 
 
 def check_names(names: list[str], where: str) -> None:
@@ -245,9 +236,7 @@ def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = Fa
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.to_numpy(zero_copy_only=False)
     if is_text(kind) and valid(column):
-        some = [v for v in column.slice(0, 100).to_pylist() if v]
-        are_paths = 2 * sum(v.lower().endswith(IMAGE_ENDINGS) for v in some) > len(some)
-        return Cells(column, folder if are_paths else None)
+        return Cells(column, folder if are_pictures([v for v in column.slice(0, 100).to_pylist() if v]) else None)
     if is_text(kind):
         return Cells(column.cast(pa.binary()), text=True)
     return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
@@ -263,6 +252,11 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         return column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
     return column
+
+
+def are_pictures(texts: Sequence[str]) -> bool:
+    """Whether most are named as pictures are."""
+    return 2 * sum(t.lower().endswith(IMAGE_ENDINGS) for t in texts) > len(texts)
 
 
 def valid(column: Any) -> bool:

@@ -57,17 +57,8 @@ def of_datasets(loaded: Any, name: str, files: tuple[Path, ...] = ()) -> Raw:
 def open_hub(name: str, *, stream: bool = False) -> Raw:
     """The data set called ``owner/name``, or ``owner/name:configuration``.
 
-    Parameters
-    ----------
-    name : str
-    stream : bool
-        Leave the files where they are, and read the parts of them that are needed over the network: labels at once,
-        pictures row group by row group. Only sets in Parquet can be read so, which most are; others are downloaded.
-
-    Raises
-    ------
-    DataError
-        The extra is not installed, the hub cannot be reached, or the set would need code to be run.
+    With `stream`, files stay where they are, and the parts of them that are needed are read over the network: labels at
+    once, pictures row group by row group. Only sets in Parquet can be read so, which most are; others are downloaded.
     """
     datasets = _library(f"{name!r} is no file or folder here; to read it from the hub install the extra.")
     owner, _, configuration = name.removeprefix("hf:").partition(":")

@@ -135,15 +135,9 @@ def find(places: Collection[Place], *, classes: bool = False) -> Splits | None:
     """Where the splits of files are; None where they have none.
 
     Looked for are the folders at the top, or inside those that all files are in, and one level below, since there may
-    be ``cat/train`` and ``cat/test``. The first level with several splits counts, else the first with one.
-
-    Parameters
-    ----------
-    places : collection of tuple of str
-        What may be named after a split, of every file: its folders, and its own name without ending unless it is a
-        picture.
-    classes : bool
-        Folders may be classes, so that ``train`` beside ``bus`` and ``car`` is one.
+    be ``cat/train`` and ``cat/test``. The first level with several splits counts, else the first with one. A place is
+    what may be named after a split: a file's folders, and its own name without ending unless it is a picture. With
+    `classes`, folders may be classes, so that ``train`` beside ``bus`` and ``car`` is one.
     """
     counts = Counter(places)
     levels = [at for d in range(shared(counts) + 2) if (at := _level(counts, d, classes))]

@@ -120,14 +120,7 @@ def _end(path: Path, at: int, size: int) -> str | None:
 
 
 class Members(Sequence):
-    """Bytes of members of an archive.
-
-    Parameters
-    ----------
-    path : Path
-    places : list of (offset, size), or of str
-        A text is the reason why there is none.
-    """
+    """Bytes of members of an archive by their (offset, size); a text in place of that is why there are none."""
 
     _open: ClassVar[OrderedDict[Path, BinaryIO]] = OrderedDict()  # of all archives, those used last
     _lock: ClassVar[Lock] = Lock()
