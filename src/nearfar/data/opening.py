@@ -105,10 +105,10 @@ def _open_several(files: list[Path]) -> Raw:
     """Files that a pattern names: splits by their names and folders, as in a folder."""
     shared = structure.shared(f.parts[:-1] for f in files)  # folders that the pattern does not vary say nothing
     places = [(*f.parts[shared:-1], f.stem) for f in files]
-    found = structure.find(places)
-    splits = [found.of(p) if found else None for p in places]
+    level = structure.find(places)
+    splits = [level.of(p) if level else None for p in places]
     parts = [(s, _open_existing(f, str(f))) for s, f in zip(splits, files, strict=True)]
-    if found is None or "train" not in splits:
+    if level is None or "train" not in splits:
         return joined(parts)
     raw = joined([(s, part) for s, part in parts if s])
     if left := [f"{f.name} ({len(part):,} rows)" for f, (s, part) in zip(files, parts, strict=True) if not s]:

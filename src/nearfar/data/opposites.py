@@ -1,4 +1,4 @@
-"""Two labels of which one says yes: which of them, told by their names and never by their order."""
+"""Two labels of which one says yes: which of them, by their names and never by their order."""
 
 from __future__ import annotations
 

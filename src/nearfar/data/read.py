@@ -48,52 +48,18 @@ def read(
     ----------
     source : path, hub name, array, (array, labels), dict, or list of paths or pictures
         See `docs/data.md`.
-    column, label, split_column : optional
-        Names of columns. One obvious candidate is taken and said; two are asked about. Several columns to embed are
-        sides of one row.
-    negative : sequence of str
-        Names of columns that hold hard negatives of each row.
-    score : str, optional
-        Column of numbers that say how alike the two sides of each row are.
-    sets : str, optional
-        Column that says which of several sets a row is of.
-    group : str, optional
-        Column whose equal values are rows that are never on two sides of a split.
-    group_from : str, optional
-        Regular expression that finds the same in a row's name, see `nearfar.data.groups`.
-    size : int, optional
-        Side of stored pictures.
-    depth : {"auto", "8", "full"}
-        Bits of stored pictures, see `docs/data.md`.
-    tokens : str
-        Tokeniser of texts, see `nearfar.modalities.text.tokenisers`.
-    length : int, optional
-        Numbers that a text has at most.
-    max_bad : float
-        Share of unreadable rows that is tolerated; they are skipped and named in `Table.skipped`.
-    limit : int, optional
-        Use only so many rows of every split, drawn by `seed`.
+    column, negative, label, … buffer : optional
+        As in the section ``data`` of the configuration (core/config.py). Of columns that are not named one obvious
+        candidate is taken and said; two are asked about.
     modality, spec : optional
-        Decode as a trained model was told to.
+        Decode as a trained model does.
     known : mapping of str to (modality, spec), optional
         The same for columns of these names.
-    missing : sequence of str
-        Cells that mean "missing", such as ``"NA"`` or ``"-999"``; an empty cell always does.
-    stream : bool or "auto"
-        Decode rows when they are asked for, instead of once into the cache; ``"auto"``: where that has no room.
-    workers : int, optional
-        Processes that decode ahead while training; by default all cores but one.
-    buffer : int
-        MiB of encoded rows kept in memory where they are read by pages.
     several : bool
         A cell may hold a list of texts, each of which becomes a row; if not, that is an error.
     usual : str, optional
         What the column is called in the data that a model was trained on: the one to embed where there are several.
     console : Console, optional
-
-    Returns
-    -------
-    Table
 
     Raises
     ------

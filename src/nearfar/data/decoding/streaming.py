@@ -1,7 +1,7 @@
 """A column whose rows are decoded when they are asked for, for what fits neither the memory nor the cache.
 
-It stands where an array stands (`Column.values`). Which rows come next is a formula of the seed, so it is told once
-(`expecting`) and keeps the next batches ready; what was not expected is decoded at once, with the same result.
+It stands where an array stands (`Column.values`). Which rows come next is a formula of the seed: `expecting`
+keeps the next batches ready; what was not expected is decoded at once, with the same result.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def head_of(file: Path) -> bytes:
     """The first bytes of a file of text; raises a `DataError` where it begins as UTF-16 or holds no text."""
     with file.open("rb") as f:
         head = f.read(HEAD)
-    if (found := next((name for mark, name in MARKS.items() if head.startswith(mark)), None)) is not None:
-        raise DataError(f"is {found}, not UTF-8.", where=str(file), hint=HINT.format(found.lower()))
+    if (encoding := next((name for mark, name in MARKS.items() if head.startswith(mark)), None)) is not None:
+        raise DataError(f"is {encoding}, not UTF-8.", where=str(file), hint=HINT.format(encoding.lower()))
     if head.count(b"\0") > ZEROS * len(head):
         raise DataError("holds no text, or is not UTF-8.", where=str(file), hint=HINT.format("utf-16"))
     return head

@@ -115,10 +115,10 @@ def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str
 
     Raises a `DataError` for a cell that is neither the number nor the name of a class.
     """
-    found: list[str | None] = []
+    names: list[str | None] = []
     for cell in cells:
         if isinstance(cell, str) and cell.strip() in classes:
-            found.append(cell.strip())
+            names.append(cell.strip())
             continue
         try:
             number = -1 if cell is None or cell != cell else int(cell)
@@ -129,8 +129,8 @@ def named(cells: Sequence[Any], classes: Sequence[str], column: str) -> list[str
                 f"the column {column!r} holds {str(cell)!r}, which is none of its {len(classes):,} classes.",
                 hint=f"These are 0 to {len(classes) - 1:,}, or their names.",
             )
-        found.append(None if number < 0 else classes[number])
-    return found
+        names.append(None if number < 0 else classes[number])
+    return names
 
 
 # --- columns of Arrow ---------------------------------------------------------------------------------------------
@@ -209,10 +209,10 @@ def of_arrow(
 def _stored(schema: pa.Schema, library: bytes) -> dict[str, Any]:
     """What a library has left in a file's metadata."""
     try:
-        found = json.loads((schema.metadata or {})[library])
+        stored = json.loads((schema.metadata or {})[library])
     except (KeyError, ValueError):
-        found = None
-    return found if isinstance(found, dict) else {}
+        stored = None
+    return stored if isinstance(stored, dict) else {}
 
 
 def check_names(names: list[str], where: str) -> None:
@@ -303,11 +303,11 @@ class Chain(Sequence):
 
     def blocks(self) -> np.ndarray | None:
         """Pages of all pieces, numbered through; None where a piece has none."""
-        found = [blocks(p) for p in self.pieces]
-        if any(b is None for b in found):
+        pages = [blocks(p) for p in self.pieces]
+        if any(b is None for b in pages):
             return None
-        before = np.cumsum([0, *[int(b.max(initial=-1)) + 1 for b in found]])
-        return np.concatenate([b + start for b, start in zip(found, before, strict=False)])
+        before = np.cumsum([0, *[int(b.max(initial=-1)) + 1 for b in pages]])
+        return np.concatenate([b + start for b, start in zip(pages, before, strict=False)])
 
 
 @dataclass(frozen=True)
@@ -325,8 +325,8 @@ class Picked(Sequence):
 
     def blocks(self) -> np.ndarray | None:
         """Pages of these rows."""
-        found = blocks(self.cells)
-        return None if found is None else found[self.rows]
+        pages = blocks(self.cells)
+        return None if pages is None else pages[self.rows]
 
 
 class Numbered(Sequence):
@@ -344,5 +344,5 @@ class Numbered(Sequence):
 
 def blocks(cells: Any) -> np.ndarray | None:
     """Number of the page of every row where rows are cheap to read only beside each other, else None."""
-    found = getattr(cells, "blocks", None)
-    return None if found is None else found()
+    pages = getattr(cells, "blocks", None)
+    return None if pages is None else pages()

@@ -178,21 +178,21 @@ class Placed:
 
 def of_folders(places: Sequence[Place], kind: str = "pictures") -> Placed:
     """Splits and labels of files, called `kind` in warnings, by the folders around them."""
-    found = find(places, classes=True)
-    if found is None:
+    level = find(places, classes=True)
+    if level is None:
         labels = [printable("/".join(p)) or None for p in places]
         return Placed(list(range(len(places))), None, labels if any(labels) else None, _doubts(places, kind))
-    splits = [found.of(p) for p in places]
+    splits = [level.of(p) for p in places]
     kept = [i for i, s in enumerate(splits) if s]
-    classes = _classes([places[i] for i in kept], found.depth)
+    classes = _classes([places[i] for i in kept], level.depth)
     labels = [printable("/".join(c)) or None for c in classes]
     warnings: tuple[str, ...] = ()
-    if left := Counter(places[i][: found.depth + 1] for i, s in enumerate(splits) if not s):
+    if left := Counter(places[i][: level.depth + 1] for i, s in enumerate(splits) if not s):
         items = [
             f"in {printable('/'.join(at))}/ ({n:,})" if at else f"beside the folders ({n:,})"
             for at, n in left.most_common()
         ]
-        read = sorted({f"{printable(places[i][found.depth])}/" for i in kept})
+        read = sorted({f"{printable(places[i][level.depth])}/" for i in kept})
         warnings = (f"Left out: {kind} {listed(items)}; only the folders named after splits are read, {listed(read)}.",)
     return Placed(kept, [s for s in splits if s], labels if any(labels) else None, warnings)
 

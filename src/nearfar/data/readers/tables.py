@@ -121,11 +121,11 @@ def _rows(content: bytes, file: Path) -> Iterator[dict[str, Any] | str]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         keys = [k for k, _ in pairs]
         raise ValueError(f"{next(k for k in keys if keys.count(k) > 1)!r} stands there twice")
-    return found
+    return row
 
 
 def _row(value: Any) -> dict[str, Any] | str:
