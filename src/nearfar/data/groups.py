@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from nearfar.core.errors import ConfigError, DataError
 from nearfar.data.columns import Findings, check, encoded
 from nearfar.data.duplicates import equal
+from nearfar.data.readers.parquet import LazyColumn
 from nearfar.data.readers.raw import Cells, Chain, Raw
 from nearfar.data.table import Table
 
@@ -115,13 +115,9 @@ def _paths(cells: Any) -> list[str] | None:
     if isinstance(cells, Chain):
         pieces = [_paths(p) for p in cells.pieces]
         return None if any(p is None for p in pieces) else [t for p in pieces for t in p or ()]
-    if isinstance(cells, Cells) and isinstance(cells.column, pa.ChunkedArray):
-        kind, column = cells.column.type, cells.column
-        if cells.folder is None and pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
-            column = pa.chunked_array([c.field("path") for c in column.chunks], pa.string())
-        elif cells.folder is None:
-            return None
-        return [t or "" for t in column.to_pylist()]
+    if isinstance(cells, Cells) and not isinstance(cells.column, LazyColumn):
+        paths = cells.paths()
+        return None if paths is None else [t or "" for t in paths]
     if isinstance(cells, list) and any(isinstance(c, Path) for c in cells):
         return [str(c) if isinstance(c, Path) else "" for c in cells]
     return None

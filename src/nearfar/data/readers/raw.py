@@ -164,15 +164,19 @@ class Cells(Sequence):
         """Page of every row where the column stays on disk."""
         return blocks(self.column)
 
-    def files(self) -> list[Path]:
-        """Files that the cells name; those whose content a cell holds itself may be among them."""
+    def paths(self) -> list[str | None] | None:
+        """The paths that the cells are or hold, as they are written there; None where they are something else."""
         column = self.column
         if self.folder is None:
             column = column.part("path") if hasattr(column, "part") else column
             if column is None or not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
-                return []
+                return None
             column = pc.struct_field(column, "path")
-        return [self._cell(t) if self.folder else Path(t) for t in column.to_pylist() if t]
+        return column.to_pylist()
+
+    def files(self) -> list[Path]:
+        """Files that the cells name; those whose content a cell holds itself may be among them."""
+        return [self._cell(t) if self.folder else Path(t) for t in self.paths() or () if t]
 
     def _cell(self, value: Any) -> Any:
         if self.folder is not None and isinstance(value, str):
