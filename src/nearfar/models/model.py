@@ -146,8 +146,7 @@ class Model(Protocol):
             A row cannot be read, or holds several texts or columns; no row is skipped or becomes several, so that rows
             and vectors correspond.
         """
-        from nearfar.data.opening import one_text
-        from nearfar.data.single import one_at_a_time
+        from nearfar.data.opening import one_at_a_time, one_text
 
         checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
         name = column or self.only_column()
