@@ -56,7 +56,7 @@ def ignored(table: Table, rows: np.ndarray, text: str, seed: int) -> tuple[np.nd
     several = len(table.columns) > 1
     hashes = [c.hashes for c in table.columns.values()] if several else [table.hashes]
     groups = [np.unique(h[rows], return_inverse=True)[1] for h in hashes]
-    if how == "near":
+    if how == "near":  # of equal rows one is compared
         _, first, group = np.unique(hashes[0][rows], return_index=True, return_inverse=True)
         groups[0] = _near(table.first, rows[first], cosine, seed)[group]
     what = "equal to the bit" if how == "exact" else f"cosine of the raw values at least {cosine:g}"

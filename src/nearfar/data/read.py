@@ -80,6 +80,8 @@ def read(
         stream = "auto"  # each picture comes over the network once, if the decoded form can be kept
     streaming = Streaming(stream, workers, buffer)
     notes = Findings(raw.notes, raw.warnings)
+
+    # What says something of the rows is taken out first: what is left may be embedded.
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
@@ -95,6 +97,8 @@ def read(
     if limit is not None:
         raw, splits, kept = limited(raw, splits, limit, seed)
         said = said.of(kept)
+
+    # Hard negatives are no sides of a row: they are chosen by themselves, and the sides among the rest.
     if twice := [c for c in wanted if wanted.count(c) > 1]:
         raise DataError(f"the column {twice[0]!r} is named twice.", where="--column")
     beside = choose(raw, tuple(negative), modality, Findings()).columns if negative else {}
@@ -106,6 +110,8 @@ def read(
     for name, (kind, cells) in inputs.columns.items():  # what a modality reads in another way than it stands there
         for doubt in getattr(MODALITIES.get(kind), "doubts", lambda *_: ())(name, cells):
             notes.warn(doubt)
+
+    # A cell of several texts becomes several rows, beside which the other columns are decoded once.
     rows, texts = raw, _exploded(columns, several, notes)
     if texts is not None:
         rows, said = captions.raw_of(raw, texts), said.of(texts.owner)
@@ -115,6 +121,7 @@ def read(
     specs = _planned(columns, splits.get("train"), texts, options, {**(known or {}), **given})
     if inputs.features and not trained:
         specs[VECTOR] |= {"names": list(inputs.features), "beside": [n for n in there if n not in inputs.features]}
+
     made, bad, console = {}, {}, console or QUIET
     for name, (kind, cells) in columns.items():
         own, once = specs[name], texts is not None and cells is not texts

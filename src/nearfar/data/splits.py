@@ -78,6 +78,7 @@ def _by_hash(table: Table, rows: np.ndarray, share: float) -> tuple[np.ndarray, 
         total = _marks(table, rows, group)
         total[np.bincount(group) > share * len(rows)] = 0
         hashes = total[group]
+    # By content and not by place, so that more rows, or others in between, leave each row where it is.
     out = (hashes >> np.uint64(32)).astype(np.float64) / 2**32 >= 1 - share
     return rows[~out], rows[out]
 

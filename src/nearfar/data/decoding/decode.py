@@ -50,6 +50,7 @@ def decoded(
         if streaming.wanted is not True and (stored := cache.load(entry)) is not None:
             return _of_cache(stored)
     form = _form(module, cells, spec)
+    # Without files there is nothing to key an entry by, so such data are decoded into memory.
     lacking = cache.lacks(form.nbytes * len(cells)) if entry else None
     if streaming.wanted is True or (lacking and streaming.wanted):
         why = "asked for" if streaming.wanted is True else lacking

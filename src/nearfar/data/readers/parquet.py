@@ -90,7 +90,7 @@ class LazyColumn:
         if not 0 <= index < len(self):
             raise IndexError(index)
         page = int(np.searchsorted(self.starts, index, side="right")) - 1
-        with MEMORY.lock:
+        with MEMORY.lock:  # also around the read: one page is never read twice at the same time
             if (rows := MEMORY.get((self, page))) is None:
                 try:
                     rows = self._read(page)
