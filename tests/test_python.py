@@ -115,7 +115,7 @@ def test_one_text_is_one_row(texts, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["film.txt", "./films", "owner/name"])
 def test_a_string_that_may_be_a_name_is_asked_about(texts, name):
-    with pytest.raises(DataError, match=r"say \['"):
+    with pytest.raises(DataError, match=r"pass \['"):
         texts.encode(name)
 
 
