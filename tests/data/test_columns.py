@@ -100,7 +100,8 @@ def test_every_door_matches_by_name(run, tmp_path):
     assert figures[0] == figures[1]
     from nearfar.downstream.classify.classify import classify
 
-    made = classify(model, straight, new=turned, name="door")
+    with pytest.warns(NearfarWarning, match="among the labelled ones"):
+        made = classify(model, straight, new=turned, name="door")
     assert made.figures["accuracy"] == classify(model, new=straight, use="door").figures["accuracy"]
 
 

@@ -191,6 +191,7 @@ def test_a_split_that_cuts_groups_is_a_warning(run, data):
     assert any(f"{cut} of 200 test rows are of groups that have training rows too" in w for w in found.warnings)
 
 
+@pytest.mark.filterwarnings("ignore::nearfar.core.errors.NearfarWarning")
 def test_classify_leaves_whole_groups_out(run, data):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
