@@ -46,6 +46,7 @@ COST = 0.1  # share of the work of training that looks may take, where ten of th
 EARLIEST = 10  # steps before the first look, at least
 FORWARD = 3  # rows that are looked at cost as much as one that is trained on, which goes back too
 STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norm takes its first statistics from
+TOGETHER = 500  # rows whose views are made at once
 
 
 def watches(plan: Plan) -> bool:
@@ -240,13 +241,13 @@ def encode_rows(
 
 @torch.no_grad()
 def view_features(
-    learner: Learner, viewer: Viewer, rows: np.ndarray, device: torch.device, precision: str, batch_size: int = 500
+    learner: Learner, viewer: Viewer, rows: np.ndarray, device: torch.device, precision: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Features of the first two views of rows in evaluation mode, float32 (len(rows), D) each; the same every time."""
     was, sides = learner.training, ([], [])
     learner.eval()
-    for start in range(0, len(rows), batch_size):
-        batch = viewer.batch(rows[start : start + batch_size], 0, start)
+    for start in range(0, len(rows), TOGETHER):
+        batch = viewer.batch(rows[start : start + TOGETHER], 0, start)
         for side, view in zip(sides, batch.views, strict=False):
             with devices.autocast(device, precision):
                 side.append(learner.branches[view.column].encoder(view.values).float())
