@@ -93,7 +93,7 @@ def planned(data, **words):
         ("clusters:201", DataError, "201 clusters"),
         ("labels:3", ConfigError, "takes no argument"),
         ("views:x", ConfigError, "Pass views alone"),
-        ("teacher", ConfigError, "which teacher"),
+        ("teacher", ConfigError, "teacher is not named"),
         ("teacher:no/run", RunError, "not a run folder"),
         ("teacher:tim:resnet18", UnknownName, "timm"),
     ],

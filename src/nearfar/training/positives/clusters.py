@@ -27,7 +27,7 @@ def build(context: Context, argument: str, warmup: int = 1, every: int | None = 
     """
     if not argument:
         hint = "For example --positives clusters:200."
-        raise ConfigError("say how many clusters.", where="model.positives", hint=hint)
+        raise ConfigError("the number of clusters is missing.", where="model.positives", hint=hint)
     count = whole(argument, "the number of clusters", 2)
     start = whole(warmup, "warmup", 0) * context.steps_per_epoch
     period = context.steps_per_epoch if every is None else whole(every, "every", 1)

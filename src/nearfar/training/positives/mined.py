@@ -34,7 +34,7 @@ def build(context: Context, argument: str, most: float = MOST) -> Mined:
     run, count = (run, whole(last, "the number after the last colon", 1)) if counted else (argument, 1)
     if not run:
         hint = "For example --positives mined:runs/first:4."
-        raise ConfigError("say which run mines.", where="model.positives", hint=hint)
+        raise ConfigError("the run that mines is not named.", where="model.positives", hint=hint)
     if not 0 < most <= 1:
         raise ConfigError(f"most is {most}; it must be above 0 and at most 1.", where="model.positives_options")
     mined = Mined(context, run, count, most)

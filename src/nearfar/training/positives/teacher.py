@@ -54,7 +54,7 @@ def parse(argument: str) -> tuple[str, str, int]:
     name, way = (head, way) if way in WAYS else (name, WAYS[0])
     if not name:
         hint = "For example --positives teacher:runs/first:neighbours, or teacher:timm:resnet18."
-        raise ConfigError("say which teacher.", where="model.positives", hint=hint)
+        raise ConfigError("the teacher is not named.", where="model.positives", hint=hint)
     return name, way, count
 
 
