@@ -32,17 +32,7 @@ class Summary(TypedDict):
 
 
 class Best:
-    """The best state so far, and its weights.
-
-    Attributes
-    ----------
-    step : int or None
-        After how many steps it was; None before the first look, and where no state is better than another.
-    worth : float
-        The most that a look found.
-    looked, since : int
-        Step of the last look, and how many looks it is after the best one.
-    """
+    """The best state so far, and its weights."""
 
     def __init__(self, plan: Plan) -> None:
         train = plan.config.train
@@ -53,8 +43,9 @@ class Best:
             self.key = "retrieval" if plan.scores is None else "spearman"
         else:
             self.key = "knn" if plan.record.positives == "labels" else verdict.LABEL_FREE
-        self.step: int | None = None
-        self.worth, self.looked, self.since = 0.0, 0, 0
+        self.step: int | None = None  # of the best state; None before the first look, and where none is better
+        self.worth = 0.0  # the most that a look found
+        self.looked, self.since = 0, 0  # step of the last look, and how many looks it is after the best one
         self.start: dict[str, Any] = {}
         self.weights: dict[str, torch.Tensor] = {}
 

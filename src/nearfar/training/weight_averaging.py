@@ -26,15 +26,7 @@ from nearfar.training.viewer import Viewer
 
 
 class Average:
-    """The running mean of the weights of encoders and projectors.
-
-    Parameters
-    ----------
-    share : float
-        Of all steps, at the end of the training; 0 for no averaging.
-    steps : int
-        All steps of the training.
-    """
+    """The running mean of the weights of encoders and projectors over a `share` of all steps, the last; 0 for none."""
 
     def __init__(self, share: float, steps: int) -> None:
         self.start = steps - max(1, round(share * steps)) if share and steps else steps
