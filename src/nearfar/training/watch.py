@@ -118,9 +118,9 @@ class Watch:
     @torch.no_grad()
     def begun(self, learner: Learner, sampler: Any) -> Learner:
         """The learner to look at before the first step: itself, or a copy with statistics in its batch norms."""
-        # Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than what
-        # the networks are worth: they take their statistics from some training rows. Those of encoders and projectors
-        # take them from rows without views, as the floor of an evaluation does, since views may be anything.
+        # Batch norms that have seen nothing would pass numbers on as they come, and the figures would be lower than
+        # what the networks are worth: they take their statistics from some training rows. Those of encoders and
+        # projectors take them from rows without views, as the floor of an evaluation does: views may be anything.
         if not self.looks or not any(_unseen(m) for m in learner.modules()):
             return learner
         with torch.random.fork_rng(self._devices):
