@@ -1,7 +1,7 @@
 """Collapse is told: by every method when it is made to collapse, and not by healthy runs."""
 
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import torch
 
 from nearfar.core.errors import CollapseWarning
 from nearfar.core.registry import METHODS
+from nearfar.methods.schedule import Schedule
 from nearfar.training import health, train
 from nearfar.vectors import geometry
 from tests.helpers.methods import small
@@ -72,3 +73,10 @@ def test_each_warning_is_told_once_and_survives_a_stop():
     other = health.Monitor(METHODS.get("simclr").RECORD, rows=64)
     other.seen = health.Seen(**asdict(monitor.seen))
     assert other.update(54, 100, row) == []
+
+
+def test_a_temperature_on_a_schedule_is_advised_on_as_it_is_at_the_step():
+    record = replace(METHODS.get("simclr").RECORD, temperature=Schedule(0.2, 1.0, "linear"))
+    row = {"loss": 1.0, "cosine": 0.9999, "rank": 9.0, "room": 16}
+    early, late = (health.Monitor(record, rows=64).update(step, 100, row)[0] for step in (10, 90))
+    assert "Lower --lr, add warm-up" in early and "Lower the temperature" in late and "it is 0.92" in late

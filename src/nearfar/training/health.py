@@ -74,8 +74,10 @@ class Monitor:
         elif step > 0.2 * total and step - self.seen.moved >= LONG * total:
             signs["stuck"] = f"the loss is {row['loss']:.3f}, no better than without learning ({self.no_learning:.3f})."
         new = {k: v for k, v in signs.items() if k not in self.seen.told}
+        if not new:
+            return []
         self.seen.told = sorted({*self.seen.told, *new})
-        r = self.record
+        r = self.record.at(step / total)  # its schedules where they are now
         if r.twin and r.predictor is None and not r.parts:
             advice = "Without a predictor nothing keeps a twin from collapsing: restore method.predictor."
         elif r.twin and not r.parts:
