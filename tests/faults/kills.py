@@ -5,7 +5,6 @@ Each is forked from one that has imported everything, so a sitting takes as long
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
@@ -17,12 +16,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import forked
+
 PLACES = ("start", "step", "metrics", "checkpoint", "end")
 CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink"})
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -165,13 +164,9 @@ def sit(
     AssertionError
         It hangs, or processes that it started go on after it.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.warm"])
-    with contextlib.chdir(ROOT):  # from where it imports that
-        forkserver.ensure_running()
     about = folder.parent / f"{folder.name}.ended.json"
     about.unlink(missing_ok=True)
-    process = context.Process(target=_begin, args=(function, args, folder, about, instant, home))
+    process = forked.context().Process(target=_begin, args=(function, args, folder, about, instant, home))
     began = time.perf_counter()
     process.start()
     by_time = instant is not None and instant.place == "time"

@@ -1,4 +1,4 @@
-"""Trainings on two processes, which are launched once for several of them: each imports torch but once."""
+"""Trainings on two processes, which are launched once for several of them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from nearfar.models import loading
 from nearfar.models.run import Run
 from nearfar.training import distributed, train
 from nearfar.training.job import Job, with_knobs
-from nearfar.training.launching import launch
+from tests.helpers.forked import launch
 
 
 def work(jobs):

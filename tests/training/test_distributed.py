@@ -20,7 +20,7 @@ from nearfar.training.distributed import World
 from nearfar.training.launching import launch
 from nearfar.training.learner import Learner
 from tests.conftest import TINY
-from tests.helpers import processes, two
+from tests.helpers import forked, processes, two
 from tests.helpers.methods import TRAINED, resolved, small
 
 ROWS = 24
@@ -115,17 +115,23 @@ def steps(world, wrap=False):
     return found | {name: one_step(name, world, wrap) for name in TRAINED}
 
 
-def work(folder, wanted):
+def work(folder):
     torch.set_num_threads(1)
     world = distributed.world()
+    wanted = torch.load(Path(folder, "wanted"))
     found = {case: difference(step, wanted[case]) for case, step in steps(world, wrap=True).items()}
     Path(folder, f"{world.rank}.json").write_text(json.dumps({"size": world.size, "differences": found}))
 
 
+@pytest.fixture(scope="module")
+def wanted():
+    return steps(World())
+
+
 @pytest.mark.parametrize("size", [2, 3])
-def test_many_processes_equal_one(size, tmp_path):
-    wanted = steps(World())
-    launch(work, (str(tmp_path), wanted), size)
+def test_many_processes_equal_one(size, wanted, tmp_path):
+    torch.save(wanted, tmp_path / "wanted")
+    forked.launch(work, (str(tmp_path),), size)
     for rank in range(size):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found["size"] == size

@@ -14,12 +14,12 @@ from nearfar.core.registry import POSITIVES
 from nearfar.models import loading
 from nearfar.training import distributed, train
 from nearfar.training.job import with_knobs
-from nearfar.training.launching import launch
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.positives import teacher
 from nearfar.training.trainer import Trainer
 from nearfar.vectors import kmeans, neighbours
 from nearfar.vectors.basics import unit
+from tests.helpers.forked import launch
 
 
 @pytest.fixture
