@@ -152,15 +152,15 @@ DATA = {"pictures": _pictures, "numbers": _numbers, "texts": _texts, "pairs": _p
 ENCODERS: dict[str, dict[str, Any]] = {
     "pictures": {"encoder": "small_cnn", "encoder_options": {"widths": [4, 8]}},
     "numbers": {"encoder": "mlp", "encoder_options": {"width": 12, "out": 8}},
-    "texts": {"encoder": "static", "encoder_options": {"dim": 12}},
-    "pairs": {"column": ("left", "right"), "encoder_options": {"dim": 12}},
-    "scored pairs": {"column": ("left", "right"), "score": "score", "encoder_options": {"dim": 12}},
+    "texts": {"tokens": "hashed:4096", "encoder": "static", "encoder_options": {"dim": 12}},
+    "pairs": {"tokens": "hashed:4096", "column": ("left", "right"), "encoder_options": {"dim": 12}},
+    "scored pairs": {"tokens": "hashed:4096", "column": ("left", "right"), "score": "score", "encoder_options": {"dim": 12}},
     "captions": {
-        "column": ("image", "caption"), "projector": {"out": 8},
+        "tokens": "hashed:4096", "column": ("image", "caption"), "projector": {"out": 8},
         "encoder_options": {"image": {"widths": [4, 8]}, "caption": {"dim": 12}},
     },
     "three columns": {
-        "column": ("image", "caption", "numbers"), "projector": {"out": 8},
+        "tokens": "hashed:4096", "column": ("image", "caption", "numbers"), "projector": {"out": 8},
         "encoder_options": {"image": {"widths": [4, 8]}, "caption": {"dim": 12}, "numbers": {"width": 12, "out": 8}},
     },
 }  # fmt: skip
