@@ -63,7 +63,7 @@ class Console:
     Parameters
     ----------
     quiet : bool
-        Say nothing but warnings and errors.
+        Print only warnings and errors.
     json : bool
         `result` prints its object on stdout.
     """

@@ -287,7 +287,7 @@ def _kept(model: Embedder, name: str) -> tuple[Classifier, Path]:
     kept = Classifier.load(home / name)
     if kept.about.get("model") != Run(model.path).weights:
         raise RunError(
-            "was made with other weights of this run.", where=str(home / name), hint="Make it anew from labelled rows."
+            "was made with other weights of this run.", where=str(home / name), hint="Make it again from labelled rows."
         )
     return kept, home / name
 
@@ -309,8 +309,8 @@ def _applied(
     place = {classifier.names[i]: int(i) for i in classifier.present}
     known = np.asarray([place.get(n, -2) for n in table.label_names], np.int64)
     truth = np.where(table.labels >= 0, known[table.labels], -1)
-    if strangers := int((truth == -2).sum()):
-        warnings.append(_about_strangers(table, known, list(place), strangers, int((truth != -1).sum())))
+    if unknown := int((truth == -2).sum()):
+        warnings.append(_about_unknown(table, known, list(place), unknown, int((truth != -1).sum())))
     if labelled is not None and (repeated := int(np.isin(table.hashes, labelled.hashes[labelled.labels >= 0]).sum())):
         warnings.append(f"{repeated:,} of the {len(table):,} new rows are among the labelled ones, byte for byte.")
     if labelled is not None and (known_groups := among(table, labelled)):
@@ -324,7 +324,7 @@ def _applied(
     return replace(found, figures=predictions.figures(truth), warnings=tuple(warnings))
 
 
-def _about_strangers(table: Table, known: np.ndarray, classes: Sequence[str], rows: int, of: int) -> str:
+def _about_unknown(table: Table, known: np.ndarray, classes: Sequence[str], rows: int, of: int) -> str:
     """Which labels of new rows are no class of the classifier, and which of them may be one in another spelling."""
     names = [n for n, k in zip(table.label_names, known, strict=True) if k < 0]
     some = ", ".join(map(repr, names[:3])) + (" …" if len(names) > 3 else "")
