@@ -23,8 +23,7 @@ from written import of_training
 
 from nearfar.core import files
 from nearfar.evaluation import floors
-from nearfar.evaluation.protocols import pair_classification, retrieval
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides, pair_classification, retrieval
 from nearfar.training import train
 
 KNOBS: dict[str, Any] = {"epochs": 20, "batch_size": 256, "holdout": 0.0, "monitor_rows": 0, "threads": 1, "flip": None}

@@ -22,8 +22,7 @@ import torch
 from nearfar.core import files
 from nearfar.downstream import demo
 from nearfar.evaluation import evaluate
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import few_labels
+from nearfar.evaluation.protocols import Features, few_labels
 from nearfar.training import train
 
 COUNTS = ("1", "2", "5", "10")

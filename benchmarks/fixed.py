@@ -20,8 +20,7 @@ from text import parts
 from written import machine
 
 from nearfar.core import files
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import knn, shots
+from nearfar.evaluation.protocols import Features, knn, shots
 from nearfar.training import train
 from nearfar.vectors.basics import unit
 

@@ -20,8 +20,7 @@ from written import of_training
 
 from nearfar.core import files
 from nearfar.evaluation import floors
-from nearfar.evaluation.protocols import bitext, retrieval
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides, bitext, retrieval
 from nearfar.training import train as api
 
 KNOBS: dict[str, Any] = {"epochs": 4, "batch_size": 512, "holdout": 0.0, "monitor_rows": 0, "threads": 1}

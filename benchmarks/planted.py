@@ -25,8 +25,7 @@ from written import machine
 from nearfar.core import files
 from nearfar.core.errors import NearfarWarning
 from nearfar.evaluation import floors, verdict
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.evaluation.protocols import Features, knn, linear_probe
 from nearfar.training import train
 from nearfar.vectors.logistic import Problem
 

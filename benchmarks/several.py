@@ -32,8 +32,7 @@ from nearfar.data.read import read
 from nearfar.data.splits import evaluation_plan
 from nearfar.downstream import demo
 from nearfar.evaluation import floors
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.evaluation.protocols import Features, knn, linear_probe
 from nearfar.models.embedder import Embedder
 from nearfar.models.ensemble import Ensemble
 from nearfar.training.job import with_knobs

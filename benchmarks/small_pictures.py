@@ -38,8 +38,7 @@ from nearfar.core.console import SILENT
 from nearfar.data.read import read
 from nearfar.downstream import demo
 from nearfar.encoders.image import pooled_cnn, small_cnn
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import knn, linear_probe, shots
+from nearfar.evaluation.protocols import Features, knn, linear_probe, shots
 from nearfar.models import setup
 from nearfar.training import train, watch, weight_averaging
 from nearfar.training.learner import Learner

@@ -28,9 +28,8 @@ from written import machine
 from nearfar.core import files
 from nearfar.core.console import SILENT
 from nearfar.downstream import demo
-from nearfar.evaluation.features import Features
 from nearfar.evaluation.floors import RawInput
-from nearfar.evaluation.protocols import few_labels, knn, linear_probe
+from nearfar.evaluation.protocols import Features, few_labels, knn, linear_probe
 from nearfar.models import setup
 from nearfar.training import train, watch
 from nearfar.training.trainer import Trainer
@@ -137,11 +136,11 @@ def labelled(trainer: Trainer, layer: str, suffix: str, seed: int) -> dict[str, 
         return Features(unit(x), plan.table.labels[rows], classes)
 
     fit, some, score = features(plan.train), features(plan.train[:LINEAR_ROWS]), features(plan.heldout)
-    how = {"number": DRAWS, "c": 1.0, "features": "unit length", "seed": seed}
+    few = few_labels.FewLabels((8,), DRAWS, c=1.0, features=few_labels.UNIT, smaller=True)
     weights = Problem(some.x, some.y, classes).solve(C).weights
     found = {
         "knn": knn.measure(fit, score, seed=seed)["accuracy"],
-        "few": few_labels.learn(fit, score, fit.x, score.x, 8, **how)["mean"],
+        "few": few.measure(fit, score, seed=seed)["8"]["mean"],
         "linear": linear_probe.accuracy(weights, score.x, score.y),
     }
     return {f"accuracy_{name}{suffix}": value for name, value in found.items()}

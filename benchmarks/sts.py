@@ -33,8 +33,7 @@ from written import machine, of_training
 import nearfar
 from nearfar.core import files
 from nearfar.evaluation import floors
-from nearfar.evaluation.protocols import sts
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides, sts
 from nearfar.models.embedder import Embedder
 from nearfar.models.ensemble import Ensemble
 from nearfar.training import train

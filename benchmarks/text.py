@@ -67,8 +67,8 @@ def regressed(x: Any, y: np.ndarray, t: Any, truth: np.ndarray, seed: int) -> di
     found: dict[str, Any] = {
         "all": float(LogisticRegression(max_iter=1000, C=10).fit(x, y).score(t, truth)), "shots": {},
     }  # fmt: skip
-    for count in shots.COUNTS:
-        drawn = few_labels.draws(y, int(y.max()) + 1, count, seed, shots.DRAWS)
+    for count in shots.SHOTS.amounts:
+        drawn = few_labels.draws(y, int(y.max()) + 1, count, seed, shots.SHOTS.draws)
         scores = [float(LogisticRegression(max_iter=1000, C=10).fit(x[r], y[r]).score(t, truth)) for r in drawn]
         found["shots"][str(count)] = {
             "mean": float(np.mean(scores)),

@@ -19,7 +19,6 @@ from nearfar.core.errors import ConfigError, NearfarWarning, UnknownName
 from nearfar.core.options import names
 from nearfar.core.registry import VERBS
 from nearfar.data.read import read
-from nearfar.evaluation import measurement
 
 CONSOLE = {"as_json", "quiet", "debug"}  # --json, --quiet and --debug, which `cli.verb` takes
 # Options whose arguments have other names: words that Python reserves or that mean several things there, the plural
@@ -38,7 +37,7 @@ def taken(function):
     if "knobs" in inspect.signature(function).parameters:
         found |= {f.name: None for _, f, _ in knobs()}
     if function is nearfar.evaluate:  # which hands on the options of these two
-        for other in (measurement.evaluate, read):
+        for other in (read,):
             parameters = inspect.signature(other).parameters
             found = {n: parameters[n].default for n in names(other)} | found
     return found

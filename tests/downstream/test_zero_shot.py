@@ -12,8 +12,8 @@ from nearfar import cli
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UserError
 from nearfar.downstream.classify.classify import classify
-from nearfar.evaluation import evaluate, labelled
-from nearfar.evaluation.features import Features
+from nearfar.evaluation import evaluate, measure
+from nearfar.evaluation.protocols import Features
 from nearfar.evaluation.protocols import zero_shot as protocol
 from nearfar.models import loading
 from nearfar.training import train as training
@@ -208,9 +208,9 @@ def test_labelled_pictures_are_measured_where_the_labels_have_names(run):
         (made.predict(model.encode(x[rows], column="image")).labels == truth).mean()
     )
     assert "zero-shot image (chance 0.333" in found.table()
-    assert "zero_shot" in labelled.protocols([model], found.table_of_rows, ())
+    assert "zero_shot" in measure.chosen([model], found.table_of_rows, ())
     numbers = replace(found.table_of_rows, label_names=("0", "1", "2"))
-    assert "zero_shot" not in labelled.protocols([model], numbers, ())
+    assert "zero_shot" not in measure.chosen([model], numbers, ())
     with pytest.raises(DataError, match="no words"):
         evaluate.evaluate(model, {"x": x, "label": colour}, column="image", protocols=["zero_shot"])
 

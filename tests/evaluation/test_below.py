@@ -8,7 +8,7 @@ import pytest
 from nearfar.core.errors import WorseWarning
 from nearfar.core.registry import PROTOCOLS
 from nearfar.evaluation import below
-from nearfar.evaluation.measurement import Evaluation
+from nearfar.evaluation.evaluate import Evaluation
 from nearfar.evaluation.report import write
 from nearfar.evaluation.verdict import WHAT_TO_DO
 from nearfar.training import train

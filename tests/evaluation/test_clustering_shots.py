@@ -6,8 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import v_measure_score
 
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import clustering, shots
+from nearfar.evaluation.protocols import Features, clustering, shots
 from nearfar.evaluation.protocols.few_labels import draws
 from nearfar.vectors import kmeans
 from nearfar.vectors.basics import unit

@@ -11,10 +11,8 @@ from nearfar.core.errors import DataError, UnknownName
 from nearfar.core.registry import PROTOCOLS
 from nearfar.data.read import read
 from nearfar.evaluation import evaluate, floors
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.evaluation.protocols import Features, Sides, few_labels, linear_probe
 from nearfar.evaluation.protocols import knn as knn_protocol
-from nearfar.evaluation.sides import Sides
 from nearfar.training import train
 from nearfar.vectors import geometry, knn
 from nearfar.vectors.basics import standardised

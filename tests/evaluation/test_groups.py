@@ -18,8 +18,7 @@ from nearfar.downstream.classify.classifier import Classifier
 from nearfar.downstream.classify.classify import classify
 from nearfar.downstream.classify.selection import choose
 from nearfar.evaluation import evaluate
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.evaluation.protocols import Features, few_labels, linear_probe
 from nearfar.models import loading
 from nearfar.training import train
 from nearfar.training.tuning.score import parts

@@ -3,8 +3,8 @@
 import numpy as np
 
 from nearfar.evaluation import evaluate
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import shares
+from nearfar.evaluation.protocols import Features, shares
+from nearfar.evaluation.protocols.few_labels import draws
 from nearfar.training import train
 
 
@@ -22,12 +22,12 @@ def test_shares_by_hand():
     one, ten = found["1 %"], found["10 %"]
     assert one["settings"]["labelled_rows"] == sum(max(1, round(0.01 * n)) for n in np.bincount(train.y))
     assert 0.5 < one["mean"] < ten["mean"] <= 1
-    assert len(one["draws"]) == shares.DRAWS and len(set(one["draws"])) > 1
+    assert len(one["draws"]) == 5 and len(set(one["draws"])) > 1
     assert found == shares.measure(train, test)  # seeded
     assert found["1 %"] != shares.measure(train, test, seed=1)["1 %"]
     # the labels of rows that were not drawn play no part
     hidden = train.y.copy()
-    seen = np.concatenate([shares.drawn(train.y, 0.01, (0, 10, d)) for d in range(shares.DRAWS)])
+    seen = np.concatenate(draws(train.y, 4, 0.01, seed=0, number=5))
     x = train.x.copy()
     x[np.setdiff1d(np.arange(len(x)), seen)] = 1e6
     assert shares.measure(Features(x, hidden, 4), test)["1 %"]["draws"] == one["draws"]

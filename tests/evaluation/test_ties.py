@@ -7,8 +7,7 @@ import pytest
 
 from nearfar.downstream.classify import selection
 from nearfar.evaluation import floors
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.evaluation.protocols import Features, few_labels, linear_probe
 from nearfar.evaluation.protocols import knn as knn_protocol
 from nearfar.vectors import knn, rejection
 from nearfar.vectors.basics import chosen, right, unit

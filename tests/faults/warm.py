@@ -20,7 +20,7 @@ import torch._dynamo
 from PIL import Image
 
 import nearfar.data.forms
-import nearfar.evaluation.measurement
+import nearfar.evaluation.evaluate
 import nearfar.evaluation.report.collect
 import nearfar.evaluation.report.write
 import nearfar.methods.parts.heads

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides
 
 
 def sides_of(left, right, l=None, r=None, **more):

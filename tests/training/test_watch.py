@@ -10,8 +10,7 @@ from nearfar.core.config import Config
 from nearfar.core.console import QUIET
 from nearfar.core.registry import METHODS
 from nearfar.evaluation import verdict
-from nearfar.evaluation.protocols import retrieval, sts
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides, retrieval, sts
 from nearfar.training import health, train
 from nearfar.training.job import with_knobs
 from nearfar.training.plan.prepare import prepare

@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import linear_probe
+from nearfar.evaluation.protocols import Features, linear_probe
 from nearfar.vectors import logistic
 from nearfar.vectors.basics import standardised
 from nearfar.vectors.logistic import UNSOLVED, Problem, unsolved

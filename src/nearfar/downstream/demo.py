@@ -12,7 +12,7 @@ from nearfar.core.options import checked
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
-    from nearfar.evaluation.measurement import Evaluation
+    from nearfar.evaluation.evaluate import Evaluation
 
 # Chosen on a held-out part of the training rows; see benchmarks/digits.py.
 RECIPE: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nearfar.core.errors import DataError
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides
 from nearfar.vectors.basics import check_finite, unit
 
 CELLS = 2000 * 2000  # cosines held at once
@@ -27,30 +27,15 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Way:
-    """Questions of one side to the other.
+    """Questions of one side to the other, as unit vectors of the distinct items of each."""
 
-    Attributes
-    ----------
-    queries : ndarray of float32 (Q, D)
-        Unit vectors of the distinct items of the asking side that have a right answer.
-    asked : ndarray of int64 (Q,)
-        Their numbers among all distinct items of that side, which are the way back's gallery.
-    gallery : ndarray of float32 (G, D)
-        Unit vectors of the distinct items of the other side, then the distractors.
-    owner, answer : ndarray of int64 (P,)
-        Query and gallery row of each right answer, by query.
-    distractors : int
-    names : tuple of str
-        The column that asks, and the one that answers.
-    """
-
-    queries: np.ndarray
-    asked: np.ndarray
-    gallery: np.ndarray
-    owner: np.ndarray
-    answer: np.ndarray
+    queries: np.ndarray  # float32 (Q, D), those that have a right answer
+    asked: np.ndarray  # int64 (Q,), their numbers among all items of their side, which are the way back's gallery
+    gallery: np.ndarray  # float32 (G, D), the items of the other side, then the distractors
+    owner: np.ndarray  # int64 (P,), query of each right answer, ascending
+    answer: np.ndarray  # int64 (P,), its row in the gallery
     distractors: int
-    names: tuple[str, str]
+    names: tuple[str, str]  # the column that asks, and the one that answers
 
     @property
     def right(self) -> np.ndarray:
@@ -92,8 +77,8 @@ def both(
     ----------
     sides : Sides
     distractors, left_distractors : ndarray (M, D), optional
-        Further vectors of the right-hand and of the left-hand gallery, which are never right. The caller answers for
-        that they repeat no item.
+        Further vectors of the right-hand and of the left-hand gallery, which are never right. That they repeat no item
+        is for the caller to see to.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
 from nearfar.models import setup
 
-STATISTICS_ROWS = 2000
+STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norms take their statistics from
 
 
 class RawInput:
@@ -36,33 +36,21 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
     import torch
 
     fresh = model.untrained()
-    norms = [m for m in fresh.branches.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches
     for name, column in table.columns.items():
-        if name in fresh.columns or len(table.columns) == 1:
-            prepare(fresh, column, rows)
-    for norm in norms:
-        norm.train()
+        for member in fresh.members if name in fresh.columns or len(table.columns) == 1 else ():
+            branch = member.branches[member.own_column(column)]
+            for module in (branch.encoder, branch.fixed):
+                setup.set_up({name: module}, {name: column}, rows)
     layer = "projection" if len(fresh.members) == 1 else "features"  # members need not agree in theirs
-    for column in table.columns.values():
-        fresh.features(column, rows[:STATISTICS_ROWS], layer, batch_size=500)
-    for norm in norms:
-        norm.eval()
+    norms = [m for m in fresh.branches.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    with setup.new_statistics(norms):
+        for column in table.columns.values():
+            fresh.features(column, rows[:STATISTICS_ROWS], layer, batch_size=STATISTICS_BATCH)
     for member in fresh.members:
-        own = {name: table.columns.get(name, table.first) for name in member.branches}
-        setup.scale(member.branches, own, rows, member.config.train.precision)
+        columns = {name: table.columns.get(name, table.first) for name in member.branches}
+        setup.scale(member.branches, columns, rows, member.config.train.precision)
     fresh.align(table.first, rows[:STATISTICS_ROWS])  # members have to meet in one space as the trained ones do
     return fresh
-
-
-def prepare(model: Any, column: Column, rows: np.ndarray) -> None:
-    """Let the encoders of a column compute what they do not learn; those of an ensemble's members too."""
-    for member in model.members:
-        branch = member.branches[member.own_column(column)]
-        for module in (branch.encoder, branch.fixed):
-            setup.set_up({column.name: module}, {column.name: column}, rows)
 
 
 def majority(train: np.ndarray, test: np.ndarray) -> float:

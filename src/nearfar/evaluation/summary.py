@@ -17,12 +17,6 @@ NO_FIGURES = ("settings", "interval", "draws", "confusion", "views", "rows", "di
 def over_seeds(models: Sequence[Any], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each set of at least two models whose configurations differ by the seed alone.
 
-    Parameters
-    ----------
-    models : sequence of Embedder
-    results : sequence of dict
-        What was measured of each.
-
     Returns
     -------
     list of dict
@@ -34,23 +28,18 @@ def over_seeds(models: Sequence[Any], results: Sequence[dict[str, Any]]) -> list
         if len(model.members) == 1:  # an ensemble is no run of a seed
             same = replace(model.config, train=replace(model.config.train, seed=0))
             together.setdefault(json.dumps(same.as_dict(), sort_keys=True), []).append(i)
-    found = []
+    entries = []
     for members in together.values():
         seeds = [models[i].config.train.seed for i in members]
         if len(members) < 2 or len(set(seeds)) < len(seeds):
             continue
-        figures = _over([results[i] for i in members])
+        homes = {None if models[i].path is None else real(models[i].path).parent for i in members}
+        home = homes.pop()
+        name = f"{'' if homes or home is None else f'{home.name}, '}{len(members)} seeds"
+        figures = _over([results[i] for i in members]) or {}
         runs = [results[i]["run"] for i in members]
-        name = f"{_home([models[i] for i in members])}{len(members)} seeds"
-        found.append({"name": name, "runs": runs, "seeds": seeds, "n": len(members), "figures": figures or {}})
-    return found
-
-
-def _home(models: Sequence[Any]) -> str:
-    """The name of the folder that all lie in, with a comma, where there is one."""
-    homes = {None if m.path is None else real(m.path).parent for m in models}
-    home = homes.pop()
-    return "" if homes or home is None else f"{home.name}, "
+        entries.append({"name": name, "runs": runs, "seeds": seeds, "n": len(members), "figures": figures})
+    return entries
 
 
 def _over(values: Sequence[Any]) -> Any:

@@ -1,58 +1,91 @@
-"""The figures as a table of plain text."""
+"""The figures of results, and those as a table of plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
-from nearfar.core.console import table
+from nearfar.core.console import table as lines_of
 from nearfar.core.registry import PROTOCOLS
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    from nearfar.evaluation.measurement import Evaluation
-
-BUILT_IN = ("knn", "linear_probe", "few_labels", "shots", "shares", "clustering", "retrieval", "bitext", "zero_shot",
-            "sts", "pair_classification")  # fmt: skip
+from nearfar.evaluation.protocols import Figure, is_figure
+from nearfar.evaluation.protocols import shown as shown_number
 
 
-def render(evaluation: Evaluation) -> str:
-    """One line per model and floor and one column per figure, or the other way round if that is narrower."""
-    rows: list[tuple[str, dict[str, Any]]] = []
-    for result in evaluation.results:
-        rows.append((result["run"], result))
-    rows += [(s["name"], s["figures"]) for s in evaluation.summary]
-    together = {run for s in evaluation.summary for run in s["runs"]}  # whose floors have one line
-    for result in evaluation.results:
-        several = len(evaluation.results) > 1
-        if "untrained_encoder" in result["floors"] and result["run"] not in together:
-            rows.append(
-                (
-                    f"{result['run']} untrained" if several else "untrained encoder",
-                    result["floors"]["untrained_encoder"],
-                )
-            )
-    for s in evaluation.summary:
+def figures(result: Mapping[str, Any]) -> list[Figure]:
+    """All figures of a result, or of a floor."""
+    measured = sorted((p for p in result if p in PROTOCOLS), key=lambda p: getattr(PROTOCOLS.get(p), "PLACE", math.inf))
+    return [figure for p in measured for figure in _of_protocol(p, result[p])]
+
+
+def _of_protocol(name: str, r: Any) -> Iterator[Figure]:
+    """What the protocol's file says, or its headline, or all figures at the top where it names none or another."""
+    protocol = PROTOCOLS.get(name)
+    if hasattr(protocol, "figures"):
+        yield from protocol.figures(r)
+        return
+    title, head = getattr(protocol, "TITLE", name.replace("_", " ")), getattr(protocol, "HEADLINE", "accuracy")
+    inner: Mapping[str, Any] = {"": r} if is_figure(r) else r if isinstance(r, Mapping) else {}
+    if is_figure(inner.get(head)):
+        rest = {key: inner.get(key) for key in ("interval", "draws", "chance")}
+        yield Figure(title, inner[head], **rest, compared=head == "accuracy")  # of others, more may be worse
+        return
+    several = [
+        Figure(f"{title}: {key}" if key else title, v, compared=False) for key, v in inner.items() if is_figure(v)
+    ]
+    for key, v in inner.items():  # by column or direction
+        if isinstance(v, Mapping) and is_figure(v.get(head)):
+            several.append(Figure(f"{title} {key}", v[head], interval=v.get("interval"), compared=False))
+    yield from several or [Figure(title, "no figure", compared=False)]
+
+
+def cells(result: Mapping[str, Any], like: Mapping[str, Any] | None = None) -> dict[str, tuple[str, str]]:
+    """Every figure as people read it, and what stands beside it, by the heading of its column in a table of `like`.
+
+    Figures over seeds have no settings and those of floors may have others, so figures go by their names.
+    """
+    found = {f.name: f for f in figures(result)}
+    heads = {f.name: f"{f.name} ({f.about})" if f.about else f.name for f in figures(like or result)}
+    return {head: _cell(found[name]) if name in found else ("–", "") for name, head in heads.items()}
+
+
+def _cell(f: Figure) -> tuple[str, str]:
+    between = f"[{shown_number(f.interval[0])}, {shown_number(f.interval[1])}]" if f.interval else f.beside
+    return shown_number(f.value, f.digits), between
+
+
+def render(
+    data: Mapping[str, Any], results: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]],
+    warnings: Sequence[str], below: Sequence[str],
+) -> str:  # fmt: skip
+    """The parts of an `Evaluation` as text.
+
+    One line per model and floor and one column per figure, or the other way round if that is narrower.
+    """
+    together = {run for s in summary for run in s["runs"]}  # whose floors have one line
+    rows = [(r["run"], r) for r in results] + [(s["name"], s["figures"]) for s in summary]
+    for r in results:
+        if "untrained_encoder" in r["floors"] and r["run"] not in together:
+            name = f"{r['run']} untrained" if len(results) > 1 else "untrained encoder"
+            rows.append((name, r["floors"]["untrained_encoder"]))
+    for s in summary:
         if under := s["figures"].get("floors", {}).get("untrained_encoder"):
             rows.append((f"{s['name']} untrained", under))
-    first = evaluation.results[0]["floors"]
-    if "raw_input" in first:
-        rows.append(("raw input", first["raw_input"]))
-    cells = [["", *_heads(rows[0][1])]] + [[name, *_figures(values, rows[0][1])] for name, values in rows]
-    if "majority" in first and shown(rows[0][1]):
-        cells.append(
-            ["majority class", *[f"{first['majority']:.3f}" if i < 1 else "" for i, _ in enumerate(cells[0][1:])]]
-        )
-    lines = min(_lines(cells), _lines([list(row) for row in zip(*cells, strict=True)]), key=_width)
-    lines += ["", *evaluation.below] if evaluation.below else []
-    lines += ["", about_rows(evaluation.data)]
-    if evaluation.summary:
+    first, floors = results[0], results[0]["floors"]
+    if "raw_input" in floors:
+        rows.append(("raw input", floors["raw_input"]))
+    table = [["", *cells(first), "effective rank"]]
+    for name, r in rows:
+        rank = r.get("geometry", {}).get("effective_rank")
+        table.append([name, *(" ".join(filter(None, c)) for c in cells(r, first).values()), shown_number(rank, 1)])
+    if "majority" in floors and len(table[0]) > 2:
+        table.append(["majority class", f"{floors['majority']:.3f}", *[""] * (len(table[0]) - 2)])
+    lines = min((lines_of(t).splitlines() for t in (table, list(zip(*table, strict=True)))), key=_width)
+    lines += ["", *below] if below else []
+    lines += ["", about_rows(data)]
+    if summary:
         lines.append("Over seeds: mean ± standard deviation between them.")
-    lines += [f"note: {w}" for w in evaluation.warnings]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {w}" for w in warnings)])
 
 
 def about_rows(data: Mapping[str, Any]) -> str:
@@ -64,107 +97,5 @@ def about_rows(data: Mapping[str, Any]) -> str:
     return said
 
 
-def _lines(cells: list[list[str]]) -> list[str]:
-    return table(cells).splitlines()
-
-
 def _width(lines: list[str]) -> int:
     return max(map(len, lines))
-
-
-def _heads(result: dict[str, Any]) -> list[str]:
-    return [*shown(result), "effective rank"]
-
-
-def _figures(result: dict[str, Any], like: dict[str, Any]) -> list[str]:
-    own = {_title(head): figure for head, figure in shown(result).items()}
-    rank = result.get("geometry", {}).get("effective_rank")
-    return [*(own.get(_title(head), "–") for head in shown(like)), _number(rank, 1) if rank is not None else "–"]
-
-
-def _title(head: str) -> str:
-    """A head without what is said of its settings, which figures over seeds have none of, or as means."""
-    return head.partition(" (")[0]
-
-
-def shown(result: Mapping[str, Any]) -> dict[str, str]:
-    """Every figure as people read it, by what it is called."""
-    found = _of_built_in(result)
-    for protocol in result:
-        if protocol not in BUILT_IN and protocol in PROTOCOLS:
-            found |= _headline(PROTOCOLS.get(protocol), protocol, result[protocol])
-    return found
-
-
-def _headline(protocol: ModuleType, name: str, r: Any) -> dict[str, str]:
-    """The figure that a protocol's file calls its headline, or all at the top where it names none or another."""
-    title = getattr(protocol, "TITLE", name.replace("_", " "))
-    if _is_figure(r):
-        return {title: _number(r, 3)}
-    inner = r if isinstance(r, dict) else {}
-    head = getattr(protocol, "HEADLINE", "accuracy")
-    if _is_figure(inner.get(head)):
-        return {title: _accuracy({**inner, "accuracy": inner[head]})}
-    found = {f"{title}: {key}": _number(v, 3) for key, v in inner.items() if _is_figure(v)}
-    for key, v in inner.items():  # by column or direction
-        if isinstance(v, dict) and _is_figure(v.get(head)):
-            found[f"{title} {key}"] = _accuracy({**v, "accuracy": v[head]})
-    return found or {title: "no figure"}
-
-
-def _is_figure(value: Any) -> bool:
-    """Whether it is a number, or its mean over seeds."""
-    if isinstance(value, dict):
-        return value.keys() == {"n", "mean", "sd"}
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _of_built_in(result: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if "knn" in result:
-        s = result["knn"].get("settings", {})  # k is bounded by the rows, so equal for all that stand together
-        found[f"kNN (k {s['k']}, cosine)" if s else "kNN"] = _accuracy(result["knn"])
-    if "linear_probe" in result:
-        found["linear probe"] = _accuracy(result["linear_probe"])
-    for protocol in ("few_labels", "shots", "shares"):
-        for n, r in result.get(protocol, {}).items():
-            spread = f" ± {r['std']:.3f}" if not isinstance(r["std"], dict) else ""
-            found[counted(n)] = _number(r["mean"], 3) + spread
-    if "clustering" in result:
-        r = result["clustering"]
-        found["v-measure"] = f"{_number(r['mean'], 3)} (chance {_number(r['chance'], 3)})"
-    for way, r in result.get("retrieval", {}).items():
-        for k, recall in r["recall"].items():
-            found[f"R@{k} {way}"] = _accuracy({**r, "accuracy": recall}) if k == "1" else _number(recall, 3)
-        found[f"median rank {way}"] = _number(r["median_rank"], 1)
-    for way, r in result.get("bitext", {}).items():
-        found[f"nearest by margin {way}"] = _accuracy(r["margin"])
-    for column, r in result.get("zero_shot", {}).items():
-        chance, most = _number(r["chance"], 3), _number(r["majority"], 3)
-        found[f"zero-shot {column} (chance {chance}, most frequent {most})"] = _accuracy(r)
-    if "sts" in result:
-        found["Spearman"] = _accuracy({**result["sts"], "accuracy": result["sts"]["spearman"]})
-    if "pair_classification" in result:
-        r = result["pair_classification"]
-        said = f" (positive: {r['positive']})" if "positive" in r else ""
-        found[f"average precision{said}"] = _accuracy({**r, "accuracy": r["average_precision"]})
-    return found
-
-
-def counted(n: str) -> str:
-    """What so many labels per class, or such a share of them, are called."""
-    return f"{n} of the labels" if "%" in n else f"{n} label{'s' if n != '1' else ''} per class"
-
-
-def _accuracy(r: dict[str, Any]) -> str:
-    spread = f" [{_number(r['interval'][0], 3)}, {_number(r['interval'][1], 3)}]" if "interval" in r else ""
-    return f"{_number(r['accuracy'], 3)}{spread}"
-
-
-def _number(value: Any, digits: int) -> str:
-    """A number; over seeds the mean and the standard deviation between them. One that is not finite is none in JSON."""
-    if value is None:
-        return "–"
-    if isinstance(value, dict):
-        return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
-    return f"{value:.{digits}f}"

@@ -21,18 +21,10 @@ ERRORS = 2  # standard errors that a difference must exceed
 WHAT_TO_DO = "Try fewer epochs, a lower --lr, milder views, or another method (nearfar methods)."
 
 
-# --- comparing states ---------------------------------------------------------------------------------------------
-
-
 def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | None:
-    """How good a state is, more being better; None where the look at it does not tell.
+    """How good a state is by a figure, more being better; None where the look at it does not tell.
 
-    Parameters
-    ----------
-    by : str
-        Of `compared_by`.
-    row, start : mapping
-        Lines of metrics of the state and of the one before the first step.
+    `row` and `start` are lines of metrics, of the state and of the one before the first step.
     """
     if by == LABEL_FREE:
         if "heldout_agreement" not in row:
@@ -88,32 +80,18 @@ def known_worse(row: Mapping[str, Any], start: Mapping[str, Any]) -> bool:
     return after < before - noise("knn", before, after, int(rows)) / ERRORS
 
 
-# --- what is said -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Verdict:
-    """The figure that was watched, before the first step and of the state that is the model.
+    """The figure that was watched, before the first step and of the state that is the model."""
 
-    Attributes
-    ----------
-    figure : str
-        Its key in ``metrics.jsonl``.
-    before, after : float
-    rows : int
-        Held-out rows that it is measured on.
-    outcome : str
-        "better", "worse", or "no different" where the difference may be chance.
-    """
-
-    figure: str
+    figure: str  # its key in metrics.jsonl
     before: float
     after: float
-    rows: int
+    rows: int  # held-out ones that it is measured on
 
     @property
     def outcome(self) -> str:
-        """Whether the difference is more than chance."""
+        """Better, worse, or "no different" where the difference may be chance."""
         if abs(self.after - self.before) <= noise(self.figure, self.before, self.after, self.rows):
             return "no different"
         return "better" if self.after > self.before else "worse"
@@ -164,16 +142,10 @@ def of(metrics: Sequence[Mapping[str, Any]], kept: int | None = None) -> Verdict
 
 
 def sentence(metrics: Sequence[Mapping[str, Any]], config: Mapping[str, Any], kept: int | None = None) -> str:
-    """What a run's card and report say first; empty where nothing was watched.
+    """What a run's card and report say first, by the lines of ``metrics.jsonl``; empty where nothing was watched.
 
-    Parameters
-    ----------
-    metrics : sequence of mapping
-        Lines of ``metrics.jsonl``.
-    config : mapping
-        ``train`` of the run's configuration: weights that were averaged are others than those that were looked at.
-    kept : int, optional
-        Step of the state that is the model, where that was chosen.
+    `config` is ``train`` of the run's configuration: averaged weights are others than those that were looked at.
+    `kept` is the step of the state that is the model, where that was chosen.
     """
     found, end = of(metrics, kept), of(metrics)
     if kept == 0:

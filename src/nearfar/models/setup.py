@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
 from nearfar.core.registry import MODALITIES
@@ -54,3 +56,23 @@ def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, p
 def _some(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many of the rows, evenly over all."""
     return rows[:: max(1, -(-len(rows) // most))]
+
+
+@contextmanager
+def new_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Within this context, batch norms in evaluation mode forget their statistics and take the plain mean of others."""
+
+    def weigh_equally(norm: _BatchNorm, _inputs: object) -> None:
+        # torch has momentum=None for this, which the synchronised batch norms of a training do not know.
+        norm.momentum = 1 / (int(norm.num_batches_tracked) + 1)
+
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    hooks = [norm.register_forward_pre_hook(weigh_equally) for norm in norms]
+    yield
+    for norm, hook, momentum in zip(norms, hooks, momenta, strict=True):
+        hook.remove()
+        norm.momentum = momentum
+        norm.eval()

@@ -17,8 +17,8 @@ from nearfar.core.errors import ConfigError, NearfarError, WorseWarning
 from nearfar.core.names import real
 from nearfar.data.objects import settled
 from nearfar.evaluation import verdict
-from nearfar.evaluation.report import card, collect, kept
-from nearfar.evaluation.report.of_run import _report
+from nearfar.evaluation.report import kept
+from nearfar.evaluation.report.of_run import refresh
 from nearfar.models import loading
 from nearfar.models.columns import Kinds
 from nearfar.models.embedder import Embedder
@@ -222,7 +222,4 @@ def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
         cells.writerows((s.name, s.reason) for s in plan.table.skipped)
         files.write_text(run.path / "skipped.csv", lines.getvalue())
     rows = plan.heldout if len(plan.heldout) >= 50 else plan.train
-    shown = collect.collect(model, plan.table, plan.train, rows, kind="pca")
-    measured = kept.every(run, console)
-    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
-    _report(run, shown, plan.table, measured)
+    refresh(run, model, plan.table, plan.train, rows, kept.every(run, console))

@@ -23,8 +23,7 @@ from nearfar.core.randomness import generator
 from nearfar.data.table import Column
 from nearfar.evaluation import floors
 from nearfar.evaluation.directions import both
-from nearfar.evaluation.protocols import sts
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Sides, sts
 from nearfar.models import setup
 from nearfar.models.encoding import encoded
 from nearfar.objectives.kernel.world import ONE
@@ -133,7 +132,7 @@ class Watch:
                 batches = (self.viewer.batch(sampler.batch(0, i, order), 0, i) for i in range(steps))
                 weight_averaging.take_statistics(learner, norms, batches, self.config)
             rows = self.plan.train[:STATISTICS_ROWS]
-            with weight_averaging.new_statistics(branches):
+            with setup.new_statistics(branches):
                 for column in self.columns:
                     branch = learner.branches[column.name]
                     for _ in encoded(branch, column, rows, "projection", *self.on, batch_size=STATISTICS_BATCH):

@@ -9,8 +9,7 @@ again from the training rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,6 +19,7 @@ from nearfar.core.config import Config
 from nearfar.data.batches.sampler import Sampler
 from nearfar.methods.embeddings import ViewBatch
 from nearfar.models.branches import Branches
+from nearfar.models.setup import new_statistics
 from nearfar.training import distributed, narrowing
 from nearfar.training.learner import Learner
 from nearfar.training.viewer import Viewer
@@ -111,26 +111,6 @@ def take_statistics(
             with devices.autocast(torch.device(train.device), train.precision):
                 for start in range(0, len(batch), size):
                     learner.project(batch.rows(start, start + size), targets=targets)
-
-
-@contextmanager
-def new_statistics(norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    """Within this context, batch norms in evaluation mode forget their statistics and take the plain mean of others."""
-
-    def weigh_equally(norm: _BatchNorm, _inputs: object) -> None:
-        # torch has momentum=None for this, which the synchronised batch norms of `distributed` do not know.
-        norm.momentum = 1 / (int(norm.num_batches_tracked) + 1)
-
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    hooks = [norm.register_forward_pre_hook(weigh_equally) for norm in norms]
-    yield
-    for norm, hook, momentum in zip(norms, hooks, momenta, strict=True):
-        hook.remove()
-        norm.momentum = momentum
-        norm.eval()
 
 
 def _weights(branches: Branches) -> dict[str, torch.Tensor]:

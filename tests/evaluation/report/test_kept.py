@@ -73,8 +73,8 @@ def test_each_data_set_keeps_its_figures(run, tmp_path, capfd):
     latest = files.read_json(run / "evaluation.json")
     assert latest["data"]["source"] == str(second)
     page = (run / "report.html").read_text()
-    assert f"Measured on <b>rows.csv</b> on {kept.day(latest)}: <code>{second}</code>" in page
-    assert f"<b>rows.csv</b>, {kept.day(one)}" in page
+    assert f"Measured on <b>rows.csv</b> on {kept.about(latest)['day']}: <code>{second}</code>" in page
+    assert f"<b>rows.csv</b>, {kept.about(one)['day']}" in page
 
     assert "This replaces the measurement of rows.csv" in evaluate(first)
     assert len(measured(run)) == 2 and one not in measured(run)
@@ -126,7 +126,7 @@ def test_a_measurement_of_several_goes_to_its_own_run(run, tmp_path):
     assert [r["run"] for r in files.read_json(tmp_path / "b" / "evaluation.json")["results"]] == ["b"]
     with pytest.raises(ConfigError, match="lies in no run folder"):
         of_run.keep(train.train(rows(60, 5)[0], **QUICK).model, both)
-    with pytest.raises(ConfigError, match="not told which is that of b"):
+    with pytest.raises(ConfigError, match="not known which is that of b"):
         of_run.keep(b, evaluate.evaluate(a, rows(60, 1), protocols=["knn"], floors=False))
 
 

@@ -44,7 +44,7 @@ def test_missing_and_broken_numbers(tmp_path):
     metrics = [{"step": i, "epoch": i, "loss": None if i % 2 else float(i)} for i in range(6)]
     file = write(tmp_path / "r.html", name="x", config={}, metrics=metrics)
     assert "nan" not in file.read_text().lower().replace("nanm", "")
-    assert charts.lines({"a": [(0, float("nan"))]}, x="step", title="t") == ""
+    assert charts.lines({"a": [(0, float("nan"))]}, x="step", title="t") is None
 
 
 def test_numeric_rows_have_a_report_too(tmp_path):

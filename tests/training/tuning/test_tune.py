@@ -21,8 +21,7 @@ from nearfar.core.console import QUIET
 from nearfar.core.errors import ConfigError, DataError, Stopped, UnknownName
 from nearfar.data import splits
 from nearfar.data.table import Column
-from nearfar.evaluation.features import Features
-from nearfar.evaluation.protocols import knn
+from nearfar.evaluation.protocols import Features, knn
 from nearfar.training import tuning
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nearfar.evaluation.directions import Way, both, products
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Figure, Sides
 from nearfar.vectors.basics import TIE, chosen
 from nearfar.vectors.intervals import wilson
 
 TITLE = "bitext"
+PLACE = 7
 TAKES = "pairs"
 FITS = False
 K = 4  # neighbours of the margin
@@ -28,12 +30,6 @@ def measure(sides: Sides, *, seed: int = 0) -> dict[str, Any]:
 
     Ties: of several best items (cosines within 1e-6) each is chosen with equal probability, and the accuracy is the
     expected one. Means of neighbours that are not positive count as 1e-12.
-
-    Parameters
-    ----------
-    sides : Sides
-    seed : int
-        Nothing is drawn here.
 
     Returns
     -------
@@ -84,3 +80,12 @@ def _measure(way: Way, about_queries: np.ndarray, about_gallery: np.ndarray) -> 
 def _hits(scores: np.ndarray, owner: np.ndarray, answer: np.ndarray) -> float:
     """Expected number of queries whose best item is a right one."""
     return float(chosen(scores)[owner, answer].sum())
+
+
+def figures(result: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """The accuracy by margin in each direction."""
+    for way, r in result.items():
+        margin = r["margin"]
+        yield Figure(
+            f"nearest by margin {way}", margin["accuracy"], interval=margin.get("interval"), chance=r.get("chance")
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import DataError
-from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import Features, Figure, shown
 from nearfar.vectors import kmeans
 from nearfar.vectors.basics import unit
 
 TITLE = "clustering"
+PLACE = 5
 TAKES = "labels"
 FITS = False
 SEEDS = 10
@@ -45,10 +47,10 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         raise DataError(f"each of the {len(x):,} rows that are scored is its own class, which any clustering finds.")
     found, chance = [], []
     for start in range(SEEDS):
-        own = kmeans.cluster(x, clusters, seed * SEEDS + start)
-        found.append(float(v_measure_score(test.y, own)))
+        assigned = kmeans.cluster(x, clusters, seed * SEEDS + start)
+        found.append(float(v_measure_score(test.y, assigned)))
         shuffled = np.random.default_rng((seed, start)).permutation(test.y)
-        chance.append(float(v_measure_score(shuffled, own)))
+        chance.append(float(v_measure_score(shuffled, assigned)))
     return {
         "mean": float(np.mean(found)), "std": float(np.std(found, ddof=1)), "draws": found,
         "chance": float(np.mean(chance)),
@@ -57,3 +59,11 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
             "algorithm": "KMeans" if len(x) < kmeans.EXACT else f"MiniBatchKMeans, batches of {kmeans.MEASURED_BATCH}",
         },
     }  # fmt: skip
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[Figure]:
+    """The v-measure, with that of chance beside it."""
+    chance = result["chance"]
+    yield Figure(
+        "v-measure", result["mean"], beside=f"(chance {shown(chance)})", draws=result.get("draws"), chance=chance
+    )

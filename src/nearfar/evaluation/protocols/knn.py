@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import Features, Figure
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.knn import SETTINGS, hits
 
 TITLE = "kNN"
+PLACE = 0
 TAKES = "labels"
 FITS = True
 
@@ -29,7 +31,14 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     found = []
     for k, tau in SETTINGS:
         used = min(k, len(train.y))
-        sure = float(hits(train.x, train.y, test.x, test.y, train.classes, used, tau).sum())
+        right = float(hits(train.x, train.y, test.x, test.y, train.classes, used, tau).sum())
         settings = {"k": used, "temperature": tau, "metric": "cosine", "gallery": len(train.y), "queries": len(test.y)}
-        found.append({"accuracy": sure / len(test.y), "interval": wilson(sure, len(test.y)), "settings": settings})
+        found.append({"accuracy": right / len(test.y), "interval": wilson(right, len(test.y)), "settings": settings})
     return {**found[0], "all": found}
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[Figure]:
+    """The accuracy at the first setting; k is bounded by the rows, so it is equal for all that stand together."""
+    settings = result.get("settings", {})
+    about = f"k {settings['k']}, cosine" if settings else ""
+    yield Figure("kNN", result["accuracy"], about, interval=result.get("interval"), majority=True)

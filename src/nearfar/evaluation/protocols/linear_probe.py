@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from nearfar.data.groups import by_first, whole
-from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import Features, Figure
 from nearfar.vectors.basics import chosen, right, standardised
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.logistic import Problem
 
 TITLE = "linear probe"
+PLACE = 1
 TAKES = "labels"
 FITS = True
 CS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths of the penalty, as scikit-learn's C
@@ -38,10 +40,10 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
     c, there = choose(train, seed)
     x, t = standardised(train.x, test.x)
     fitted = Problem(x, train.y, train.classes).solve(c)
-    said = chosen(scores(fitted.weights, t).numpy())
-    hits = float(said[np.arange(len(test.y)), test.y].sum())
+    predicted = chosen(scores(fitted.weights, t).numpy())
+    hits = float(predicted[np.arange(len(test.y)), test.y].sum())
     confusion = np.zeros((train.classes, train.classes))
-    np.add.at(confusion, test.y, said)
+    np.add.at(confusion, test.y, predicted)
     settings = {
         "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "times": turns(len(train.y)),
         "accuracy there": there,
@@ -58,7 +60,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
 def choose(train: Features, seed: int) -> tuple[float, dict[str, float]]:
     """C with the best mean accuracy on tenths of the training rows (the smallest of equals), and all accuracies.
 
-    A handful of held-out rows cannot tell the Cs apart, and the strongest penalty says the most frequent class of all.
+    A handful of held-out rows cannot tell the Cs apart; the strongest penalty predicts the most frequent class for all.
     """
     order = np.random.default_rng(seed).permutation(len(train.y))
     step = max(1, int(CHOSEN_ON * len(order)))
@@ -102,10 +104,15 @@ def tenth(rows: int, groups: np.ndarray | None) -> np.ndarray:
 
 
 def accuracy(weights: torch.Tensor, x: np.ndarray, y: np.ndarray) -> float:
-    """Expected share of standardised rows that are told right; of equally likely classes any may be said."""
+    """Expected share of standardised rows that are predicted correctly; of equally likely classes any may be."""
     return float(right(scores(weights, x).numpy(), y).mean())
 
 
 def scores(weights: torch.Tensor, x: np.ndarray) -> torch.Tensor:
     """Logits of standardised rows, (N, classes)."""
     return torch.addmm(weights[-1], torch.from_numpy(x), weights[:-1])
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[Figure]:
+    """The accuracy."""
+    yield Figure("linear probe", result["accuracy"], interval=result.get("interval"), majority=True)

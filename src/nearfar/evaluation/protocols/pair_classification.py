@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.evaluation import floors
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Figure, Sides
 from nearfar.vectors import intervals
 from nearfar.vectors.intervals import wilson
 
 TITLE = "pair classification"
+PLACE = 10
 TAKES = "labelled pairs"
 FITS = False
 OUTSIDE = 1.000001  # beyond every cosine of six decimals
@@ -25,14 +27,8 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
     scikit-learn's and MTEB's (Muennighoff et al. 2022, arXiv 2210.07316). MTEB also reports the best accuracy of any
     threshold *on the test pairs*, which no user can have; here there is none without development pairs.
 
-    Parameters
-    ----------
-    sides : Sides
-        With labels of both kinds; pairs without one are left out.
-    seed : int
-        Of the resamples.
-    dev : Sides, optional
-        Other pairs with labels; the threshold with the best accuracy on them is taken.
+    Pairs without a label are left out. `dev` are other pairs with labels; the threshold with the best accuracy on them
+    is taken.
 
     Returns
     -------
@@ -40,20 +36,20 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
         ``average_precision``, ``positive`` (the label that says that sides belong together), ``interval`` (95 %, 1,000
         bootstrap resamples of the pairs, which takes pairs to be independent), ``chance`` (the share of the positive
         label), ``settings``; with `dev` also ``at_threshold``: ``accuracy``, ``interval`` (95 %, Wilson), ``majority``
-        (accuracy of always saying what most development pairs are) and its ``settings``.
+        (accuracy of always predicting what most development pairs are) and its ``settings``.
 
     Raises
     ------
     DataError
         There are no labels, or only one kind of them.
     """
-    cosine, label = _judged(sides, "pairs")
+    cosine, label = _labelled(sides, "pairs")
     n = len(label)
 
     def figure(counts: np.ndarray) -> np.ndarray:
         return average_precision(cosine, label, counts)
 
-    found = {
+    result = {
         "average_precision": float(figure(np.ones((1, n)))[0]), "positive": sides.positive,
         "interval": intervals.interval(figure, n, seed), "chance": float(label.mean()),
         "settings": {
@@ -61,10 +57,18 @@ def measure(sides: Sides, *, seed: int = 0, dev: Sides | None = None) -> dict[st
             "resamples": intervals.RESAMPLES, "seed": seed,
         },
     }  # fmt: skip
-    return found if dev is None else {**found, "at_threshold": _at_threshold(cosine, label, dev)}
+    if dev is not None:
+        values, truth = _labelled(dev, "development pairs")
+        threshold = choose(values, truth)
+        hits = int(((cosine >= threshold) == (label == 1)).sum())
+        result["at_threshold"] = {
+            "accuracy": hits / n, "interval": wilson(hits, n), "majority": floors.majority(truth, label),
+            "settings": {"threshold": threshold, "chosen on": "the development pairs", "dev_pairs": len(truth)},
+        }  # fmt: skip
+    return result
 
 
-def _judged(sides: Sides, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(sides: Sides, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and labels of the pairs that have one."""
     known = np.zeros(len(sides.left), bool) if sides.label is None else sides.label >= 0
     if len(np.unique(sides.label[known] if known.any() else ())) < 2:
@@ -86,17 +90,6 @@ def average_precision(values: np.ndarray, label: np.ndarray, counts: np.ndarray)
     return np.where(positives > 0, (precision * right).sum(1) / np.maximum(positives, 1), np.nan)
 
 
-def _at_threshold(cosine: np.ndarray, label: np.ndarray, dev: Sides) -> dict[str, Any]:
-    values, truth = _judged(dev, "development pairs")
-    threshold = choose(values, truth)
-    hits = int(((cosine >= threshold) == (label == 1)).sum())
-    return {
-        "accuracy": hits / len(label), "interval": wilson(hits, len(label)),
-        "majority": floors.majority(truth, label),
-        "settings": {"threshold": threshold, "chosen on": "the development pairs", "dev_pairs": len(truth)},
-    }  # fmt: skip
-
-
 def choose(cosine: np.ndarray, label: np.ndarray) -> float:
     """The threshold with the best accuracy, the highest of equals; from it upwards pairs are said to be of label 1.
 
@@ -109,3 +102,12 @@ def choose(cosine: np.ndarray, label: np.ndarray) -> float:
     above = ones.sum() - np.concatenate([[0.0], np.cumsum(ones)])  # label 1 above it
     right = below + above
     return float(cuts[np.flatnonzero(right == right.max())[-1]])
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[Figure]:
+    """The average precision."""
+    about = f"positive: {result['positive']}" if "positive" in result else ""
+    yield Figure(
+        "average precision", result["average_precision"], about, interval=result.get("interval"),
+        chance=result.get("chance"),
+    )  # fmt: skip

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nearfar.evaluation.directions import Way, both
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Figure, Sides
 from nearfar.vectors.basics import TIE
 from nearfar.vectors.intervals import wilson
 
 TITLE = "retrieval"
+PLACE = 6
 TAKES = "pairs"
 FITS = False
 AT = (1, 5, 10)
@@ -41,13 +43,8 @@ def measure(
     all of them (McSherry and Najork 2008). So a collapsed embedding scores what chance scores, and the order of the
     rows decides nothing. With one right answer a query's rank is the mid rank of what it is tied with.
 
-    Parameters
-    ----------
-    sides : Sides
-    seed : int
-        Nothing is drawn here.
-    distractors, left_distractors : ndarray (M, D), optional
-        Further vectors of the right-hand and of the left-hand gallery, which are never right.
+    `distractors` (M, D) are further vectors of the right-hand gallery and `left_distractors` of the left-hand one;
+    they are never right.
 
     Returns
     -------
@@ -66,15 +63,27 @@ def measure(
 
 def _measure(way: Way) -> dict[str, Any]:
     above, level, score = places(way)
-    first, right, total = _first(way, above, level, score), way.right, len(way.gallery)
-    found = {str(k): met(first.right, first.level, k - first.above) for k in AT}
+    right, total = way.right, len(way.gallery)
+    starts = np.searchsorted(way.owner, np.arange(len(way.queries)))
+    best = np.maximum.reduceat(score, starts)[way.owner]
+    tied = (score >= best - np.float32(TIE)).astype(np.int64)
+    first = First(
+        np.minimum.reduceat(above, starts),
+        np.maximum.reduceat(np.where(score == best, level, 0), starts),
+        np.add.reduceat(tied, starts),
+    )
+    hits = {str(k): met(first.right, first.level, k - first.above) for k in AT}
+    # of nDCG, each right answer gains the mean discount of the places it may stand at
+    sums = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(DEPTH) + 2))])
+    gain = (sums[np.minimum(above + level, DEPTH)] - sums[np.minimum(above, DEPTH)]) / level
+    ndcg = np.bincount(way.owner, gain, minlength=len(way.queries)) / sums[np.minimum(right, DEPTH)]
     rank = first.above + 1 + (first.level - first.right) / (first.right + 1)
     return {
-        "recall": {k: float(hits.mean()) for k, hits in found.items()},
-        "interval": wilson(float(found["1"].sum()), len(right)),
+        "recall": {k: float(h.mean()) for k, h in hits.items()},
+        "interval": wilson(float(hits["1"].sum()), len(right)),
         "median_rank": float(np.median(rank)),
         "mrr": float(reciprocal(first).mean()),
-        "ndcg": float(_ndcg(way, above, level).mean()),
+        "ndcg": float(ndcg.mean()),
         "chance": {str(k): float(met(right, np.full_like(right, total), np.full_like(right, k)).mean()) for k in AT},
         "settings": {**way.about(), "ties": f"mean over all orders of cosines within {TIE:g}", "ndcg at": DEPTH},
     }
@@ -96,17 +105,6 @@ def places(way: Way) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         above[tile.pairs], level[tile.pairs] = tile.scores.shape[1] - not_above, not_above - below
         score[tile.pairs] = own
     return above, level, score
-
-
-def _first(way: Way, above: np.ndarray, level: np.ndarray, score: np.ndarray) -> First:
-    starts = np.searchsorted(way.owner, np.arange(len(way.queries)))
-    best = np.maximum.reduceat(score, starts)[way.owner]
-    tied = (score >= best - np.float32(TIE)).astype(np.int64)
-    return First(
-        np.minimum.reduceat(above, starts),
-        np.maximum.reduceat(np.where(score == best, level, 0), starts),
-        np.add.reduceat(tied, starts),
-    )
 
 
 def met(right: np.ndarray, total: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -136,8 +134,10 @@ def reciprocal(first: First) -> np.ndarray:
     return found
 
 
-def _ndcg(way: Way, above: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Each right answer gains the mean discount of the places it may stand at."""
-    sums = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(DEPTH) + 2))])
-    gain = (sums[np.minimum(above + level, DEPTH)] - sums[np.minimum(above, DEPTH)]) / level
-    return np.bincount(way.owner, gain, minlength=len(way.queries)) / sums[np.minimum(way.right, DEPTH)]
+def figures(result: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """Recall at each k by direction, of which that at 1 is compared, and the median rank."""
+    for way, r in result.items():
+        for k, recall in r["recall"].items():
+            first = {"interval": r.get("interval"), "chance": r.get("chance", {}).get("1")} if k == "1" else {}
+            yield Figure(f"R@{k} {way}", recall, **first, compared=k == "1")
+        yield Figure(f"median rank {way}", r["median_rank"], digits=1, compared=False)

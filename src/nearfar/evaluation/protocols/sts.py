@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import DataError
-from nearfar.evaluation.sides import Sides
+from nearfar.evaluation.protocols import Figure, Sides
 from nearfar.vectors import intervals
 
 TITLE = "STS"
+PLACE = 9
 TAKES = "scored pairs"
 FITS = False
 CONSTANT = 1e-24  # a variance below this share of the largest square is rounding of 64 bits
@@ -21,13 +23,6 @@ def measure(sides: Sides, *, seed: int = 0) -> dict[str, Any]:
 
     The cosine is taken as it is: no regression is fitted on the scores (Reimers, Beyer and Gurevych, COLING 2016, for
     why ranks). Equals share their mean rank. An embedding whose cosines are all equal orders nothing and has 0.
-
-    Parameters
-    ----------
-    sides : Sides
-        With scores.
-    seed : int
-        Of the resamples.
 
     Returns
     -------
@@ -74,6 +69,11 @@ def correlation(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
     share = counts / counts.sum(1, keepdims=True)
     rounding = [CONSTANT * np.square(x).max(-1) for x in (a, b)]
     a, b = a - (share * a).sum(1, keepdims=True), b - (share * b).sum(1, keepdims=True)
-    spread_a, spread_b = (share * a * a).sum(1), (share * b * b).sum(1)
-    varies = (spread_a > rounding[0]) & (spread_b > rounding[1])
-    return np.where(varies, (share * a * b).sum(1) / np.sqrt(np.where(varies, spread_a * spread_b, 1)), 0.0)
+    var_a, var_b = (share * a * a).sum(1), (share * b * b).sum(1)
+    varies = (var_a > rounding[0]) & (var_b > rounding[1])
+    return np.where(varies, (share * a * b).sum(1) / np.sqrt(np.where(varies, var_a * var_b, 1)), 0.0)
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[Figure]:
+    """Spearman's correlation."""
+    yield Figure("Spearman", result["spearman"], interval=result.get("interval"))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.evaluation.directions import products
-from nearfar.evaluation.features import Features
+from nearfar.evaluation.protocols import Features, Figure, number, shown
 from nearfar.vectors.basics import right, unit
 from nearfar.vectors.intervals import wilson
 
 TITLE = "zero-shot"
+PLACE = 8
 TAKES = "named labels"
 FITS = False
 
@@ -22,13 +24,6 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
 
     Nothing is fitted, so `train` is not looked at. Ties: of several nearest classes (cosines within 1e-6) each is
     chosen with equal probability and the accuracy is the expected one, so a collapsed embedding scores chance.
-
-    Parameters
-    ----------
-    train, test : Features
-        With ``prompts``, the unit vectors of the classes' names.
-    seed : int
-        Nothing is drawn here.
 
     Returns
     -------
@@ -52,3 +47,14 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         "by_class": float(within.mean()), "chance": 1 / test.classes, "majority": float(counts.max() / len(test.y)),
         "settings": {"metric": "cosine", "classes": test.classes, "queries": len(test.y), **(test.about or {})},
     }  # fmt: skip
+
+
+def figures(result: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """The accuracy by column; always predicting the most frequent class is chance as well."""
+    for column, r in result.items():
+        chance, most = r.get("chance"), r.get("majority")
+        floors = [x for x in map(number, (chance, most)) if x is not None]
+        yield Figure(
+            f"zero-shot {column}", r["accuracy"], f"chance {shown(chance)}, most frequent {shown(most)}",
+            interval=r.get("interval"), chance=max(floors, default=None),
+        )  # fmt: skip

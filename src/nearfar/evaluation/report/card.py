@@ -10,8 +10,9 @@ from typing import Any
 from nearfar.core import files
 from nearfar.core.version import __version__
 from nearfar.evaluation import below, verdict
-from nearfar.evaluation.measurement import Evaluation
 from nearfar.evaluation.report import kept
+from nearfar.evaluation.report.templates import render
+from nearfar.evaluation.table import render as render_table
 
 
 def write(
@@ -34,41 +35,23 @@ def write(
     """
     from nearfar.methods import record
 
-    settings, data = config["config"], config["data"]
-    method = record.resolve(settings["model"]["method"])
-    columns = ", ".join(f"`{n}` ({c['modality']})" for n, c in config["columns"].items())
+    settings = config["config"]
+    most = settings["train"]["epochs"]
+    done = metrics[-1]["epoch"] if metrics else most  # fewer where held-out rows gained nothing any more
     pictures = any(c["modality"] == "image" for c in config["columns"].values())
-    several, fixed = config.get("ensemble"), settings["model"].get("fixed", "none")
-    names = ", ".join(f"`{m['name']}`" for m in several["members"]) if several else ""
-    example = '["a.jpg", "b.jpg"]' if pictures else "rows"
-    parts = [
-        f"# {name}\n",
-        f"An embedding model trained by contrast with nearfar {__version__}.\n",
-        *(f"{said}\n" for said, _ in first(config, metrics, measured)),
-        "| | |\n|---|---|",
-        *([f"| ensemble | {several['how']} of {names}; what follows is of the first |"] if several else []),
-        f"| method | {method.name}: {method.idea}{f' ({method.paper})' if method.paper else ''} |",
-        f"| encoder | {settings['model']['encoder']} |",
-        *([f"| fixed features | {fixed}, computed from the training rows |"] if fixed != "none" else []),
-        f"| takes | {columns} |",
-        f"| trained on | {data['train_rows']:,} rows, fingerprint `{data['fingerprint']}` |",
-        f"| training | {_epochs(settings['train']['epochs'], metrics)}, batch {settings['train']['batch_size']}, "
-        f"learning rate {settings['optim']['lr']:.3g}, seed {settings['train']['seed']}, "
-        f"{settings['train']['precision']} |",
-        f"| labels | {'used' if settings['model']['positives'] == 'labels' else 'not used'} |",
-        "\n## Figures\n",
-        *(map(_figures, measured) if measured else ["Not measured yet. In this folder: `nearfar eval . --on DATA`."]),
-        "\n## Use\n",
-        f'```python\nimport nearfar\n\nmodel = nearfar.load(".")  # in this folder; elsewhere its path\n'
-        f"z = model.encode({example})  # unit\n```",
-        "\n## Limits\n",
-        "It was measured on the data named above and on nothing else. Nearness means what the views of its training "
-        f"left unchanged{', and what plain statistics of the training rows show' * (fixed != 'none')}; it need not be "
-        "what a person means by it.\n",
-        "Weights are safetensors, settings are JSON: loading them runs no code.\n",
-        f"```console\n{command(config)}\n```\n",
-    ]
-    files.write_text(path, "\n".join(parts))
+    figures = []
+    for e in measured:
+        results, summary = e["results"], e.get("summary", [])
+        table = render_table(e["data"], results, summary, e.get("warnings", []), below.sentences(results, summary))
+        figures.append(kept.about(e) | {"table": table})
+    text = render(
+        "card.jinja", name=name, version=__version__, first=first(config, metrics, measured), columns=config["columns"],
+        ensemble=config.get("ensemble"), method=record.resolve(settings["model"]["method"]), model=settings["model"],
+        fixed=settings["model"].get("fixed", "none"), data=config["data"], train=settings["train"],
+        lr=settings["optim"]["lr"], epochs=f"{most} epochs" if done == most else f"{done} of at most {most} epochs",
+        measured=figures, example='["a.jpg", "b.jpg"]' if pictures else "rows", command=command(config),
+    )  # fmt: skip
+    files.write_text(path, text)
 
 
 def first(
@@ -81,28 +64,13 @@ def first(
     list of (sentence, bool)
         True where it is good news.
     """
-    kept, settings = config.get("kept"), config.get("config", {}).get("train", {})
-    found, said = verdict.of(metrics, kept), verdict.sentence(metrics, settings, kept)
-    watched = [(said, kept != 0 and (found is None or found.outcome == "better"))] if said else []
+    step, settings = config.get("kept"), config.get("config", {}).get("train", {})
+    helped, said = verdict.of(metrics, step), verdict.sentence(metrics, settings, step)
+    watched = [(said, step != 0 and (helped is None or helped.outcome == "better"))] if said else []
     return watched + [(said, False) for said in below.sentences(measured[0]["results"] if measured else ())]
-
-
-def _epochs(most: int, metrics: Sequence[Mapping[str, Any]]) -> str:
-    """How many epochs were trained, which are fewer where held-out rows gained nothing any more."""
-    done = metrics[-1]["epoch"] if metrics else most
-    return f"{most} epochs" if done == most else f"{done} of at most {most} epochs"
 
 
 def command(config: Mapping[str, Any]) -> str:
     """What was typed to train, and where."""
     folder = config.get("folder")
     return (f"$ cd {shlex.quote(folder)}\n" if folder else "") + f"$ {config.get('command', '')}"
-
-
-def _figures(entry: Mapping[str, Any]) -> str:
-    """One measurement: of which data, when, how, and the table."""
-    source, options = entry["data"].get("source"), kept.how(entry)
-    about = [*([f"`{source}`"] if source else []), *([options] if options else [])]
-    found = Evaluation(entry["data"], entry["results"], entry.get("warnings", []), summary=entry.get("summary", []))
-    lines = [f"### {kept.name(entry)}, {kept.day(entry)}\n", *([", ".join(about) + ".\n"] if about else [])]
-    return "\n".join([*lines, f"```text\n{found.table()}\n```\n"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 POINTS, GALLERY_ROWS, QUERIES, NEIGHBOURS, THUMB = 1200, 5000, 8, 8, 40
 LEGEND = 40  # classes that have a colour
+GREY = (127, 127, 127)
 
 
 def collect(
@@ -44,27 +45,22 @@ def collect(
 
 
 def _map(table: Table, column: Column, rows: np.ndarray, xy: np.ndarray, kind: str) -> dict[str, Any]:
+    from PIL import Image
+
     low, high = xy.min(0), xy.max(0)
     place = (xy - low) / np.maximum(high - low, 1e-9)
     side = int(np.ceil(np.sqrt(len(rows))))
+    sprite = Image.new("RGB", (side * THUMB, side * THUMB), GREY)  # all thumbnails as one picture: the page stays small
+    for i, row in enumerate(rows):
+        sprite.paste(_thumbnail(column, row, THUMB), (i % side * THUMB, i // side * THUMB))
     labels = [-1] * len(rows) if table.labels is None else [int(v) for v in table.labels[rows]]
     present = Counter(v for v in labels if v >= 0)
     return {
         "kind": {"tsne": "t-SNE", "pca": "principal components", "umap": "UMAP"}[kind], "side": side, "thumb": THUMB,
-        "sprite": _sprite(column, rows, side), "xy": [[round(float(a), 4), round(float(b), 4)] for a, b in place],
+        "sprite": _uri(sprite, quality=70), "xy": [[round(float(a), 4), round(float(b), 4)] for a, b in place],
         "labels": labels, "names": [str(table.names[r]) for r in rows], "classes": list(table.label_names),
         "present": len(present), "legend": sorted(v for v, _ in present.most_common(LEGEND)),
     }  # fmt: skip
-
-
-def _sprite(column: Column, rows: np.ndarray, side: int) -> str:
-    """All thumbnails as one picture, so the page stays small."""
-    from PIL import Image
-
-    page = Image.new("RGB", (side * THUMB, side * THUMB), (127, 127, 127))
-    for i, row in enumerate(rows):
-        page.paste(_thumbnail(column, row, THUMB), (i % side * THUMB, i // side * THUMB))
-    return _uri(page, quality=70)
 
 
 def _gallery(
@@ -81,20 +77,14 @@ def _gallery(
         worst = [int(i) for i in np.argsort(-wrong)[:QUERIES] if wrong[i] > 0.2 and int(i) not in chosen]
         chosen += worst
         notes += ["miss"] * len(worst)
-    return [
-        _query(table, column, rows[i], gallery[found[i]], scores[i], note)
-        for i, note in zip(chosen, notes, strict=True)
-    ]
-
-
-def _query(table: Table, column: Column, row: int, near: np.ndarray, scores: np.ndarray, note: str) -> dict[str, Any]:
-    pairs = [(n, s) for n, s in zip(near, scores, strict=True) if n != row][:NEIGHBOURS]
-    return {
-        "note": note, **_cell(table, column, row),
-        "near": [
-            {**_cell(table, column, n), "score": round(float(s), 3), "hit": _hit(table, row, n)} for n, s in pairs
-        ],
-    }  # fmt: skip
+    shown = []
+    for i, note in zip(chosen, notes, strict=True):
+        near = [(n, s) for n, s in zip(gallery[found[i]], scores[i], strict=True) if n != rows[i]][:NEIGHBOURS]
+        cells = [
+            {**_cell(table, column, n), "score": round(float(s), 3), "hit": _hit(table, rows[i], n)} for n, s in near
+        ]
+        shown.append({"note": note, **_cell(table, column, rows[i]), "near": cells})
+    return shown
 
 
 def _hit(table: Table, a: int, b: int) -> bool | None:
@@ -117,7 +107,7 @@ def _thumbnail(column: Column, row: int, side: int) -> Image.Image:
     scale = side / max(picture.size)
     size = tuple(max(1, round(s * scale)) for s in picture.size)
     picture = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    square = Image.new("RGB", (side, side), (127, 127, 127))
+    square = Image.new("RGB", (side, side), GREY)
     square.paste(picture, ((side - size[0]) // 2, (side - size[1]) // 2))
     return square
 

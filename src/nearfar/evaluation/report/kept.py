@@ -22,7 +22,7 @@ FOLDER, LATEST = "evaluations", "evaluation.json"
 FROM_PYTHON = "data from Python"
 
 
-def add(run: Run, found: Mapping[str, Any], console: Console = QUIET) -> tuple[str, Mapping[str, Any] | None]:
+def add(run: Run, measured: Mapping[str, Any], console: Console = QUIET) -> tuple[str, Mapping[str, Any] | None]:
     """Keep the JSON form of a measurement as the latest one.
 
     Returns
@@ -38,8 +38,7 @@ def add(run: Run, found: Mapping[str, Any], console: Console = QUIET) -> tuple[s
     for name, entry in before.items():
         if not (folder / name).exists():  # of a version that kept the latest only
             files.write_json(folder / name, entry)
-    entry = {**found, "date": datetime.now(UTC).isoformat(), "weights": run.weights}
-    entry = files.finite(entry)
+    entry = files.finite({**measured, "date": datetime.now(UTC).isoformat(), "weights": run.weights})
     entry["checksum"] = _checksum(entry)
     files.write_json(folder / _file(entry), entry)
     files.write_json(run.path / LATEST, entry)
@@ -48,7 +47,7 @@ def add(run: Run, found: Mapping[str, Any], console: Console = QUIET) -> tuple[s
 
 def every(run: Run, console: Console = QUIET) -> list[dict[str, Any]]:
     """All that are kept, the latest first; files that are damaged are left out, with a warning."""
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for file in [*run.path.glob(LATEST), *sorted((run.path / FOLDER).glob("*.json"))]:
         try:
             entry = files.read_json(file, Entry)
@@ -58,30 +57,22 @@ def every(run: Run, console: Console = QUIET) -> list[dict[str, Any]]:
             console.warn(f"A kept measurement is left out: {e}")
             continue
         entry.setdefault("date", datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat())
-        found[_file(entry)] = entry
-    return sorted(found.values(), key=lambda e: e["date"], reverse=True)
+        entries[_file(entry)] = entry
+    return sorted(entries.values(), key=lambda e: e["date"], reverse=True)
 
 
-def name(entry: Mapping[str, Any]) -> str:
-    """What the data of a measurement are called: the last part of their path."""
-    source = entry["data"].get("source")
-    return (Path(source).name or source) if source else FROM_PYTHON
-
-
-def how(entry: Mapping[str, Any]) -> str:
-    """The options of a measurement, as people read them."""
-    said = {k: v for k, v in entry.get("options", {}).items() if v not in (None, [], True)}
-    without = [f"no {k}" for k, v in said.items() if v is False]
-    return ", ".join([f"{k.replace('_', ' ')} {_plain(v)}" for k, v in said.items() if v is not False] + without)
-
-
-def day(entry: Mapping[str, Any]) -> str:
-    """When it was measured."""
-    return f"{entry['date'][:16].replace('T', ' ')} UTC"
-
-
-def _plain(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def about(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Which data a measurement is of (the last part of their path), when and with which options it was made."""
+    source = entry["data"].get("source") or ""
+    options = entry.get("options", {})
+    how = [
+        f"{option.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for option, value in options.items() if value not in (None, []) and not isinstance(value, bool)
+    ]  # fmt: skip
+    how += [f"no {option}" for option, value in options.items() if value is False]
+    day = f"{entry['date'][:16].replace('T', ' ')} UTC"
+    name = (Path(source).name or source) if source else FROM_PYTHON
+    return {"name": name, "day": day, "how": ", ".join(how), "source": source}
 
 
 def _checksum(entry: Mapping[str, Any]) -> str:
@@ -95,4 +86,5 @@ def _file(entry: Mapping[str, Any]) -> str:
     source = data.get("source")
     same = [source and os.path.normpath(source), data.get("content", data["fingerprint"]), entry.get("options")]
     key = files.sha256(json.dumps(same, sort_keys=True).encode())[:8]
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name(entry)).strip('-.')[:60] or 'data'}-{key}.json"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", about(entry)["name"]).strip("-.")[:60]
+    return f"{name or 'data'}-{key}.json"

@@ -9,9 +9,11 @@ from nearfar.core.errors import ConfigError
 from nearfar.core.options import checked
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nearfar.core.console import Console
     from nearfar.data.table import Table
-    from nearfar.evaluation.measurement import Evaluation
+    from nearfar.evaluation.evaluate import Evaluation
     from nearfar.models.embedder import Embedder
     from nearfar.models.run import Run
 
@@ -29,36 +31,40 @@ def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", conso
         The model lies in no run folder, or the measurement is of other models.
     """
     from nearfar.core.console import QUIET, SILENT
-    from nearfar.evaluation.report import card, collect, kept
+    from nearfar.evaluation.report import kept
     from nearfar.models.run import Run
 
     if model.path is None:
         raise ConfigError(f"{model.name} lies in no run folder.", hint="Train it with out=.")
-    own = [r for r in evaluation.results if r["run"] == model.name]
-    if len(own) != 1:
+    results = [r for r in evaluation.results if r["run"] == model.name]
+    if len(results) != 1:
         names = ", ".join(str(r["run"]) for r in evaluation.results)
-        raise ConfigError(f"the measurement is of {names}, so it is not told which is that of {model.name}.")
-    run, table, rows = Run.open(model.path), evaluation.table_of_rows, evaluation.rows
-    file, before = kept.add(run, evaluation.as_dict() | {"results": own, "summary": []}, console or QUIET)
+        raise ConfigError(f"the measurement is of {names}, so it is not known which is that of {model.name}.")
+    run, rows = Run.open(model.path), evaluation.rows
+    file, before = kept.add(run, evaluation.as_dict() | {"results": results, "summary": []}, console or QUIET)
     measured = kept.every(run, SILENT)
     if console is not None and before is not None:
-        console.say(f"This replaces the measurement of {kept.name(before)} of {kept.day(before)} ({file}).")
+        about = kept.about(before)
+        console.say(f"This replaces the measurement of {about['name']} of {about['day']} ({file}).")
     elif console is not None and len(measured) > 1:
         console.say(f"Kept in {file}, beside {len(measured) - 1} of other data or options.")
-    shown = collect.collect(model, table, rows.train, rows.test, kind=layout)
-    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=run.metrics())
-    return _report(run, shown, table, measured)
+    return refresh(run, model, evaluation.table_of_rows, rows.train, rows.test, measured, layout)
 
 
-def _report(run: Run, shown: dict[str, Any], table: Table, measured: list[dict[str, Any]]) -> Path:
-    """Write the report of the latest of what was measured."""
-    from nearfar.evaluation.report.write import write
+def refresh(
+    run: Run, model: Embedder, table: Table, train: np.ndarray, shown: np.ndarray, measured: list[dict[str, Any]],
+    layout: str = "pca",
+) -> Path:  # fmt: skip
+    """Write the card of what was measured and the report of the latest, with a map of the rows `shown`."""
+    from nearfar.evaluation.report import card, collect, write
     from nearfar.methods import no_learning, record
 
-    config = run.config["config"]
+    metrics, config = run.metrics(), run.config["config"]
+    drawn = collect.collect(model, table, train, shown, kind=layout)  # first: UMAP may be missing
+    card.write(run.path / "README.md", name=run.name, config=run.config, measured=measured, metrics=metrics)
     method = record.resolve(config["model"]["method"], config["method"])
-    return write(
-        run.path / "report.html", name=run.name, config=run.config, metrics=run.metrics(), measured=measured,
-        shown=shown, skipped=[(s.name, s.reason) for s in table.skipped],
+    return write.write(
+        run.path / "report.html", name=run.name, config=run.config, metrics=metrics, measured=measured,
+        shown=drawn, skipped=[(s.name, s.reason) for s in table.skipped],
         level=no_learning.no_learning(method, config["train"]["batch_size"]),
     )  # fmt: skip

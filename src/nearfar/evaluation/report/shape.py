@@ -1,5 +1,7 @@
 """What a kept measurement holds, as far as cards and reports show it; of other protocols there may be anything."""
 
+# ruff: noqa: UP013 (one line a shape: as classes they fill two pages)
+
 from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -11,95 +13,27 @@ Number = float | None  # what is not finite is written as null
 Interval = NotRequired[Annotated[list[Number], long(2, 2)]]
 
 
-class Accuracy(TypedDict):
-    """A share with its interval."""
-
-    accuracy: Number
-    interval: Interval
-
-
-class KnnSettings(TypedDict):
-    """How neighbours were asked."""
-
-    k: Count
-    temperature: Number
-
-
-class Knn(Accuracy):
-    """Of nearest neighbours."""
-
-    settings: KnnSettings
-
-
-ProbeSettings = TypedDict("ProbeSettings", {"C": float, "chosen on": str})
-
-
 def _square(table: list[list[float]]) -> str | None:
     return None if all(len(row) == len(table) for row in table) else "of as many rows as columns"
 
 
-class Probe(Accuracy):
-    """Of a linear probe."""
-
-    settings: ProbeSettings
-    confusion: NotRequired[Annotated[list[list[Annotated[float, within(0)]]], _square]]
-
-
-class Draws(TypedDict):
-    """Of few labels, drawn several times."""
-
-    mean: float
-    std: float
-    draws: Annotated[list[float], long(1)]
-
-
-class Clusters(TypedDict):
-    """Of clusters."""
-
-    mean: Number
-    chance: Number
-
-
-class Found(TypedDict):
-    """Of retrieval in one direction."""
-
-    recall: dict[str, Number]
-    median_rank: Number
-    interval: Interval
-
-
-class Bitext(TypedDict):
-    """Of translations in one direction."""
-
-    margin: Accuracy
-
-
-class ZeroShot(Accuracy):
-    """Of classes by their names."""
-
-    chance: Number
-    majority: Number
-
-
-class Correlation(TypedDict):
-    """Of scored pairs."""
-
-    spearman: Number
-    interval: Interval
-
-
-class Pairs(TypedDict):
-    """Of labelled pairs."""
-
-    average_precision: Number
-    positive: NotRequired[Any]
-    interval: Interval
-
-
-class Geometry(TypedDict):
-    """Of the embedding."""
-
-    effective_rank: NotRequired[Number]
+Confusion = Annotated[list[list[Annotated[float, within(0)]]], _square]
+Accuracy = TypedDict("Accuracy", {"accuracy": Number, "interval": Interval})
+KnnSettings = TypedDict("KnnSettings", {"k": Count, "temperature": Number})
+Knn = TypedDict("Knn", {"accuracy": Number, "interval": Interval, "settings": KnnSettings})
+ProbeSettings = TypedDict("ProbeSettings", {"C": float, "chosen on": str})
+Probe = TypedDict(
+    "Probe",
+    {"accuracy": Number, "interval": Interval, "settings": ProbeSettings, "confusion": NotRequired[Confusion]},
+)
+Draws = TypedDict("Draws", {"mean": float, "std": float, "draws": Annotated[list[float], long(1)]})
+Clusters = TypedDict("Clusters", {"mean": Number, "chance": Number})
+Direction = TypedDict("Direction", {"recall": dict[str, Number], "median_rank": Number, "interval": Interval})
+Bitext = TypedDict("Bitext", {"margin": Accuracy})
+ZeroShot = TypedDict("ZeroShot", {"accuracy": Number, "interval": Interval, "chance": Number, "majority": Number})
+Sts = TypedDict("Sts", {"spearman": Number, "interval": Interval})
+Pairs = TypedDict("Pairs", {"average_precision": Number, "positive": NotRequired[Any], "interval": Interval})
+Geometry = TypedDict("Geometry", {"effective_rank": NotRequired[Number]})
 
 
 class Figures(TypedDict):
@@ -112,10 +46,10 @@ class Figures(TypedDict):
     shots: NotRequired[dict[str, Draws]]
     shares: NotRequired[dict[str, Draws]]
     clustering: NotRequired[Clusters]
-    retrieval: NotRequired[dict[str, Found]]
+    retrieval: NotRequired[dict[str, Direction]]
     bitext: NotRequired[dict[str, Bitext]]
     zero_shot: NotRequired[dict[str, ZeroShot]]
-    sts: NotRequired[Correlation]
+    sts: NotRequired[Sts]
     pair_classification: NotRequired[Pairs]
 
 
@@ -134,16 +68,11 @@ class Result(Figures):
     floors: Floors
 
 
-class NotFitted(TypedDict):
-    """The rows of protocols that fit nothing."""
-
-    protocols: list[str]
-    test_rows: Count
-    split: str
+NotFitted = TypedDict("NotFitted", {"protocols": list[str], "test_rows": Count, "split": str})
 
 
 class Data(TypedDict):
-    """What was measured on."""
+    """What was measured on; `not_fitted` are the rows of protocols that fit nothing."""
 
     fingerprint: str
     train_rows: Count

@@ -15,12 +15,12 @@ from nearfar.core.version import __version__
 from nearfar.evaluation import verdict
 from nearfar.evaluation.report import charts, kept
 from nearfar.evaluation.report.card import command, first
-from nearfar.evaluation.table import about_rows
-from nearfar.evaluation.table import shown as shown_figures
-from nearfar.vectors.intervals import wilson
+from nearfar.evaluation.report.templates import FOLDER, render
+from nearfar.evaluation.table import about_rows, cells
 
 MOST_CLASSES = 40  # of a table of all confusions; of more the most frequent ones are listed
 SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
+FLOORS = {"untrained_encoder": "untrained encoder", "raw_input": "raw input"}
 
 
 def write(
@@ -40,115 +40,68 @@ def write(
     metrics : sequence of mapping
         Lines of ``metrics.jsonl``.
     measured : sequence of mapping
-        JSON forms of the run's measurements, the latest first: that one is shown, and what others there are.
+        JSON forms of the run's measurements, the latest first: that one is shown, the others are listed.
     shown : mapping, optional
         What `nearfar.evaluation.report.collect.collect` gave.
     skipped : sequence of (name, reason)
     level : float, optional
         Loss without learning.
     """
-    import jinja2
-
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters |= {"figure": _figure, "data": _data}
     evaluation = measured[0] if measured else None
-    result = evaluation["results"][0] if evaluation else None
-    page = environment.get_template("page.html").render(
-        name=name, config=config, command=command(config), place=shlex.quote(str(real(path.parent))),
-        first=first(config, metrics, measured), of=_about(evaluation) if evaluation else None,
-        others=[_about(e) for e in measured[1:]],
+    result = evaluation["results"][0] if evaluation else {}
+    rows = [(result["run"], result)] if result else []
+    rows += [(text, result["floors"][key]) for key, text in FLOORS.items() if key in result.get("floors", {})]
+    about = [kept.about(e) for e in measured]
+    page = render(
+        "page.html", name=name, config=config, command=command(config), place=shlex.quote(str(real(path.parent))),
+        first=first(config, metrics, measured), of=about[0] if about else None, others=about[1:],
         pretty=json.dumps(config.get("config", config), indent=2), version=__version__,
-        curves=_curves(metrics, level), heads=list(shown_figures(result or {})), rows=_lines(result),
-        about_rows=about_rows(evaluation["data"]) if evaluation else "",
-        few=_few(result), evaluation=evaluation, result=result, shown=shown or {},
-        skipped=list(skipped), skipped_shown=SKIPPED_SHOWN,
-        confusion=_confusion(result, evaluation), last=metrics[-1] if metrics else {},
-        style=(folder / "page.css").read_text(), script=(folder / "page.js").read_text(),
+        curves=_curves(metrics, level), heads=list(cells(result)),
+        rows=[(name, figures, list(cells(figures, result).values())) for name, figures in rows],
+        about_rows=about_rows(evaluation["data"]) if evaluation else "", few=_few(rows), evaluation=evaluation,
+        result=result, shown=shown or {}, skipped=list(skipped), skipped_shown=SKIPPED_SHOWN,
+        confusion=_confusion(evaluation), last=metrics[-1] if metrics else {},
+        style=(FOLDER / "page.css").read_text(), script=(FOLDER / "page.js").read_text(),
     )  # fmt: skip
     files.write_text(path, page)
     return path
 
 
-def _figure(value: Any, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
-
-
-def _data(value: Any) -> str:
-    """JSON that is safe inside a script element."""
-    import markupsafe
-
-    text = json.dumps(files.finite(value))
-    return markupsafe.Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _curves(metrics: Sequence[Mapping[str, Any]], level: float | None) -> list[Any]:
+def _curves(metrics: Sequence[Mapping[str, Any]], level: float | None) -> list[dict[str, Any]]:
     def line(key: str) -> list[tuple[float, float]]:
         return [(m["step"], m[key]) for m in metrics if m.get(key) is not None]
 
     losses = line("loss")
-    shown_level = level if losses and level and level < 3 * max(y for _, y in losses) else None
+    near = level if losses and level and level < 3 * max(y for _, y in losses) else None  # else it flattens the curve
     ranks = {"embedding": line("rank"), "features": line("feature_rank"), "held out": line("heldout_rank")}
-    found = [
-        charts.lines({"loss": losses}, x="step", title="Loss", level=shown_level, level_name="without learning"),
+    curves = [
+        charts.lines({"loss": losses}, x="step", title="Loss", level=near, level_name="without learning"),
         charts.lines({name: points for name, points in ranks.items() if points}, x="step", title="Effective rank"),
         charts.lines({"alignment": line("alignment"), "uniformity": line("uniformity")}, x="step", title="Geometry"),
-        *(_watched(title, line(key)) for key, (title, _) in verdict.WATCHED.items()),
     ]  # fmt: skip
-    return [c for c in found if c]
+    for key, (title, _) in verdict.WATCHED.items():
+        looks = line(key)
+        before = looks[0][1] if looks and looks[0][0] == 0 else None
+        curves.append(charts.lines({title: looks}, x="step", title=title, level=before, level_name="before training"))
+    return [c for c in curves if c]
 
 
-def _watched(title: str, looks: list[tuple[float, float]]) -> Any:
-    """A figure of held-out rows over the steps, with its value before the first one as a line."""
-    start = looks[0][1] if looks and looks[0][0] == 0 else None
-    return charts.lines({title: looks}, x="step", title=title, level=start, level_name="before training")
-
-
-def _rows(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
-    """(name, figures): the model, then its floors."""
-    if not result:
-        return []
-    names = {"untrained_encoder": "untrained encoder", "raw_input": "raw input"}
-    under = [(text, result["floors"][key]) for key, text in names.items() if key in result["floors"]]
-    return [(result["run"], result), *under]
-
-
-def _lines(result: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any], list[tuple[str, str]]]]:
-    """(name, figures, cells): each cell a figure, and the spread or interval beside it."""
-    lines = []
-    for name, figures in _rows(result):
-        own = shown_figures(figures)
-        cells = [own.get(head, "–").partition(" ") for head in shown_figures(result)]
-        lines.append((name, figures, [(figure, spread) for figure, _, spread in cells]))
-    return lines
-
-
-def _few(result: Mapping[str, Any] | None) -> Any:
-    if not result or not result.get("few_labels"):
-        return ""
+def _few(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any] | None:
+    """The chart of few labels: the model and its floors at each count."""
     groups = []
-    for count in result["few_labels"]:
+    for count in rows[0][1].get("few_labels", {}) if rows else ():
         dots = []
-        for name, values in _rows(result):
-            if r := values.get("few_labels", {}).get(count):
+        for name, figures in rows:
+            if r := figures.get("few_labels", {}).get(count):
                 half = 1.96 * r["std"] / math.sqrt(len(r["draws"]))
                 dots.append((name, r["mean"], r["mean"] - half, r["mean"] + half))
         groups.append((f"{count} per class", dots))
     return charts.dots(groups, title="Accuracy with few labels (mean over draws, 95 % interval)")
 
 
-def _about(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Which data a measurement is of, when and how it was made."""
-    found = {"name": kept.name(entry), "day": kept.day(entry), "how": kept.how(entry)}
-    return found | {"source": entry["data"].get("source") or ""}
-
-
-def _confusion(result: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _confusion(evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """All confusions; of many classes the most frequent ones."""
-    table = (result or {}).get("linear_probe", {}).get("confusion")
+    table = evaluation["results"][0].get("linear_probe", {}).get("confusion") if evaluation else None
     if not table:
         return None
     classes = evaluation["data"]["classes"]
@@ -157,8 +110,4 @@ def _confusion(result: Mapping[str, Any] | None, evaluation: Mapping[str, Any] |
         most = sorted(wrong, key=lambda w: (-w[0], w[1:]))[:MOST_CLASSES]
         pairs = [{"truth": classes[i], "taken": classes[j], "n": n, "of": sum(table[i])} for n, i, j in most]
         return {"classes": classes, "pairs": pairs, "wrong": sum(n for n, *_ in wrong), "different": len(wrong)}
-    rows = [
-        {"total": sum(r), "cells": [(n, n / max(1, sum(r))) for n in r], "interval": wilson(r[i], sum(r))}
-        for i, r in enumerate(table)
-    ]
-    return {"classes": classes, "rows": rows}
+    return {"classes": classes, "rows": [[(n, n / max(1, sum(r))) for n in r] for r in table]}

@@ -1,0 +1,214 @@
+"""Models and floors measured alike: which protocols, on which rows, in one way for one column and for several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.core.errors import DataError
+from nearfar.core.registry import PROTOCOLS
+from nearfar.data.groups import together
+from nearfar.data.splits import EvaluationPlan
+from nearfar.data.table import Column, Table
+from nearfar.evaluation import floors
+from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
+from nearfar.evaluation.protocols import Features, Sides, fits, takes
+from nearfar.vectors import geometry
+from nearfar.vectors.intervals import paired
+
+if TYPE_CHECKING:
+    from nearfar.core.console import Console
+
+BY_DEFAULT = ("knn", "linear_probe", "few_labels")  # of labelled rows of one column
+RAW = floors.RawInput()
+
+
+def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[str]:
+    """The protocols to measure: those asked for, or what fits the data; none of one column without classes.
+
+    Raises
+    ------
+    DataError
+        The data lack what a protocol takes.
+    """
+    several = len(table.columns) > 1
+    has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": table.labels is not None}
+    for name in asked:
+        needed, why, hint = takes(name), "", None
+        if needed == NAMED:
+            check_names(models, table, name)
+        elif not several and needed != "labels":
+            why, hint = "these data have one column", "Name two with --pair A B."
+        elif not several and not has_classes(table):
+            needed, why = "labels of two classes or more", "these data have none"
+            hint = "Name their column with --label."
+        elif several and not has.get(needed, False):
+            why = "these data have none"
+        elif several and needed != "pairs" and len(table.columns) > 2:
+            why = f"of {len(table.columns)} columns it is not said which two are judged"
+            hint = "Name two with --pair A B."
+        if why:
+            raise DataError(f"{name} takes {needed}, and {why}.", where="--protocol", hint=hint)
+    if asked:
+        return list(asked)
+    named = ["zero_shot"] if named_columns(models, table) else []
+    if not several:
+        return [*BY_DEFAULT, *named] if has_classes(table) else []
+    if has["scored pairs"] and len(table.columns) == 2:
+        return ["sts"]
+    return ["retrieval", *(["bitext"] if alike(table) and table.first.modality == "text" else []), *named]
+
+
+def alike(table: Table) -> bool:
+    """Whether all columns hold the same kind of thing in the same form."""
+    return len({(c.modality, str(c.spec)) for c in table.columns.values()}) == 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured, the same of every model and every floor.
+
+    Parameters
+    ----------
+    table : Table
+        As the first model reads the data; others may cut texts or scale numbers in another way.
+    plans : mapping
+        The rows of the protocols that fit something (True), and of those that do not.
+    protocols : sequence of str
+    seed : int
+    templates : sequence of str
+    positive : int, optional
+        Position of the label that says which sides belong together; then no other pair is a right answer.
+    console : Console
+    """
+
+    table: Table
+    plans: Mapping[bool, EvaluationPlan]
+    protocols: Sequence[str]
+    seed: int
+    templates: Sequence[str] | str
+    positive: int | None
+    console: Console
+
+    @cached_property
+    def several(self) -> bool:
+        return len(self.table.columns) > 1
+
+    @cached_property
+    def parts(self) -> dict[bool, tuple[np.ndarray, np.ndarray]]:
+        """Rows to fit on and rows to score, of one column those with labels."""
+        labels = self.table.labels
+        parts = {fit: (plan.train, plan.test) for fit, plan in self.plans.items()}
+        if self.several:
+            return parts
+        return {fit: tuple(rows[labels[rows] >= 0] for rows in part) for fit, part in parts.items()}
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Rows whose statistics the untrained encoder may take: those of the probes, where there are any."""
+        train, test = self.parts[max(self.parts)]
+        return train if len(train) else test
+
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        return None if self.several or True not in self.parts else together(self.table, self.parts[True][0])
+
+    def results(self, models: Sequence[Any], tables: Sequence[Table], *, layer: str | None, with_floors: bool) -> list:
+        """One result for each model on the data as it reads them, with floors."""
+        if not self.protocols:
+            rows, layer = self.plans[False].test, layer or "features"
+            shapes = [geometry.describe(m.features(t.first, rows, layer)) for m, t in zip(models, tables, strict=True)]
+            return [{"run": m.name, "geometry": shape, "floors": {}} for m, shape in zip(models, shapes, strict=True)]
+        shared: dict[str, Any] = {}
+        if not self.several and True in self.parts:
+            shared["majority"] = floors.majority(*(self.table.labels[rows] for rows in self.parts[True]))
+        if with_floors and alike(self.table):
+            shared["raw_input"] = self.measured(RAW, self.table, "the raw input", None)
+        results = []
+        for model, table in zip(models, tables, strict=True):
+            under, kept = dict(shared), layer or (model.keeps if self.several else "features")
+            if with_floors:
+                fresh = floors.untrained(model, table, self.known)
+                under["untrained_encoder"] = self.measured(fresh, table, f"{model.name} untrained", kept)
+            figures = self.measured(model, table, model.name, kept)
+            results.append({"run": model.name, "layer": kept, "views": 1, **figures, "floors": under})
+            for count, few in figures.get("few_labels", {}).items():  # trained minus floor, over the same draws
+                for floor in ("raw_input", "untrained_encoder"):
+                    if other := under.get(floor, {}).get("few_labels", {}).get(count):
+                        few.setdefault("above", {})[floor] = paired(few["draws"], other["draws"])
+        return results
+
+    def measured(self, model: Any, table: Table, label: str, layer: str | None) -> dict[str, Any]:
+        """The figures of a model, or of a floor."""
+        self.console.say(f"Measuring {label} …")
+        # pairs are not fitted on, so their training rows need no vectors
+        used = np.unique(np.concatenate([r for part in self.parts.values() for r in part[1 if self.several else 0 :]]))
+        vectors = {c.name: model.features(c, used, layer=layer) for c in table.columns.values()}
+        found: dict[str, Any] = {}
+        for name in self.protocols:
+            measure, kind = PROTOCOLS.get(name).measure, takes(name)
+            fit, score = self.parts[fits(name)]
+            if kind == NAMED:
+                if model is not RAW:
+                    found[name] = self._named(name, model, table, fit if fits(name) else fit[:0], score)
+            elif kind == "labels":
+                (x,), labels = vectors.values(), self.table.labels
+                (train, y), (test, truth) = ((x[np.searchsorted(used, rows)], labels[rows]) for rows in (fit, score))
+                classes, groups = len(self.table.label_names), self.groups if fits(name) else None
+                train, test = Features(train, y, classes, groups=groups), Features(test, truth, classes)
+                found[name] = measure(train, test, seed=self.seed)
+            else:
+                found[name] = {}
+                for sides in self._sides(table, used, vectors, score, layer, scored=kind == "scored pairs"):
+                    figures, (left, right) = measure(sides, seed=self.seed), sides.names
+                    if "left_to_right" in figures:
+                        both = figures["left_to_right"], figures["right_to_left"]
+                        figures = dict(zip((f"{left}->{right}", f"{right}->{left}"), both, strict=True))
+                    found[name] |= figures
+        described = self.parts[max(self.parts)][1] if self.several else self.known
+        z = np.concatenate([x[np.searchsorted(used, described)] for x in vectors.values()])
+        return found | {"geometry": geometry.describe(z, self.seed)}
+
+    def _named(self, name: str, model: Any, table: Table, fit: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+        """By column, what is measured of rows and of the names of their classes."""
+        figures = {}
+        for column in named_columns([model], table) if self.several else [table.first]:
+            rows = score[table.labels[score] >= 0]
+            if self.several:  # a picture that stands in several pairs has one answer
+                rows = rows[np.sort(np.unique(column.hashes[rows], return_index=True)[1])]
+            if not len(rows):
+                raise DataError(f"{name} has no labelled rows to score.")
+            test = named_features(model, column, rows, table, self.templates)
+            train = named_features(model, column, fit, table, self.templates) if len(fit) else test
+            figures[column.name] = PROTOCOLS.get(name).measure(train, test, seed=self.seed)
+        return figures
+
+    def _sides(
+        self, table: Table, used: np.ndarray, vectors: dict[str, np.ndarray], rows: np.ndarray, layer: str | None, *,
+        scored: bool,
+    ) -> Iterator[Sides]:  # fmt: skip
+        """All pairs of columns; `scored`: in the rows that have a score."""
+        if len({x.shape[1] for x in vectors.values()}) > 1:
+            raise DataError(
+                f"the {layer} of {', '.join(f'{n!r} have {x.shape[1]}' for n, x in vectors.items())} dimensions, so "
+                "they cannot be compared.", where="--layer", hint="Take the projection.",
+            )  # fmt: skip
+        rows = rows[~np.isnan(table.scores[rows])] if scored else rows
+        about: dict[str, Any] = {"score": table.scores[rows]} if scored else {}
+        if self.positive is not None:
+            labels = table.labels[rows]
+            about["label"] = np.where(labels < 0, -1, labels == self.positive)
+            about["positive"] = table.label_names[self.positive]
+        for a, b in combinations(table.columns.values(), 2):
+            sides = (vectors[c.name][np.searchsorted(used, rows)] for c in (a, b))
+            yield Sides(*sides, _content(a, rows), _content(b, rows), (a.name, b.name), **about)
+
+
+def _content(column: Column, rows: np.ndarray) -> np.ndarray:
+    """Equal numbers for equal cells."""
+    return np.unique(column.hashes[rows], return_inverse=True)[1]
