@@ -128,7 +128,7 @@ class Words:
 @pytest.fixture
 def words(monkeypatch):
     model = Words()
-    monkeypatch.setattr(loading, "load", lambda run: model)
+    monkeypatch.setattr(loading, "load", lambda run, device: model)
     return model
 
 

@@ -203,7 +203,9 @@ def test_classify_leaves_whole_groups_out(run, data):
     assert own.about["group"] == "patient"  # as its data were read in training
     assert own.out_of_fold["accuracy"] < 0.9
     assert any("one group are left out together: 120 groups" in n for n in own.notes)
-    same = classify(run.path, data[1], data[1], label="kind", group="patient", name="whole")
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        same = classify(run.path, data[1], data[1], label="kind", group="patient", name="whole")
     assert any("600 of the 600 new rows are of groups of labelled ones" in w for w in same.warnings)
     used = classify(run.path, new=data[0], use="whole")  # the column of groups is no feature there either
     assert np.array_equal(used.predictions.labels, whole.predictions.labels)

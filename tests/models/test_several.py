@@ -304,6 +304,22 @@ def test_each_member_reads_in_its_own_way(unlike):
         nearfar.ensemble([a, b], how="average")
 
 
+def test_an_ensemble_of_pairs_is_measured_as_a_model_is(tmp_path):
+    draw, words = np.random.default_rng(0), [f"w{i}" for i in range(50)]
+    left = [" ".join(draw.choice(words, 6)) for _ in range(60)]
+    pairs = {"a": left, "b": [" ".join(reversed(text.split())) for text in left]}
+    given = {"method": "clip", "column": ("a", "b"), "tokens": "hashed:200", "encoder_options": {"dim": 8}, "holdout": 0.0}
+    small = {"epochs": 1, "batch_size": 16, "threads": 1, "quiet": True}
+    runs = [train.train(pairs, seed=seed, out=tmp_path / str(seed), **given, **small).path for seed in (0, 1)]
+    made = nearfar.ensemble(runs, quiet=True)
+    (member,) = made.members[0].members
+    assert (len(made.members), made.keeps) == (2, member.keeps)
+    with pytest.warns(NearfarWarning, match="was trained on"):
+        found = evaluate.evaluate([made, member], pairs, column=("a", "b"), protocols=["retrieval"], quiet=True)
+    assert [r["layer"] for r in found.results] == ["projection", "projection"]
+    assert all("a->b" in r["retrieval"] and "untrained_encoder" in r["floors"] for r in found.results)
+
+
 def test_rows_that_only_one_member_can_read_are_an_error(unlike, monkeypatch):
     made = nearfar.ensemble([unlike / "a", unlike / "b"])
     monkeypatch.setattr(made.members[1], "read", lambda *_, **__: read(list((unlike / "pictures" / "red").iterdir())))

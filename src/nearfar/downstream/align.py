@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nearfar.core.console import Console
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 SHOWN = 20  # matches in the repr; a file has all
 WIDTH = 48  # characters of each text there
@@ -90,18 +90,19 @@ class Alignment:
 
 @checked
 def align(
-    a: str | Path, b: str | Path, *, run: Embedder | str | Path, columns: tuple[str, str] | None = None, most: int = 3,
+    a: str | Path, b: str | Path, *, run: Model | str | Path, columns: tuple[str, str] | None = None, most: int = 3,
     skip: float | str = "auto", encode: bool = False, out: str | Path | None = None, quiet: bool = False,
     console: Console | None = None,
 ) -> Alignment:  # fmt: skip
     """Align two sequences in the same order; `nearfar.vectors.sequences.align` takes vectors from anywhere.
+
+    Arguments that are not described here are those of `nearfar`.
 
     Parameters
     ----------
     a, b : path
         Text files with one row a line, of which blank lines are counted and passed over, or whatever else the model
         reads.
-    run : Embedder, Ensemble or path
     columns : (str, str), optional
         The model's columns for `a` and `b`; needed where it has several.
     most, skip
@@ -128,13 +129,13 @@ def align(
     sequences.skip_cost(skip)  # before anything is encoded, which takes long
     if out is not None:
         files.check_target(out, a, b)
-    model = loading.load(run) if isinstance(run, str | Path) else run
+    model, called = loading.opened(run)
     sides = [_side(model, path, column, console) for path, column in zip((a, b), _columns(model, columns), strict=True)]
     joined = None
     if encode and all(s.text for s in sides):
         joined = tuple(lambda n, side=side: side.joined(n, model, console) for side in sides)
     matches = sequences.align(sides[0].vectors, sides[1].vectors, most=most, skip=skip, joined=joined)
-    made = Alignment(str(run if isinstance(run, str | Path) else model.path or model.name), a, b, most, skip,
+    made = Alignment(called, a, b, most, skip,
                      None if out is None else str(out), [_named(m, *sides) for m in matches])  # fmt: skip
     if out is not None:
         made.write(out)
@@ -151,7 +152,7 @@ class _Side:
     vectors: np.ndarray
     text: bool
 
-    def joined(self, n: int, model: Embedder, console: Console) -> np.ndarray:
+    def joined(self, n: int, model: Model, console: Console) -> np.ndarray:
         """The vectors of all n neighbouring texts as one."""
         texts = [" ".join(self.texts[i : i + n]) for i in range(len(self.texts) - n + 1)]
         return model.encode(texts, column=self.column, console=console)
@@ -166,7 +167,7 @@ def _named(match: sequences.Match, left: _Side, right: _Side) -> Match:
     return Match(numbers, others, match.score, text, other)
 
 
-def _columns(model: Embedder, asked: tuple[str, str] | None) -> tuple[str, str]:
+def _columns(model: Model, asked: tuple[str, str] | None) -> tuple[str, str]:
     names = list(model.columns)
     if asked is None and len(names) > 1:
         raise ConfigError(f"the model has the columns {', '.join(names)}.", where="--columns",
@@ -177,7 +178,7 @@ def _columns(model: Embedder, asked: tuple[str, str] | None) -> tuple[str, str]:
     return asked or (names[0], names[0])
 
 
-def _side(model: Embedder, path: str, column: str, console: Console) -> _Side:
+def _side(model: Model, path: str, column: str, console: Console) -> _Side:
     if model.columns[column][0] == "text":
         lines = [(k, t.strip()) for k, t in enumerate(_texts(path, column), 1) if t.strip()]
         if not lines:

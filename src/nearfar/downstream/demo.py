@@ -54,6 +54,8 @@ def demo(
 ) -> Demonstration:  # fmt: skip
     """Learn digits without labels, measure the embedding with few, and write the report.
 
+    Arguments that are not described here are those of `nearfar`.
+
     Parameters
     ----------
     out : path

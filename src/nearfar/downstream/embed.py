@@ -21,7 +21,7 @@ from nearfar.vectors.layout import layout
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.data.table import Skipped
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 ENDINGS = (".parquet", ".npz", ".npy")
 
@@ -92,15 +92,16 @@ class Embedded:
 
 @checked
 def embed(
-    run: Embedder | str | Path, data: Any, *, out: str | Path | None = None, column: str | None = None,
+    run: Model | str | Path, data: Any, *, out: str | Path | None = None, column: str | None = None,
     label: str | None = None, layer: str | None = None, dimensions: int | None = None, normalize: bool = True,
     project: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> Embedded:  # fmt: skip
     """Embed data, and write the vectors as a table.
 
+    Arguments that are not described here are those of `nearfar`.
+
     Parameters
     ----------
-    run : Embedder, Ensemble or path
     data : path, array or Table
     out : path, optional
         File to write: .parquet, .npz or .npy. Without one nothing is written.
@@ -132,9 +133,10 @@ def embed(
             raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                               hint=f"Use one of {', '.join(ENDINGS)}.")  # fmt: skip
         files.check_target(out, *([data] if isinstance(data, str | Path) else []))
-    model = loading.load(run) if isinstance(run, str | Path) else run
+    model, _ = loading.opened(run)
     model = model.cut(dimensions) if dimensions else model
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
+    # Rows that cannot be read are named and skipped, however many they are: the table says which rows it has.
     table = model.read(data, max_bad=1.0, console=console, **reading)
     z = model.encode(table, layer=layer, normalize=normalize, console=console)
     made = Embedded(z, table.names, table.labels, table.label_names, layout(z, project) if project else None,

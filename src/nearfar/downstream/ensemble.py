@@ -16,18 +16,20 @@ from nearfar.models.ensemble import Ensemble
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.data.table import Table
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 FIT_ROWS = 5000  # at most so many rows are aligned on
 
 
 @checked
 def ensemble(
-    runs: Sequence[Embedder | str | Path], *, out: str | Path | None = None, how: str = "concat", data: Any = None,
+    runs: Sequence[Model | str | Path], *, out: str | Path | None = None, how: str = "concat", data: Any = None,
     overwrite: bool = False, device: str = "auto", quiet: bool = False, console: Console | None = None,
     command: str | None = None,
 ) -> Ensemble:  # fmt: skip
     """Combine several models into one.
+
+    Arguments that are not described here are those of `nearfar`.
 
     Parameters
     ----------
@@ -104,6 +106,7 @@ def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, co
         raise ConfigError("a model that lies in no run folder cannot be written.", hint="Train it with out=.")
     if real(out) in map(real, homes):
         raise RunError("is one of the members.", where=str(out), hint="Choose another --out.")
+    # As they are stored: the config of a model that was loaded names its data by where they lie here.
     stored = [Run.open(home).config for home in homes]
     run = Run.create(out, overwrite=overwrite, beside=True)
     try:

@@ -20,7 +20,7 @@ from nearfar.vectors import neighbours
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.data.table import Table
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 WIDTH = 80  # characters of a text that are shown
 
@@ -71,15 +71,16 @@ class SearchResults:
 
 @checked
 def search(
-    run: Embedder | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
+    run: Model | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
     target: str | None = None, k: int = 10, quiet: bool = False, console: Console | None = None,
 ) -> SearchResults:  # fmt: skip
     """Find the rows of highest cosine similarity, exactly.
 
+    Arguments that are not described here are those of `nearfar`.
+
     Parameters
     ----------
-    run : Embedder, Ensemble or path
-    queries : str, path, sequence of these, or anything that `Embedder.encode` takes
+    queries : str, path, sequence of these, or anything that `Model.encode` takes
     data : path, array or Table, optional
         Where to search; by default what the run was trained on.
     source, target : str, optional
@@ -101,7 +102,7 @@ def search(
         Queries or data cannot be read.
     """
     console, k = of_call(console, quiet), checks.whole(k, "k", 1, "-k")
-    model = loading.load(run) if isinstance(run, str | Path) else run
+    model, called = loading.opened(run)
     queries = [queries] if isinstance(queries, str | Path) else settled(queries)
     words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []
     queries = words or queries
@@ -119,7 +120,6 @@ def search(
     names = words if len(words) == len(vectors) else [f"query {i}" for i in range(1, len(vectors) + 1)]
     hits = [[_hit(table, int(row), float(score)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)]  # fmt: skip
-    called = str(run if isinstance(run, str | Path) else model.path or model.name)
     return SearchResults(called, k, list(zip(names, hits, strict=True)))
 
 
@@ -129,7 +129,7 @@ def _hit(table: Table, row: int, score: float) -> Hit:
     return Hit(str(table.names[row]), score, table.label_names[table.labels[row]] if labelled else None, text)
 
 
-def _columns(model: Embedder, words: Sequence[str], source: str | None, target: str | None) -> tuple[str, str]:
+def _columns(model: Model, words: Sequence[str], source: str | None, target: str | None) -> tuple[str, str]:
     """The column that the queries are of, and the one that is searched."""
     for flag, name in (("--from", source), ("--to", target)):
         if name is not None and name not in model.columns:

@@ -66,6 +66,7 @@ def _built(of: Registry, name: str, options: Mapping[str, Any], column: ColumnPl
         built = build(**given)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"{what} {name!r} cannot be built: {e}.", where=where) from e
+    # torch builds layers of width 0 with no more than a warning, and their outputs are constant.
     if any(not t.numel() for t in (*built.parameters(), *built.buffers())):
         raise ConfigError(f"{what} {name!r} has a layer of width 0.", where=f"{where}_options",
                           hint="Widths and numbers of features are at least 1.")  # fmt: skip
@@ -109,6 +110,7 @@ class Branch(nn.Module):
     def train(self, mode: bool = True) -> Branch:
         """As of any module, but for an encoder that is locked."""
         super().train(mode)
+        # Otherwise its batch norms would go on taking statistics, and it would drop out.
         if self.locked:
             self.encoder.eval()
         return self

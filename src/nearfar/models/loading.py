@@ -34,10 +34,18 @@ def load(path: str | Path, device: str = "auto") -> Model:
     run = Run.open(path)
     if not os.path.exists(run.model_file):
         raise RunError("the run has no model yet.", where=str(path), hint="Pass --resume to finish its training.")
+    # What is wrong with a folder is said before torch is loaded.
     from nearfar.core import devices
     from nearfar.models import restoring
 
     return restoring.restored(run).to(str(devices.device(device)))
+
+
+def opened(run: Model | str | Path, device: str = "auto") -> tuple[Model, str]:
+    """A model that is given as itself or by the path of its run, and what results call it."""
+    if isinstance(run, str | Path):
+        return load(run, device), str(run)
+    return run, str(run.path or run.name)
 
 
 def is_series(path: str | Path) -> bool:
@@ -71,6 +79,7 @@ def models(runs: Iterable[Model | str | Path], device: str = "auto") -> list[Mod
                 model.name = f"{real(run).name}/{model.name}"
             given[len(loaded)] = str(folder)
             loaded.append(model)
+    # A model that is given as itself keeps its name, which its owner may have chosen.
     names = Counter(model.name for model in loaded)
     for i, path in given.items():
         if names[loaded[i].name] > 1:

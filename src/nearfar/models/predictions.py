@@ -66,7 +66,7 @@ class Predictions:
         """
         p, rows, first = self.probabilities, np.arange(len(self)), self.likeliest
         others = p.copy()
-        others[rows, first] = -1
+        others[rows, first] = -1  # below every probability
         second, lines = others.argmax(1), []
         for i in rows:
             likeliest = classes[first[i]]
@@ -103,6 +103,7 @@ class Predictions:
         ):
             figures[name] = int(hits) / int(total) if total else None
             figures[f"{name}_interval"] = wilson(int(hits), int(total))
+        # Rows that are refused count in the accuracy and the calibration too: refusing is measured by the coverage.
         confidence = self.probabilities[known].max(1, initial=0)
         figures["calibration_error"] = calibration_error(confidence, right) if len(right) else None
         refused = int((self.labels[unknown] < 0).sum())

@@ -73,6 +73,7 @@ class ZeroShot:
         """
         units = unit(checked_vectors(x, self.prompts.shape[1]))
         cosines = units @ self.vectors.T
+        # In double precision: a small temperature makes much of the last bits of a cosine.
         logits = cosines.astype(np.float64) / self.temperature
         e = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
         labels = cosines.argmax(1)
@@ -101,6 +102,7 @@ def make(
     names, forms = checked(classes, templates)
     text = text_column(model, column)
     rows = tuple(form.replace("{}", name) for name in names for form in forms)
+    # Prompts lie in the space of the rows' vectors only in the layer that the loss compared, which is the one kept.
     vectors = model.encode(list(rows), column=text, layer=model.keeps, console=console)
     tau, how = (temperature, "given") if temperature is not None else temperature_of(model)
     if not tau > 0:

@@ -43,6 +43,7 @@ def set_up(modules: Mapping[str, Any], columns: Mapping[str, Column], rows: np.n
 def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, precision: str) -> None:
     """Bring fixed features to their weight beside those of the encoders as these are now, by some of the rows."""
     was = networks.training
+    # As a model computes them: batch norms take no statistics from this, and nothing is dropped out.
     networks.eval()
     for name, branch in networks.items():
         if branch.fixed is not None:

@@ -65,6 +65,7 @@ class TrainingRows:
 
         Of a table with fewer columns, a row counts as trained on where each of its cells was.
         """
+        # Whole rows are known where all columns are there: a cell may come in several rows.
         if len(table.columns) == len(self.columns):
             return np.isin(_hashes(table), self.rows)
         cells = [np.isin(column.hashes, self.columns.get(name, NONE)) for name, column in table.columns.items()]
@@ -72,6 +73,7 @@ class TrainingRows:
 
     def teach(self, column: Column) -> np.ndarray:
         """Whether each cell of a column is among the `taught`, bool (N,); of an ensemble, as any member reads it."""
+        # Cells are hashed as they are decoded, so that members with other tokenisers have other hashes of a text.
         readings = (column, *getattr(column, "others", ()))
         return np.logical_or.reduce([np.isin(c.hashes, self.taught) for c in readings])
 
@@ -80,6 +82,7 @@ class TrainingRows:
         import torch
 
         named = {COLUMN + n: h for n, h in self.columns.items()}
+        # Of one column the rows are its cells, which are not written twice.
         named |= {ROWS: self.rows} if len(self.columns) > 1 else {}
         named |= {TAUGHT: self.taught} if len(self.taught) else {}
         files.save_tensors(folder / FILE, {n: torch.from_numpy(h.view(np.int64)) for n, h in named.items()}, {})

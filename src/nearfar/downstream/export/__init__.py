@@ -2,7 +2,8 @@
 
 A target's file has a one-line ``SUMMARY`` and a function
 ``export(model, out, *, column=None, overwrite=False) -> Exported``, which writes all that the other library needs to
-give the vectors of ``model.encode``: of unit length, and of the layer that the run keeps.
+give the vectors of ``model.encode``: of unit length, and of the layer that the run keeps. Its arguments
+and errors are those of `export`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.options import checked
 from nearfar.core.registry import TARGETS
 from nearfar.core.replacing import replaced
+from nearfar.models import loading
 from nearfar.models.run import EXPORTED, Run
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
-    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
 
 WITHIN = 1e-5  # by which a number of an exported vector may differ
 
@@ -64,14 +66,15 @@ class Exported:
 
 @checked
 def export(
-    run: Embedder | str | Path, *, to: str, out: str | Path, column: str | None = None, overwrite: bool = False,
+    run: Model | str | Path, *, to: str, out: str | Path, column: str | None = None, overwrite: bool = False,
     console: Console | None = None,
 ) -> Exported:  # fmt: skip
     """Write a model so that another library opens it and gives the same vectors.
 
+    Arguments that are not described here are those of `nearfar`.
+
     Parameters
     ----------
-    run : Embedder or path
     to : {"sentence-transformers"}
         A file of this folder, or a plug-in.
     out : path
@@ -80,7 +83,6 @@ def export(
         Whose encoder is exported; needed where the model has several.
     overwrite : bool
         Replace the export that `out` already holds.
-    console : Console, optional
 
     Raises
     ------
@@ -91,21 +93,19 @@ def export(
     RunError
         `out` is taken.
     """
-    from nearfar.models import loading
-
     names = {name.replace("_", "-"): name for name in TARGETS}
     if (target := to.replace("_", "-")) not in names:
         raise UnknownName("target", to, names, where="--to")
-    model = loading.load(run, "cpu") if isinstance(run, str | Path) else run
+    model, called = loading.opened(run, "cpu")
     made = TARGETS.get(names[target]).export(model, out, column=column, overwrite=overwrite)
-    return replace(made, run=str(run if isinstance(run, str | Path) else model.path or model.name), to=target)
+    return replace(made, run=called, to=target)
 
 
 class Unfit(Exception):
     """The other library has no part that does this; the message is what, in words."""
 
 
-def column_of(model: Embedder, modality: str, asked: str | None = None) -> str:
+def column_of(model: Model, modality: str, asked: str | None = None) -> str:
     """The column of a model whose encoder is to be exported.
 
     Raises
@@ -128,16 +128,6 @@ def column_of(model: Embedder, modality: str, asked: str | None = None) -> str:
     if asked is None and len({id(model.branches[name]) for name in fitting}) > 1:
         raise ConfigError(f"the model has the columns {', '.join(fitting)}.", hint=f"Pass --column {fitting[0]}.")
     return asked or fitting[0]
-
-
-def in_full(model: Embedder) -> Embedder:
-    """The model computing in single precision, on a processor: what exported vectors are compared with."""
-    import copy
-
-    from nearfar.models.embedder import Embedder
-
-    config = replace(model.config, train=replace(model.config.train, precision="fp32"))
-    return Embedder(config, model.columns, copy.deepcopy(model.branches).float(), name=model.name, path=model.path)
 
 
 @contextmanager
@@ -164,15 +154,15 @@ def folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             raise RunError("exists.", where=str(out), hint="Choose another --out, or pass --overwrite.")
     with replaced(out, _written) as made:
         yield made
+        # Written down, so that overwriting removes these files and nothing that its user put beside them.
         names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if not p.is_dir())
         files.write_json(made / EXPORTED, {"schema": 1, "files": names})
 
 
 def _written(folder: Path) -> Iterator[Path]:
     """The files that the export in a folder consists of."""
-    found = files.read_json(folder / EXPORTED)
-    names = found.get("files") if isinstance(found, dict) else None
+    stored = files.read_json(folder / EXPORTED)
+    names = stored.get("files") if isinstance(stored, dict) else None
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise RunError("is damaged: it does not say which files are the export's.", where=str(folder / EXPORTED))
-    yield folder / EXPORTED
-    yield from (folder / name for name in names)
+    yield from (folder / name for name in (EXPORTED, *names))

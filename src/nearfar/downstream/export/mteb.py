@@ -36,7 +36,7 @@ def as_mteb(model: Embedder | str | Path, *, column: str | None = None, name: st
     ConfigError
         The model has no column of texts, or several.
     """
-    model = loading.load(model) if isinstance(model, str | Path) else model
+    model, _ = loading.opened(model)
     return MtebModel(model, column_of(model, "text", column), name or f"nearfar/{model.name}")
 
 
@@ -55,6 +55,7 @@ class MtebModel:
         batches = [batch["text"] if isinstance(batch, Mapping) else batch for batch in inputs]
         texts = [text for batch in batches for text in ([batch] if isinstance(batch, str) else batch)]
         there = [i for i, text in enumerate(texts) if text.strip()]
+        # Where there is nothing to encode, any text says how wide the zeros are.
         vectors = self.model.encode([texts[i] for i in there] or ["a"], column=self.column, batch_size=batch_size)
         z = np.zeros((len(texts), vectors.shape[1]), np.float32)
         z[there] = vectors[: len(there)]
