@@ -71,3 +71,12 @@ def test_temperature_is_one_word_where_its_inverse_is_learnt():
     stored = {"temperature": None, "parts": {"scale": {"start": 30.0, "low": None, "high": 100.0, "logarithmic": True}}}
     assert record.resolve("siglip", stored).parts["scale"].start == 30  # a run of 0.1.0
     record.check_used("siglip", {"temperature": 0.05})
+
+
+def test_a_run_with_the_objective_that_nested_took_the_place_of_opens():
+    former = {"objective": {"name": "matryoshka", "parameters": {"dims": [8, 16]}}}
+    assert record.resolve("simclr", former).objective.name == "info_nce"
+    with pytest.raises(ConfigError, match="nested"):
+        record.check_used("simclr", former)
+    with pytest.raises(ConfigError, match="nested"):
+        record.check_used("simclr", {"objective": "matryoshka"})

@@ -114,15 +114,14 @@ class Embeddings(Projections):
         """
         sides, compared = self.sides, []
 
-        def of_two(ignore: Maybe) -> Maybe:
-            by_column = ignore is not None and ignore.shape[-1] == len(sides) > 1
-            return ignore[..., [i, j]] if by_column else ignore
+        def of_two(ignore: Maybe, axes: int) -> Maybe:
+            return ignore[..., [i, j]] if ignore is not None and ignore.ndim > axes else ignore
 
         for i, j in combinations(range(len(sides)), 2):
             hard: dict[str, Maybe] = {}
             if self.negatives is not None and j == len(sides) - 1:
-                hard = {"negatives": self.negatives, "negative_ignore": of_two(self.negative_ignore)}
-            relation = replace(self.relation, ignore=of_two(self.relation.ignore))
+                hard = {"negatives": self.negatives, "negative_ignore": of_two(self.negative_ignore, 2)}
+            relation = replace(self.relation, ignore=of_two(self.relation.ignore, 1))
             compared.append(compare(sides[i], sides[j], relation, hard))
         return _mean(compared)
 

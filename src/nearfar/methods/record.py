@@ -102,6 +102,8 @@ class Loss:
             raise ConfigError(f"expected the name of an objective, got {changes!r}.", where=where)
         given = {"name": changes} if isinstance(changes, str) else dict(changes)
         name = of_kind(str, given.pop("name", self.name), f"{where}.name")
+        if name == FORMER:  # of a run of 0.1.0, whose model does not need its loss; `check_used` refuses it
+            return self
         parameters = of_kind(dict, given.pop("parameters", {}), f"{where}.parameters")
         kept = self.parameters if name == self.name else {}
         new = Loss(name, {**kept, **parameters, **given})
@@ -288,6 +290,7 @@ def compare_views(e: Embeddings, record: Method) -> Compared:
     return record.loss(e.online, e.relation, e=e)
 
 
+FORMER = "matryoshka"  # an objective of 0.1.0, whose place `Method.nested` took
 MOST = 10_000  # a whole number that an objective is given: some go over so many rounds
 
 
@@ -350,6 +353,10 @@ def check_used(name: str, changes: Mapping[str, Any]) -> None:
     from nearfar.core.registry import METHODS
 
     record, changed = METHODS.get(name).RECORD, resolve(name, changes)
+    objective = changes.get("objective")
+    if FORMER in (objective, objective.get("name") if isinstance(objective, Mapping) else None):
+        raise ConfigError(f"the objective {FORMER!r} is a number of the method now.", where="method.objective",
+                          hint="Pass --set method.nested=64,128, for example.")  # fmt: skip
     lacks = {
         "twin": record.twin is None, "predictor": record.predictor is None,
         "temperature": not record.learnt_temperature and not changed.reads_temperature,
