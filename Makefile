@@ -2,13 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean install
+.PHONY: demo test quick lint clean install
+
+# Tests start some hundred Pythons, which need not compile the sources each.
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: install
 	$(BIN)/nearfar demo
 
 test: install
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+quick: install
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -11,6 +11,29 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# Files and folders that `make quick` leaves out: they train for long, start or kill processes, or walk over all methods.
+SLOW = (
+    "cli/test_classify.py", "cli/test_cli.py", "contract", "data/test_memory.py", "data/test_stream.py",
+    "docs/test_pairs.py", "docs/test_sts_benchmark.py", "docs/test_text.py", "downstream/test_classifier.py",
+    "downstream/test_export.py", "downstream/test_taught.py", "encoders/test_fixed.py", "encoders/test_text.py",
+    "evaluation/report", "evaluation/test_evaluation.py", "evaluation/test_groups.py",
+    "evaluation/test_small_and_odd.py", "faults", "models/test_several.py", "real", "training/plan/test_locked.py",
+    "training/plan/test_mirroring.py", "training/positives", "training/tuning", "training/test_best.py",
+    "training/test_compiler.py", "training/test_distributed.py", "training/test_finished.py",
+    "training/test_health.py", "training/test_narrowing.py", "training/test_resume.py", "training/test_text_runs.py",
+    "training/test_three_columns.py", "training/test_training.py", "training/test_watch.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    slow = [here / name for name in SLOW]
+    assert not (gone := [str(p) for p in slow if not p.exists()]), f"SLOW in tests/conftest.py names {gone}"
+    for item in items:
+        if any(item.path.is_relative_to(p) for p in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Decoded data of tests go to a folder that disappears."""

@@ -6,6 +6,7 @@ The allowed order is written once, as the list of layers in docs/architecture.md
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def imports_of(text: str, modules: set[str]) -> Iterator[tuple[str, bool]]:
                 yield full if full in modules else node.module, node in for_types
 
 
-IMPORTS = {name: set(imports_of(file.read_text(encoding="utf-8"), set(FILES))) for name, file in FILES.items()}
+@cache
+def imports() -> dict[str, set[tuple[str, bool]]]:
+    """What each module imports; not read when tests are collected, since that takes a second."""
+    return {name: set(imports_of(file.read_text(encoding="utf-8"), set(FILES))) for name, file in FILES.items()}
 
 
 def room_of(module: str) -> str:
@@ -80,19 +84,19 @@ def test_the_rooms_are_those_of_the_page_and_nothing_else_stands_beside_them():
 @pytest.mark.parametrize("room", LEVEL)
 def test_no_import_runs_back_up(room):
     """Imports for types and within functions count as well."""
-    up = [(m, i) for m, found in IMPORTS.items() if room_of(m) == room for i, _ in found if runs_up(m, i)]
+    up = [(m, i) for m, found in imports().items() if room_of(m) == room for i, _ in found if runs_up(m, i)]
     assert not up, up
 
 
 def test_no_modules_import_each_other_in_a_circle():
     """Those of one room may know each other's types."""
-    assert not circles({m: {i for i, types in found if not types} for m, found in IMPORTS.items()})
+    assert not circles({m: {i for i, types in found if not types} for m, found in imports().items()})
 
 
 def test_no_packages_import_each_other_in_a_circle():
     """A folder and what lies in it count as one; folders beside each other do not."""
     graph: dict[str, set[str]] = {}
-    for module, found in IMPORTS.items():
+    for module, found in imports().items():
         own = package_of(module)
         others = {package_of(i) for i, _ in found}
         graph.setdefault(own, set()).update(o for o in others if not f"{o}.".startswith(f"{own}.")

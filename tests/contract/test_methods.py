@@ -268,14 +268,14 @@ WIDE = {"encoder_options": {"widths": [16, 32, 64]}}
 LEARNING = {  # what differs from 6 epochs of the method's own numbers; without negatives it takes longer
     "barlow_twins": {"projector": {"hidden": 256, "out": 128}, "epochs": 10},
     "byol": BOTH | {"epochs": 14},
-    "cpc": {"epochs": 8},
+    "cpc": {"epochs": 8, "size": 16},  # its grid of views needs more than the digits' own 8 × 8
     "dino": {"projector": {"hidden": 128, "bottleneck": 64, "out": 64}, "count": 4, "epochs": 8},
     "emp_ssl": {"count": 4, "epochs": 4},
-    "moco_v1": {"epochs": 10},
-    "moco_v2": WIDE | {"epochs": 20},
+    "moco_v1": {"epochs": 5, "size": 12},
+    "moco_v2": WIDE | {"epochs": 14, "size": 12},
     "moco_v3": BOTH | {"epochs": 8},
     "nnclr": BOTH | {"epochs": 15},
-    "pcl": WIDE | {"epochs": 30, "parts": {"memory": {"size": 256}, "clusters": {"size": 20}}},
+    "pcl": WIDE | {"epochs": 20, "size": 12, "parts": {"memory": {"size": 256}, "clusters": {"size": 20}}},
     "ressl": {"epochs": 20},
     "simsiam": WIDE | BOTH | {"epochs": 20},
     "swav": HEADS | {"parts": {"prototypes": {"size": 32}}, "count": 4, "epochs": 12},
@@ -292,7 +292,7 @@ def test_learns_digits(name, digits, tmp_path):
 
     r = METHODS.get(name).RECORD
     given = {"epochs": 6, "batch_size": 32, "encoder_options": {"widths": [8, 16, 32]}, "holdout": 0.0, "threads": 1}
-    given |= {"lr": 0.003, "precision": "fp32", "log_every": 2} | (
+    given |= {"lr": 0.003, "precision": "fp32", "log_every": 2, "size": 8} | (
         {"recipe": "cpc"} if name == "cpc" else {"recipe": "digits", "overrides": WEAK}
     )
     given |= {"parts": {"memory": {"size": 256}}, "bn_groups": min(2, r.bn_groups)} if "memory" in r.parts else {}

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ from nearfar.methods.parts.heads import mlp
 from nearfar.models import loading
 from nearfar.training import train as training
 
-pytest.importorskip("sentence_transformers", reason="the library sentence-transformers is not installed")
+if find_spec("sentence_transformers") is None:  # not imported here: that takes five seconds of every process of tests
+    pytest.skip("the library sentence-transformers is not installed", allow_module_level=True)
 
 from nearfar.downstream.export import _sentence_modules
-from nearfar.downstream.export.sentence_transformers import export
 from tests.encoders.test_transformers import config_of, tokenizer_of, transformers
 
 # some texts are longer than the models read, on purpose
@@ -40,6 +41,12 @@ first = SentenceTransformer(plain, device="cpu").encode(texts)
 del sys.modules["nearfar"]
 np.savez(out, plain=first, own=SentenceTransformer(own, device="cpu", trust_remote_code=True).encode(texts))
 """
+
+
+def export(*args, **options):
+    from nearfar.downstream.export import sentence_transformers
+
+    return sentence_transformers.export(*args, **options)
 
 
 def sentences(rows=64, seed=0):
@@ -225,7 +232,9 @@ def test_layers_that_cannot_be():
         with pytest.raises(exporting.Unfit, match=type(module).__name__):
             _sentence_modules.layers(torch.nn.Sequential(module))
     assert _sentence_modules.layers(torch.nn.Identity()) == []
-    assert _sentence_modules.scales(_sentence_modules.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU())))
+    assert _sentence_modules.scales(
+        _sentence_modules.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU()))
+    )
 
 
 # --- the verb -----------------------------------------------------------------------------------------------------

@@ -405,6 +405,7 @@ def test_same_inputs_same_bits(name):
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters"), plain_cases())
 def test_memory_grows_with_rows_not_with_their_square(name, parameters, monkeypatch):
     """No tensor larger than a tile, the embeddings of all, or D × D is ever made."""
