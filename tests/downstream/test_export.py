@@ -21,7 +21,6 @@ from nearfar.training import train as training
 if find_spec("sentence_transformers") is None:  # not imported here: that takes five seconds of every process of tests
     pytest.skip("the library sentence-transformers is not installed", allow_module_level=True)
 
-from nearfar.downstream.export import _sentence_modules
 from tests.encoders.test_transformers import config_of, tokenizer_of, transformers
 
 # some texts are longer than the models read, on purpose
@@ -47,6 +46,13 @@ def export(*args, **options):
     from nearfar.downstream.export import sentence_transformers
 
     return sentence_transformers.export(*args, **options)
+
+
+@pytest.fixture
+def modules():
+    from nearfar.downstream.export import _sentence_modules
+
+    return _sentence_modules
 
 
 def sentences(rows=64, seed=0):
@@ -201,9 +207,9 @@ def test_a_module_of_ours(run, tmp_path):
     assert np.array_equal(again.encode(TEXTS), model.encode(TEXTS))
 
 
-def test_what_gives_other_vectors_is_not_kept(run, tmp_path, monkeypatch):
-    right = _sentence_modules.modules
-    monkeypatch.setattr(_sentence_modules, "modules", lambda *given: right(*given)[:-1])  # not of unit length
+def test_what_gives_other_vectors_is_not_kept(run, tmp_path, monkeypatch, modules):
+    right = modules.modules
+    monkeypatch.setattr(modules, "modules", lambda *given: right(*given)[:-1])  # not of unit length
     found = export(loading.load(run("static", tokens="bpe:300")), tmp_path / "exported")
     assert found.form.startswith("NearfarModule")
     assert "vectors differ by" in found.notes[0]
@@ -214,26 +220,26 @@ def test_what_gives_other_vectors_is_not_kept(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("layers", "norm", "norm_last"), [(1, True, False), (2, True, False), (3, False, True)])
 @torch.no_grad()
-def test_layers_do_what_the_projector_does(layers, norm, norm_last):
+def test_layers_do_what_the_projector_does(layers, norm, norm_last, modules):
     torch.manual_seed(0)
     projector = mlp(6, 8, 4, layers=layers, norm=norm, norm_last=norm_last).double()
     projector(3 * torch.randn(50, 6).double() + 1)  # statistics
     projector.eval()
     x = y = torch.randn(7, 6).double()
-    for layer in _sentence_modules.layers(projector):
+    for layer in modules.layers(projector):
         y = y @ layer.weight.T + layer.bias
         y = layer.activation()(y) if layer.activation else y
     assert torch.allclose(y, projector(x), rtol=0, atol=1e-12)
-    assert not _sentence_modules.scales(_sentence_modules.layers(projector))
+    assert not modules.scales(modules.layers(projector))
 
 
-def test_layers_that_cannot_be():
+def test_layers_that_cannot_be(modules):
     for module in (torch.nn.BatchNorm1d(3), torch.nn.ReLU(), torch.nn.LayerNorm(3)):
         with pytest.raises(exporting.Unfit, match=type(module).__name__):
-            _sentence_modules.layers(torch.nn.Sequential(module))
-    assert _sentence_modules.layers(torch.nn.Identity()) == []
-    assert _sentence_modules.scales(
-        _sentence_modules.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU()))
+            modules.layers(torch.nn.Sequential(module))
+    assert modules.layers(torch.nn.Identity()) == []
+    assert modules.scales(
+        modules.layers(torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.ReLU()))
     )
 
 
