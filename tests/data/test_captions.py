@@ -231,6 +231,6 @@ def test_a_column_paired_with_itself(capfd, tmp_path):
     assert cli.run(["train", str(tmp_path / "x.csv"), "--pair", "a", "--epochs", "1"]) == 2
     assert "--pair: 'a' is one column" in capfd.readouterr().err
     with pytest.raises(ConfigError):
-        from nearfar.core.checks import columns_of
+        from nearfar.core.options import columns_of
 
         columns_of((("a", "b"), ("c", "d", "c")))

@@ -155,12 +155,14 @@ class WorseWarning(NearfarWarning):
     """Training makes the model worse than it was before its first step."""
 
 
-def library(name: str, extra: str, where: str | None = None) -> ModuleType:
-    """A library that is installed with an extra only; raises `ConfigError` where it is not there."""
+def library(name: str, extra: str | None, where: str | None = None, *, why: str | None = None) -> ModuleType:
+    """A library that is installed by an extra, or by itself; raises a `ConfigError` where it is not there."""
     try:
         return importlib.import_module(name)
     except ImportError as e:
-        raise ConfigError(f"this needs the library {name}.", where=where, hint=f"pip install 'nearfar[{extra}]'") from e
+        top = name.partition(".")[0]
+        package = f"'nearfar[{extra}]'" if extra else top
+        raise ConfigError(why or f"this needs the library {top}.", where=where, hint=f"pip install {package}") from e
 
 
 def reason(e: BaseException) -> str:

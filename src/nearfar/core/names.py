@@ -16,34 +16,35 @@ _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _IN_QUOTES = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1(?!\w))[^\\])*)\1(?!\w)""", re.S)
 _UNBROKEN = re.compile(rf"[^\s'\"]{{{2 * QUOTED},}}")
 _IN_BRACKETS = re.compile(rf"[\[{{].{{{QUOTED},}}[\]}}]", re.S)
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""With bytes that are no UTF-8, and control characters other than `keep`, as ``\x…``."""
-    if text.isprintable():
-        return text
-    return "".join(c if c in keep else _escaped(c) for c in text)
+    r"""Text as it is stored: bytes that are no UTF-8, and control characters other than `keep`, as ``\x…``.
 
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a file name that is no UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    hidden = char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff"
-    return char.encode("unicode_escape").decode() if hidden else char
+    It escapes less than `visible`, and stays as it is: stored names of files are compared with what it gives.
+    """
+    return text if text.isprintable() else _escaped(_CONTROL, text, keep)
 
 
 def visible(text: str, keep: str = "") -> str:
     """Text as people may see it: what a terminal would obey, or hide, is escaped, but for the characters `keep`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _HIDDEN.sub(lambda m: m[0] if m[0] in keep else _spelt(m[0]), text)
+    return text if text.isascii() and text.isprintable() else _escaped(_HIDDEN, text, keep)
 
 
-def _spelt(char: str) -> str:
-    return f"\\x{ord(char) - 0xDC00:02x}" if "\udc80" <= char <= "\udcff" else char.encode("unicode_escape").decode()
+def _escaped(pattern: re.Pattern[str], text: str, keep: str) -> str:
+    def spelt(match: re.Match[str]) -> str:
+        char = match[0]
+        if char in keep:
+            return char
+        # how Python keeps a byte of a file name that is no UTF-8
+        byte = "\udc80" <= char <= "\udcff"
+        return f"\\x{ord(char) - 0xDC00:02x}" if byte else char.encode("unicode_escape").decode()
+
+    return pattern.sub(spelt, text)
 
 
 def brief(text: str, most: int = SENTENCE) -> str:

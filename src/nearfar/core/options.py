@@ -1,13 +1,13 @@
-"""Options of Python functions: those that do not exist are refused by name, with the nearest."""
+"""Arguments of Python functions: those that do not exist are refused with the nearest; the columns of pairs."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
-from nearfar.core.errors import UnknownName
+from nearfar.core.errors import ConfigError, UnknownName
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -36,3 +36,17 @@ def checked(function: Function) -> Function:
         return function(*values, **given)
 
     return call  # type: ignore[return-value]
+
+
+def columns_of(pair: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
+    """The columns of ``("a", "b")``, or of several such pairs, each once, in their order.
+
+    Raises a `ConfigError` where a column is paired with itself, or with none.
+    """
+    pairs = [(pair,)] if isinstance(pair, str) else [pair] if all(isinstance(c, str) for c in pair) else pair
+    for columns in pairs:
+        if len(columns) < 2:
+            raise ConfigError(f"{columns[0]!r} is one column, and a pair has two or more.", where="--pair")
+        if twice := [c for c in columns if columns.count(c) > 1]:
+            raise ConfigError(f"the column {twice[0]!r} is paired with itself.", where="--pair")
+    return list(dict.fromkeys(column for columns in pairs for column in columns))

@@ -210,6 +210,16 @@ def number(kind: type, value: Any) -> Any:
         return NOTHING
 
 
+def whole(value: Any, name: str, low: int, where: str | None = None, high: int = LARGEST) -> int:
+    """An argument or option as a whole number from `low` to `high`; raises a `ConfigError` where it is none."""
+    result = number(int, value)
+    if result is NOTHING or result < low:
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {low}.", where=where)
+    if result > high:
+        raise ConfigError(f"{name} is {value!r:.40}; it must be at most {high}.", where=where)
+    return result
+
+
 def check_range(m: Mapping[str, Any], value: Any, where: str) -> None:
     """Raise a `ConfigError` or `UnknownName` where a value is not among the choices, or not finite and in the range."""
     if m.get("choices") and value not in m["choices"]:

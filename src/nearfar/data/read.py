@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core import checks
 from nearfar.core.console import QUIET
 from nearfar.core.errors import DataError
 from nearfar.core.registry import MODALITIES
+from nearfar.core.values import whole
 from nearfar.data import captions, groups, looks_grouped
 from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits
 from nearfar.data.decoding.decode import UTF8, decoded
@@ -69,7 +69,7 @@ def read(
         The cache has no room for the decoded data, and they are not to be streamed.
     """
     missing = (missing,) if isinstance(missing, str) else missing
-    limit = None if limit is None else checks.whole(limit, "limit", 1)
+    limit = None if limit is None else whole(limit, "limit", 1)
     raw = open_source(source, stream=stream is True, modality=modality, spec=spec)
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))

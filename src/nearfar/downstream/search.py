@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core import checks
 from nearfar.core.console import of_call
 from nearfar.core.errors import UnknownName
 from nearfar.core.options import checked
+from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
 from nearfar.data.objects import settled
 from nearfar.models import loading
@@ -101,7 +101,7 @@ def search(
     DataError
         Queries or data cannot be read.
     """
-    console, k = of_call(console, quiet), checks.whole(k, "k", 1, "-k")
+    console, k = of_call(console, quiet), whole(k, "k", 1, "-k")
     model, called = loading.opened(run)
     queries = [queries] if isinstance(queries, str | Path) else settled(queries)
     words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core import checks, files
+from nearfar.core import files
 from nearfar.core.console import of_call
 from nearfar.core.errors import DataError, NearfarError, UnknownName
-from nearfar.core.options import check, names
+from nearfar.core.options import check, columns_of, names
 from nearfar.core.registry import PROTOCOLS
+from nearfar.core.values import whole
 from nearfar.data import splits
 from nearfar.data.facts import identifier
 from nearfar.data.groups import of_run
@@ -147,14 +148,14 @@ def evaluate(
     check(reading, [n for n in dict.fromkeys([*names(evaluate), *names(read)])
                     if n not in ("models", "data", *FROM_THE_MODEL)])  # fmt: skip
     if pair:
-        reading["column"] = checks.columns_of(pair)
+        reading["column"] = columns_of(pair)
     templates = prompts.templates_of(templates)
     models = loading.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
-    sizes = [checks.whole(d, "dimensions", 1, "--dimensions") for d in np.atleast_1d(dimensions).tolist()]
+    sizes = [whole(d, "dimensions", 1, "--dimensions") for d in np.atleast_1d(dimensions).tolist()]
     models += [model.cut(d) for model in models for d in sizes]
     protocols = [protocols] if isinstance(protocols, str) else list(dict.fromkeys(protocols or ()))
-    seed = checks.whole(seed, "seed", 0, "--seed")
-    limit = None if limit is None else checks.whole(limit, "limit", 2, "--limit")
+    seed = whole(seed, "seed", 0, "--seed")
+    limit = None if limit is None else whole(limit, "limit", 2, "--limit")
     if unknown := next((name for name in protocols if name not in PROTOCOLS), None):
         raise UnknownName("protocol", unknown, PROTOCOLS)
     if data is None:

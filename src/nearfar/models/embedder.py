@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar.core import checks, devices, files
+from nearfar.core import devices, files
 from nearfar.core.console import QUIET
 from nearfar.core.errors import ConfigError, UnknownName
+from nearfar.core.values import whole
 from nearfar.data import forms
 from nearfar.data.objects import settled
 from nearfar.data.read import read
@@ -100,7 +101,7 @@ class Embedder(Model):
         layer = layer or self.keeps
         if layer not in LAYERS:
             raise UnknownName("layer", layer, LAYERS)
-        name, batch_size = self.own_column(column), checks.whole(batch_size, "batch_size", 1)
+        name, batch_size = self.own_column(column), whole(batch_size, "batch_size", 1)
         branch, (column, rows) = self.branches[name], forms.for_model(column, np.asarray(rows), *self.columns[name])
         parts = encoded(branch, column, rows, layer, self.device, self.config.train.precision, batch_size)
         # The first part says how wide the whole is, which is then filled: it is never in memory twice.

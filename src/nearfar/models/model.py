@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nearfar.core import checks
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.options import checked
+from nearfar.core.values import whole
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,7 @@ class Model(Protocol):
         """
         from nearfar.data.opening import one_at_a_time, one_text
 
-        checks.whole(batch_size, "batch_size", 1)  # before the inputs are read
+        whole(batch_size, "batch_size", 1)  # before the inputs are read
         name = column or self.only_column()
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)

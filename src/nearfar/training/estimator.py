@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nearfar.core import checks
 from nearfar.core.console import QUIET
+from nearfar.core.values import whole
 from nearfar.data.objects import labels_of
 from nearfar.methods.record import resolve
 from nearfar.training import train
@@ -87,7 +87,7 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = int(check_random_state(seed).randint(2**31))
-        batch = max(2, min(checks.whole(self.batch_size, "batch_size", 2), len(X) // 2))
+        batch = max(2, min(whole(self.batch_size, "batch_size", 2), len(X) // 2))
         trained = train.train(
             (X, _labels(y, len(X))) if learns_labels else X, quiet=True, method=self.method, encoder="mlp",
             encoder_options={"width": self.width, "layers": self.layers, "out": self.n_components},

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from nearfar.core.environment import end_with_parent
 from nearfar.core.errors import NearfarError, Stopped, TrainingError
-from nearfar.core.processes import end_with_parent
 from nearfar.training import distributed
 from nearfar.training.stopping import stop_signals
 

@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nearfar.core import checks, files, replacing
+from nearfar.core import files, replacing
 from nearfar.core.config import Config
 from nearfar.core.console import Console, of_call
 from nearfar.core.errors import ConfigError, RunError, Stopped
 from nearfar.core.leftovers import occupied
+from nearfar.core.values import whole
 from nearfar.data.objects import settled
 from nearfar.models.loading import is_series
 from nearfar.models.run import Run, written
@@ -55,19 +56,19 @@ def train_seeds(
         first = Run(folder / f"seed{numbers[0]}")
         resuming.nothing_left(first, config, changes, console)  # which says what can be done
     world.barrier()  # all have looked before anything is written
-    whole = Run(folder)
+    series = Run(folder)
     if world.is_main:
-        _check(whole, resume or overwrite)
-        whole.take(_written if overwrite and is_series(folder) else None)  # the new one is beside what is there
+        _check(series, resume or overwrite)
+        series.take(_written if overwrite and is_series(folder) else None)  # the new one is beside what is there
     try:
         if world.is_main:
-            files.write_json(whole.path / "seeds.json", {
+            files.write_json(series.path / "seeds.json", {
                 "schema": SEEDS_SCHEMA, "seeds": numbers, "command": command, "config": config.as_dict(),
             })  # fmt: skip
         world.barrier()
         trained = []
         for i, n in enumerate(numbers, 1):
-            given = {"out": whole.path / f"seed{n}", "console": console, "command": command}
+            given = {"out": series.path / f"seed{n}", "console": console, "command": command}
             console.say(f"\nSeed {n}, {i} of {len(numbers)}{': finished before' * (states[n] == 'finished')}.")
             try:
                 if states[n] == "finished":
@@ -81,13 +82,13 @@ def train_seeds(
                 hint = f"Pass --resume --out {folder} to go on."
                 raise Stopped(f"seed {n}: {e.message}", exit_code=e.exit_code, hint=hint) from e
             finally:
-                if _is_there(Run(whole.path / f"seed{n}")):
-                    whole.settle()
+                if _is_there(Run(series.path / f"seed{n}")):
+                    series.settle()
         return trained
     finally:
-        if world.is_main and not resume and not any(whole.path.glob("seed*/config.json")):
-            (whole.path / "seeds.json").unlink(missing_ok=True)  # not even the first could begin
-        whole.release()
+        if world.is_main and not resume and not any(series.path.glob("seed*/config.json")):
+            (series.path / "seeds.json").unlink(missing_ok=True)  # not even the first could begin
+        series.release()
 
 
 def rehearse(
@@ -109,7 +110,7 @@ def _asked(
     knobs: dict[str, Any],
 ) -> tuple[Config, list[int], resuming.Changes]:  # fmt: skip
     """The config of all seeds, the seeds, and what is to change of trainings that are resumed."""
-    seeds = None if seeds is None else checks.whole(seeds, "seeds", 1)
+    seeds = None if seeds is None else whole(seeds, "seeds", 1)
     if not resume:
         config = with_knobs(config or Config(), source, knobs)
         return config, list(range(config.train.seed, config.train.seed + (3 if seeds is None else seeds))), {}
@@ -148,19 +149,19 @@ def _written(folder: Path) -> Iterator[Path]:
             yield from written(file.parent)
 
 
-def _check(whole: Run, may_exist: bool) -> None:
+def _check(series: Run, may_exist: bool) -> None:
     """Raise a `RunError` where the folder of the runs is taken by something else."""
-    taken, another = occupied(whole.path), "Choose another --out."
-    if os.path.exists(whole.config_file):
+    taken, another = occupied(series.path), "Choose another --out."
+    if os.path.exists(series.config_file):
         wrong = "holds a single run.", another
-    elif os.path.exists(whole.path) and not os.path.isdir(whole.path):
+    elif os.path.exists(series.path) and not os.path.isdir(series.path):
         wrong = "is a file, not a folder.", another
-    elif taken and not is_series(whole.path):
+    elif taken and not is_series(series.path):
         wrong = "is not empty and not a training from several seeds.", another
     elif taken and not may_exist:
         wrong = "the folder of runs exists.", "Pass --resume to go on, or --overwrite to begin again."
     else:
         if taken:
-            replacing.check(whole.path)
+            replacing.check(series.path)
         return
-    raise RunError(wrong[0], where=str(whole.path), hint=wrong[1])
+    raise RunError(wrong[0], where=str(series.path), hint=wrong[1])

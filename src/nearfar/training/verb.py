@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar.core import checks
 from nearfar.core.config import Config, assemble
 from nearfar.core.console import Console, of_call
+from nearfar.core.options import columns_of
+from nearfar.core.values import whole
 from nearfar.models.loading import is_series
 from nearfar.training import resuming
 from nearfar.training import seeds as several
@@ -110,8 +111,8 @@ def train(
         Stopped from outside; all that was done is saved.
     """
     console = of_call(console, quiet)
-    seeds = None if seeds is None else checks.whole(seeds, "seeds", 1, "--seeds")
-    knobs |= {"column": checks.columns_of(pair)} if pair else {}
+    seeds = None if seeds is None else whole(seeds, "seeds", 1, "--seeds")
+    knobs |= {"column": columns_of(pair)} if pair else {}
     values: Config | None
     values, named = assemble(config, set)
     if resume:  # the run has its own config, of which only what is named here may change

@@ -27,6 +27,8 @@ Fields that several have mean the same everywhere:
 ``degrees``  an angle is drawn from [−degrees, degrees], counter-clockwise where positive
 ============ ================================================================================================
 
+A field says its range or its choices by `nearfar.core.values.knob`: ``p: float = knob(0.5, low=0, high=1)``.
+
 What a class may say of itself: ``channels``, the numbers of channels that it makes sense for; for geometry ``aligned``
 (its matrix only stretches, mirrors and moves), ``projective`` (the third row is not (0, 0, 1)) and ``shrinks`` (a pixel
 of the view may cover several of the image).

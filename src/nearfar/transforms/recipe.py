@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.registry import TRANSFORMS
-from nearfar.core.values import check_range, of_kind
+from nearfar.core.values import of_kind
 from nearfar.core.values import override as override_record
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.frame import side
@@ -146,8 +146,6 @@ def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Ten
 # --- recipes as data ------------------------------------------------------------------------------------------
 
 ORDER = ("frame", "geometry", "colour", "pixels")  # of the kinds of transforms that a recipe of pictures has
-SHARES = ("p", "rate", "share")  # numbers of these names are from 0 to 1
-SHARE, FILL = {"low": 0, "high": 1}, {"choices": ("reflection", "border", "zeros")}
 WHERE = "views.overrides"
 
 
@@ -211,13 +209,9 @@ def _changed(transform: Any, numbers: Mapping[str, Any] | None) -> Any:
     if numbers is None:
         return None
     try:
-        new = override_record(transform, of_kind(dict, numbers, where), where)
+        return override_record(transform, of_kind(dict, numbers, where), where)
     except ValueError as e:  # of a transform whose numbers do not fit each other
         raise ConfigError(f"{e}.", where=where) from e
-    for key in numbers:
-        if limits := SHARE if key in SHARES else FILL if key == "fill" else None:
-            check_range(limits, getattr(new, key), f"{where}.{key}")
-    return new
 
 
 def describe(recipe: Recipe) -> list[str]:

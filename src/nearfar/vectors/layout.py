@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import library
 
 LAYOUTS = ("pca", "tsne", "umap")
 UMAP_NEIGHBOURS = 15
@@ -30,11 +30,8 @@ def layout(z: np.ndarray, kind: str = "pca", seed: int = 0) -> np.ndarray:
     if not np.ptp(z, axis=0).max(initial=0) > 1e-12:  # all at one place, of which t-SNE makes NaN and then crashes
         return np.zeros((len(z), 2), np.float32)
     if kind == "umap" and len(z) > UMAP_NEIGHBOURS + 1:
-        try:
-            from umap import UMAP
-        except ImportError as e:
-            raise ConfigError("UMAP is not installed.", hint='Say pip install "nearfar[umap]".') from e
-        return UMAP(n_neighbors=UMAP_NEIGHBOURS, metric="cosine", random_state=seed).fit_transform(z).astype(np.float32)
+        umap = library("umap", "umap").UMAP(n_neighbors=UMAP_NEIGHBOURS, metric="cosine", random_state=seed)
+        return umap.fit_transform(z).astype(np.float32)
     width = min(50 if kind == "tsne" else 2, *z.shape)
     flat = PCA(width, random_state=seed).fit_transform(np.asarray(z, np.float64))
     flat = np.pad(flat, ((0, 0), (0, max(0, 2 - width))))

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.environment import end_with_parent
 from nearfar.core.errors import BadCell, cell_or_error
-from nearfar.core.processes import end_with_parent
 from nearfar.core.registry import MODALITIES
 
 CHUNK = 16  # cells that go to a process at once

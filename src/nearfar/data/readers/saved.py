@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, library
 from nearfar.data.readers import structure
 from nearfar.data.readers.parquet import open_parquet
 from nearfar.data.readers.raw import Raw, joined, of_arrow
@@ -22,20 +22,12 @@ def recognises(path: Path) -> bool:
 
 def open(path: Path) -> Raw:
     """All splits. Only Arrow files are read."""
-    datasets = _library("reading a saved data set needs the extra.", where=str(path))
+    datasets = library("datasets", "hub", str(path))
     try:
         loaded = datasets.load_from_disk(str(path))
     except (OSError, ValueError, KeyError) as e:
         raise DataError(f"cannot be read as a saved data set ({e}).", where=str(path)) from e
     return of_datasets(loaded, path.name, tuple(sorted(path.rglob("*.arrow"))))
-
-
-def _library(why: str, where: str | None = None) -> Any:
-    try:
-        import datasets
-    except ImportError as e:
-        raise DataError(why, where=where, hint="pip install 'nearfar[hub]'") from e
-    return datasets
 
 
 def of_datasets(loaded: Any, name: str, files: tuple[Path, ...] = ()) -> Raw:
@@ -60,7 +52,8 @@ def open_hub(name: str, *, stream: bool = False) -> Raw:
     With `stream`, files stay where they are, and the parts of them that are needed are read over the network: labels at
     once, pictures row group by row group. Only sets in Parquet can be read so, which most are; others are downloaded.
     """
-    datasets = _library(f"{name!r} is no file or folder here; to read it from the hub install the extra.")
+    missing = f"{name!r} is no file or folder here; to read it from the hub install the extra."
+    datasets = library("datasets", "hub", why=missing)
     owner, _, configuration = name.removeprefix("hf:").partition(":")
     try:
         builder = datasets.load_dataset_builder(owner, configuration or None)

@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import numpy as np
 import torch
 
-from nearfar.core import checks, files
+from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, RunError, UnknownName
 from nearfar.core.replacing import replaced
 from nearfar.core.schema import above, fits, long, within
+from nearfar.core.values import whole
 from nearfar.data.facts import measured
 from nearfar.downstream.classify import rejecting
 from nearfar.downstream.classify.selection import KINDS, choose, knn_scores
@@ -309,7 +310,7 @@ def check_request(kind: str, reject: float, seed: int = 0) -> None:
     if isinstance(reject, bool) or not isinstance(reject, numbers.Real) or not 0 <= reject < 1:
         shown = f"{reject:g}" if isinstance(reject, float) else repr(reject)
         raise ConfigError(f"{shown} is not a share from 0 to below 1.", where="--reject")
-    checks.whole(seed, "seed", 0, "--seed")
+    whole(seed, "seed", 0, "--seed")
 
 
 def check_labels(labels: np.ndarray, names: Sequence[str], kind: str = "auto") -> None:

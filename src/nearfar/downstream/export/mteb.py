@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import library
 from nearfar.downstream.export import column_of
 from nearfar.models import loading
 
@@ -78,18 +78,14 @@ class MtebModel:
         ConfigError
             `mteb` is not installed.
         """
-        try:
-            from mteb.models import ModelMeta
-            from mteb.models.model_meta import ScoringFunction
-        except ImportError as e:
-            raise ConfigError("this needs the library mteb.", hint="pip install mteb") from e
+        meta = library("mteb.models.model_meta", None)
         revision = hashlib.blake2b(digest_size=6)
         for name, tensor in sorted(self.model.branches.state_dict().items()):
             numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
             revision.update(name.encode() + numbers.data)
-        return ModelMeta.create_empty({
+        return meta.ModelMeta.create_empty({
             "name": self.name, "revision": revision.hexdigest(), "framework": ["PyTorch"], "modalities": ["text"],
-            "similarity_fn_name": ScoringFunction.COSINE, "use_instructions": False,
+            "similarity_fn_name": meta.ScoringFunction.COSINE, "use_instructions": False,
             "embed_dim": int(self.encode(["a"]).shape[1]),
             "max_tokens": float(self.model.columns[self.column][1]["length"]),
             "n_parameters": sum(p.numel() for p in self.model.branches[self.column].parameters()),

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from nearfar.core import checks, values
+from nearfar.core import values
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.registry import POSITIVES
@@ -143,5 +143,5 @@ def nothing(argument: str, kind: str) -> None:
 
 
 def whole(value: Any, name: str, low: int) -> int:
-    """An argument or option as a whole number of at least `low`; see `nearfar.core.checks.whole`."""
-    return checks.whole(value, name, low, "model.positives")
+    """An argument or option as a whole number of at least `low`; see `nearfar.core.values.whole`."""
+    return values.whole(value, name, low, "model.positives")

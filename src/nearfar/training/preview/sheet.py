@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nearfar.core import checks, files
+from nearfar.core import files
 from nearfar.core.config import assemble
 from nearfar.core.console import Console, of_call
 from nearfar.core.options import checked
 from nearfar.core.registry import MODALITIES
+from nearfar.core.values import whole
 from nearfar.data.objects import settled
 from nearfar.data.table import Column
 from nearfar.methods.embeddings import ViewBatch
@@ -81,7 +82,7 @@ def views(
         The request or the data must change.
     """
     console = of_call(console, quiet)
-    rows, count = checks.whole(rows, "rows", 1, "--rows", 64), checks.whole(count, "count", 1, "--views", 32)
+    rows, count = whole(rows, "rows", 1, "--rows", 64), whole(count, "count", 1, "--views", 32)
     given = {"recipe": recipe, "flip": flip, "method": method, "column": column and [column], "size": size}
     config, _ = assemble(None, set, seed=seed, **{k: v for k, v in given.items() if v is not None})
     named = isinstance(data, str | Path)

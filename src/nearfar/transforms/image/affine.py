@@ -3,7 +3,9 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws, check_range
+from nearfar.transforms.image.resample import FILLS
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Affine:
     scale: tuple[float, float] = (1.0, 1.0)
     shear: float = 0.0
     shift: float = 0.0
-    p: float = 1.0
-    fill: str = "reflection"
+    p: float = knob(1.0, low=0, high=1)
+    fill: str = knob("reflection", choices=FILLS)
     kind = "geometry"
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.image.resample import along_height, along_width
 
@@ -17,7 +18,7 @@ class Blur:
     """
 
     sigma: tuple[float, float] = (0.1, 2.0)
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:

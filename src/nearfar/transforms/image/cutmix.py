@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.image.erase import rectangle
 from nearfar.transforms.image.mixup import donors
@@ -20,8 +21,8 @@ class Cutmix:
         Area of the other row's part, drawn uniformly.
     """
 
-    share: tuple[float, float] = (0.0, 0.5)
-    p: float = 1.0
+    share: tuple[float, float] = knob((0.0, 0.5), low=0, high=1)
+    p: float = knob(1.0, low=0, high=1)
     kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.image.erase import rectangle
 
@@ -18,8 +19,8 @@ class Cutout:
         What it is filled with; 0.5 is zero as the encoder sees it.
     """
 
-    share: float = 0.5
-    p: float = 1.0
+    share: float = knob(0.5, low=0, high=1)
+    p: float = knob(1.0, low=0, high=1)
     value: float = 0.5
     kind = "pixels"
 

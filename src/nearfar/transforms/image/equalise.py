@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -9,7 +10,7 @@ from nearfar.transforms.draws import Draws
 class Equalise:
     """Make all 256 levels of each channel about equally frequent, as Pillow and torchvision do."""
 
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
     channels = (1, 3)
 

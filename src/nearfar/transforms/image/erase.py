@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws, check_range
 
 
@@ -19,7 +20,7 @@ class Erase:
 
     scale: tuple[float, float] = (0.02, 0.2)
     ratio: tuple[float, float] = (0.3, 3.3)
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
 
     def __post_init__(self) -> None:

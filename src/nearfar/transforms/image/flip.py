@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -9,7 +10,7 @@ from nearfar.transforms.draws import Draws
 class Flip:
     """Mirror left and right, or up and down where `vertical`. Not for digits, letters or other handed things."""
 
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     vertical: bool = False
     kind = "geometry"
     aligned = True

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.image.jitter import constants, identity
 
@@ -10,7 +11,7 @@ from nearfar.transforms.image.jitter import constants, identity
 class Greyscale:
     """Luma in all channels."""
 
-    p: float = 0.2
+    p: float = knob(0.2, low=0, high=1)
     kind = "colour"
     channels = (3,)
 

@@ -4,6 +4,7 @@ from functools import cache
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and torchvision
@@ -34,7 +35,7 @@ class Jitter:
     contrast: float = 0.4
     saturation: float = 0.4
     hue: float = 0.1
-    p: float = 0.8
+    p: float = knob(0.8, low=0, high=1)
     kind = "colour"
 
     def matrix(self, draws: Draws, mean: torch.Tensor) -> torch.Tensor:

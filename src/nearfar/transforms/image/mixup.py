@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.image.resample import as_float
 
@@ -19,8 +20,8 @@ class Mixup:
         Weight of the other row, drawn uniformly; (0, 0.5) is the smaller part of Beta(1, 1).
     """
 
-    share: tuple[float, float] = (0.0, 0.5)
-    p: float = 1.0
+    share: tuple[float, float] = knob((0.0, 0.5), low=0, high=1)
+    p: float = knob(1.0, low=0, high=1)
     kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -10,7 +11,7 @@ class Noise:
     """Add Gaussian noise, whose standard deviation is drawn for each row from [0, sigma]."""
 
     sigma: float = 0.1
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:

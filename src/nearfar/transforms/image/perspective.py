@@ -2,7 +2,9 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
+from nearfar.transforms.image.resample import FILLS
 
 # Signs of the corners top left, top right, bottom right, bottom left in (x, y).
 CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
@@ -20,8 +22,8 @@ class Perspective:
     """
 
     strength: float = 0.3
-    p: float = 0.5
-    fill: str = "reflection"
+    p: float = knob(0.5, low=0, high=1)
+    fill: str = knob("reflection", choices=FILLS)
     kind = "geometry"
     projective = True  # the third row of its matrix is not (0, 0, 1)
 

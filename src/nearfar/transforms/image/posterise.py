@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws, check_range
 
 
@@ -10,7 +11,7 @@ class Posterise:
     """Keep the highest of 8 bits only; `bits` of them, drawn for each row, both ends included."""
 
     bits: tuple[int, int] = (3, 7)
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
     channels = (1, 3)
 

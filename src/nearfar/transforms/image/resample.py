@@ -37,6 +37,9 @@ def grid(matrix: torch.Tensor, size: int, projective: bool = False) -> torch.Ten
     return torch.view_as_real(torch.complex(at[:, 0], at[:, 1]))
 
 
+FILLS = ("reflection", "border", "zeros")  # what may lie outside of an image
+
+
 def sample(images: torch.Tensor, matrix: torch.Tensor, size: int, fill: str, projective: bool = False) -> torch.Tensor:
     """Bilinear samples at the places that any matrix (N, 3, 3) says; (N, C, size, size)."""
     return F.grid_sample(

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -14,7 +15,7 @@ class Sharpness:
     """
 
     strength: float = 0.9
-    p: float = 0.5
+    p: float = knob(0.5, low=0, high=1)
     kind = "pixels"
 
     def apply(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -2,7 +2,9 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
+from nearfar.transforms.image.resample import FILLS
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class Shift:
         no pixel is interpolated where the step is a whole number of them.
     """
 
-    share: float = 0.125
+    share: float = knob(0.125, low=0, high=1)
     steps: int = 4
-    fill: str = "zeros"
+    fill: str = knob("zeros", choices=FILLS)
     kind = "geometry"
     aligned = True
 

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -10,7 +11,7 @@ class Solarise:
     """Invert what is brighter than `threshold` (Grill et al. 2020, arXiv 2006.07733)."""
 
     threshold: float = 0.5
-    p: float = 0.2
+    p: float = knob(0.2, low=0, high=1)
     kind = "pixels"
     channels = (1, 3)
 

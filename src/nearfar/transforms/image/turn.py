@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -14,7 +15,7 @@ class Turn:
     is stored squeezed to a square is turned as that square, which is what turning it first and squeezing it then gives.
     """
 
-    p: float = 1.0
+    p: float = knob(1.0, low=0, high=1)
     kind = "geometry"
 
     def matrix(self, draws: Draws, geometry: torch.Tensor | None) -> torch.Tensor:

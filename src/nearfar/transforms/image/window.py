@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -14,7 +15,7 @@ class Window:
 
     top: float = 0.0
     left: float = 0.0
-    share: float = 0.5
+    share: float = knob(0.5, low=0, high=1)
     kind = "geometry"
     aligned = True
 

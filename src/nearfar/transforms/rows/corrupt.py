@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -12,7 +13,7 @@ class Corrupt:
     So a replacement follows the feature's own distribution; 0.6 is the paper's rate.
     """
 
-    rate: float = 0.6
+    rate: float = knob(0.6, low=0, high=1)
     kind = "rows"
 
     def apply(self, rows: torch.Tensor, draws: Draws) -> torch.Tensor:

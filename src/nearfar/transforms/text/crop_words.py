@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.text import _words
 
@@ -15,7 +16,7 @@ class CropWords:
     Cropping: Fang et al. 2020, arXiv 2005.12766; random spans: Giorgi et al. 2021 (DeCLUTR), arXiv 2006.03659.
     """
 
-    share: tuple[float, float] = (0.5, 1.0)
+    share: tuple[float, float] = knob((0.5, 1.0), low=0, high=1)
     kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:

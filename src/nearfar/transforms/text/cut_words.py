@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.text import _words
 
@@ -15,7 +16,7 @@ class CutWords:
     Span cutoff: Shen et al. 2020, arXiv 2009.13818.
     """
 
-    share: tuple[float, float] = (0.0, 0.3)
+    share: tuple[float, float] = knob((0.0, 0.3), low=0, high=1)
     kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:

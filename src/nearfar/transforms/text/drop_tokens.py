@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.text import _words
 
@@ -13,7 +14,7 @@ class DropTokens:
     Of hashed words this leaves out some of a word's n-grams, so that the others have to stand for it.
     """
 
-    rate: float = 0.2
+    rate: float = knob(0.2, low=0, high=1)
     kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 from nearfar.transforms.text import _words
 
@@ -15,7 +16,7 @@ class DropWords:
     With a rate of one half, two views are two random halves of the text.
     """
 
-    rate: float = 0.5
+    rate: float = knob(0.5, low=0, high=1)
     kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nearfar.core.values import knob
 from nearfar.transforms.draws import Draws
 
 
@@ -14,7 +15,7 @@ class ReplaceWords:
     A token that begins a word still does.
     """
 
-    rate: float = 0.1
+    rate: float = knob(0.1, low=0, high=1)
     kind = "words"
 
     def apply(self, ids: torch.Tensor, draws: Draws) -> torch.Tensor:

@@ -25,7 +25,7 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from nearfar.core import checks
+from nearfar.core import values
 from nearfar.core.errors import ConfigError, NearfarError, UnknownName, reason
 from nearfar.core.registry import TOKENISERS, line_of_plugin
 from nearfar.core.schema import within
@@ -78,4 +78,4 @@ def spelt(text: str, spec: dict[str, Any], length: int) -> list[str]:
 
 def whole(argument: str, default: int, what: str, most: int = MOST) -> int:
     """The argument of a kind as a whole number from 2 to `most`, or the default where there is none."""
-    return checks.whole(argument, f"the number of {what}", 2, "data.tokens", most) if argument else default
+    return values.whole(argument, f"the number of {what}", 2, "data.tokens", most) if argument else default
