@@ -186,13 +186,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """The inverse of `as_dict`; also takes a part of it.
-
-        Raises
-        ------
-        UnknownName, ConfigError
-            A key that does not exist (the nearest is proposed), a value out of range or of the wrong kind.
-        """
+        """The inverse of `as_dict`; also takes a part of it. Unknown keys and values out of range are refused."""
         return cls().changed(flatten(values))
 
     def set(self, path: str, value: Any) -> Config:
@@ -235,13 +229,7 @@ def method_words() -> tuple[str, ...]:
 
 
 def locate(path: str) -> tuple[str, str]:
-    """Section and key of ``optim.lr``, or of a bare word: ``lr``, or ``temperature`` of the method's own numbers.
-
-    Raises
-    ------
-    UnknownName
-        There is no such knob; the nearest are proposed.
-    """
+    """Section and key of ``optim.lr``, or of a bare word: ``lr``, or ``temperature`` of the method's own numbers."""
     known = {f"{section}.{f.name}": f for section, f, _ in knobs()}
     head, _, rest = path.partition(".")
     if (head == "method" and rest) or path in known:
@@ -295,13 +283,7 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
-    """The nested dict in a TOML or JSON file.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing or damaged; the message has the line.
-    """
+    """The nested dict in a TOML or JSON file; a `ConfigError` with the line where it is missing or damaged."""
     path = Path(path)
     form = path.suffix[1:].lower() or "toml"
     if form not in ("toml", "json"):

@@ -29,19 +29,15 @@ class Progress:
     def advance(self, count: int, **shown: float) -> None:
         """So many more are done; `shown` are numbers worth seeing."""
         if self.done == 0 and not shown:
-            self.first = count  # done in an earlier sitting
+            self.first = count  # done before training was resumed, which says nothing of today's rate
         self.done += count
         now = time.monotonic()
         if now - self.last >= PLAIN_EVERY or (self.done >= self.total and now - self.began > PLAIN_EVERY):
             self.last = now
-            self.say(self.line(now, shown))
-
-    def line(self, now: float, shown: dict[str, float]) -> str:
-        """What one line says."""
-        rate = max(1, self.done - self.first) / max(1e-9, now - self.began)
-        left = (self.total - self.done) / rate
-        numbers = "".join(f", {k} {v:.3g}" for k, v in shown.items())
-        return f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:.3g}/s, {clock(left)} left{numbers}"
+            rate = max(1, self.done - self.first) / max(1e-9, now - self.began)
+            left = clock((self.total - self.done) / rate)
+            numbers = "".join(f", {k} {v:.3g}" for k, v in shown.items())
+            self.say(f"{self.label} {self.done:,}/{self.total:,} {self.unit}, {rate:.3g}/s, {left} left{numbers}")
 
 
 class Bar(Progress):
@@ -52,7 +48,6 @@ class Bar(Progress):
         self.live, self.task = live, task
 
     def advance(self, count: int, **shown: float) -> None:
-        """So many more are done."""
         numbers = "  ".join(f"{k} {v:.3g}" for k, v in shown.items())
         self.live.update(self.task, advance=count, **({"numbers": numbers} if numbers else {}))
 
@@ -132,15 +127,10 @@ class _Python(Console):
         """A Python warning that points at the caller's line."""
         import warnings
 
-        warnings.warn(visible(brief(text)), category, stacklevel=_outside(os.path.dirname(os.path.dirname(__file__))))
-
-
-def _outside(folder: str) -> int:
-    """The ``stacklevel`` at which the first caller stands that is not of this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(folder):
-        level, frame = level + 1, frame.f_back
-    return level
+        folder, level, frame = os.path.dirname(os.path.dirname(__file__)), 1, sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(folder):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(visible(brief(text)), category, stacklevel=level)
 
 
 class _Silent(Console):

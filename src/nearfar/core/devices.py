@@ -13,27 +13,21 @@ from nearfar.core.errors import ConfigError
 
 
 def device(name: str = "auto") -> torch.device:
-    """The device called `name`; ``auto`` is a GPU where there is one.
-
-    Raises
-    ------
-    ConfigError
-        There is no such device.
-    """
+    """The device called `name`; ``auto`` is a GPU where there is one, and a `ConfigError` is raised for none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(name)
+        result = torch.device(name)
     except RuntimeError as e:
         raise ConfigError(f"there is no device called {name!r}.", where="train.device", hint="Use cpu or cuda.") from e
-    if found.type == "cuda" and not torch.cuda.is_available():
+    if result.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("this machine has no usable GPU.", where="train.device", hint="Use --device cpu.")
     try:
-        torch.zeros(1, device=found).item()
+        torch.zeros(1, device=result).item()
     except (RuntimeError, NotImplementedError, AssertionError) as e:
         raise ConfigError(f"the device {name!r} cannot be used here.", where="train.device",
                           hint="Use cpu, or cuda where there is a GPU.") from e  # fmt: skip
-    return found
+    return result
 
 
 def precision(name: str, on: torch.device) -> str:

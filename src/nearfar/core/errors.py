@@ -84,18 +84,10 @@ class ConfigError(UserError):
 
 
 class UnknownName(UserError):
-    """A name that does not exist; proposes the nearest ones, or lists all.
+    """A name that does not exist; proposes the nearest of those that are `known`, or lists them.
 
-    Parameters
-    ----------
-    kind, name : str
-    known : iterable of str
-        What there is.
-    also : iterable of str
-        Other spellings of what there is, which may be proposed and are not listed.
-    where : str, optional
-    see : str
-        A sentence on where to read about them, which is said with the list.
+    `also` are other spellings of what is known, which may be proposed and are not listed; `see` is a sentence on where
+    to read about them, which is said with the list.
     """
 
     def __init__(

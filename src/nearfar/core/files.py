@@ -38,14 +38,8 @@ def write_atomic(path: str | Path, content: bytes) -> None:
     """Write a file so that its name always means a whole one: temporary file beside it, fsync, rename.
 
     A link is followed, and a device or pipe written into. The file has the permissions of the one that it replaces,
-    or those that the process gives to new files.
-
-    Raises
-    ------
-    StorageError
-        The disk is full or fails; what was there before is still there.
-    UserError
-        Nothing can be written to such a path.
+    or those that the process gives to new files. Where it fails, what was there before is still there; see
+    `storage_error`.
     """
     try:
         try:
@@ -68,8 +62,12 @@ def _replace(path: Path, content: bytes, there: os.stat_result | None) -> None:
         with open(temporary, "wb") as f:
             f.write(content)
             f.flush()
-            if there is not None:
-                _as_before(f.fileno(), there)
+            now = os.fstat(f.fileno())
+            if there is not None and hasattr(os, "fchown"):
+                if (there.st_uid, there.st_gid) != (now.st_uid, now.st_gid):
+                    with contextlib.suppress(PermissionError):
+                        os.fchown(f.fileno(), there.st_uid, there.st_gid)
+                os.fchmod(f.fileno(), stat.S_IMODE(there.st_mode))
             os.fsync(f.fileno())
             os.replace(temporary, path)
     except BaseException:
@@ -80,15 +78,6 @@ def _replace(path: Path, content: bytes, there: os.stat_result | None) -> None:
         leftovers.end(held)
     with contextlib.suppress(OSError):  # the file is there; a power cut may still take it back
         sync(path.parent)
-
-
-def _as_before(handle: int, there: os.stat_result) -> None:
-    """Give a file the permissions and the owner of the one that it replaces."""
-    if hasattr(os, "fchown") and (there.st_uid, there.st_gid) != (os.fstat(handle).st_uid, os.fstat(handle).st_gid):
-        with contextlib.suppress(PermissionError):
-            os.fchown(handle, there.st_uid, there.st_gid)
-    if hasattr(os, "fchmod"):
-        os.fchmod(handle, stat.S_IMODE(there.st_mode))
 
 
 def check_target(path: str | Path, *read: str | None, where: str = "--out") -> None:
@@ -178,26 +167,14 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path, hint: Any = Any) -> Any:
-    """What a JSON file says, which fits a type hint; see `nearfar.core.schema`.
-
-    Raises
-    ------
-    RunError
-        It is missing, too large or damaged, or does not fit.
-    """
+    """What a JSON file says; a `RunError` where it is missing or damaged, or does not fit the hint (`core.schema`)."""
     value = json_of(read_bytes(path), str(path))
     fits(value, hint, str(path))
     return value
 
 
 def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
-    """The content of a small file, which is no device or pipe that would be waited for.
-
-    Raises
-    ------
-    RunError
-        It is missing, or no file, or larger than `limit`.
-    """
+    """The content of a small file; a `RunError` where it is missing, larger than `limit`, or a pipe or device."""
     try:
         check_file(path)
         with open(path, "rb") as f:
@@ -239,12 +216,12 @@ def check_schema(values: Any, known: int, where: str) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    table = dict(pairs)
+    if len(table) < len(pairs):
         keys = [k for k, _ in pairs]
-        twice = next(k for k in found if keys.count(k) > 1)
+        twice = next(k for k in table if keys.count(k) > 1)
         raise ValueError(f"the key {twice[:40]!r} is there twice")
-    return found
+    return table
 
 
 def sha256(content: bytes | Path) -> str:
@@ -268,19 +245,10 @@ def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: d
 def load_tensors(
     path: str | Path, check: Callable[[dict[str, torch.Tensor]], None] | None = None
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and metadata of a safetensors file; nothing else is opened, whatever its name.
+    """Tensors and metadata of a safetensors file; a `RunError` where it is not what was written, or not finite.
 
-    Parameters
-    ----------
-    path : path
-    check : callable, optional
-        Is handed what the header says, by name tensors without numbers, and raises where they are not what is wanted:
-        no number has been read then, and no memory taken.
-
-    Raises
-    ------
-    RunError
-        It is missing, or no safetensors file, or its content is not what was written, or not finite.
+    `check` is handed what the header says, by name tensors without numbers, and raises where they are not what is
+    wanted: no number has been read then, and no memory taken.
     """
     with _tensors_of(path) as (f, header):
         metadata = json_of((f.metadata() or {}).get("nearfar", "{}"), str(path))
@@ -292,7 +260,8 @@ def load_tensors(
     if checksum != _checksum(tensors) or about not in (None, _hash_of(metadata)):
         raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
     for name, tensor in tensors.items():
-        if not _all_finite(tensor):
+        numbers = tensor.is_floating_point() and tensor.numel()
+        if numbers and not all(edge.isfinite() for edge in tensor.aminmax()):  # NaN is passed on by both
             raise RunError(f"{name} holds numbers that are not finite.", where=str(path),
                            hint="Its training went wrong, or the file was changed.")  # fmt: skip
     return tensors, metadata
@@ -316,7 +285,11 @@ def _tensors_of(path: str | Path) -> Iterator[tuple[Any, dict[str, torch.Tensor]
     from safetensors import SafetensorError, safe_open
 
     try:
-        _check_header(Path(path))
+        check_file(path)
+        with open(path, "rb") as raw:
+            size = int.from_bytes(raw.read(8), "little")
+        if size > HEADER_LIMIT:  # of which as much memory would be taken
+            raise ValueError(f"its header is larger than {HEADER_LIMIT >> 20} MiB")
         with safe_open(str(path), framework="pt") as f:
             yield f, {name: _announced(f.get_slice(name), name) for name in f.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as e:
@@ -328,29 +301,14 @@ def _tensors_of(path: str | Path) -> Iterator[tuple[Any, dict[str, torch.Tensor]
         ) from e  # fmt: skip
 
 
-def _check_header(path: Path) -> None:
-    """Raise `RunError` for what is no file, and `ValueError` for a header larger than any that nearfar writes."""
-    check_file(path)
-    with open(path, "rb") as f:
-        size = int.from_bytes(f.read(8), "little")
-    if size > HEADER_LIMIT:
-        raise ValueError(f"its header is larger than {HEADER_LIMIT >> 20} MiB")
-
-
-def _announced(found: Any, name: str) -> torch.Tensor:
+def _announced(part: Any, name: str) -> torch.Tensor:
     """A tensor that a header announces, without its numbers; raises `ValueError` for one that nearfar never writes."""
     import torch
 
-    kind, shape = found.get_dtype(), found.get_shape()
+    kind, shape = part.get_dtype(), part.get_shape()
     if kind not in DTYPES or len(shape) > AXES:
         raise ValueError(f"{name} is of the type {kind} with {len(shape)} axes")
     return torch.empty(shape, dtype=getattr(torch, DTYPES[kind]), device="meta")
-
-
-def _all_finite(tensor: torch.Tensor) -> bool:
-    if not tensor.is_floating_point() or not tensor.numel():
-        return True
-    return all(bool(edge.isfinite()) for edge in tensor.aminmax())  # NaN is passed on by both
 
 
 def _hash_of(metadata: dict[str, Any]) -> str:
@@ -368,13 +326,7 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def cache_home() -> Path:
-    """``$NEARFAR_HOME``, by default the user's cache folder.
-
-    Raises
-    ------
-    ConfigError
-        There is no such folder, and none can be made.
-    """
+    """``$NEARFAR_HOME``, by default the user's cache folder."""
     if (home := environment.folder("NEARFAR_HOME")) is not None:
         return home
     cache = environment.folder("XDG_CACHE_HOME")

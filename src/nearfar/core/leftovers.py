@@ -46,7 +46,7 @@ def occupied(folder: Path) -> bool:
 def begin(path: Path, make: Callable[[Path], object]) -> tuple[Path, int | None]:
     """A new place beside `path`, which `make` makes, and its lock.
 
-    What another process has taken for a leftover before it was locked is made anew.
+    What another process has taken for a leftover before it was locked is made again.
     """
     while True:
         place = beside(path)

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Knobs:
-    """What `config` gives.
-
-    Attributes
-    ----------
-    config : Config
-    origins : mapping of str
-        ``section.key`` → where its value came from; what nobody set is absent.
-    """
+    """What `config` gives: a `Config`, and where each ``section.key`` of it that was set came from."""
 
     config: Config
     origins: Mapping[str, str]

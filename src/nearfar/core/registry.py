@@ -26,13 +26,10 @@ PACKAGE = "nearfar_plugins"  # what the modules of plug-ins are called
 HOME = Path(__file__).parents[1]  # the folder of nearfar
 
 
-def _words(value: object) -> bool:
-    return isinstance(value, tuple | list) and all(isinstance(v, str) for v in value)
-
-
 # What is no function among the things that a plug-in defines, and how it is recognised without importing what is heavy.
 CONSTANTS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "RECORD": ("Method", lambda v: type(v).__name__ == "Method"), "MODALITIES": ("tuple of words", _words),
+    "RECORD": ("Method", lambda v: type(v).__name__ == "Method"),
+    "MODALITIES": ("tuple of words", lambda v: isinstance(v, tuple | list) and all(isinstance(w, str) for w in v)),
     "INFO": ("Objective", lambda v: type(v).__name__ == "Objective"), "NAME": ("word", lambda v: isinstance(v, str)),
     "command": ("click command", lambda v: hasattr(v, "params")),
 }  # fmt: skip
@@ -43,10 +40,8 @@ class Registry:
 
     Parameters
     ----------
-    folder : str
-        Folder inside the package, for example ``"methods"``.
-    kind : str
-        What one entry is called in messages, for example ``"method"``.
+    folder, kind : str
+        Folder inside the package, such as ``"methods"``, and what one entry is called in messages, such as "method".
     marker : str
         What a module must define to count as an entry, of a class where there is a dot (``".kind"``); helpers beside
         the entries lack it. It is looked for in the source text, so listing names imports nothing.
@@ -71,32 +66,23 @@ class Registry:
     def _built_in(self) -> dict[str, Path]:
         home = HOME / self.folder
         others = [HOME / r.folder for r in ALL if home in (HOME / r.folder).parents]  # registries inside this one
-        found = (f for f in sorted(home.rglob("*.py")) if not f.stem.startswith("_"))
-        return {f.stem: f for f in found if not set(others) & set(f.parents) and self._marked(f)}
-
-    def _marked(self, file: Path) -> bool:
-        return self._line.search(file.read_text(encoding="utf-8")) is not None
+        own = (f for f in _files(home, "**/*.py") if not set(others) & set(f.parents))
+        return {f.stem: f for f in own if self._line.search(f.read_text(encoding="utf-8"))}
 
     def plugged(self) -> dict[str, Path]:
-        """The files of the plug-ins of this kind, by name.
-
-        Raises
-        ------
-        ConfigError
-            One of them defines nothing of this kind, or has the name of what nearfar has itself.
-        """
-        found: dict[str, Path] = {}
+        """The files of the plug-ins of this kind, by name; a `ConfigError` where one of them cannot be an entry."""
+        plugins: dict[str, Path] = {}
         for file in self._candidates():
-            self._add(file, found)
-        return found
+            self._add(file, plugins)
+        return plugins
 
     def tried(self) -> tuple[list[str], list[NearfarError]]:
         """The plug-ins of this kind that can be imported, by name, and what is wrong with the others."""
-        found: dict[str, Path] = {}
+        plugins: dict[str, Path] = {}
         names, wrong = [], []
         for file in self._candidates():
             try:
-                self._add(file, found)
+                self._add(file, plugins)
                 self._load_plugin(file.stem, file)
                 names.append(file.stem)
             except NearfarError as e:
@@ -107,20 +93,22 @@ class Registry:
         root = _root()
         return [f for folder in self.plugins if root for f in _files(root / folder)]
 
-    def _add(self, file: Path, found: dict[str, Path]) -> None:
+    def _add(self, file: Path, plugins: dict[str, Path]) -> None:
         name, another = file.stem, "Give the file another name."
         if not name.replace("-", "_").isidentifier():
             raise ConfigError("a plug-in's name has letters, digits, _ and - alone.", where=str(file), hint=another)
-        if name in self._built_in or name in found:
+        if name in self._built_in or name in plugins:
             own = "nearfar has" if name in self._built_in else "there already is"
             raise ConfigError(f"{own} a {self.kind} named {name!r}.", where=str(file), hint=another)
-        found[name] = self._checked(file)
+        self._check_source(file)
+        plugins[name] = file
 
-    def _checked(self, file: Path) -> Path:
+    def _check_source(self, file: Path) -> None:
+        """Raise a `ConfigError` where a file is no Python, or not of this kind; once, until it is changed."""
         try:
             changed = file.stat().st_mtime_ns
             if self._sound.get(file) == changed:
-                return file
+                return
             text = file.read_text(encoding="utf-8")
             compile(text, str(file), "exec")
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as e:
@@ -133,7 +121,6 @@ class Registry:
             raise ConfigError(f"is no {self.kind}: it does not define {self.marker!r}.", where=str(file),
                               hint="A helper's file begins with an underscore.")  # fmt: skip
         self._sound[file] = changed
-        return file
 
     def names(self) -> list[str]:
         """All names, built-in and plugged in, in alphabetical order."""
@@ -146,45 +133,26 @@ class Registry:
         return iter(self.names())
 
     def get(self, name: str) -> ModuleType:
-        """The module called `name`.
-
-        Raises
-        ------
-        UnknownName
-            Nothing of that name exists; the nearest names are proposed.
-        ConfigError
-            It is a plug-in that cannot be used; the message has its file.
-        """
+        """The module called `name`; an `UnknownName` for none, a `ConfigError` for a plug-in that cannot be used."""
         plugged = self.plugged()
         if name in plugged:
             return self._load_plugin(name, plugged[name])
         if name not in self._built_in:
-            self._misplaced(name)
+            root, file = _root(), f"{name}.py"
+            for path in (root / file, *root.glob(f"*/{file}")) if root and Path(file).name == file else ():
+                if path.is_file():
+                    raise ConfigError(f"is in none of the folders for a {self.kind}.", where=str(path),
+                                      hint=f"Move it to {root / self.plugins[-1]}/.")  # fmt: skip
             raise UnknownName(self.kind, name, self.names())
         path = self._built_in[name].relative_to(HOME).with_suffix("")
         return importlib.import_module(".".join(("nearfar", *path.parts)))
 
     def find(self, text: str, where: str) -> tuple[ModuleType, str]:
-        """The module and the argument of ``name:argument``, which a knob says.
-
-        Raises
-        ------
-        UnknownName
-            There is no such name; the nearest is proposed.
-        """
+        """The module and the argument of ``name:argument``, which the knob `where` says."""
         name, _, argument = text.partition(":")
         if name not in self:
             raise UnknownName(self.kind, name, self, where=where)
         return self.get(name), argument
-
-    def _misplaced(self, name: str) -> None:
-        """Raise a `ConfigError` where a plug-in of that name lies in a folder that is not this kind's."""
-        root, file = _root(), f"{name}.py"
-        for path in (root / file, *root.glob(f"*/{file}")) if root and Path(file).name == file else ():
-            if path.is_file():
-                folder = root / self.plugins[-1]
-                raise ConfigError(f"is in none of the folders for a {self.kind}.", where=str(path),
-                                  hint=f"Move it to {folder}/.")  # fmt: skip
 
     def _load_plugin(self, name: str, file: Path) -> ModuleType:
         if file not in self._plugins:
@@ -195,11 +163,10 @@ class Registry:
             try:
                 spec.loader.exec_module(module)
                 self._check_defined(module, file)
-            except NearfarError:
-                del sys.modules[module_name]
-                raise
             except (Exception, SystemExit) as e:
                 del sys.modules[module_name]
+                if isinstance(e, NearfarError):
+                    raise
                 raise ConfigError(f"fails when it is imported: {type(e).__name__}: {e}.", where=str(file)) from e
             self._plugins[file] = module
         return self._plugins[file]
@@ -232,8 +199,8 @@ def _root() -> Path | None:
     return None if root is None else root.absolute()
 
 
-def _files(folder: Path) -> list[Path]:
-    return [f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")] if folder.is_dir() else []
+def _files(folder: Path, pattern: str = "*.py") -> list[Path]:
+    return [f for f in sorted(folder.glob(pattern)) if not f.stem.startswith("_")] if folder.is_dir() else []
 
 
 METHODS = Registry("methods", "method", "RECORD", needs=("compare",))

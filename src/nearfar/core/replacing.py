@@ -28,27 +28,10 @@ _made: list[Replacement] = []  # by this process, but for those that were discar
 
 
 class Replacement:
-    """A new folder, to be filled and then swapped to its place.
+    """A new folder, to be filled at its `place` and then swapped to `path`, where nothing is or a folder.
 
-    Parameters
-    ----------
-    path : path
-        Where it is to be; a link stands for what it points to. Nothing may be there, or a folder.
-    written : callable
-        Gives the paths within the old folder of what nearfar wrote: all else is kept.
-
-    Attributes
-    ----------
-    place : Path
-        Where it lies until it is swapped.
-    swapped : bool
-
-    Raises
-    ------
-    RunError
-        The folder cannot be replaced as a whole.
-    StorageError
-        Nothing can be written beside it.
+    A link stands for what it points to. `written` gives the paths within the old folder of what nearfar wrote: all
+    else is kept.
     """
 
     def __init__(self, path: str | Path, written: Callable[[Path], Iterable[Path]]) -> None:
@@ -74,13 +57,7 @@ class Replacement:
         return self.path / path.relative_to(self.place)
 
     def swap(self) -> None:
-        """Put it to its place; what was not written by nearfar comes along.
-
-        Raises
-        ------
-        StorageError
-            It cannot be done; what was there is still there.
-        """
+        """Put it to its place; what was not written by nearfar comes along. Where that fails, what was there stays."""
         try:
             for file in sorted(self.place.rglob("*")):
                 if file.is_file() and not file.is_symlink():
@@ -98,17 +75,14 @@ class Replacement:
         except OSError as e:
             raise storage_error(self.path, e) from e
         self.swapped = True
-        self._close()
+        end(self._hold)
 
     def discard(self) -> None:
         """Leave what was there as it is. Nothing happens after a swap."""
         if not self.swapped and self in _made:
             shutil.rmtree(self.place, ignore_errors=True)
             _made.remove(self)
-            self._close()
-
-    def _close(self) -> None:
-        end(self._hold)
+            end(self._hold)
 
 
 @contextlib.contextmanager
@@ -155,17 +129,8 @@ def check(path: str | Path) -> None:
                            hint="Go to another folder, and name it from there.")  # fmt: skip
 
 
-# --- its parts ----------------------------------------------------------------------------------------------------
-
-
 def _carry(old: Path, new: Path, written: set[Path]) -> None:
-    """Have in `new` what is in `old` and was not written by nearfar: the same files under a second name.
-
-    Raises
-    ------
-    RunError
-        Something else has that name in `new`.
-    """
+    """Have in `new` what is in `old` and was not written by nearfar: the same files under a second name."""
     for where, folders, names in os.walk(old):
         at = new / Path(where).relative_to(old)
         links = [f for f in folders if (Path(where) / f).is_symlink()]
@@ -176,19 +141,16 @@ def _carry(old: Path, new: Path, written: set[Path]) -> None:
         for name in own:
             source, target = Path(where) / name, at / name
             if not os.path.lexists(target):
-                _link(source, target)
+                try:
+                    os.link(source, target, follow_symlinks=False)
+                except (OSError, NotImplementedError) as e:
+                    if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                        raise
+                    # a file system without a second name of a file
+                    shutil.copy2(source, target, follow_symlinks=False)
             elif not os.path.samestat(os.lstat(source), os.lstat(target)):
                 raise RunError("is a file that nearfar did not write, and would be replaced.", where=str(source),
                                hint="Move it, or choose another --out.")  # fmt: skip
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except (OSError, NotImplementedError) as e:
-        if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)  # a file system without a second name of a file
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -13,19 +13,18 @@ import functools
 import json
 import math
 import reprlib
-import types
 import typing
 from collections.abc import Callable
 from typing import Any, Literal, NotRequired
 
+from nearfar.core import values
 from nearfar.core.errors import ConfigError, RunError, UserError, nearest
 
-DEEPEST = 64
-LARGEST = 2**63 - 1  # of whole numbers without another bound
+DEEPEST = 64  # a file holds a config (`values.DEEPEST`) within other tables
+LARGEST = 2**63 - 1  # of whole numbers without another bound: a seed has 63 bits, which no other knob has
 CLOSED = "closed"  # a TypedDict whose keys are all that there may be
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+WORDS = {**values.WORDS, str: "text", type(None): "null"}  # of JSON, where a config's are of TOML
 KINDS = {int: int, float: (int, float), bool: bool, str: str, type(None): type(None)}
-UNIONS = (typing.Union, types.UnionType)
 
 Limit = Callable[[Any], str | None]  # how a value of the right type has to be, where it is not so
 
@@ -42,25 +41,7 @@ class _Misfit(Exception):
 
 
 def fits(value: Any, hint: Any, where: str, key: str = "", *, error: type[RunError | ConfigError] = RunError) -> None:
-    """See whether a value that was read fits a hint.
-
-    Parameters
-    ----------
-    value : Any
-        Of JSON.
-    hint : type hint
-    where : str
-        The file, for the error.
-    key : str
-        Where in the file the value lies, such as ``columns.image``.
-    error : type
-        What is raised.
-
-    Raises
-    ------
-    RunError
-        It does not; the message says where, and what is expected.
-    """
+    """Raise an `error` where a JSON value does not fit a hint; it says the file, the key in it and what is expected."""
     try:
         _check(value, hint, key, DEEPEST)
     except _Misfit as e:
@@ -101,15 +82,16 @@ def shown(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else reprlib.repr(value)
 
 
-# --- its parts ----------------------------------------------------------------------------------------------------
-
-
 def _check(value: Any, hint: Any, key: str, left: int) -> None:
     base, limits = _parts(hint)
     _check_base(value, base, key, left, closed=CLOSED in limits)
     for limit in limits:
         if isinstance(limit, By):
-            _check(value, _chosen(limit, value, key), key, left)
+            try:
+                chosen = limit.choose(value)
+            except UserError as e:
+                raise _Misfit(f"{key}: {e.message}{f' {e.hint}' * bool(e.hint)}") from e
+            _check(value, chosen, key, left)
         elif limit != CLOSED and (words := limit(value)):
             raise _misfit(value, f"{_in_words(base)} {words}", key)
 
@@ -123,25 +105,20 @@ def _check_base(value: Any, base: Any, key: str, left: int, *, closed: bool) -> 
     elif origin is Literal:
         if value not in typing.get_args(base) or isinstance(value, bool):
             raise _misfit(value, " or ".join(map(shown, typing.get_args(base))), key)
-    elif origin in UNIONS:
-        _check_union(value, typing.get_args(base), key, left)
+    elif len(options := values.alternatives(base)) > 1:
+        _check_union(value, options, key, left)
     elif origin is list:
-        _of_kind(value, list, "a list", key)
+        if not isinstance(value, list):
+            raise _misfit(value, "a list", key)
         for i, item in enumerate(value):
             _check(item, *typing.get_args(base), f"{key}[{i}]", left - 1)
+    elif not isinstance(value, dict):  # all else is one
+        raise _misfit(value, "a table", key)
     elif origin is dict:
-        _of_kind(value, dict, "a table", key)
         for name, item in value.items():
             _check(item, typing.get_args(base)[1], _joined(key, name), left - 1)
     else:
         _check_fields(value, base, key, left, closed=closed)
-
-
-def _chosen(by: By, value: dict[str, Any], key: str) -> Any:
-    try:
-        return by.choose(value)
-    except UserError as e:
-        raise _Misfit(f"{key}: {e.message}{f' {e.hint}' * bool(e.hint)}") from e
 
 
 def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -175,8 +152,7 @@ def _check_union(value: Any, options: tuple[Any, ...], key: str, left: int) -> N
     raise _misfit(value, " or ".join(_in_words(_parts(o)[0]) for o in options), key)
 
 
-def _check_fields(value: Any, base: Any, key: str, left: int, *, closed: bool) -> None:
-    _of_kind(value, dict, "a table", key)
+def _check_fields(value: dict[str, Any], base: Any, key: str, left: int, *, closed: bool) -> None:
     hints, required = _fields(base)
     for name in required:
         if name not in value:
@@ -211,11 +187,6 @@ def _check_any(value: Any, key: str, left: int) -> None:
             _check_any(item, key, left - 1)
     elif type(value) in KINDS:
         _check_plain(value, type(value), key)
-
-
-def _of_kind(value: Any, kind: type, words: str, key: str) -> None:
-    if not isinstance(value, kind):
-        raise _misfit(value, words, key)
 
 
 def _misfit(value: Any, wanted: str, key: str) -> _Misfit:

@@ -21,8 +21,9 @@ from typing import Any, Literal, TypeVar
 from nearfar.core.errors import ConfigError, UnknownName
 
 WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-LARGEST = 2**31 - 1  # of whole numbers without another bound
+LARGEST = 2**31 - 1  # of whole numbers without another bound: what every library takes
 DEEPEST = 20  # tables and lists in each other
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
 NOTHING = object()
 R = TypeVar("R")
 
@@ -52,13 +53,7 @@ def declared(kind: type) -> dict[str, tuple[Field[Any], Any]]:
 
 
 def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
-    """`value` (text or a JSON value) as the field's type, inside its range.
-
-    Raises
-    ------
-    ConfigError
-        It is neither; the message says what is expected.
-    """
+    """`value` (text or a JSON value) as the field's type, inside its range; raises a `ConfigError` where it is not."""
     about = f.metadata.get("help")
     result = of_kind(hint, value, where, f"It is: {about}." if about else None)
     for one in result if isinstance(result, tuple) else (result,):
@@ -111,10 +106,10 @@ def _overridden(f: Field[Any] | None, hint: Any, old: Any, value: Any, where: st
         if not isinstance(value, Mapping):
             raise ConfigError(f"expected values by name, or none, got {value!r}.", where=where)
         base = old if is_dataclass(old) else inner[0].of(old) if hasattr(inner[0], "of") else inner[0]()
-        found = override(base, value, where)
-        for one in getattr(found, "ends", ()) if f else ():  # of a schedule: in the range of the number
+        result = override(base, value, where)
+        for one in getattr(result, "ends", ()) if f else ():  # of a schedule: in the range of the number
             check_range(f.metadata, one, where)
-        return found
+        return result
     if isinstance(old, Mapping) and typing.get_args(hint)[1:] != (Any,):
         return _by_name(typing.get_args(hint)[1] if typing.get_args(hint) else None, old, value, where)
     if isinstance(old, Mapping):
@@ -137,13 +132,7 @@ def _by_name(hint: Any, old: Mapping[str, Any], value: Any, where: str) -> dict[
 
 
 def of_kind(hint: Any, value: Any, where: str, about: str | None = None) -> Any:
-    """`value` (text or a JSON value) as one of the types of `hint`.
-
-    Raises
-    ------
-    ConfigError
-        It is none of them.
-    """
+    """`value` (text or a JSON value) as one of the types of `hint`; raises a `ConfigError` where it is none."""
     options = alternatives(hint)
     if type(None) in options and (value is None or (isinstance(value, str) and value.lower() == "none")):
         return None
@@ -167,9 +156,9 @@ def _as(kind: Any, value: Any) -> Any:
         return value if isinstance(value, str) and value in typing.get_args(kind) else NOTHING
     if origin in (tuple, list, Sequence):
         args = typing.get_args(kind)
-        found = _sequence(args[0] if args else None, value)
+        items = _sequence(args[0] if args else None, value)
         exact = origin is tuple and args[-1] is not ...
-        return NOTHING if exact and found is not NOTHING and len(found) != len(args) else found
+        return NOTHING if exact and items is not NOTHING and len(items) != len(args) else items
     if origin in (dict, Mapping) or kind in (dict, Mapping):
         return dict(value) if isinstance(value, Mapping) else NOTHING
     if kind is bool:
@@ -192,8 +181,8 @@ def _sequence(kind: Any, value: Any) -> Any:
         return NOTHING
     if kind is str:
         value = [str(v) if isinstance(v, int | float) else v for v in map(scalar, value)]
-    found = tuple(_as(kind, v) if kind else v for v in value)
-    return NOTHING if NOTHING in found else found
+    items = tuple(_as(kind, v) if kind else v for v in value)
+    return NOTHING if NOTHING in items else items
 
 
 def number(kind: type, value: Any) -> Any:
@@ -204,8 +193,8 @@ def number(kind: type, value: Any) -> Any:
     try:
         if kind is int and (isinstance(value, Integral) or (isinstance(value, str) and WHOLE.fullmatch(value))):
             return int(value)  # a float would round a large one
-        found = float(value)
-        return found if kind is float else int(found) if found == int(found) else NOTHING
+        result = float(value)
+        return result if kind is float else int(result) if result == int(result) else NOTHING
     except (TypeError, ValueError, OverflowError):
         return NOTHING
 
@@ -241,13 +230,11 @@ def check_range(m: Mapping[str, Any], value: Any, where: str) -> None:
 def _in_words(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return " or ".join(repr(a) for a in typing.get_args(kind))
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
-    of = {int: "whole numbers", float: "numbers"}
-    inside = (*typing.get_args(kind), None)[0]
-    listed, args = typing.get_origin(kind) in (tuple, list, Sequence), typing.get_args(kind)
-    exact = typing.get_origin(kind) is tuple and args[-1] is not ...
-    several = f"{len(args)} {of.get(inside, 'words')}" if exact else f"a list of {of.get(inside, 'words')}"
-    return names.get(kind, several if listed else "a table")
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin not in (tuple, list, Sequence):
+        return WORDS.get(kind, "a table")
+    items = {int: "whole numbers", float: "numbers"}.get(args[0], "words")
+    return f"{len(args)} {items}" if origin is tuple and args[-1] is not ... else f"a list of {items}"
 
 
 def scalar(value: Any) -> Any:
@@ -256,13 +243,7 @@ def scalar(value: Any) -> Any:
 
 
 def plain(value: Any, where: str, depth: int = 0) -> Any:
-    """A value from Python or a file as one that JSON holds.
-
-    Raises
-    ------
-    ConfigError
-        There is none.
-    """
+    """A value from Python or a file as one that JSON holds; raises a `ConfigError` where there is none."""
     value = scalar(value)
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
     if depth > DEEPEST:
@@ -284,21 +265,15 @@ def options(
 ) -> dict[str, Any]:  # fmt: skip
     """The options of a function as the types that it declares; those that it does not name are left as they are.
 
-    Whole numbers are from 0 to `high`, other numbers finite.
-
-    Raises
-    ------
-    ConfigError
-        A value is of another kind, or out of range.
+    Whole numbers are from 0 to `high`, other numbers finite; what is not raises a `ConfigError`.
     """
-    kinds = settable(function)
-    found = dict(given)
-    for key, value in given.items():
-        if key in kinds:
-            found[key] = of_kind(kinds[key], value, f"{where}.{key}")
-            for one in found[key] if isinstance(found[key], tuple) else (found[key],):
-                check_range({"low": 0, "high": high} if isinstance(one, int) else {}, one, f"{where}.{key}")
-    return found
+    kinds, result = settable(function), dict(given)
+    for key in [k for k in given if k in kinds]:
+        place = f"{where}.{key}"
+        result[key] = value = of_kind(kinds[key], given[key], place)
+        for one in value if isinstance(value, tuple) else (value,):
+            check_range({"low": 0, "high": high} if isinstance(one, int) else {}, one, place)
+    return result
 
 
 SIMPLE = (bool, int, float, str, dict, type(None))

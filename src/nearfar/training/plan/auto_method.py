@@ -16,8 +16,6 @@ LABELLED = 0.5  # share of the rows that must be labelled for the labels to be l
 FEW = 512  # rows; below, a batch holds few negatives
 LONG = 100  # epochs
 COSTLY = 1.5  # times SimCLR's work
-
-
 OPEN = ("default", "auto")  # words that stand for a method which the data decide
 
 
@@ -33,20 +31,7 @@ def of(word: str, table: Table, train: np.ndarray, device: str, epochs: int | st
 
 
 def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
-    """A method for these training rows, and why.
-
-    Parameters
-    ----------
-    table : Table
-    train : ndarray of int64 (N_train,)
-    device : str
-        Type of the device, such as cpu or cuda.
-    epochs : int or "auto"
-
-    Returns
-    -------
-    name, reason : str
-    """
+    """A method for these training rows, and why; `device` is its type, such as cpu or cuda."""
     labelled = 0.0 if table.labels is None else float((table.labels[train] >= 0).mean())
     if labelled >= LABELLED and len(table.label_names) > 1:
         return "supcon", f"{labelled:.0%} of the rows have a label, and labels teach more than views alone"
@@ -56,17 +41,12 @@ def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> t
         return "dcl", f"{len(train):,} rows make small batches, which gain most without the positive below the line"
     if device == "cuda" and epochs != "auto" and int(epochs) >= LONG:
         return "byol", f"{epochs} epochs on a GPU are enough for a twin, which then does best without many negatives"
-    free = {m: f["linear"] for m, f in figures().items() if m in METHODS and _fits(m)}
+    # those that learn from views alone, at a price that nobody has to be asked about
+    records = {m: METHODS.get(m).RECORD for m in figures() if m in METHODS}
+    fit = [m for m, r in records.items() if r.trains and r.positives == "views" and r.cost <= COSTLY]
+    free = {m: figures()[m]["linear"] for m in fit}
     if not free:
         return "simclr", "it needs nothing but views and does well in short runs"
     best = max(free, key=free.__getitem__)
-    return (
-        best,
-        f"of the methods without labels it reached most in a short run ({free[best]:.3f}, docs/results/methods.md)",
-    )
-
-
-def _fits(name: str) -> bool:
-    """Whether a method learns from views alone, at a price that nobody has to be asked about."""
-    r = METHODS.get(name).RECORD
-    return r.trains and r.positives == "views" and r.cost <= COSTLY
+    reached = f"({free[best]:.3f}, docs/results/methods.md)"
+    return best, f"of the methods without labels it reached most in a short run {reached}"

@@ -36,17 +36,12 @@ def without_identifiers(table: Table, *, asked: bool) -> tuple[Table, list[str]]
 def usable(
     method: Method, table: Table, rows: splits.SplitPlan, console: Console
 ) -> tuple[splits.SplitPlan, list[str]]:
-    """The rows that the method can learn from, and what to say of the others.
-
-    Raises
-    ------
-    ConfigError
-        The method learns from something else than these columns.
-    DataError
-        The rows are all equal, or their scores are, or none is left.
-    """
+    """The rows that the method can learn from, and what to say of the others; raises where there are none."""
     _check_takes(method, table)
-    _check_different(table, rows.train)
+    hashes = [c.hashes[rows.train] for c in table.columns.values()]
+    if len(rows.train) > 3 and all((h == h[0]).all() for h in hashes):
+        raise DataError(f"all {len(rows.train):,} rows to train on are equal, so there is nothing to tell apart.",
+                        hint="Is it the right column?")  # fmt: skip
     if method.takes == "scored pairs":
         scored = np.isfinite(table.scores)
         rows = replace(rows, train=rows.train[scored[rows.train]])
@@ -72,13 +67,6 @@ def _check_takes(method: Method, table: Table) -> None:
     if method.takes == "texts" and (several or not text):
         raise ConfigError(f"{method.name} is for one column of text.", where="model.method",
                           hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
-
-
-def _check_different(table: Table, train: np.ndarray) -> None:
-    """Raise a `DataError` where all rows to train on are the same."""
-    if len(train) > 3 and all((c.hashes[train] == c.hashes[train[0]]).all() for c in table.columns.values()):
-        raise DataError(f"all {len(train):,} rows to train on are equal, so there is nothing to tell apart.",
-                        hint="Is it the right column?")  # fmt: skip
 
 
 def _check_signs(method: Method, scores: np.ndarray, console: Console) -> None:
@@ -113,9 +101,9 @@ def _belonging(table: Table, rows: splits.SplitPlan, console: Console) -> splits
     return replace(rows, train=kept[0], heldout=kept[1])
 
 
-def about_hard(method: Method, table: Table, found: Positives, ignore: np.ndarray | None) -> list[str]:
+def about_hard(method: Method, table: Table, positives: Positives, ignore: np.ndarray | None) -> list[str]:
     """What to say of hard negatives; raises a `ConfigError` where the method or the columns cannot take them."""
-    if not (table.negatives or found.mines):
+    if not (table.negatives or positives.mines):
         return []
     if not method.hard_negatives:
         able = [m for m in METHODS if METHODS.get(m).RECORD.hard_negatives]
@@ -132,7 +120,7 @@ def about_labels(kind: str, table: Table, method: str) -> str:
     if table.labels is None:
         return "Labels: none; nothing was labelled, nothing is needed."
     labelled = int((table.labels >= 0).sum())
-    found = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
+    about = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
     if kind == "labels":
-        return f"{found}; {method} learns from those of the training rows."
-    return f"{found}; not used for training, only to measure."
+        return f"{about}; {method} learns from those of the training rows."
+    return f"{about}; not used for training, only to measure."

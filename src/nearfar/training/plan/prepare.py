@@ -1,4 +1,4 @@
-"""What was asked, what the data are, and so what will be done."""
+"""A plan: what was asked and what the data are become what will be done."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Plan:
     by_column : mapping of str to ColumnPlan
         What the model makes of each column: its encoder, the recipes of its views, and where it starts.
     train, heldout : ndarray of int64
-        Row numbers trained on, and set aside to be watched.
+        Row numbers trained on, and held out to be evaluated during training.
     positives : Positives
         Who belongs together.
     ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
         Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
     notes : tuple of str
-        What was understood and decided, in sentences.
+        What was read and decided, in sentences.
     """
 
     config: Config
@@ -106,15 +106,15 @@ class Plan:
         """Group of every row of the table, as it is before training: int64 (N_table,)."""
         return self.positives.groups
 
-    def sampler(self, found: Positives) -> Sampler:
-        """Which rows come when; `found` are the positives as training knows them."""
+    def sampler(self, current: Positives) -> Sampler:
+        """Which rows come when; `current` are the positives as training knows them."""
         t = self.config.train
         if t.mix is not None:
             return by_source.Mixed(self.train, t.batch_size, t.seed, None, by_source.sets(self.table)[0], t.mix)
         if t.balance is None:
             return Sampler(self.train, t.batch_size, t.seed, self.table.first.blocks)
         classes, each = balanced.parse(t.balance)
-        return balanced.Balanced(self.train, t.batch_size, t.seed, None, classes, each, lambda: found.groups)
+        return balanced.Balanced(self.train, t.batch_size, t.seed, None, classes, each, lambda: current.groups)
 
     @property
     def steps(self) -> int:
@@ -130,23 +130,11 @@ class Plan:
         return branches.fixed(self.config.model, self.by_column)
 
 
-def prepare(
-    config: Config, source: Any = None, *, console: Console | None = None, known: Kinds | None = None
-) -> Plan:
+def prepare(config: Config, source: Any = None, *, console: Console | None = None, known: Kinds | None = None) -> Plan:
     """Read the data and decide everything that was left open.
 
-    Parameters
-    ----------
-    config : Config
-    source : optional
-        Data from Python (arrays, a list of paths); by default ``config.data.source`` is read.
-    known : mapping of str to (modality, spec), optional
-        Columns that are read as the run read them which is resumed; None where a training begins.
-
-    Raises
-    ------
-    UserError
-        The data or the request must change; the message says how.
+    `source` are data from Python, by default ``config.data.source``; `known` columns (modality, spec) that are read as
+    the run read them which is resumed, None where a training begins.
     """
     console, begins = console or QUIET, known is None
 
@@ -178,14 +166,14 @@ def prepare(
     method = method.resolved(_facts(config, by_column, table, rows.train))
 
     # Relate: who belongs together, and who is no negative of whom.
-    found, ignore, related = relate.relations(kind, config, table, rows.train, console)
-    related += checks.about_hard(method, table, found, ignore)
+    positives, ignore, related = relate.relations(kind, config, table, rows.train, console)
+    related += checks.about_hard(method, table, positives, ignore)
     if method.takes == "pairs":
         related += duplicates.about_negatives(table, rows.train, ignore)
     method = record.override(method, {"positives": kind})
     config = replace(config, method=_numbers(method))
     notes += [*counted, *decided, *warm_start.about(by_column), *mirrored, *related]
-    return Plan(config, method, table, by_column, rows.train, rows.heldout, found, ignore, tuple(notes))
+    return Plan(config, method, table, by_column, rows.train, rows.heldout, positives, ignore, tuple(notes))
 
 
 def _read(
@@ -241,29 +229,17 @@ def _numbers(method: Method) -> dict[str, Any]:
 def narrowed(
     plan: Plan, config: Config, train: np.ndarray, heldout: np.ndarray, *, like: Plan | None = None
 ) -> Plan:  # fmt: skip
-    """A plan for fewer rows of the same table, and other numbers.
+    """A plan for fewer rows of the same table, and other numbers; raises a `UserError` where these do not fit.
 
-    Parameters
-    ----------
-    plan : Plan
-    config : Config
-        Like the plan's, nothing in it is "auto"; open numbers of the method's parts are resolved for the rows.
-    train, heldout : ndarray of int64
-        Row numbers trained on, and set aside.
-    like : Plan, optional
-        A narrowed plan of the same rows and batch size, whose positives are taken instead of found anew.
-
-    Raises
-    ------
-    UserError
-        The numbers do not fit so few rows.
+    Nothing in `config` is "auto"; open numbers of the method's parts are resolved for the rows. `like` is a narrowed
+    plan of the same rows and batch size, whose positives are taken instead of computed again.
     """
     method = record.resolve(config.model.method, config.method)
     config, by_column, _ = resolve.resolved(config, method, plan.table, plan.by_column, len(train), begins=False)
     method = method.resolved(_facts(config, by_column, plan.table, train))
     config = replace(config, method=_numbers(method))
     if like is None:
-        found, ignore, _ = relate.relations(method.positives, config, plan.table, train)
+        positives, ignore, _ = relate.relations(method.positives, config, plan.table, train)
     else:
-        found, ignore = like.positives, like.ignore
-    return Plan(config, method, plan.table, by_column, train, heldout, found, ignore, ())
+        positives, ignore = like.positives, like.ignore
+    return Plan(config, method, plan.table, by_column, train, heldout, positives, ignore, ())

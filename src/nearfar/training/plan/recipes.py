@@ -37,46 +37,36 @@ def name_for(text: str, column: Column, columns: Mapping[str, Column]) -> str:
 
 
 def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, Recipes]:
-    """The recipes of each column's views: the named ones, what is added to them, and changed numbers.
+    """The recipes of each column's views: the named ones, what is added to them, and changed numbers."""
+    from nearfar.transforms.image.flip import Flip
+    from nearfar.transforms.recipe import added, name_of, override
 
-    Raises
-    ------
-    ConfigError, UnknownName
-        A recipe, a transform or one of its numbers does not exist, or fits none of the columns.
-    """
-    from nearfar.transforms.recipe import name_of, override
-
-    new, found = _added(columns, views.add), {}
+    new, results = _added(columns, views.add), {}
     for name, column in columns.items():
-        named = _extended(column, name_for(views.recipe, column, columns), new.get(name, []))
-        found[name] = _flipped(column, named, views.flip)
-    override(tuple(recipe for own in found.values() for recipe in own), views.overrides)  # each name is in one of them
-    for name, own in found.items():
+        own = _extended(column, name_for(views.recipe, column, columns), new.get(name, []))
+        if views.flip is True and takes(column, Flip()):
+            own = tuple(added(recipe, [Flip()]) for recipe in own)
+        if views.flip is False:
+            own = tuple(tuple(t for t in recipe if name_of(t) != "flip") for recipe in own)
+        results[name] = own
+    # of all columns together, since each name need be in the recipe of one alone
+    override(tuple(recipe for own in results.values() for recipe in own), views.overrides)
+    for name, own in results.items():
         here = {name_of(t) for recipe in own for t in recipe}
-        found[name] = override(own, {t: numbers for t, numbers in views.overrides.items() if t in here})
-    return found
+        results[name] = override(own, {t: numbers for t, numbers in views.overrides.items() if t in here})
+    return results
 
 
 def _extended(column: Column, recipe: str, new: Sequence[Any]) -> Recipes:
     """The recipes of that name, with new transforms."""
     from nearfar.transforms.recipe import added, name_of
 
-    found = MODALITIES.get(column.modality).recipes(recipe, column.spec)
+    recipes = MODALITIES.get(column.modality).recipes(recipe, column.spec)
     for name in map(name_of, new):
-        if all(name in map(name_of, own) for own in found):
+        if all(name in map(name_of, own) for own in recipes):
             raise ConfigError(f"the recipe {recipe!r} has {name!r} already.", where="views.add",
                               hint=f"Change its numbers with views.overrides.{name}.")  # fmt: skip
-    return tuple(added(own, new) for own in found)
-
-
-def _flipped(column: Column, recipes: Recipes, flip: object) -> Recipes:
-    """The recipes with or without mirroring, as they are where `flip` is neither true nor false."""
-    from nearfar.transforms.image.flip import Flip
-    from nearfar.transforms.recipe import added, name_of
-
-    if flip is True and takes(column, Flip()):
-        return tuple(added(own, [Flip()]) for own in recipes)
-    return tuple(tuple(t for t in own if flip is not False or name_of(t) != "flip") for own in recipes)
+    return tuple(added(own, new) for own in recipes)
 
 
 def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, list[Any]]:

@@ -27,20 +27,18 @@ def relations(
     labels = None if table.labels is None else np.full(len(table), -1)
     if labels is not None:  # of other rows nothing is learnt
         labels[train] = table.labels[train]
-    found = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
+    built = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
     ignore, about_ignored = duplicates.ignored(table, train, config.data.ignore_duplicates, t.seed)
-    if ignore is None and (found.mines or table.negatives):
+    if ignore is None and (built.mines or table.negatives):
         ignore = positives.own(len(table))
-    said = [found.note, about_ignored]
-    if found.doubt:
-        console.warn(found.doubt)
+    said = [built.note, about_ignored]
+    if built.doubt:
+        console.warn(built.doubt)
     if t.mix is not None and t.balance is not None:
         raise ConfigError("batches are either of one set each or of balanced classes.", where="train.mix")
     if t.mix is not None:
         number, names = by_source.sets(table)
         said.append(by_source.about(number[train], names, t.batch_size, t.mix))
     if t.balance is not None:
-        said.append(balanced.about(t.balance, found.groups[train], t.batch_size, may_change=found.changes))
-    return found, ignore, [sentence for sentence in said if sentence]
-
-
+        said.append(balanced.about(t.balance, built.groups[train], t.batch_size, may_change=built.changes))
+    return built, ignore, [sentence for sentence in said if sentence]
