@@ -48,16 +48,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Loss:
-    """An objective by name, with the parameters that differ from its defaults.
+    """An objective by name, with the keyword arguments (JSON values) that differ from its defaults.
 
     Calling it calls the objective: ``loss(*inputs, world=…, **more) → (loss, numbers)``.
-
-    Parameters
-    ----------
-    name : str
-        Module in ``nearfar.objectives`` (or a plug-in).
-    parameters : mapping of str
-        Keyword arguments of its function; JSON values.
     """
 
     name: str
@@ -81,20 +74,13 @@ class Loss:
         """Names of its parameters."""
         import inspect
 
-        found = inspect.signature(self.function).parameters.values()
-        return [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name != "world"]
+        parameters = inspect.signature(self.function).parameters.values()
+        return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "world"]
 
     def overridden(self, changes: str | Mapping[str, Any], where: str) -> Loss:
         """Another objective for the same inputs, or other parameters.
 
         `changes` is a name, or a mapping of ``name``, ``parameters``, and parameters by themselves.
-
-        Raises
-        ------
-        UnknownName
-            There is no such objective or parameter; the nearest is proposed.
-        ConfigError
-            The other objective takes other inputs.
         """
         from nearfar.core.registry import OBJECTIVES
 
@@ -264,12 +250,12 @@ class Method:
     @property
     def needs(self) -> str:
         """What a user must bring, in words."""
-        found = [] if self.takes == "rows" else [self.takes]
-        found += ["labels"] if self.positives == "labels" else []
-        found += ["a twin"] if self.twin else []
+        needs = [] if self.takes == "rows" else [self.takes]
+        needs += ["labels"] if self.positives == "labels" else []
+        needs += ["a twin"] if self.twin else []
         sizes = {name: part.size for name, part in self.parts.items() if hasattr(part, "size")}
-        found += [f"{name} of {size}" if size else name for name, size in sizes.items()]
-        return ", ".join([*found, *self.wants]) or "nothing more"
+        needs += [f"{name} of {size}" if size else name for name, size in sizes.items()]
+        return ", ".join([*needs, *self.wants]) or "nothing more"
 
     @property
     def cost(self) -> float:
@@ -307,21 +293,9 @@ def _fixed(record: Method) -> list[str]:
 
 
 def override(record: Method, changes: Mapping[str, Any]) -> Method:
-    """The method with some values changed; `changes` is nested as `as_dict`'s result is, or a part of it.
-
-    Raises
-    ------
-    UnknownName, ConfigError
-        As `nearfar.core.values.override`; what cites a method cannot be changed.
-    """
+    """The method with some values changed; `changes` is nested as `as_dict`'s result is, or a part of it."""
     fixed = [name for name in _fixed(record) if name != "name"]
     return values.override(record, changes, "method", fixed=fixed)
-
-
-def check(record: Method) -> None:
-    """Raise a `ConfigError` for numbers of a record that do not fit each other."""
-    if record.local > record.count:
-        raise ConfigError(f"{record.local} of {record.count} views (count) cannot be small.", where="method.local")
 
 
 def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
@@ -334,18 +308,19 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
     module = METHODS.get(name)
     if module.RECORD.name != name:
         raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
-    found = override(module.RECORD, changes or {})
-    if found.name != name:
+    result = override(module.RECORD, changes or {})
+    if result.name != name:
         raise ConfigError(f"is the name of the method, {name!r}, and no number of it.", where="method.name",
                           hint="Another method is chosen by --method.")  # fmt: skip
-    if isinstance(found.temperature, float) and (part := found.learnt_temperature):
-        learnt = found.parts[part]
-        learnt = replace(learnt, start=learnt.temperature(found.temperature))
-        found = replace(found, temperature=None, parts={**found.parts, part: learnt})
-    check(found)
-    if found.count < 2 <= module.RECORD.count and found.takes in ("rows", "texts") and found.positives != "labels":
+    if isinstance(result.temperature, float) and (part := result.learnt_temperature):
+        learnt = result.parts[part]
+        learnt = replace(learnt, start=learnt.temperature(result.temperature))
+        result = replace(result, temperature=None, parts={**result.parts, part: learnt})
+    if result.local > result.count:
+        raise ConfigError(f"{result.local} of {result.count} views (count) cannot be small.", where="method.local")
+    if result.count < 2 <= module.RECORD.count and result.takes in ("rows", "texts") and result.positives != "labels":
         raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")
-    return found
+    return result
 
 
 def check_used(name: str, changes: Mapping[str, Any]) -> None:

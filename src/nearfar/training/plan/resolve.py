@@ -1,4 +1,4 @@
-"""What was left open: every "auto" of a config becomes a number or a name, and is said."""
+"""Every "auto" of a config becomes a number or a name, and is reported."""
 
 from __future__ import annotations
 
@@ -34,13 +34,7 @@ TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 2
 
 
 def check_words(config: Config, begins: bool) -> None:
-    """See whether what is named by a word is there, before the data are read.
-
-    Raises
-    ------
-    UserError
-        A word means nothing here; the nearest is proposed.
-    """
+    """Raise a `UserError` where what a word names does not exist, before the data are read."""
     t, model = config.train, config.model
     if model.method == "auto" and config.method:
         raise ConfigError(f"{next(iter(config.method))} is a number of a method, and auto has not chosen one yet.",

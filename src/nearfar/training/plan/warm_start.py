@@ -31,18 +31,10 @@ WHERE = "model.init_from"
 
 @dataclass(frozen=True)
 class Start:
-    """A column of another run, whose encoder a column of this one begins with.
-
-    Parameters
-    ----------
-    run : Run
-    config : Config
-        Of that run.
-    column : ColumnPlan
-    """
+    """A column of another run, whose encoder a column of this one begins with."""
 
     run: Run
-    config: Config
+    config: Config  # of that run
     column: ColumnPlan
 
     @property
@@ -64,42 +56,26 @@ def starts(text: str | None, columns: Sequence[str]) -> dict[str, Start]:
     """The start of each column that ``RUN``, or ``image=RUN,caption=RUN`` names.
 
     Without a column, a run of one column starts one column, whatever they are called, and others start those of their
-    columns' names.
-
-    Parameters
-    ----------
-    text : str or None
-    columns : sequence of str
-        Those that are trained on; none where they are not known yet, and there will be one.
-
-    Raises
-    ------
-    UnknownName, RunError
-        There is no such column or run, or they have no column in common.
+    columns' names. `columns` are those that are trained on; none where they are not known yet, and there will be one.
     """
-    found: dict[str, Start] = {}
-    for word in _words(text, columns):
-        name, equals, path = word.partition("=")
-        if equals and name in columns:
-            found[name] = _only(_open(path), name)
-        elif equals and not columns and not _is_run(word):
-            found[ANY] = _only(_open(path), name)
-        elif equals and not _is_run(word) and _is_run(path):
-            raise UnknownName("column", name, columns, where=WHERE)
-        else:
-            found |= _of_run(_open(word), columns)
-    return found
-
-
-def _words(text: str | None, columns: Sequence[str]) -> list[str]:
-    """The text cut at its commas, where what follows them names a column: a path may hold commas."""
     words: list[str] = []
     for part in text.split(",") if text else []:
         if words and part.strip().partition("=")[0] not in columns:
-            words[-1] += f",{part}"
+            words[-1] += f",{part}"  # a path may hold commas
         else:
             words.append(part.strip())
-    return words
+    results: dict[str, Start] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if equals and name in columns:
+            results[name] = _only(_open(path), name)
+        elif equals and not columns and not _is_run(word):
+            results[ANY] = _only(_open(path), name)
+        elif equals and not _is_run(word) and _is_run(path):
+            raise UnknownName("column", name, columns, where=WHERE)
+        else:
+            results |= _of_run(_open(word), columns)
+    return results
 
 
 def _open(path: str) -> Run:
@@ -143,21 +119,18 @@ def _of_run(run: Run, columns: Sequence[str]) -> dict[str, Start]:
         return {ANY: _start(run, theirs[0])}
     if len(theirs) == 1 and len(columns) < 2:
         return {columns[0] if columns else ANY: _start(run, theirs[0])}
-    found = {name: _start(run, name) for name in columns if name in theirs}
-    if not found and columns:
+    starts = {name: _start(run, name) for name in columns if name in theirs}
+    if not starts and columns:
         raise RunError(
             f"has the column{'s' * (len(theirs) > 1)} {', '.join(theirs)}, and these data have {', '.join(columns)}.",
             where=str(run.path), hint=f"Say which it starts: {WHERE}={columns[0]}={run.path}.",
         )  # fmt: skip
-    return found
+    return starts
 
 
-# --- what follows for reading, for encoders and weights -----------------------------------------------------------
-
-
-def reading(found: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
+def reading(starts: Mapping[str, Start], data: DataConfig) -> dict[str, Any]:
     """Further arguments of `nearfar.data.read.read`: cells are read as they were, unless asked for otherwise."""
-    alike = {name: (s.column.modality, dict(s.column.spec)) for name, s in found.items() if s.reads_alike(data)}
+    alike = {name: (s.column.modality, dict(s.column.spec)) for name, s in starts.items() if s.reads_alike(data)}
     if alike and (ANY in alike or len(data.column) < 2):
         ((modality, spec),) = alike.values()
         return {"modality": modality, "spec": spec}
@@ -171,14 +144,7 @@ def check_weights(start: Start) -> None:
 
 
 def check(config: Config, by_column: Mapping[str, ColumnPlan]) -> None:
-    """See whether the columns can begin, be locked and be interpolated as it is asked for.
-
-    Raises
-    ------
-    UnknownName, ConfigError
-        A column holds something else than that of the run it begins with; what is locked is no column, or leaves
-        nothing to learn; there are no weights of before to interpolate with.
-    """
+    """Raise a `UserError` where the columns cannot begin, be locked or be interpolated as it is asked for."""
     lock = config.model.lock
     for name, c in by_column.items():
         if c.start and c.start.column.modality != c.modality:
@@ -233,13 +199,7 @@ def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
 
 
 def copy(by_column: Mapping[str, ColumnPlan], learner: Learner) -> None:
-    """Give a learner the weights that its columns start with: encoders, and projectors that fit.
-
-    Raises
-    ------
-    RunError
-        An encoder is another one.
-    """
+    """Give a learner the weights that its columns start with: encoders, and projectors that fit."""
     starts = {name: c.start for name, c in by_column.items() if c.start}
     for name, start in starts.items():
         weights, _ = files.load_tensors(start.run.model_file)
