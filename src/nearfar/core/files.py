@@ -30,8 +30,9 @@ HANDLES = ("/dev/std", "/dev/fd/", "/proc/")  # names of what the process has op
 JSON_LIMIT = 64 * 2**20  # bytes; a config or a report is far smaller
 HEADER_LIMIT = 16 * 2**20  # bytes; a tensor takes about a hundred
 AXES = 8  # of a tensor, at most
+# of safetensors, and torch's
 DTYPES = {"BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
-          "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}  # of safetensors, and torch's
+          "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}  # fmt: skip
 
 
 def write_atomic(path: str | Path, content: bytes) -> None:

@@ -33,13 +33,7 @@ SIDE, CELL, ORIENTATIONS = 32, 8, 8  # pixels of a picture and of a cell; cells 
 
 
 def settled(config: Config, method: Method, table: Table, train: np.ndarray) -> tuple[Config, list[str]]:
-    """The config with `views.flip` decided, and what to say of it.
-
-    Raises
-    ------
-    ConfigError
-        `views.flip` is given, and there are no pictures.
-    """
+    """The config with `views.flip` decided, and what to say of it."""
     views = config.views
     pictures = {n: c for n, c in table.columns.items() if recipes.takes(c, Flip())}
     if isinstance(views.flip, bool) and not pictures:
@@ -49,15 +43,15 @@ def settled(config: Config, method: Method, table: Table, train: np.ndarray) -> 
     open_views = replace(views, recipe=recipes.default(config, method, table), flip=None)
     made = recipes.recipes(table.columns, open_views)
     mirrored = {n: c for n, c in pictures.items() if any(name_of(t) == "flip" for own in made[n] for t in own)}
-    found = {n: share for n, c in mirrored.items() if (share := _share(c, train)) is not None}
+    shares = {n: share for n, c in mirrored.items() if (share := _share(c, train)) is not None}
     named = views.recipe != "auto" or "flip" in views.overrides or any(w.endswith("flip") for w in views.add)
-    off = not named and any(s >= HANDED for s in found.values())
+    off = not named and any(s >= HANDED for s in shares.values())
     so = "views are not mirrored; --flip mirrors them" if off else (
         "views mirror them; say --no-flip if a mirrored one is something else")  # fmt: skip
     said = [
         f"Views: {share:.0%} of the pictures{f' of {name!r}' * (len(table.columns) > 1)} are farther from the others "
         f"when they are mirrored; {so}."
-        for name, share in found.items() if share >= (HANDED if off else ASKED)
+        for name, share in shares.items() if share >= (HANDED if off else ASKED)
     ]  # fmt: skip
     return replace(config, views=replace(views, flip=False if off else None)), said
 
@@ -76,14 +70,7 @@ def _share(column: Column, train: np.ndarray) -> float | None:
 def handed(x: torch.Tensor) -> float:
     """Share of pictures whose mirrored copy is farther from the nearest other picture than they are; ties count half.
 
-    Parameters
-    ----------
-    x : Tensor (N, C, S, S)
-
-    Returns
-    -------
-    float
-        About 0.5 where mirrored pictures are as likely as others.
+    `x` is (N, C, S, S); the share is about 0.5 where mirrored pictures are as likely as others.
     """
     own, mirrored = edges(x), edges(x.flip(-1))
     nearest = []

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import MODALITIES
 from nearfar.models.columns import words_of
+from nearfar.transforms.image.flip import Flip
+from nearfar.transforms.recipe import added, kind, kinds, name_of, override
 
 if TYPE_CHECKING:
     from nearfar.core.config import Config, ViewsConfig
@@ -38,9 +40,6 @@ def name_for(text: str, column: Column, columns: Mapping[str, Column]) -> str:
 
 def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, Recipes]:
     """The recipes of each column's views: the named ones, what is added to them, and changed numbers."""
-    from nearfar.transforms.image.flip import Flip
-    from nearfar.transforms.recipe import added, name_of, override
-
     new, results = _added(columns, views.add), {}
     for name, column in columns.items():
         own = _extended(column, name_for(views.recipe, column, columns), new.get(name, []))
@@ -59,8 +58,6 @@ def recipes(columns: Mapping[str, Column], views: ViewsConfig) -> dict[str, Reci
 
 def _extended(column: Column, recipe: str, new: Sequence[Any]) -> Recipes:
     """The recipes of that name, with new transforms."""
-    from nearfar.transforms.recipe import added, name_of
-
     recipes = MODALITIES.get(column.modality).recipes(recipe, column.spec)
     for name in map(name_of, new):
         if all(name in map(name_of, own) for own in recipes):
@@ -71,9 +68,7 @@ def _extended(column: Column, recipe: str, new: Sequence[Any]) -> Recipes:
 
 def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, list[Any]]:
     """By column, the transforms that ``rotate`` (to every column that takes it) and ``caption=drop_words`` add."""
-    from nearfar.transforms.recipe import kind, kinds
-
-    found: dict[str, list[Any]] = {}
+    additions: dict[str, list[Any]] = {}
     for column, name in words_of(words, columns, "views.add"):
         transform = kind(name)()
         asked = {column: columns[column]} if column else columns
@@ -86,10 +81,10 @@ def _added(columns: Mapping[str, Column], words: Sequence[str]) -> dict[str, lis
                 hint=f"These are: {', '.join(others)}." if others else "No transform is.",
             )  # fmt: skip
         for n in fitting:
-            if transform in found.setdefault(n, []):
+            if transform in additions.setdefault(n, []):
                 raise ConfigError(f"{name!r} is named twice.", where="views.add")
-            found[n].append(transform)
-    return found
+            additions[n].append(transform)
+    return additions
 
 
 def takes(column: Column, transform: Any) -> bool:

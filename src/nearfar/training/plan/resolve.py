@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from nearfar.core import devices
 from nearfar.core.errors import ConfigError, DataError, UnknownName
@@ -22,6 +23,8 @@ from nearfar.models import columns
 from nearfar.training import distributed, loggers
 from nearfar.training.plan import auto_method, recipes
 from nearfar.training.stopping import Ticker
+from nearfar.transforms.recipe import summary
+from nearfar.transforms.recipes import RECIPES
 
 if TYPE_CHECKING:
     from nearfar.core.config import Config, DataConfig, ModelConfig
@@ -43,8 +46,6 @@ def check_words(config: Config, begins: bool) -> None:
         record.resolve(model.method, config.method)
         if begins:  # a run of before may hold what had no effect
             record.check_used(model.method, config.method)
-    from nearfar.transforms.recipes import RECIPES
-
     views = config.method.get("views")
     if views is not None and views not in RECIPES:
         raise UnknownName("recipe", str(views), RECIPES, where="method.views")
@@ -81,15 +82,11 @@ def resolved(
 
     That of a training which does not begin here has been decided before: it keeps its own defaults.
     """
-    import torch
-
-    from nearfar.transforms.recipe import summary
-
     column, t, o = table.first, config.train, config.optim
     first = by_column[column.name]
     alone = len(table.columns) == 1 and method.positives == "views" and not config.model.init_from
-    said = first.entry if alone else None  # an encoder's own defaults are of one column, learnt without labels
-    model, by_column = columns.resolved(_with_fixed(config.model, method, table, said), by_column, begins)
+    defaults = first.entry if alone else None  # an encoder's own defaults are of one column, learnt without labels
+    model, by_column = columns.resolved(_with_fixed(config.model, method, table, defaults), by_column, begins)
     notes = []
     if model.fixed != "none":
         notes.append(f"Beside what is trained stand fixed features, computed from the training rows: {model.fixed} "
@@ -101,14 +98,14 @@ def resolved(
         notes.append(f"Views{of}: the recipe {recipes.name_for(views.recipe, c, table.columns)!r}, for "
                      f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(by_column[name].recipes)}.")  # fmt: skip
     batch = batch_size_of(config, method, rows)
-    steps = getattr(said, "STEPS", TARGET_STEPS)
+    steps = getattr(defaults, "STEPS", TARGET_STEPS)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
     patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" and epochs else 0.0
     device = devices.device(t.device)
     precision = devices.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
-    rate = getattr(said, "RATES", {}).get(method.name, method.lr)
+    rate = getattr(defaults, "RATES", {}).get(method.name, method.lr)
     lr = rate * batch / 256 if o.lr == "auto" else o.lr
     decay, final = o.weight_decay, o.final_decay
     if final == "auto":
@@ -147,7 +144,7 @@ def _data(config: Config, table: Table) -> DataConfig:
     )  # fmt: skip
 
 
-def _with_fixed(model: ModelConfig, method: Method, table: Table, said: ModuleType | None) -> ModelConfig:
+def _with_fixed(model: ModelConfig, method: Method, table: Table, defaults: ModuleType | None) -> ModelConfig:
     """The config with the fixed features that were asked for, or that the modality has where they are known to help.
 
     That is one column, learnt without labels from random weights, by an encoder whose file says ``BESIDE``.
@@ -155,7 +152,7 @@ def _with_fixed(model: ModelConfig, method: Method, table: Table, said: ModuleTy
     usual, weight = getattr(MODALITIES.get(table.first.modality), "FIXED", ("none", 1.0))
     name = model.fixed
     if name == "auto":
-        helps = getattr(said, "BESIDE", None) is not None
+        helps = getattr(defaults, "BESIDE", None) is not None
         name = usual if helps and method.keep == "features" and not method.nested else "none"
     columns.check_fixed(name, [modality for modality, _ in table.kinds.values()])
     given = model.fixed_weight

@@ -11,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nearfar.core import files
+from nearfar.core.config import Config, DataConfig
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.randomness import derive
 from nearfar.models import blueprint, columns
+from nearfar.models.run import Run
 from nearfar.models.setup import begin, set_up
+from nearfar.training.learner import Learner, check_room
 
 if TYPE_CHECKING:
-    from nearfar.core.config import Config, DataConfig
     from nearfar.models.columns import ColumnPlan, Kinds
-    from nearfar.models.run import Run
     from nearfar.training.distributed import World
-    from nearfar.training.learner import Learner
     from nearfar.training.plan.prepare import Plan
 
 ANY = ""  # stands for the only column of data whose name is not known yet
@@ -79,8 +81,6 @@ def starts(text: str | None, columns: Sequence[str]) -> dict[str, Start]:
 
 
 def _open(path: str) -> Run:
-    from nearfar.models.run import Run
-
     run = Run.open(path)
     if "ensemble" in run.config:
         raise RunError("is an ensemble, and has no encoder to begin with.", where=path, hint="Name a member.")
@@ -88,8 +88,6 @@ def _open(path: str) -> Run:
 
 
 def _is_run(path: str) -> bool:
-    from nearfar.models.run import Run
-
     return os.path.exists(Run(path).config_file)
 
 
@@ -98,8 +96,6 @@ def _kinds(run: Run) -> Kinds:
 
 
 def _start(run: Run, column: str) -> Start:
-    from nearfar.core.config import Config
-
     config = Config.from_dict(run.config["config"])
     return Start(run, config, columns.plan(config.model, _kinds(run))[column])
 
@@ -179,10 +175,6 @@ def about(by_column: Mapping[str, ColumnPlan]) -> list[str]:
 
 def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
     """The learner of a plan, as it begins: drawn from the seed, or ``model.init_from``; any weights if not `fresh`."""
-    import torch
-
-    from nearfar.training.learner import Learner, check_room
-
     encoders, fixed = plan.encoders(), plan.fixed()
     if fresh:
         begin(encoders, plan.columns, plan.train)  # before a twin is copied
