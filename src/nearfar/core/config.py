@@ -308,19 +308,8 @@ def assemble(
 ) -> tuple[Config, dict[str, str]]:
     """A config from defaults, then a file, then ``--set`` texts, then named values; and where each came from.
 
-    Parameters
-    ----------
-    file : Config or path, optional
-        A TOML or JSON file, or a config instead of the defaults.
-    sets : mapping, or sequence of "KNOB=VALUE"
-    **given
-        Knobs by their words.
-
-    Returns
-    -------
-    config : Config
-    origins : dict
-        ``section.key`` → ``"run.toml"``, ``"--set"`` or ``"given"``; knobs at their default are absent.
+    `file` may be a config, instead of the defaults. Origins are the file, ``"--set"`` or ``"given"`` by
+    ``section.key``; knobs at their default are absent.
     """
     config, origins = file if isinstance(file, Config) else Config(), {}
     steps: list[tuple[str, Any, str]] = []

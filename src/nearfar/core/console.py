@@ -27,7 +27,7 @@ class Progress:
         self.done, self.began, self.first, self.last = 0, time.monotonic(), 0, time.monotonic()
 
     def advance(self, count: int, **shown: float) -> None:
-        """So many more are done; `shown` are numbers worth seeing."""
+        """Add to what is done; `shown` are numbers worth seeing."""
         if self.done == 0 and not shown:
             self.first = count  # done before training was resumed, which says nothing of today's rate
         self.done += count
@@ -53,15 +53,7 @@ class Bar(Progress):
 
 
 class Console:
-    """Where text for people and the result for programs go.
-
-    Parameters
-    ----------
-    quiet : bool
-        Print only warnings and errors.
-    json : bool
-        `result` prints its object on stdout.
-    """
+    """Where text for people and the result for programs go: nothing but warnings and errors if `quiet`."""
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         self.quiet, self.json = quiet, json
@@ -85,7 +77,7 @@ class Console:
             sys.stderr.flush()
 
     def result(self, value: dict[str, Any]) -> None:
-        """The one JSON object, if it was asked for."""
+        """Print the one JSON object on stdout, if it was asked for."""
         from nearfar.core.files import finite
 
         if self.json:

@@ -60,7 +60,6 @@ def config(
         Instead of the defaults: a config, a TOML or JSON file, or a run's ``config.json``.
     set : mapping, or sequence of "KNOB=VALUE"
         Knobs to change.
-    console : Console, optional
 
     Raises
     ------

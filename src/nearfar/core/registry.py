@@ -38,17 +38,10 @@ CONSTANTS: dict[str, tuple[str, Callable[[object], bool]]] = {
 class Registry:
     """The modules of one folder of nearfar and of the folders in it, by name.
 
-    Parameters
-    ----------
-    folder, kind : str
-        Folder inside the package, such as ``"methods"``, and what one entry is called in messages, such as "method".
-    marker : str
-        What a module must define to count as an entry, of a class where there is a dot (``".kind"``); helpers beside
-        the entries lack it. It is looked for in the source text, so listing names imports nothing.
-    plugins : sequence of str, optional
-        What the folder may be called among plug-ins, what is proposed last; `folder` where nothing is said.
-    needs : sequence of str
-        What else a plug-in of this kind must define.
+    `kind` is what one entry is called in messages, such as "method". `marker` is what a module must define to count as
+    an entry, within a class where it begins with a dot (``".kind"``); helpers beside the entries lack it. It is looked
+    for in the source text, so that listing names imports nothing. `plugins` are the names that the folder may have
+    among plug-ins, the proposed one last, by default `folder`; `needs` is what else a plug-in must define.
     """
 
     def __init__(

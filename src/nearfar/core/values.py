@@ -64,25 +64,11 @@ def convert(f: Field[Any], hint: Any, value: Any, where: str) -> Any:
 def override(record: R, changes: Mapping[str, Any], where: str = "", *, fixed: Collection[str] = ()) -> R:
     """A frozen dataclass with some of its values changed, and some of the dataclasses within it.
 
-    Parameters
-    ----------
-    record : dataclass
-    changes : mapping of str
-        Values by field. A field that holds a dataclass takes a mapping of changes to that; one that holds dataclasses
-        or numbers by name takes changes to names that it has, and None to remove a dataclass; one of the type
-        ``dict[str, Any]`` is replaced by any table; an object with a method ``overridden(value, where)`` decides for
-        itself; any other value is converted to the field's type, and must be in its range.
-    where : str
-        What the record is called in errors.
-    fixed : collection of str
-        Fields that cannot be changed.
-
-    Raises
-    ------
-    UnknownName
-        There is no such field; the nearest is proposed.
-    ConfigError
-        A value is of another type, or out of range.
+    `changes` are values by field. A field that holds a dataclass takes a mapping of changes to that; one that holds
+    dataclasses or numbers by name takes changes to names that it has, and None to remove a dataclass; one of the type
+    ``dict[str, Any]`` is replaced by any table; an object with a method ``overridden(value, where)`` decides for
+    itself; any other value is converted to the field's type, and must be in its range. `where` is what the record is
+    called in errors; `fixed` fields cannot be changed.
     """
     known = {name: own for name, own in declared(type(record)).items() if name not in fixed}
     new = {}
