@@ -195,7 +195,7 @@ class Config:
 
     def changed(self, steps: Iterable[tuple[str, Any]]) -> Config:
         """A copy with some values changed, one after the other; paths are those of `set`."""
-        new: dict[str, dict[str, Any]] = {}
+        new: dict[str, dict[str, Any]] = {}  # all steps before one check: a part may follow the table that it is in
         for path, value in steps:
             section, key = locate(path)
             head, *rest = key.split(".")
@@ -285,6 +285,7 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 def read_file(path: str | Path) -> dict[str, Any]:
     """The nested dict in a TOML or JSON file; a `ConfigError` with the line where it is missing or damaged."""
     path = Path(path)
+    # a file without an ending is taken for TOML, which most configs are
     form = path.suffix[1:].lower() or "toml"
     if form not in ("toml", "json"):
         raise ConfigError(

@@ -58,7 +58,8 @@ class Registry:
     @cached_property
     def _built_in(self) -> dict[str, Path]:
         home = HOME / self.folder
-        others = [HOME / r.folder for r in ALL if home in (HOME / r.folder).parents]  # registries inside this one
+        # a name in a registry inside this one is an entry of that alone
+        others = [HOME / r.folder for r in ALL if home in (HOME / r.folder).parents]
         own = (f for f in _files(home, "**/*.py") if not set(others) & set(f.parents))
         return {f.stem: f for f in own if self._line.search(f.read_text(encoding="utf-8"))}
 

@@ -87,10 +87,12 @@ def _overridden(f: Field[Any] | None, hint: Any, old: Any, value: Any, where: st
     if value is None and type(None) in kinds:
         return None
     inner = [old] if is_dataclass(old) else [k for k in kinds if is_dataclass(k)]
+    # where a schedule or a number may stand, a mapping changes the schedule, and all else is the number
     number = any(k in (int, float) for k in kinds)
     if inner and (isinstance(value, Mapping) or not number):
         if not isinstance(value, Mapping):
             raise ConfigError(f"expected values by name, or none, got {value!r}.", where=where)
+        # a number that becomes a schedule is where that starts
         base = old if is_dataclass(old) else inner[0].of(old) if hasattr(inner[0], "of") else inner[0]()
         result = override(base, value, where)
         for one in getattr(result, "ends", ()) if f else ():  # of a schedule: in the range of the number
@@ -106,7 +108,7 @@ def _overridden(f: Field[Any] | None, hint: Any, old: Any, value: Any, where: st
 
 
 def _by_name(hint: Any, old: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
-    new = dict(old)
+    new = dict(old)  # a part that is not named stays, unlike in a table of keyword arguments
     for name, change in of_kind(dict, value, where).items():
         if name not in old:
             raise UnknownName("value", name, old, where=where)

@@ -85,7 +85,8 @@ def resolved(
     column, t, o = table.first, config.train, config.optim
     first = by_column[column.name]
     alone = len(table.columns) == 1 and method.positives == "views" and not config.model.init_from
-    defaults = first.entry if alone else None  # an encoder's own defaults are of one column, learnt without labels
+    # An encoder's own defaults were measured on one column, learnt without labels from random weights.
+    defaults = first.entry if alone else None
     model, by_column = columns.resolved(_with_fixed(config.model, method, table, defaults), by_column, begins)
     notes = []
     if model.fixed != "none":
@@ -101,6 +102,7 @@ def resolved(
     steps = getattr(defaults, "STEPS", TARGET_STEPS)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
+    # A number of epochs that somebody chose is trained to its end: no schedule is cut short unasked.
     patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" and epochs else 0.0
     device = devices.device(t.device)
     precision = devices.precision(t.precision, device)
