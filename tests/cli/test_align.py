@@ -85,7 +85,7 @@ def test_folders_of_pictures(nearfar, pictures, tiny, tmp_path):
     ("options", "said"),
     [
         (["--columns", "en", "de"], "there is no column named 'en'"),
-        (["--skip", "dear"], "'dear' is no cost of a skip"),
+        (["--skip", "dear"], "'dear' is not the cost of a skip"),
         (["--most", "0"], "--most"),
     ],
 )

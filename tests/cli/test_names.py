@@ -1,4 +1,4 @@
-"""Files whose names are no UTF-8, or hold control characters, go through every verb and are shown escaped."""
+"""Files whose names are not UTF-8, or hold control characters, go through every verb and are shown escaped."""
 
 import csv
 import json
@@ -84,4 +84,4 @@ def test_a_table_and_a_split_folder_of_such_names(tmp_path):
 def test_a_run_cannot_have_such_a_name(place, capsys):
     here, photos, _ = place
     assert run(["train", photos, "--out", str(here / os.fsdecode(b"r\xfcn")), *SMALL]) == 2
-    assert "r\\xfcn: the path is no UTF-8" in capsys.readouterr().err
+    assert "r\\xfcn: the path is not UTF-8" in capsys.readouterr().err

@@ -97,7 +97,7 @@ def test_rows_longer_than_what_arrow_reads_at_once(tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     good = write(tmp_path / "good.csv", ROWS).read_bytes()
     (tmp_path / "label.csv").write_bytes(good + b"a good text here,\xff\n")
-    with pytest.warns(NearfarWarning, match="1 of the column 'label' are no UTF-8"):
+    with pytest.warns(NearfarWarning, match="1 of the column 'label' are not UTF-8"):
         table = read(tmp_path / "label.csv")
     assert table.label_names == ("x", "y") and table.labels[-1] == -1
     (tmp_path / "name.csv").write_bytes(b"te\xffxt,label\n" + good.partition(b"\n")[2])
@@ -138,7 +138,7 @@ def test_json_that_is_no_text_or_has_a_key_twice(tmp_path):
         content + b'{"text": "bad \xff"}\n{"text": "half \\ud800"}\n{"text": "a b", "text": "c d"}\n'
     )
     assert reasons(read(tmp_path / "a.jsonl")) == [
-        ("81", "is no UTF-8 (byte 0xff at 14)"), ("82", "has half of a surrogate pair, which is no character"),
+        ("81", "is not UTF-8 (byte 0xff at 14)"), ("82", "has half of a surrogate pair, which is no character"),
         ("83", "is no JSON ('text' stands there twice)"),
     ]  # fmt: skip
 
@@ -192,7 +192,7 @@ def test_labels_that_are_names_of_rows(tmp_path):
     assert [n for n in plan.notes if n.startswith("Labels")] == [
         f"Labels: none, since {said}. If these are classes, --label takes them."
     ]
-    with pytest.raises(DataError, match=f"{said}: is it an id\\? Leave --label away"):
+    with pytest.raises(DataError, match=f"{said}: is it an id\\? Leave --label out"):
         planned(ids, label="label")
     pairs = [f"the text of {i},id{i // 2}" for i in range(2400)]
     assert planned(pairs).table.labels is None

@@ -319,7 +319,7 @@ def test_a_changed_file_is_decoded_again(pictures):
     assert read(pictures).fingerprint != before
 
 
-def test_an_entry_that_was_killed_half_way_is_begun_anew(pictures):
+def test_an_entry_that_was_killed_half_way_is_begun_again(pictures):
     read(pictures)
     entry = max((p for p in cache.root().iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
     (entry / "manifest.json").unlink()

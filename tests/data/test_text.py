@@ -53,11 +53,11 @@ def test_what_is_no_text_is_named_and_skipped(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\n".join(lines))
     table = read(tmp_path / "a.txt")
     assert len(table) == 61 and table.names[60] == "a.txt:63"
-    assert [(s.name, s.reason) for s in table.skipped] == [("a.txt:61", "is no UTF-8 (byte 0xff at 4)")]
+    assert [(s.name, s.reason) for s in table.skipped] == [("a.txt:61", "is not UTF-8 (byte 0xff at 4)")]
     assert "Passed over: 1 blank line of a.txt." in table.source["notes"]
     (tmp_path / "b.csv").write_bytes(b"text,n\n" + b"\n".join(line + b",1" for line in lines))
     table = read(tmp_path / "b.csv", column="text")
-    assert [s.reason for s in table.skipped] == ["is no UTF-8 (byte 0xff at 4)", "is empty"]
+    assert [s.reason for s in table.skipped] == ["is not UTF-8 (byte 0xff at 4)", "is empty"]
     with pytest.raises(DataError, match="3 of 5 rows cannot be read"):
         read({"text": ["one two", None, float("nan"), "  ", "three four"]}, column="text")
 

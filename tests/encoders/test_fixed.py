@@ -104,7 +104,7 @@ def test_a_training_of_an_earlier_version_goes_on_as_it_began(tmp_path, monkeypa
     assert more.plan.config.model == whole.plan.config.model and more.model.config.model.encoder_options == {"dim": 256}
 
 
-def test_a_training_that_begins_with_a_run_computes_them_anew(tmp_path):
+def test_a_training_that_begins_with_a_run_computes_them_again(tmp_path):
     train.train(TEXTS, out=tmp_path / "run", quiet=True, **FEW | {"select": "last"})
     others = TEXTS[:36]
     with_run, alone = (

@@ -159,7 +159,7 @@ def test_rows_of_the_training_are_known_in_other_files_and_parts_of_them(tmp_pat
     assert scored(None)[1] == aside
     _, seen = scored(str(tmp_path / "all.csv"), limit=200)
     assert seen < aside and len(seen) >= split.LEAST
-    # half of the rows are new ones: a fifth is drawn among these and the rows that training set aside
+    # half of the rows are new ones: a fifth is drawn among these and the rows that training held out
     new, z = rows(400, 1)
     _, seen = scored(write("mixed.csv", np.concatenate([x, new]), np.concatenate([y, z])))
     assert len(seen) == 160 and seen <= aside | set(range(400, 800))

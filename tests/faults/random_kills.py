@@ -1,4 +1,4 @@
-"""Trainings that are killed at drawn instants and gone on with, against those that nobody disturbed."""
+"""Trainings that are killed at drawn instants and resumed, against those that nobody disturbed."""
 
 from __future__ import annotations
 

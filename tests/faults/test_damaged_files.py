@@ -72,7 +72,7 @@ def encrypted(content):
 X = npy(ROWS)
 REFUSED = {
     "huge.npy": (head("(1099511627776, 3)"), "declares 13,194,139,533,312 bytes .* and 288 follow"),
-    "overflow.npy": (head(f"({2**63 - 1}, {2**63 - 1})"), "its head declares"),
+    "overflow.npy": (head(f"({2**63 - 1}, {2**63 - 1})"), "its header declares"),
     "beyond.npy": (head(f"({10**35}, 3)"), "its shape is"),
     "negative.npy": (head("(-24, 3)"), "its shape is"),
     "both_negative.npy": (head("(-24, -3)"), "its shape is"),
@@ -160,7 +160,7 @@ def test_names_of_members_are_names_only(tmp_path):
 
 
 def test_rows_of_another_width_that_are_no_text(tmp_path):
-    """A row with too many cells, of which one is no UTF-8, is counted, and those after it keep their numbers."""
+    """A row with too many cells, of which one is not UTF-8, is counted, and those after it keep their numbers."""
     lines = [f"{i / 3},{i % 4}".encode() for i in range(24)]
     lines[5] = b"\xff\xfe,1,2"
     (tmp_path / "x.csv").write_bytes(b"a,b\n" + b"\n".join(lines) + b"\n")
@@ -198,7 +198,7 @@ def test_cells_that_are_no_numbers(tmp_path):
     rows[3, 1], rows[7, 2] = 1 + 2j, "1_000"
     table = read(rows.tolist(), max_bad=0.2)
     assert {s.name: s.reason for s in table.skipped} == {
-        "data:4": "holds (1+2j), which is no number", "data:8": "holds '1_000', which is no number",
+        "data:4": "holds (1+2j), which is not a number", "data:8": "holds '1_000', which is not a number",
     }  # fmt: skip
 
 
@@ -234,5 +234,5 @@ def test_dates_that_python_does_not_have(tmp_path):
     frame = pa.table({"a": ROWS[:, 0], "b": ROWS[:, 1], "day": far})
     with pytest.warns(NearfarWarning, match="Left out: 'day'"):
         assert read(frame).first.spec["names"] == ["a", "b"]
-    with pytest.warns(NearfarWarning, match="Labels: 24 of the column 'day' are no UTF-8, or cannot be read"):
+    with pytest.warns(NearfarWarning, match="Labels: 24 of the column 'day' are not UTF-8, or cannot be read"):
         assert not (read(frame, label="day").labels >= 0).any()

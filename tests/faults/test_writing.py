@@ -99,7 +99,7 @@ def test_long_names_can_be_written(tmp_path, length):
         files.write_text(tmp_path / ("x" * 256), "new")
 
 
-def test_what_is_swept_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+def test_what_is_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
     """Two processes that write to one place at once do not take each other's beginnings for leftovers."""
     hold, swept = leftovers.hold, []
 

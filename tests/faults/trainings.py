@@ -43,7 +43,7 @@ class Training:
     there : bool
         A copy of the run that it `needs` is there first, with a file of its user's.
     longer : dict
-        Knobs that this copy is gone on with; empty: it is overwritten.
+        Knobs that this copy is resumed; empty: it is overwritten.
     verb : tuple of str
         Instead of a training, a command; ``{out}``, ``{run}`` and ``{data}`` stand for paths.
     """

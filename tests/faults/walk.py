@@ -207,7 +207,7 @@ class Walk:
         return begun and (folder / "checkpoint" / "state.safetensors").exists()
 
     def _goes_on(self) -> dict[str, str]:
-        """What is wrong where the begun training is gone on with: it comes to the state of the undisturbed one."""
+        """What is wrong where the begun training is resumed: it comes to the state of the undisturbed one."""
         command = self.verb.goes_on or ["train", "--resume", "--out", self.verb.trains]
         code = run(command, self.work, self.said)
         if code:

@@ -105,7 +105,7 @@ def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
 
 
 def test_a_stop_says_how_the_whole_goes_on(digits, tmp_path, monkeypatch):
-    dying(monkeypatch, seed=0, step=2, error=Stopped("stopped after step 2.", hint="Say --resume --out seed0."))
+    dying(monkeypatch, seed=0, step=2, error=Stopped("stopped after step 2.", hint="Pass --resume --out seed0."))
     with pytest.raises(Stopped, match=r"seed 0: stopped after step 2\. Pass --resume --out \S+whole to go on"):
         nearfar.train(digits, seeds=2, out=tmp_path / "whole", **TINY)
 

@@ -20,7 +20,7 @@ from tests.helpers.two import trainings
 from tests.training.test_resume import contents, killed
 
 KEPT = {"config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md", "report.html"}
-TRIED = (  # a twin and a queue, prototypes, two columns, weights that are averaged, groups that are found anew
+TRIED = (  # a twin and a queue, prototypes, two columns, weights that are averaged, groups that are found again
     "moco_v2 on pictures", "byol on numbers", "swav on texts", "clip on pairs", "averaged", "clusters", "locked",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A training that is gone on with: what is said beside `resume` takes effect or is refused by name."""
+"""A resumed training: what is said beside `resume` takes effect or is refused by name."""
 
 import json
 import shutil

@@ -84,7 +84,7 @@ class Console:
             text = json.dumps(finite(value), ensure_ascii=False)
             try:
                 text.encode(sys.stdout.encoding or "utf-8")
-            except UnicodeEncodeError:  # a path that is no UTF-8, or a terminal that is not
+            except UnicodeEncodeError:  # a path that is not UTF-8, or a terminal that is not
                 text = json.dumps(finite(value))
             sys.stdout.write(text + "\n")
 

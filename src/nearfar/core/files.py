@@ -103,7 +103,7 @@ def storage_error(path: str | Path, e: OSError) -> StorageError | UserError:
         free = free_bytes(path) / 2**20
         return StorageError(
             f"the disk is full ({free:,.0f} MiB free).", where=str(path),
-            hint="Make room, or choose another place; nothing that was there before is lost.",
+            hint="Free some space, or choose another place; nothing that was there before is lost.",
         )  # fmt: skip
     return kind_of(e)(f"cannot be written ({e.strerror or e}).", where=str(path))
 
@@ -201,7 +201,7 @@ def json_of(content: bytes | str, where: str) -> Any:
     except RecursionError as e:
         raise RunError("is damaged: it is nested too deep.", where=where) from e
     except UnicodeDecodeError as e:
-        raise RunError(f"is damaged: byte {e.start:,} is no UTF-8.", where=where) from e
+        raise RunError(f"is damaged: byte {e.start:,} is not UTF-8.", where=where) from e
     except ValueError as e:
         raise RunError(f"is damaged: {e}.", where=where) from e
 
@@ -259,7 +259,9 @@ def load_tensors(
         tensors = {name: f.get_tensor(name) for name in header}
     checksum, about = metadata.pop("checksum", None), metadata.pop("metadata", None)  # the latter of late versions
     if checksum != _checksum(tensors) or about not in (None, _hash_of(metadata)):
-        raise RunError("is damaged, or not of nearfar: its content is not what was written.", where=str(path))
+        raise RunError(
+            "is damaged or was not written by nearfar: its content is not what was written.", where=str(path)
+        )
     for name, tensor in tensors.items():
         numbers = tensor.is_floating_point() and tensor.numel()
         if numbers and not all(edge.isfinite() for edge in tensor.aminmax()):  # NaN is passed on by both

@@ -23,7 +23,7 @@ _IN_BRACKETS = re.compile(rf"[\[{{].{{{QUOTED},}}[\]}}]", re.S)
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Text as it is stored: bytes that are no UTF-8, and control characters other than `keep`, as ``\x…``.
+    r"""Text as it is stored: bytes that are not UTF-8, and control characters other than `keep`, as ``\x…``.
 
     It escapes less than `visible`, and stays as it is: stored names of files are compared with what it gives.
     """
@@ -40,7 +40,7 @@ def _escaped(pattern: re.Pattern[str], text: str, keep: str) -> str:
         char = match[0]
         if char in keep:
             return char
-        # how Python keeps a byte of a file name that is no UTF-8
+        # how Python keeps a byte of a file name that is not UTF-8
         byte = "\udc80" <= char <= "\udcff"
         return f"\\x{ord(char) - 0xDC00:02x}" if byte else char.encode("unicode_escape").decode()
 

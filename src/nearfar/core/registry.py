@@ -109,7 +109,7 @@ class Registry:
             line = f", line {e.lineno}" if isinstance(e, SyntaxError) and e.lineno else ""
             said = e.msg if isinstance(e, SyntaxError) else "it is nested too deep"
             said = reason(e) if isinstance(e, OSError | ValueError) else said
-            said = "it is no UTF-8 text" if isinstance(e, UnicodeDecodeError) else said
+            said = "it is not UTF-8 text" if isinstance(e, UnicodeDecodeError) else said
             raise ConfigError(f"cannot be read as Python: {said}.", where=f"{file}{line}") from e
         if self._line.search(text) is None:
             raise ConfigError(f"is no {self.kind}: it does not define {self.marker!r}.", where=str(file),

@@ -33,7 +33,7 @@ def knob(default: Any, help: str = "", *, flag: bool = False, low: float | None 
          resumes: bool = False) -> Any:  # fmt: skip
     """A dataclass field that knows its help, range and unit; `flag` ones get a command-line option of their own.
 
-    `resumes`: a training that is gone on with may have another value.
+    `resumes`: a resumed training may have another value.
     """
     metadata = {"help": help, "flag": flag, "low": low, "high": high, "above": above, "choices": choices, "unit": unit,
                 "resumes": resumes}  # fmt: skip
@@ -245,7 +245,7 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
     if isinstance(value, int | float):
         check_range({}, value, where)
         return value
-    raise ConfigError(f"{value!r} is no number, word, list or table.", where=where)
+    raise ConfigError(f"{value!r} is not a number, word, list or table.", where=where)
 
 
 def options(

@@ -121,7 +121,7 @@ def encoded(
     """Labels as whole numbers, −1 for empty ones, and the names of the classes."""
     values = label_sets.single(_filled(cells), column)
     if unread := sum(isinstance(v, bytes | BadCell) for v in values):
-        notes.warn(f"Labels: {unread:,} of the column {column!r} are no UTF-8, or cannot be read; these rows count as "
+        notes.warn(f"Labels: {unread:,} of the column {column!r} are not UTF-8, or cannot be read; these rows count as "
                    "unlabelled.")  # fmt: skip
     if infinite := sum(isinstance(v, float | np.floating) and math.isinf(v) for v in values):
         notes.warn(f"Labels: {infinite:,} of the column {column!r} are infinite; these rows count as unlabelled.")

@@ -1,4 +1,4 @@
-"""Rows that show the same are no negatives of each other: found once, before training, and only when asked for."""
+"""Rows that show the same are not negatives of each other: found once, before training, and only when asked for."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def about_negatives(table: Table, rows: np.ndarray, ignore: np.ndarray | None) -
             )
         share = float(np.square(counts / len(rows)).sum())
         if ignore is not None and share >= LINKED:
-            said.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are no negatives.")
+            said.append(f"Only {1 - share:.0%} of the pairs of rows differ in {name!r}: the others are not negatives.")
     return said
 
 

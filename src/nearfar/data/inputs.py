@@ -199,7 +199,7 @@ def _say_read(kept: Mapping[str, Numeric], notes: Findings) -> None:
         notes.append(f"Missing numbers, which become the mean: {_listed([f'{c} ({n:,})' for c, n in bad.items()])}.")
 
 
-# --- what to say --------------------------------------------------------------------------------------------------
+# --- what to say ---------------------------------------------------------------------------------------------------
 
 
 def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:

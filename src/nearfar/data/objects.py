@@ -114,7 +114,7 @@ def rows_of(array: np.ndarray, modality: str | None, spec: Spec, *, tensor: bool
     if modality == "vector" and array.ndim == 1 and "features" in spec and spec["features"] != 1:
         if len(array) == spec["features"]:
             return array[None]
-        raise DataError(f"the array of shape {shape} is no row of {spec['features']} numbers.", where="data",
+        raise DataError(f"the array of shape {shape} is not a row of {spec['features']} numbers.", where="data",
                         hint=f"Bring rows as an array of shape (N, {spec['features']}).")  # fmt: skip
     if modality == "image" and array.ndim == 2:
         return array[None]
@@ -184,7 +184,7 @@ def _of_mapping(source: Mapping[Any, Any], modality: str | None) -> Raw:
         columns = isinstance(v, tuple | Mapping) or hasattr(v, "columns") or hasattr(v, "column_names")
         if splits[k] and columns:
             other = next(k for k, s in splits.items() if not s)
-            raise DataError(f"{other!r} is no name of a split, as {k!r} is.", where="data",
+            raise DataError(f"{other!r} is not the name of a split, as {k!r} is.", where="data",
                             hint=f"Splits are named {', '.join(dict.fromkeys(SPLITS.values()))}.")  # fmt: skip
     return _of_columns(source, modality)
 

@@ -197,7 +197,7 @@ def _texts(path: str, column: str) -> list[str]:
         try:
             return file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
         except UnicodeDecodeError as e:
-            raise DataError("is no text in UTF-8.", where=path) from e
+            raise DataError("is not text in UTF-8.", where=path) from e
     columns = open_source(path).columns  # raises where there is no such file
     if column not in columns and len(columns) > 1:
         raise UnknownName("column", column, columns, where=path)

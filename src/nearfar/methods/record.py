@@ -310,14 +310,14 @@ def resolve(name: str, changes: Mapping[str, Any] | None = None) -> Method:
         raise ConfigError(f"its record is named {module.RECORD.name!r}, and its file {name!r}.", where=module.__file__)
     result = override(module.RECORD, changes or {})
     if result.name != name:
-        raise ConfigError(f"is the name of the method, {name!r}, and no number of it.", where="method.name",
+        raise ConfigError(f"is the name of the method, {name!r}, and not one of its numbers.", where="method.name",
                           hint="Another method is chosen by --method.")  # fmt: skip
     if isinstance(result.temperature, float) and (part := result.learnt_temperature):
         learnt = result.parts[part]
         learnt = replace(learnt, start=learnt.temperature(result.temperature))
         result = replace(result, temperature=None, parts={**result.parts, part: learnt})
     if result.local > result.count:
-        raise ConfigError(f"{result.local} of {result.count} views (count) cannot be small.", where="method.local")
+        raise ConfigError(f"{result.local} of {result.count} views (count) cannot be local.", where="method.local")
     if result.count < 2 <= module.RECORD.count and result.takes in ("rows", "texts") and result.positives != "labels":
         raise ConfigError(f"{name} compares views of a row, and there is one.", where="method.count")
     return result

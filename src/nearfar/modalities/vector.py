@@ -70,7 +70,7 @@ def _numbers(cell: Any) -> np.ndarray:
         row = np.asarray([_number(v) for v in row])
     elif row.dtype.kind not in "biuf":
         odd = next((v for v in cell if not isinstance(v, NUMBERS | None)), cell[0])
-        raise BadCell(f"holds {odd!r:.40}, which is no number")
+        raise BadCell(f"holds {odd!r:.40}, which is not a number")
     with np.errstate(over="ignore"):
         return row.astype(np.float64)
 
@@ -80,7 +80,7 @@ def _number(value: Any) -> float:
     if value is None or type(value).__name__ == "NAType":
         return np.nan
     if not isinstance(value, NUMBERS):
-        raise BadCell(f"holds {value!r:.40}, which is no number")
+        raise BadCell(f"holds {value!r:.40}, which is not a number")
     try:
         return float(value)
     except OverflowError:

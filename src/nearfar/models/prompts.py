@@ -106,7 +106,7 @@ def make(
     vectors = model.encode(list(rows), column=text, layer=model.keeps, console=console)
     tau, how = (temperature, "given") if temperature is not None else temperature_of(model)
     if not tau > 0:
-        raise ConfigError(f"{tau} is no temperature; it must be above 0.", where="temperature")
+        raise ConfigError(f"{tau} is not a temperature; it must be above 0.", where="temperature")
     note = (
         f"Zero-shot: {len(names)} classes by {len(forms)} prompt{'s' * (len(forms) > 1)} each in the column {text!r}; "
         f"temperature {tau:.3g} ({how})."
@@ -161,7 +161,7 @@ def text_column(model: Model, column: str | None = None) -> str:
     texts = text_columns(model)
     if column is not None and column not in texts:
         raise ConfigError(
-            f"the column {column!r} is no column of text.", where="column",
+            f"the column {column!r} is not a column of text.", where="column",
             hint=f"There are: {', '.join(texts)}." if texts else None,
         )  # fmt: skip
     if column is None and not texts:

@@ -95,7 +95,7 @@ class Run:
         """
         run, elsewhere = cls(path), "Choose another --out."
         if not is_utf8(run.path.absolute()):
-            raise RunError("the path is no UTF-8, as weights need it.", where=str(path), hint=elsewhere)
+            raise RunError("the path is not UTF-8, as weights need it.", where=str(path), hint=elsewhere)
         if os.path.exists(run.path) and not os.path.isdir(run.path):
             raise RunError("is a file, not a folder.", where=str(path), hint=elsewhere)
         leftovers.sweep(Path(os.path.realpath(path)))
@@ -106,7 +106,9 @@ class Run:
             hint = f"Pass {'--resume to go on, or ' * begun}--overwrite to begin again."
             raise RunError("the run folder exists.", where=str(path), hint=hint)
         if resume and not begun and not run.trained:
-            raise RunError("has no checkpoint to go on from.", where=str(path), hint="Pass --overwrite to begin again.")
+            raise RunError(
+                "has no checkpoint to resume from.", where=str(path), hint="Pass --overwrite to begin again."
+            )
         for pattern in WRITTEN:
             file, folder = run.path / pattern, run.path / pattern.partition("/")[0]
             hint = "Move it, or choose another --out."

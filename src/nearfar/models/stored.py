@@ -78,7 +78,7 @@ class Together(TypedDict):
 
 
 class Resumed(TypedDict):
-    """A training was gone on with."""
+    """A training was resumed."""
 
     step: Count
     command: str
@@ -202,14 +202,14 @@ def decide_together(how: str, members: Sequence[tuple[Config, Any]]) -> dict[str
 
 
 def as_made(config: Config, made: Mapping[str, str]) -> Config:
-    """The config with the precision that weights were made with: a training may be gone on with in another."""
+    """The config with the precision that weights were made with: a training may be resumed in another."""
     choices = next(f.metadata["choices"] for section, f, _ in knobs() if f"config.{section}.{f.name}" == PRECISION)
     precision = next((p for p in choices if made.get(PRECISION) == _hash(p)), config.train.precision)
     return replace(config, train=replace(config.train, precision=precision))
 
 
 def fixed(config: Config) -> dict[str, str]:
-    """Hashes of all knobs that stay as they are while a training is gone on with, by their paths."""
+    """Hashes of all knobs that stay as they are while a training is resumed, by their paths."""
     whole = config.as_dict()
     paths = [(s, f.name) for s, f, _ in knobs() if not f.metadata["resumes"] and (s, f.name) != ("data", "source")]
     values = {f"config.{s}.{name}": whole[s][name] for s, name in paths}

@@ -104,7 +104,7 @@ class TrainingRows:
             for name, tensor in header.items():
                 named = name in (ROWS, TAUGHT) or name.startswith(COLUMN)
                 if not named or str(tensor.dtype) != "torch.int64" or tensor.ndim != 1:
-                    raise RunError(f"holds {name}, which are no hashes of rows.", where=str(file))
+                    raise RunError(f"holds {name}, which are not hashes of rows.", where=str(file))
             if not any(name.startswith(COLUMN) for name in header):
                 raise RunError("holds the rows of no column.", where=str(file))
 

@@ -94,7 +94,7 @@ def check_request(out: str | Path | None, overwrite: bool, config: Config | None
 
 
 def ended(run: Run, config: Config) -> bool:
-    """Whether a run is finished and no further epochs are asked for; raises where these cannot be had."""
+    """Whether a run is finished and no further epochs are asked for; raises where these cannot be loaded."""
     done, wanted = run.config["config"]["train"]["epochs"], config.train.epochs
     if not run.finished or not isinstance(wanted, int) or wanted <= done:
         return run.finished
@@ -102,7 +102,7 @@ def ended(run: Run, config: Config) -> bool:
         raise RunError(
             "its training is over, and the state of the optimiser, which more epochs need, was not kept.",
             where=str(run.path),
-            hint=f"{OTHER.format(run.path)} Trainings with --keep-optimizer can go on after their end.",
+            hint=f"{OTHER.format(run.path)} Trainings with --keep-optimizer can be resumed after their end.",
         )  # fmt: skip
     return False
 
@@ -174,7 +174,7 @@ def check_data(run: Run, plan: Plan, source: Any, console: Console) -> None:
             f"{'these are others' if len(plan.train) == count else f'now there are {len(plan.train):,}'}.",
             where=str(run.path), hint=OTHER.format(run.path),
         )  # fmt: skip
-    console.warn("the data are not what they were when this training began; it goes on with what they are now.")
+    console.warn("the data are not what they were when this training began; it continues with what they are now.")
 
 
 def as_trained(run: Run, source: Any, config: Config, console: Console) -> Plan:
@@ -202,7 +202,9 @@ def about(changes: Changes, trainer: Trainer) -> list[str]:
     said = [f"Resumed after step {done:,} of {total:,}{f': {words}' * bool(words)}."]
     if any(path in SCHEDULED for path in changes) and done < total:
         rate = trainer.schedule.value(done, total)
-        said.append(f"The schedules are made again over all {total:,} steps: the learning rate goes on at {rate:.3g}.")
+        said.append(
+            f"The schedules are made again over all {total:,} steps: the learning rate continues at {rate:.3g}."
+        )
     if done < total and trainer.run.model_file.exists():
         said.append("What was measured and classified with the weights so far is removed when they are replaced.")
     return said

@@ -101,7 +101,7 @@ def rehearse(
     if folder is not None:
         _check(Run(folder), resume or overwrite)
         for n in numbers:
-            _state(folder / f"seed{n}", resume, config)  # which raises where one cannot be gone on with
+            _state(folder / f"seed{n}", resume, config)  # which raises where one cannot be resumed
     return train.rehearse(source, config=config.set("train.seed", numbers[0]), console=console)
 
 
@@ -159,7 +159,7 @@ def _check(series: Run, may_exist: bool) -> None:
     elif taken and not is_series(series.path):
         wrong = "is not empty and not a training from several seeds.", another
     elif taken and not may_exist:
-        wrong = "the folder of runs exists.", "Pass --resume to go on, or --overwrite to begin again."
+        wrong = "the folder of runs exists.", "Pass --resume to continue, or --overwrite to begin again."
     else:
         if taken:
             replacing.check(series.path)

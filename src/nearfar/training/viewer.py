@@ -35,7 +35,7 @@ class Viewer:
     seed: int
     device: str | torch.device
     world: World  # each process views its own contiguous share of the global batch
-    # int64 (N_table,) or (N_table, columns): rows of equal number, in a column, are no negatives of each other
+    # int64 (N_table,) or (N_table, columns): rows of equal number, in a column, are not negatives of each other
     ignore: np.ndarray | None = None
     scores: np.ndarray | None = None  # float (N_table,): how alike the two sides of each row are
     hard: Sequence[Hard] = ()  # hard negatives that the data hold; those that the positives find come to them

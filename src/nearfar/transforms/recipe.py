@@ -167,7 +167,7 @@ def kind(name: str) -> type:
         own = member.__module__ == module.__name__ and hasattr(member, "kind")
         if own and is_dataclass(member) and member.__dataclass_params__.frozen:
             return member
-    raise ConfigError("is no transform: it defines no frozen dataclass with a kind.", where=module.__file__)
+    raise ConfigError("is not a transform: it defines no frozen dataclass with a kind.", where=module.__file__)
 
 
 def name_of(transform: Any) -> str:

@@ -99,7 +99,9 @@ def skip_cost(skip: float | str) -> tuple[float, bool]:
     except ValueError:
         number = np.nan
     if not (0 <= number <= (100 if share else LARGE)):
-        raise ConfigError(f"{skip!r} is no cost of a skip.", where="skip", hint='Pass a cost such as 0.4, or "20%".')
+        raise ConfigError(
+            f"{skip!r} is not the cost of a skip.", where="skip", hint='Pass a cost such as 0.4, or "20%".'
+        )
     return (number / 100, True) if share else (number, False)
 
 

@@ -67,7 +67,7 @@ def test_no_method_mirrors_letters(written):
 def test_a_recipe_that_was_named_stays(written):
     for knobs in ({"recipe": "simclr"}, {"add": ["flip"], "recipe": "oriented"}, {"overrides": {"flip": {"p": 0.3}}}):
         flip, mirrors, (said,) = planned(written, **knobs)
-        assert flip is None and mirrors and "say --no-flip if a mirrored one is something else" in said
+        assert flip is None and mirrors and "pass --no-flip if a mirrored one is something else" in said
     assert planned(written, recipe="oriented") == (None, False, [])
 
 

@@ -72,7 +72,7 @@ def test_trains_and_refuses(tmp_path):
 
 @pytest.mark.parametrize("duplicates", ["exact", "off"])
 def test_what_partners_show_is_no_negative_of_itself(tmp_path, duplicates):
-    """The second views are other rows: rows that show an equal text in any view are no negatives of each other."""
+    """The second views are other rows: rows that show an equal text in any view are not negatives of each other."""
     said = lines([6, 6]).split("\n")
     said[9] = said[2]  # a sentence of one document stands in the other one too
     path = tmp_path / "book.txt"

@@ -94,7 +94,7 @@ def batch_of(plan, rows, count):
 
 @pytest.mark.parametrize("recipe", ["words", "spans", "cutoff"])
 def test_words_that_are_shown_are_those_of_the_view(recipe):
-    """What a view keeps, read off the sheet and tokenised anew, has the ids that a training sees."""
+    """What a view keeps, read off the sheet and tokenised again, has the ids that a training sees."""
     plan = planned({"text": SENTENCES}, ["views.overrides.drop_tokens=none"], recipe=recipe)
     spec, rows = plan.table.first.spec, plan.train[:12]
     shown, views = text_sheet.seen(plan, rows, 3), batch_of(plan, rows, 3)

@@ -1,4 +1,4 @@
-"""CSV and TSV as people have them: other separators, rows of another width, cells that are no UTF-8."""
+"""CSV and TSV as people have them: other separators, rows of another width, cells that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = 3  # a name of a column has hardly more
 def table(file: Path) -> tuple[pa.Table, dict[int, str], list[str]]:
     """The cells, why rows are none by their number, and notes.
 
-    Raises a `DataError` where the file is no UTF-8 throughout, or a quotation mark is never closed.
+    Raises a `DataError` where the file is not UTF-8 throughout, or a quotation mark is never closed.
     """
     head = _files.head_of(file)
     mark, notes = _separator(head, file)
@@ -97,7 +97,7 @@ def _read(file: Path, mark: str, wrong: list[Any], above: int, encoding: str) ->
 
 
 def _of_bytes(read: pa.Table) -> pa.Table:
-    """Of a table whose bytes were read as characters: text that is no UTF-8 as bytes, so that its cells can be told."""
+    """Of a table whose bytes were read as characters: what is not UTF-8 stays bytes, so that its cells are known."""
     columns = []
     for column in read.columns:
         cells = pa.array([None if c is None else c.encode(BYTES) for c in column.to_pylist()], pa.binary())

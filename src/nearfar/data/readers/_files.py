@@ -63,4 +63,4 @@ def is_utf8(file: Path) -> bool:
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Why a cell is no text."""
-    return f"is no UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"
+    return f"is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"

@@ -128,7 +128,7 @@ def _header(f: IO[bytes], size: int) -> tuple[tuple[int, ...], Literal["C", "F"]
         raise ValueError(f"its shape is {shape}")
     declared, there = math.prod(shape) * dtype.itemsize, size - f.tell()
     if declared != there:
-        raise ValueError(f"its head declares {declared:,} bytes of the shape {shape}, and {there:,} follow")
+        raise ValueError(f"its header declares {declared:,} bytes of the shape {shape}, and {there:,} follow")
     return shape, "F" if fortran else "C", dtype
 
 

@@ -32,7 +32,7 @@ def open(path: Path) -> Raw:
     if several:
         said = structure.listed([printable("/".join(p)) + "/" for p in several])
         raise DataError(
-            f"the texts of one split lie in several folders ({said}), and folders of texts are no labels.",
+            f"the texts of one split lie in several folders ({said}), and folders of texts are not labels.",
             where=str(path), hint="Make a table with the columns text and label, or give one of the folders.",
         )  # fmt: skip
     return folders.opened(path, ENDINGS, _opened, named=True)

@@ -129,7 +129,7 @@ class LazyColumn:
         for _ in range(at, page):
             next(pages)
         if len(rows := next(pages)) != self.starts[page + 1] - self.starts[page]:
-            raise ValueError("fewer rows than its head declares")
+            raise ValueError("fewer rows than its header declares")
         ends_group = page + 1 == len(self.groups) or self.groups[page + 1] != group
         self._cursor = None if ends_group else (page + 1, pages)
         if not ends_group:

@@ -153,7 +153,7 @@ class Cells(Sequence):
         scalar = self.column[int(index)]
         try:
             return self._cell(scalar.as_py())
-        except (ValueError, OverflowError) as e:  # a date far away, text that is no UTF-8
+        except (ValueError, OverflowError) as e:  # a date far away, text that is not UTF-8
             raise BadCell(f"cannot be read ({reason(e)})") from e
 
     def __iter__(self) -> Iterator[Any]:

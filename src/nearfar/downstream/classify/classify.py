@@ -104,7 +104,9 @@ def classify(
     if templates and classes is None:
         raise ConfigError("templates are for --classes.", where="--template")
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ConfigError(f"{name!r} is no name of a folder.", where="--name", hint="Use letters, digits, - and _.")
+        raise ConfigError(
+            f"{name!r} is not a valid name of a folder.", where="--name", hint="Use letters, digits, - and _."
+        )
     making = {"--kind": kind != "auto", "--reject": reject != REJECT, "--name": name != NAME, "--group": group,
               "--group-from": group_from}  # fmt: skip
     if labelled is None and (idle := [option for option, given in making.items() if given]):

@@ -51,7 +51,7 @@ def loaded(cell: Any, draft: int | None = None) -> Image.Image | np.ndarray:
     except Image.DecompressionBombError as e:
         raise BadCell("declares too many pixels") from e
     except UnidentifiedImageError as e:
-        raise BadCell(f"is no picture in a format that is read ({', '.join(FORMATS)}){_as_what(cell)}") from e
+        raise BadCell(f"is not a picture in a supported format ({', '.join(FORMATS)}){_as_what(cell)}") from e
     except PermissionError as e:
         raise BadCell("may not be read (permission)") from e
     except FileNotFoundError as e:

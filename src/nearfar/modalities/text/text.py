@@ -86,7 +86,7 @@ def text_of(cell: Any) -> str:
         try:
             cell = cell.decode("utf-8")
         except UnicodeDecodeError as e:
-            raise BadCell(f"is no UTF-8 (byte {cell[e.start]:#04x} at {e.start})") from e
+            raise BadCell(f"is not UTF-8 (byte {cell[e.start]:#04x} at {e.start})") from e
     if cell is None or (isinstance(cell, float) and cell != cell):
         raise BadCell("is empty")
     if isinstance(cell, list | dict | np.ndarray):

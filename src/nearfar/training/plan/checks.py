@@ -27,7 +27,7 @@ def without_identifiers(table: Table, *, asked: bool) -> tuple[Table, list[str]]
     if asked:
         raise DataError(
             f"{about}: is it an id?", where="--label",
-            hint="Leave --label away to learn without labels, or name a column whose values repeat.",
+            hint="Leave --label out to learn without labels, or name a column whose values repeat.",
         )  # fmt: skip
     said = f"Labels: none, since {about}. If these are classes, --label takes them."
     return replace(table, labels=None, label_names=()), [said]
@@ -81,7 +81,9 @@ def _check_signs(method: Method, scores: np.ndarray, console: Console) -> None:
             where="--score", hint="Give the pairs that do not belong together 0 or -1, or keep the loss cosent.",
         )  # fmt: skip
     if len(np.unique(scores)) > 2:
-        console.warn(f"{above}: {int((scores > 0).sum()):,} of {len(scores):,} do. How high a score is, cosent reads.")
+        console.warn(
+            f"{above}: {int((scores > 0).sum()):,} of {len(scores):,} do. Only cosent uses how high a score is."
+        )
 
 
 def _belonging(table: Table, rows: splits.SplitPlan, console: Console) -> splits.SplitPlan:

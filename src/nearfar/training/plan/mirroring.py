@@ -47,7 +47,7 @@ def settled(config: Config, method: Method, table: Table, train: np.ndarray) -> 
     named = views.recipe != "auto" or "flip" in views.overrides or any(w.endswith("flip") for w in views.add)
     off = not named and any(s >= HANDED for s in shares.values())
     so = "views are not mirrored; --flip mirrors them" if off else (
-        "views mirror them; say --no-flip if a mirrored one is something else")  # fmt: skip
+        "views mirror them; pass --no-flip if a mirrored one is something else")  # fmt: skip
     said = [
         f"Views: {share:.0%} of the pictures{f' of {name!r}' * (len(table.columns) > 1)} are farther from the others "
         f"when they are mirrored; {so}."

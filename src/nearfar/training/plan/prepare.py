@@ -50,7 +50,7 @@ class Plan:
     positives : Positives
         Who belongs together.
     ignore : ndarray of int64 (N_table,) or (N_table, columns), or None
-        Rows of equal number are no negatives of each other; of several columns, rows of one equal number.
+        Rows of equal number are not negatives of each other; of several columns, rows of one equal number.
     notes : tuple of str
         What was read and decided, in sentences.
     """

@@ -83,7 +83,7 @@ def starts(text: str | None, columns: Sequence[str]) -> dict[str, Start]:
 def _open(path: str) -> Run:
     run = Run.open(path)
     if "ensemble" in run.config:
-        raise RunError("is an ensemble, and has no encoder to begin with.", where=path, hint="Name a member.")
+        raise RunError("is an ensemble, and has no encoder to start from.", where=path, hint="Name a member.")
     return run
 
 
@@ -119,7 +119,7 @@ def _of_run(run: Run, columns: Sequence[str]) -> dict[str, Start]:
     if not starts and columns:
         raise RunError(
             f"has the column{'s' * (len(theirs) > 1)} {', '.join(theirs)}, and these data have {', '.join(columns)}.",
-            where=str(run.path), hint=f"Say which it starts: {WHERE}={columns[0]}={run.path}.",
+            where=str(run.path), hint=f"Name the column that it starts: {WHERE}={columns[0]}={run.path}.",
         )  # fmt: skip
     return starts
 
