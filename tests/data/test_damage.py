@@ -220,7 +220,7 @@ def test_it_is_said_at_training(run):
     notes = run.plan.notes
     assert "Classes: the largest is 'common' with 60 rows, the smallest 'rare' with 12; ratio 5." in notes
     assert "Duplicates, equal to the bit: 2 within train, 1 test in train; they stay." in notes
-    assert any(n.startswith("Skipped: 60 unreadable rows (train/rare/bad00.png is no picture") for n in notes)
+    assert any(n.startswith("Skipped: 60 unreadable rows (train/rare/bad00.png is not a picture") for n in notes)
     assert any("Rows: " in n and "'train'" in n for n in notes)
 
 

@@ -1,6 +1,7 @@
 """One file is written as a whole, wherever its name leads, and what cannot be written to is said before any work."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from nearfar import cli
 from nearfar.core import files, leftovers, replacing
 from nearfar.core.errors import StorageError, UserError
+from tests.models.test_stored_runs import STORED
 
 
 def test_links_are_followed_and_what_is_no_file_is_written_into(tmp_path):
@@ -62,7 +64,7 @@ def test_what_is_in_the_way_of_a_run_is_said_before_it_is_trained(tmp_path, name
     run = Run(tmp_path / "run")
     run.checkpoint_file.parent.mkdir(parents=True)
     run.checkpoint_file.write_bytes(b"")
-    run.write_config({})
+    shutil.copy(STORED / "pictures" / "config.json", run.config_file)
     assert Run.check(run.path, resume=resume, overwrite=not resume).path == run.path
     if name == "checkpoint":
         run.checkpoint_file.unlink()
@@ -71,7 +73,7 @@ def test_what_is_in_the_way_of_a_run_is_said_before_it_is_trained(tmp_path, name
         (run.path / name).mkdir()
     else:
         (run.path / name).write_text("mine")
-    with pytest.raises(UserError, match=f"{name}: is (a|no) folder, and a run has|no checkpoint to go on from"):
+    with pytest.raises(UserError, match=f"{name}: is (a|no) folder, and a run has|no checkpoint to resume from"):
         Run.check(run.path, resume=resume, overwrite=not resume)
 
 

@@ -174,7 +174,7 @@ def test_seeds_are_finished_without_checkpoints(few, tmp_path):
     after = contents(out)
     assert all(after[name] == content for name, content in before.items() if name.name != "seeds.json")
     ensemble = nearfar.ensemble([out / "seed0", out / "seed1"], out=tmp_path / "both", quiet=True).path
-    with pytest.raises(RunError, match="no checkpoint to go on from"):
+    with pytest.raises(RunError, match="no checkpoint to resume from"):
         train.train(few, out=ensemble, resume=True, quiet=True)
     again = nearfar.train(few, seeds=2, out=out, overwrite=True, **given | {"seed": 5})
     assert [{p.name for p in t.path.iterdir()} for t in again] == [KEPT, KEPT]
