@@ -80,3 +80,10 @@ def test_a_run_with_the_objective_that_nested_took_the_place_of_opens():
         record.check_used("simclr", former)
     with pytest.raises(ConfigError, match="nested"):
         record.check_used("simclr", {"objective": "matryoshka"})
+
+
+def test_a_rate_of_the_method_that_is_given_stands_above_the_encoders(digits, tiny):
+    given = {k: v for k, v in tiny.items() if k != "lr"} | {"method": "simclr", "epochs": 0}
+    usual = train.train(digits, **given).plan.config.optim.lr
+    asked = train.train(digits, **given, **{"method.lr": 0.5})
+    assert asked.plan.config.optim.lr == 0.5 * asked.plan.config.train.batch_size / 256 != usual

@@ -103,6 +103,8 @@ def test_what_does_not_fit_is_refused_in_words():
     ):
         with pytest.raises(error, match=words):
             planned(PICTURES, *sets, recipe="simclr")
+    with pytest.raises(ConfigError, match="'words' is not for pictures. These are: simclr"):
+        planned(PICTURES, recipe="words")
     with pytest.raises(ConfigError, match="'equalise' is not for pictures of 5 channels"):
         planned(np.zeros((24, 16, 16, 5), np.uint8) + np.arange(24, dtype=np.uint8)[:, None, None, None],
                 "views.add=equalise")  # fmt: skip

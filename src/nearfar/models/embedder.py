@@ -61,6 +61,10 @@ class Embedder(Model):
         device = str(next(learner.parameters()).device)
         return cls(config, described, learner.branches, device=device, numbers=learner.numbers, **place)
 
+    def __repr__(self) -> str:
+        method, where = self.config.model.method, "" if self.path is None else f" in {self.path}"
+        return f"The model {self.name}{where}: {', '.join(self.columns)}, by {method}, {self.config.model.encoder}."
+
     @property
     def members(self) -> tuple[Embedder, ...]:
         return (self,)

@@ -61,7 +61,7 @@ class Trained:
     def __repr__(self) -> str:
         if self.path is None:
             return f"A model of {', '.join(self.plan.columns)} by {self.plan.record.name}, which lies in no folder."
-        on = "" if self.plan.table.labels is not None else " --on LABELLED_DATA"
+        on = " --on LABELLED_DATA" if self.plan.table.labels is None and len(self.plan.columns) == 1 else ""
         return (f"The model is in {self.path}; its curves are in {self.path / 'report.html'}.\n"
                 f"Next: nearfar eval {shlex.quote(str(self.path))}{on}")  # fmt: skip
 

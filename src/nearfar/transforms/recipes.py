@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nearfar.core.errors import ConfigError, UnknownName
@@ -129,11 +130,16 @@ def for_kind(name: str, kind: str) -> tuple[Recipe, ...]:
     UnknownName, ConfigError
         There is none of that name, or it is for something else; those that fit are named.
     """
-    found = named(name, 0, 0)
-    if all(t.kind == kind for recipe in found for t in recipe):
+    return of_kinds(name, (kind,), kind)
+
+
+def of_kinds(name: str, kinds: Sequence[str], what: str, size: int = 0, channels: int = 0) -> tuple[Recipe, ...]:
+    """The same for transforms of several kinds, which `what` names together; size and channels are those of `named`."""
+    found = named(name, size, channels)
+    if all(t.kind in kinds for recipe in RECIPES[name] for t in recipe):
         return found
-    fitting = [n for n, r in RECIPES.items() if all(t.kind == kind for v in r for t in v)]
-    raise ConfigError(f"the recipe {name!r} is not for {kind}.", where="views.recipe",
+    fitting = [n for n, r in RECIPES.items() if all(t.kind in kinds for v in r for t in v)]
+    raise ConfigError(f"the recipe {name!r} is not for {what}.", where="views.recipe",
                       hint=f"These are: {', '.join(fitting)}.")  # fmt: skip
 
 

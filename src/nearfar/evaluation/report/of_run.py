@@ -47,7 +47,7 @@ def keep(model: Embedder, evaluation: Evaluation, *, layout: str = "tsne", conso
         about = kept.about(before)
         console.say(f"This replaces the measurement of {about['name']} of {about['day']} ({file}).")
     elif console is not None and len(measured) > 1:
-        console.say(f"Kept in {file}, beside {len(measured) - 1} of other data or options.")
+        console.say(f"Kept in {run.path / file}, beside {len(measured) - 1} of other data or options.")
     return refresh(run, model, evaluation.table_of_rows, rows.train, rows.test, measured, layout)
 
 

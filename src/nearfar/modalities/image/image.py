@@ -170,9 +170,10 @@ def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
 
 
 def recipes(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    from nearfar.transforms.recipes import named
+    from nearfar.transforms.recipe import ORDER
+    from nearfar.transforms.recipes import of_kinds
 
-    return named(name, spec["size"], spec["channels"])
+    return of_kinds(name, ORDER, "pictures", spec["size"], spec["channels"])
 
 
 def takes(transform: Any, spec: Mapping[str, Any]) -> bool:

@@ -107,7 +107,8 @@ def resolved(
     device = devices.device(t.device)
     precision = devices.precision(t.precision, device)
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
-    rate = getattr(defaults, "RATES", {}).get(method.name, method.lr)
+    asked = "lr" in config.method  # a rate of the method's that somebody chose stands above the encoder's
+    rate = method.lr if asked else getattr(defaults, "RATES", {}).get(method.name, method.lr)
     lr = rate * batch / 256 if o.lr == "auto" else o.lr
     decay, final = o.weight_decay, o.final_decay
     if final == "auto":

@@ -46,7 +46,10 @@ def plan(text: str, texts: Sequence[str]) -> dict[str, Any]:
     """What `tokenise` needs of ``kind:argument``, learnt from texts: JSON values, with the kind beside them."""
     module, argument = TOKENISERS.find(text, "data.tokens")
     try:
-        return {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+        spec = {"kind": text.partition(":")[0], **module.plan(texts, argument)}
+        if not isinstance(spec.get("vocabulary"), int):
+            raise ConfigError("its plan says no 'vocabulary', the number of its tokens.", where=module.__file__)
+        return spec
     except NearfarError:
         raise
     except Exception as e:  # of a library
