@@ -95,7 +95,7 @@ def test_one_row_of_numbers(vectors):
     for one in (ROWS[0], ROWS[0].tolist(), tuple(ROWS[0]), torch.tensor(ROWS[0]), ROWS[:1]):
         np.testing.assert_allclose(vectors.encode(one), right[:1], atol=1e-6)
     np.testing.assert_allclose(vectors.encode((ROWS[0], ROWS[1])), right[:2], atol=1e-6)
-    with pytest.raises(DataError, match="no row of 3 numbers"):
+    with pytest.raises(DataError, match="not a row of 3 numbers"):
         vectors.encode(ROWS[:4, 0])
 
 

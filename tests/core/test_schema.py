@@ -76,7 +76,7 @@ def test_what_does_not(value, hint, said):
     ("content", "said"),
     [
         (b'{"a": 1, "a": 2}', "the key 'a' is there twice"), (b"[" * 100_000, "nested too deep"), (b'"\xff"', "byte 1 is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "damaged"), ('{"a": 1}'.encode("utf-16"), "no UTF-8"), (b"", "damaged"), (b"\0" * 9, "damaged"),
+        (b"\xef\xbb\xbf{}", "damaged"), ('{"a": 1}'.encode("utf-16"), "not UTF-8"), (b"", "damaged"), (b"\0" * 9, "damaged"),
         (b"[1, 1e999]", "inf"), (b"[NaN]", "nan"), (b"9" * 5000, "damaged"), (b" " * (files.JSON_LIMIT + 1), "larger than 64 MiB"),
     ],
     ids=range(11),

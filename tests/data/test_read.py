@@ -255,8 +255,8 @@ def damaged(folder):
     return {
         "truncated.jpg": "damaged",
         "empty.png": "empty",
-        "text.jpg": "no picture",
-        "vector.png": "no picture",
+        "text.jpg": "not a picture",
+        "vector.png": "not a picture",
         "bomb.png": "too many",
     }
 

@@ -74,8 +74,8 @@ def test_it_is_the_softmax_over_the_prompts_at_the_learnt_temperature(method, ru
         (("red",), {}, "list of names"),
         ((COLOURS, "a picture"), {}, "no place for the class"),
         ((COLOURS, ()), {}, "no template"),
-        ((COLOURS,), {"column": "image"}, "no column of text"),
-        ((COLOURS,), {"temperature": 0.0}, "no temperature"),
+        ((COLOURS,), {"column": "image"}, "not a column of text"),
+        ((COLOURS,), {"temperature": 0.0}, "not a temperature"),
     ],
 )
 def test_mistakes_are_sentences(run, args, given, said):
@@ -85,7 +85,7 @@ def test_mistakes_are_sentences(run, args, given, said):
 
 def test_a_model_without_text_and_vectors_of_another_space_are_told(digits, tiny, run):
     model = training.train(digits, **tiny).model
-    with pytest.raises(ConfigError, match="no column of text"):
+    with pytest.raises(ConfigError, match="not a column of text"):
         model.zero_shot(COLOURS)
     made = loading.load(run).zero_shot(COLOURS)
     with pytest.raises(DataError, match="dimensions"):

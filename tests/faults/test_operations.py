@@ -38,7 +38,7 @@ def careless(folder):
     """Writes over what is there, in ten operations."""
     (folder / "new").mkdir()
     with open(folder / "old.txt", "w") as f:
-        f.write("again")
+        f.write("anew")
         f.flush()
         os.fsync(f.fileno())
     os.replace(folder / "old.txt", folder / "new" / "old.txt")
@@ -51,9 +51,9 @@ def careless(folder):
 
 @pytest.mark.parametrize(("at", "how", "code", "left"), [
     (None, "", 0, {"again": "1234"}), (0, "kill", -9, {"old.txt": "what is there"}), (1, "eio", 5, {"new": None, "old.txt": "what is there"}),
-    (2, "enospc", 28, {"new": None, "old.txt": "again"}), (2, "half", 28, {"new": None, "old.txt": "an"}),
-    (2, "cut", -9, {"new": None, "old.txt": "an"}), (4, "kill", -9, {"new": None, "old.txt": "again"}),
-    (7, "kill", -9, {"new": None}), (4, "full", 28, {"new": None, "old.txt": "again"}), (9, "cut", -9, {"again": "12"}),
+    (2, "enospc", 28, {"new": None, "old.txt": "anew"}), (2, "half", 28, {"new": None, "old.txt": "an"}),
+    (2, "cut", -9, {"new": None, "old.txt": "an"}), (4, "kill", -9, {"new": None, "old.txt": "anew"}),
+    (7, "kill", -9, {"new": None}), (4, "full", 28, {"new": None, "old.txt": "anew"}), (9, "cut", -9, {"again": "12"}),
 ])  # fmt: skip
 def test_operations_are_seen(tmp_path, at, how, code, left):
     """Each is counted, fails or is the last, and a write may do the half."""

@@ -160,9 +160,9 @@ WEIGHTS = {
     "a folder": ("rows", instead(Path.mkdir), "no file"),
     "a pipe": ("rows", instead(os.mkfifo), "no file"),
     "a loop": ("rows", instead(lambda p: p.symlink_to(p)), "no model|cannot be read|damaged|loop"),
-    "rows of fractions": ("rows", tensors(lambda t: {k: v.double() for k, v in t.items()}, "rows.safetensors"), "no hash"),
-    "rows of tables": ("rows", tensors(lambda t: {k: v[None] for k, v in t.items()}, "rows.safetensors"), "no hashes"),
-    "rows of nothing": ("rows", tensors(lambda t: {"x": torch.ones(1).long()}, "rows.safetensors"), "no hashes"),
+    "rows of fractions": ("rows", tensors(lambda t: {k: v.double() for k, v in t.items()}, "rows.safetensors"), "not hash"),
+    "rows of tables": ("rows", tensors(lambda t: {k: v[None] for k, v in t.items()}, "rows.safetensors"), "not hashes"),
+    "rows of nothing": ("rows", tensors(lambda t: {"x": torch.ones(1).long()}, "rows.safetensors"), "not hashes"),
 }  # fmt: skip
 
 

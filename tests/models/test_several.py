@@ -93,7 +93,7 @@ def test_an_interrupted_whole_goes_on(three, digits, tmp_path, monkeypatch):
     assert not (tmp_path / "a" / "seed1" / "model.safetensors").exists()
     monkeypatch.setattr(Trainer, "step", own)
     (tmp_path / "a" / "seed0" / "README.md").write_text("mine")
-    with pytest.raises(RunError, match="--resume to go on"):
+    with pytest.raises(RunError, match="--resume to continue"):
         nearfar.train(digits, seeds=2, out=tmp_path / "a", **given)
     again = nearfar.train(digits, seeds=3, out=tmp_path / "a", resume=True)
     assert [t.path.name for t in again] == ["seed0", "seed1", "seed2"]

@@ -227,7 +227,7 @@ def _tolerated(raw: Raw, bad: Mapping[int, str], max_bad: float) -> tuple[Skippe
     if len(bad) > max_bad * len(raw) and not (len(bad) == 1 and max_bad and len(raw) >= ONE_IN):
         listed = "; ".join(f"{s.name} {s.reason}" for s in skipped[:5])
         reasons = " ".join(s.reason for s in skipped[:100])
-        if "no UTF-8" in reasons:
+        if "not UTF-8" in reasons:
             hint = UTF8
         elif " cell" in reasons and ", expected " in reasons:
             hint = "Put texts with commas into quotation marks, or bring a .txt with a line a row."

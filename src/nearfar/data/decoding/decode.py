@@ -148,5 +148,5 @@ def _form(module: Any, cells: Sequence[Any], spec: dict[str, Any]) -> Form:
             return Form(values.shape, values.dtype, sides, hasattr(module, "lengths"))
         except BadCell as e:
             reason = str(e)
-    hint = UTF8 if "no UTF-8" in reason else None
+    hint = UTF8 if "not UTF-8" in reason else None
     raise DataError(f"none of the {len(cells)} rows can be read; the last one {reason}.", hint=hint)
