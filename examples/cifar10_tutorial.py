@@ -13,8 +13,7 @@ import torch
 from nearfar.data.batches.sampler import Sampler
 from nearfar.data.read import read
 from nearfar.encoders.image.tutorial_cnn import build
-from nearfar.evaluation.protocols import Features
-from nearfar.evaluation.protocols import knn, linear_probe
+from nearfar.evaluation.protocols import Features, knn, linear_probe
 from nearfar.methods.parts.heads import mlp
 from nearfar.modalities.image import image
 from nearfar.objectives.info_nce import info_nce

@@ -85,7 +85,7 @@ def test_mistakes_are_sentences(run, args, given, said):
 
 def test_a_model_without_text_and_vectors_of_another_space_are_told(digits, tiny, run):
     model = training.train(digits, **tiny).model
-    with pytest.raises(ConfigError, match="not a column of text"):
+    with pytest.raises(ConfigError, match="no column of text"):
         model.zero_shot(COLOURS)
     made = loading.load(run).zero_shot(COLOURS)
     with pytest.raises(DataError, match="dimensions"):
