@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import nearfar
 from nearfar import cli
 from nearfar.core.errors import DataError, NearfarWarning, UnknownName
 from nearfar.data import splits as split
@@ -228,3 +229,14 @@ def test_options_that_do_not_exist_are_refused_by_name(texts):
         assert near in str(e.value)
     for word in ("floors", "with_floors"):
         assert evaluate.evaluate(model, sentences(30, 5), **{word: False}).results[0]["floors"] == {}
+
+
+def test_rows_that_chose_the_weights_are_said():
+    x = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    given = {"encoder": "mlp", "epochs": 1, "batch_size": 32, "threads": 1, "quiet": True, "lr": 1e-5, "fixed": "none"}
+    data = (x, np.arange(600) % 2)
+    tested = {"train": (x[:450], data[1][:450]), "test": (x[450:], data[1][450:])}
+    for source, select, said in ((data, "best", True), (data, "last", False), (tested, "best", False)):
+        trained = nearfar.train(source, select=select, **given)
+        found = nearfar.evaluate(trained.model, source, protocols=["knn"], floors=False, quiet=True)
+        assert any("the weights that were best on rows scored here" in w for w in found.warnings) == said

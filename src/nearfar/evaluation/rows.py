@@ -48,6 +48,14 @@ def content(table: Table) -> str:
     return digest.hexdigest()[:16]
 
 
+def _chose(model: Any, table: Table, scored: np.ndarray) -> bool:
+    """Whether training chose its weights by held-out rows, which are those that are scored without a test split."""
+    if table.splits or model.fingerprint != table.fingerprint or trained_on(model, table)[scored].any():
+        return False
+    configs = [(m.config.train, m.config.data) for m in model.members]
+    return any(t.select == "best" and t.epochs and t.monitor_rows and d.holdout and not t.average for t, d in configs)
+
+
 def warnings(
     models: Sequence[Any], tables: Sequence[Table], rows: splits.EvaluationPlan, *, limited: bool, console: Console
 ) -> list[str]:  # fmt: skip
@@ -72,6 +80,8 @@ def warnings(
             said.append(changed)
     for text in said[before:]:
         console.warn(text)
+    said += [f"{m.name} has the weights that were best on rows scored here, so its figures may be a little too good; a "
+             "test split has others." for m, t in zip(models, tables, strict=True) if _chose(m, t, rows.test)]  # fmt: skip
     counted = rows.train if len(rows.train) else rows.test
     if balance := facts.balance(table, counted):
         counts = np.bincount(table.labels[counted][table.labels[counted] >= 0])
