@@ -80,8 +80,8 @@ def warnings(
             said.append(changed)
     for text in said[before:]:
         console.warn(text)
-    said += [f"{m.name} has the weights that were best on rows scored here, so its figures may be a little too good; a "
-             "test split has others." for m, t in zip(models, tables, strict=True) if _chose(m, t, rows.test)]  # fmt: skip
+    chose = "has the weights that were best on rows scored here, so figures may be a little too good: use a test split."
+    said += [f"{m.name} {chose}" for m, t in zip(models, tables, strict=True) if _chose(m, t, rows.test)]
     counted = rows.train if len(rows.train) else rows.test
     if balance := facts.balance(table, counted):
         counts = np.bincount(table.labels[counted][table.labels[counted] >= 0])
