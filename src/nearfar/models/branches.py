@@ -67,7 +67,8 @@ def _built(of: Registry, name: str, options: Mapping[str, Any], column: ColumnPl
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:
         raise ConfigError(f"{what} {name!r} cannot be built: {e}.", where=where) from e
     # torch builds layers of width 0 with no more than a warning, and their outputs are constant.
-    if any(not t.numel() for t in (*built.parameters(), *built.buffers())):
+    empty = any(not t.numel() for t in (*built.parameters(), *built.buffers()))
+    if empty or getattr(built, "out_features", 1) == 0:
         raise ConfigError(f"{what} {name!r} has a layer of width 0.", where=f"{where}_options",
                           hint="Widths and numbers of features are at least 1.")  # fmt: skip
     if not hasattr(built, "out_features"):
