@@ -43,6 +43,18 @@ def own_cache(tmp_path_factory):
     os.environ.pop("NEARFAR_HOME") if before is None else os.environ.__setitem__("NEARFAR_HOME", before)
 
 
+@pytest.fixture
+def command(capfd):
+    """The command in this process: ``command("eval", run)`` gives its exit status, stdout and stderr."""
+    from nearfar import cli
+
+    def run(*args):
+        code = cli.run([str(a) for a in args])
+        return code, *capfd.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def digits():
     """A few hundred handwritten digits, in splits."""

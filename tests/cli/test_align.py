@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from nearfar import cli
 from nearfar.core.errors import DataError
 from nearfar.models import loading
 from nearfar.training import train
@@ -14,16 +13,6 @@ KNOBS = {
     "epochs": 1, "batch_size": 32, "projector": {"hidden": 16, "out": 8}, "holdout": 0.0, "precision": "fp32",
     "threads": 1,
 }  # fmt: skip
-
-
-@pytest.fixture
-def nearfar(capfd):
-    def run(*args):
-        code = cli.run([str(a) for a in args])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +29,11 @@ def numbers(tmp_path_factory, rows):
     return folder / "run"
 
 
-def test_rows_of_numbers(nearfar, numbers, rows, tmp_path):
+def test_rows_of_numbers(command, numbers, rows, tmp_path):
     np.save(tmp_path / "a.npy", rows)
     np.save(tmp_path / "b.npy", np.delete(rows, [5, 40, 41], 0))
     out = tmp_path / "pairs.tsv"
-    code, said, err = nearfar(
+    code, said, err = command(
         "align", tmp_path / "a.npy", tmp_path / "b.npy", "--run", numbers, "--skip", "0.1", "--out", out, "--json"
     )
     assert code == 0, err
@@ -62,19 +51,19 @@ def test_rows_of_numbers(nearfar, numbers, rows, tmp_path):
     assert lines[7][3].startswith("a.npy")
 
 
-def test_the_screen_shows_the_first_matches(nearfar, numbers, rows, tmp_path):
+def test_the_screen_shows_the_first_matches(command, numbers, rows, tmp_path):
     np.save(tmp_path / "a.npy", rows)
-    code, said, err = nearfar("align", tmp_path / "a.npy", tmp_path / "a.npy", "--run", numbers)
+    code, said, err = command("align", tmp_path / "a.npy", tmp_path / "a.npy", "--run", numbers)
     assert code == 0, err
     assert said == ""
     assert "… and 44 more; --out writes all." in err
     assert len(err.splitlines()) == 22
 
 
-def test_folders_of_pictures(nearfar, pictures, tiny, tmp_path):
+def test_folders_of_pictures(command, pictures, tiny, tmp_path):
     tiny |= {"epochs": 1, "batch_size": 8}
     train.train(str(pictures), out=tmp_path / "run", size=16, **tiny)
-    code, said, err = nearfar(
+    code, said, err = command(
         "align", pictures / "red", pictures / "red", "--run", tmp_path / "run", "--most", 1, "--json"
     )
     assert code == 0, err
@@ -89,8 +78,8 @@ def test_folders_of_pictures(nearfar, pictures, tiny, tmp_path):
         (["--most", "0"], "--most"),
     ],
 )
-def test_what_cannot_be(nearfar, numbers, options, said, tmp_path):
-    code, _, err = nearfar("align", "a.npy", "b.npy", "--run", numbers, *options)
+def test_what_cannot_be(command, numbers, options, said, tmp_path):
+    code, _, err = command("align", "a.npy", "b.npy", "--run", numbers, *options)
     assert code == 2
     assert said in err
     assert "Traceback" not in err
@@ -139,10 +128,10 @@ def texts(tmp_path):
     return tmp_path / "a.txt", tmp_path / "b.csv"
 
 
-def test_texts_are_joined_and_encoded(nearfar, words, texts, tmp_path):
+def test_texts_are_joined_and_encoded(command, words, texts, tmp_path):
     out = tmp_path / "pairs.tsv"
     args = ["align", *texts, "--run", "run", "--most", 2, "--out", out]
-    code, _, err = nearfar(*args, "--columns", "en", "de", "--encode")
+    code, _, err = command(*args, "--columns", "en", "de", "--encode")
     assert code == 0, err
     assert out.read_text().splitlines()[1:] == [
         "1\t1\t1.0000\tdog\tHund",
@@ -157,24 +146,24 @@ def test_texts_are_joined_and_encoded(nearfar, words, texts, tmp_path):
         ("de", ["Hund Katze", "Katze Haus", "Haus Baum"]),
     ]
     before, words.asked = out.read_text(), []
-    assert nearfar(*args, "--columns", "en", "de")[0] == 0
+    assert command(*args, "--columns", "en", "de")[0] == 0
     assert out.read_text() == before
     assert len(words.asked) == 2
 
 
-def test_texts_that_are_not_there(nearfar, words, texts, tmp_path):
-    code, _, err = nearfar("align", *texts, "--run", "run")
+def test_texts_that_are_not_there(command, words, texts, tmp_path):
+    code, _, err = command("align", *texts, "--run", "run")
     assert code == 2
     assert "the model has the columns en, de. Name those of A and B: --columns en de." in err
-    code, _, err = nearfar("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
+    code, _, err = command("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
     assert code == 2
     assert "there is no such file" in err
-    code, _, err = nearfar("align", texts[1], texts[0], "--run", "run", "--columns", "en", "de")
+    code, _, err = command("align", texts[1], texts[0], "--run", "run", "--columns", "en", "de")
     assert code == 2
     assert "there is no column named 'en'" in err
     (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00")
-    code, _, err = nearfar("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
+    code, _, err = command("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
     assert (code, "UTF-8" in err) == (DataError.exit_code, True)
     (tmp_path / "c.txt").write_text("\n \n")
-    code, _, err = nearfar("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
+    code, _, err = command("align", texts[0], tmp_path / "c.txt", "--run", "run", "--columns", "en", "de")
     assert (code, "there are no rows" in err) == (DataError.exit_code, True)

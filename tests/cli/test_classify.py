@@ -3,26 +3,21 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import nearfar
-from nearfar import cli
 from nearfar.downstream.classify.classifier import Classifier
 from nearfar.training import train
 from tests.conftest import TINY
 
 
 @pytest.fixture
-def command(capfd):
-    def run(*args):
-        code = cli.run(["classify", *map(str, args)])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
+def command(command):
+    return partial(command, "classify")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nearfar import cli
 from nearfar.core import files
 from nearfar.core.errors import ConfigError, DataError, NearfarWarning, UserError
 from nearfar.downstream.classify.classify import classify
@@ -97,16 +96,6 @@ def test_a_model_without_text_and_vectors_of_another_space_are_told(digits, tiny
 
 def test_classes_that_the_model_cannot_tell_apart_are_told(run):
     assert any("are the same" in n for n in loading.load(run).zero_shot(["red", "RED", "blue"]).notes)
-
-
-@pytest.fixture
-def command(capfd):
-    def run(*args):
-        code = cli.run([*map(str, args)])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture

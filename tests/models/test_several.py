@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 import nearfar
-from nearfar import cli
 from nearfar.core.config import Config
 from nearfar.core.console import QUIET
 from nearfar.core.errors import ConfigError, DataError, NearfarWarning, RunError, Stopped, UnknownName
@@ -31,16 +30,6 @@ from nearfar.vectors.basics import unit
 from tests.conftest import TINY, lines_of
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def nearfar_command(capfd):
-    def run(*args):
-        code = cli.run([str(a) for a in args])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -351,56 +340,56 @@ def test_what_does_not_go_together_is_refused(three, digits, unlike, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_the_command(unlike, tmp_path, monkeypatch, nearfar_command):
+def test_the_command(unlike, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
-    code, out, err = nearfar_command("ensemble", unlike / "a", unlike / "b", "--out", "both", "--json")
+    code, out, err = command("ensemble", unlike / "a", unlike / "b", "--out", "both", "--json")
     assert code == 0, err
     assert json.loads(out) == {
         "schema": 1, "verb": "ensemble", "run": "both", "how": "concat", "members": ["a", "b"], "agreement": [],
     }  # fmt: skip
-    code, _, err = nearfar_command("ensemble", unlike / "a", unlike / "b", "--out", "both")
+    code, _, err = command("ensemble", unlike / "a", unlike / "b", "--out", "both")
     assert code == 2
     assert "--overwrite" in err
-    assert nearfar_command("ensemble", unlike / "a", unlike / "b", "--out", "both", "--overwrite")[0] == 0
+    assert command("ensemble", unlike / "a", unlike / "b", "--out", "both", "--overwrite")[0] == 0
 
-    code, out, err = nearfar_command("eval", "both", "--protocol", "knn", "--map", "pca", "--json")
+    code, out, err = command("eval", "both", "--protocol", "knn", "--map", "pca", "--json")
     assert code == 0, err
     assert json.loads(out)["results"][0]["run"] == "both"
     assert {"report.html", "evaluation.json"} <= {p.name for p in Path("both").iterdir()}
     assert "concat of `a`, `b`" in Path("both/README.md").read_text()
 
     pictures = unlike / "pictures"
-    code, out, err = nearfar_command("embed", "both", pictures, "--out", "v.npz", "--json")
+    code, out, err = command("embed", "both", pictures, "--out", "v.npz", "--json")
     assert code == 0, err
     with np.load("v.npz") as found:
         np.testing.assert_allclose(np.linalg.norm(found["vector"], axis=1), 1, atol=1e-5)
         np.testing.assert_allclose(found["vector"], loading_.load("both").encode(pictures), atol=1e-6)
-    code, out, err = nearfar_command("search", "both", pictures / "red" / "03.png", "-k", "2", "--json")
+    code, out, err = command("search", "both", pictures / "red" / "03.png", "-k", "2", "--json")
     assert code == 0, err
     assert json.loads(out)["results"][0]["hits"][0]["name"] == str(Path("red", "03.png"))
 
 
-def test_the_command_with_seeds(unlike, tmp_path, nearfar_command):
+def test_the_command_with_seeds(unlike, tmp_path, command):
     fast = ["--epochs", "1", "--batch-size", "8", "--size", "16", "--set", "data.holdout=0", "--set", "train.threads=1",
             "--set", "model.encoder_options.widths=[8,16]"]  # fmt: skip
     run = tmp_path / "run"
-    code, out, err = nearfar_command(
+    code, out, err = command(
         "train", unlike / "pictures", "--out", run, "--seeds", 2, "--seed", 4, "--json", *fast
     )
     assert code == 0, err
     assert [r["seed"] for r in json.loads(out)["runs"]] == [4, 5]
     assert {p.name for p in run.iterdir()} == {"seeds.json", "seed4", "seed5"}
-    code, out, err = nearfar_command("train", "--resume", "--out", run, "--json")
+    code, out, err = command("train", "--resume", "--out", run, "--json")
     assert code == 0, err
     assert "finished before" in err
-    code, out, err = nearfar_command("eval", run, "--protocol", "knn", "--no-floors", "--json")
+    code, out, err = command("eval", run, "--protocol", "knn", "--no-floors", "--json")
     assert code == 0, err
     assert "run, 2 seeds" in err
     assert json.loads(out)["summary"][0]["figures"]["knn"]["accuracy"]["n"] == 2
-    code, out, err = nearfar_command("train", unlike / "pictures", "--out", tmp_path / "one", "--seeds", 1, *fast)
+    code, out, err = command("train", unlike / "pictures", "--out", tmp_path / "one", "--seeds", 1, *fast)
     assert code == 0, err
     assert (tmp_path / "one" / "model.safetensors").exists()
-    assert nearfar_command("train", unlike / "pictures", "--out", run, *fast)[0] == 2
+    assert command("train", unlike / "pictures", "--out", run, *fast)[0] == 2
 
 
 # --- averaged weights ---------------------------------------------------------------------------------------------

@@ -477,16 +477,6 @@ def test_the_config_file_is_read_back_as_it_was(tmp_path, name):
 # --- the command --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def command(capfd):
-    def run(*args):
-        code = cli.run([str(a) for a in args])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
-
-
 def test_the_command_from_data_to_a_config_that_train_takes(command, tmp_path):
     np.savez(tmp_path / "data.npz", image=pictures(120, 0)[0], label=pictures(120, 0)[1])
     knobs = [f"--set={k}" for k in (
