@@ -171,11 +171,11 @@ def evaluate(
     if labels.NAMED in kinds:
         options["templates"] = templates
 
-    seen = np.any([rows_of.trained_on(m, t) for m, t in zip(models, tables, strict=True)], axis=0)
-    split = {"train_split": train_split, "test_split": test_split, "seed": seed, "seen": seen}
+    seen = [rows_of.trained_on(m, t) for m, t in zip(models, tables, strict=True)]
+    split = {"train_split": train_split, "test_split": test_split, "seed": seed, "seen": np.any(seen, axis=0)}
     plans = {f: splits.evaluation_plan(table, fits=f, **split) for f in {fits(p) for p in protocols} or {False}}
     rows = plans[max(plans)]  # those of the probes where there are any
-    warnings = rows_of.warnings(models, tables, rows, limited=limit is not None, console=console)
+    warnings = rows_of.warnings(models, tables, rows, seen=seen, limited=limit is not None, console=console)
     place = labels.positive_label(table, positive, needed="labelled pairs" in kinds)
     warnings += labels.about_positive(table, place)
     about = {

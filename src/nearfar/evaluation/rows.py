@@ -48,21 +48,22 @@ def content(table: Table) -> str:
     return digest.hexdigest()[:16]
 
 
-def _chose(model: Any, table: Table, scored: np.ndarray) -> bool:
+def _chose(model: Any, table: Table, seen: np.ndarray) -> bool:
     """Whether training chose its weights by held-out rows, which are those that are scored without a test split."""
-    if table.splits or model.fingerprint != table.fingerprint or trained_on(model, table)[scored].any():
+    if table.splits or model.fingerprint != table.fingerprint or seen.any():
         return False
     configs = [(m.config.train, m.config.data) for m in model.members]
     return any(t.select == "best" and t.epochs and t.monitor_rows and d.holdout and not t.average for t, d in configs)
 
 
 def warnings(
-    models: Sequence[Any], tables: Sequence[Table], rows: splits.EvaluationPlan, *, limited: bool, console: Console
+    models: Sequence[Any], tables: Sequence[Table], rows: splits.EvaluationPlan, *, seen: Sequence[np.ndarray],
+    limited: bool, console: Console,
 ) -> list[str]:  # fmt: skip
     """What would make figures look better than they are, and which rows are missing from them.
 
     That a model was, or may have been, trained on what is scored is said at once. `tables` are the data as each model
-    reads them; `limited` says that only some rows were read.
+    reads them, `seen` which rows each was trained on (`trained_on`); `limited` says that only some rows were read.
     """
     table, said = tables[0], []
     repeated = splits.duplicates(table, rows.train, rows.test)
@@ -72,8 +73,8 @@ def warnings(
     if cut := shared(table, rows.train, rows.test):
         said.append(f"{cut:,} of {len(rows.test):,} test rows are of groups that have training rows too.")
     before, new = len(said), np.setdiff1d(rows.test, repeated)
-    for model, as_read in zip(models, tables, strict=True):
-        if known := int(trained_on(model, as_read)[new].sum()):
+    for model, as_read, own in zip(models, tables, seen, strict=True):
+        if known := int(own[new].sum()):
             said.append(f"{model.name} was trained on {known:,} of the {len(rows.test):,} rows that are scored here: "
                         "the figures are too good for new ones.")  # fmt: skip
         if not table.splits and (changed := _changed(model, as_read, limited)):
@@ -81,7 +82,7 @@ def warnings(
     for text in said[before:]:
         console.warn(text)
     chose = "has the weights that were best on rows scored here, so figures may be a little too good: use a test split."
-    said += [f"{m.name} {chose}" for m, t in zip(models, tables, strict=True) if _chose(m, t, rows.test)]
+    said += [f"{m.name} {chose}" for m, t, s in zip(models, tables, seen, strict=True) if _chose(m, t, s[rows.test])]
     counted = rows.train if len(rows.train) else rows.test
     if balance := facts.balance(table, counted):
         counts = np.bincount(table.labels[counted][table.labels[counted] >= 0])

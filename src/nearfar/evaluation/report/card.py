@@ -19,20 +19,7 @@ def write(
     path: Path, *, name: str, config: Mapping[str, Any], measured: Sequence[Mapping[str, Any]] = (),
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> None:  # fmt: skip
-    """Write ``README.md`` of a run.
-
-    Parameters
-    ----------
-    path : Path
-    name : str
-        Of the run.
-    config : mapping
-        ``config.json`` of the run.
-    measured : sequence of mapping
-        JSON forms of its measurements, the latest first.
-    metrics : sequence of mapping
-        Lines of ``metrics.jsonl``.
-    """
+    """Write ``README.md`` of a run, from what `nearfar.evaluation.report.write.write` takes too."""
     from nearfar.methods import record
 
     settings = config["config"]
