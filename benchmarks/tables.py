@@ -14,7 +14,6 @@ import importlib
 import json
 import re
 import statistics
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,6 @@ def value_at(place: str) -> str:
 def made(place: str) -> str:
     """What ``module.function`` of benchmarks/pages gives."""
     module, _, function = place.partition(".")
-    sys.path.insert(0, str(Path(__file__).parent))
     return getattr(importlib.import_module(f"pages.{module}"), function)()
 
 
