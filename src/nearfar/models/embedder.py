@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ from nearfar.models.model import LAYERS, Model
 if TYPE_CHECKING:
     from nearfar.core.config import Config
     from nearfar.core.console import Console
+    from nearfar.encoders.offer import Offer
     from nearfar.models.branches import Branches
     from nearfar.models.training_rows import TrainingRows
 
@@ -42,15 +46,20 @@ class Embedder(Model):
         Encoder and projector of each column.
     numbers : mapping of str to float
         Numbers that were learnt beside the networks, such as ``temperature``.
+    frozen : bool
+        The weights stay as they are: they are not those of a training that goes on.
     """
+
+    offer: Offer | None = None  # of a pretrained model of another library that is used as it is
 
     def __init__(
         self, config: Config, columns: Mapping[str, tuple[str, Mapping[str, Any]]], branches: Branches, *,
         name: str = "model", path: Path | None = None, device: str = "cpu", numbers: Mapping[str, float] | None = None,
-        fingerprint: str = "", training_rows: TrainingRows | None = None,
+        fingerprint: str = "", training_rows: TrainingRows | None = None, frozen: bool = False,
     ) -> None:  # fmt: skip
         self.config, self.columns, self.name, self.path, self.device = config, dict(columns), name, path, device
         self.numbers, self.fingerprint, self.training_rows = dict(numbers or {}), fingerprint, training_rows
+        self.frozen = frozen
         self.dimensions: int | None = None  # only the first so many of every vector are given, see `cut`
         self.branches = devices.channels_last(branches.eval().to(device))
 
@@ -64,6 +73,18 @@ class Embedder(Model):
     def __repr__(self) -> str:
         method, where = self.config.model.method, "" if self.path is None else f" in {self.path}"
         return f"The model {self.name}{where}: {', '.join(self.columns)}, by {method}, {self.config.model.encoder}."
+
+    @cached_property
+    def identity(self) -> str | None:
+        """Hash of the weights and of all else that decides the vectors; None where the weights may change."""
+        if not self.frozen:
+            return None
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.branches.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        digest.update(json.dumps(stored.decides(self.config, self.columns), sort_keys=True).encode())
+        return digest.hexdigest()
 
     @property
     def members(self) -> tuple[Embedder, ...]:
@@ -85,6 +106,17 @@ class Embedder(Model):
         shorter = copy.copy(self)
         shorter.dimensions, shorter.name = dimensions, f"{self.name}, {dimensions} dimensions"
         return shorter
+
+    def prompted(self, *names: str) -> Embedder:
+        there = self.offer.prompts if self.offer else {}
+        name = next((n for n in names if n in there), None)
+        if name is None:
+            return self
+        other = copy.copy(self)
+        vars(other).pop("identity", None)
+        prompt = {"prompt": there[name]}
+        other.columns = {n: (m, {**spec, **(prompt if m == "text" else {})}) for n, (m, spec) in self.columns.items()}
+        return other
 
     def to(self, device: str) -> Embedder:
         self.device, self.branches = device, self.branches.to(device)

@@ -1,4 +1,4 @@
-"""From folders to models: a run, an ensemble, or a folder of several runs."""
+"""From words to models: a run, an ensemble, a folder of several runs, or a pretrained model of another library."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nearfar.core import files
 from nearfar.core.errors import RunError
 from nearfar.core.leftovers import is_left
 from nearfar.core.names import real
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
 def load(path: str | Path, device: str = "auto") -> Model:
     """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
 
+    A pretrained model is opened as it is: the folder of a model of sentence-transformers, transformers or timm, or a
+    word such as ``st:NAME``, ``transformers:NAME``, ``timm:NAME@weights.safetensors`` (docs/pretrained.md).
+
     Raises
     ------
     RunError
         No finished run is there, it is damaged, newer, or its weights do not fit its configuration; or the folder
         holds several runs.
+    ConfigError
+        The pretrained model cannot be opened.
     """
+    if (word := pretrained_word(path)) is not None:
+        from nearfar.core import devices
+        from nearfar.models import pretrained
+
+        return pretrained.opened(word).to(str(devices.device(device)))
     if is_series(path):
         raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
     run = Run.open(path)
@@ -48,13 +59,37 @@ def opened(run: Model | str | Path, device: str = "auto") -> tuple[Model, str]:
     return run, str(run.path or run.name)
 
 
+def pretrained_word(path: str | Path) -> str | None:
+    """The word ``KIND:NAME`` of a pretrained model of another library; None where the path is that of a run."""
+    there = os.path.exists(path)
+    config = Path(path) / "config.json"
+    if os.path.lexists(Path(path) / "seeds.json") or (not there and ":" not in str(path)):
+        return None
+    if os.path.exists(config) and _is_of_run(config):
+        return None
+    from nearfar.models import pretrained
+
+    return pretrained.word_of(path)
+
+
+def _is_of_run(config: Path) -> bool:
+    """Whether a ``config.json`` is that of a run, damaged or not; libraries call theirs so too."""
+    try:
+        values = files.read_json(config)
+    except RunError:
+        return True
+    return not isinstance(values, dict) or "schema" in values or not {"model_type", "architecture"} & set(values)
+
+
 def is_series(path: str | Path) -> bool:
     """Whether a folder holds the runs of a training from several seeds."""
     return os.path.exists(Path(path) / "seeds.json")
 
 
-def folders(path: str | Path) -> list[Path]:
+def folders(path: str | Path) -> list[str | Path]:
     """The run folders that a path stands for: itself, those of a training from several seeds, or all in the folder."""
+    if (word := pretrained_word(path)) is not None:
+        return [word]
     path = Path(path)
     if os.path.exists(path / "config.json") or not os.path.isdir(path):
         return [path]
@@ -75,7 +110,7 @@ def models(runs: Iterable[Model | str | Path], device: str = "auto") -> list[Mod
             continue
         for folder in folders(run):
             model = load(folder, device)
-            if folder != Path(run):
+            if folder != Path(run) and model.path is not None:
                 model.name = f"{real(run).name}/{model.name}"
             given[len(loaded)] = str(folder)
             loaded.append(model)

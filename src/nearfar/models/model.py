@@ -99,6 +99,10 @@ class Model(Protocol):
             It gives no more than that, or is an ensemble, whose first dimensions are those of one member.
         """
 
+    def prompted(self, *names: str) -> Model:
+        """This model with its first prompt of these names before every text; itself where it has none of them."""
+        return self
+
     def untrained(self, seed: int | None = None) -> Model:
         """The same architecture with fresh weights: the floor that training has to beat."""
 
@@ -219,7 +223,10 @@ class Model(Protocol):
             That was data from Python, which a run cannot find again.
         """
         if not self.config.data.source:
-            raise ConfigError("the model was trained on data from Python.", hint="Pass the data: --on or --in.")
+            what = (
+                "was trained on data from Python" if self.config.model.method != "random" else "has no data of its own"
+            )
+            raise ConfigError(f"the model {what}.", hint="Pass the data: --on or --in.")
         return self.config.data.source
 
     def reading(self) -> dict[str, Any]:

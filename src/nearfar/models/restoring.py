@@ -50,7 +50,7 @@ def restored(run: Run) -> Model:
         now = stored.decides(configs[0], columns[0])
     stored.check_made(made, now, str(run.config_file))
     # Of an ensemble it is known on which rows its members were trained together, which is what is asked of it.
-    place = {"fingerprint": config["data"]["fingerprint"], "training_rows": TrainingRows.load(run.path)}
+    place = {"fingerprint": config["data"]["fingerprint"], "training_rows": TrainingRows.load(run.path), "frozen": True}
     members = []
     for i, prefix in enumerate(prefixes):
         tensors = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -1,13 +1,18 @@
 """What a model of `transformers` says of itself: its config, what stands around a text, how its states are pooled."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import ConfigError, library
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Keys of an architecture by which a library looks for files or code, and arguments by which peft does so or makes
 # layers without end: a run's folder may come from anyone.
@@ -17,6 +22,11 @@ REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "co
 LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
 NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
+WEIGHTS = "model.safetensors"
+CONVERT = (
+    "import sys, torch, safetensors.torch as s; w = torch.load(sys.argv[1], weights_only=True); "
+    "s.save_file({k: t.clone() for k, t in w.items()}, sys.argv[2], {'format': 'pt'})"
+)
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
 EXTRA = "transformers", WHERE  # of both libraries
@@ -108,6 +118,70 @@ def described(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def json_of(name: str, file: str) -> Any:
+    """What a JSON file of the model `name` says; None where it has no such file."""
+    path = file_of(name, file)
+    if path is None:
+        return None
+    with said(name, file):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def file_of(name: str, file: str) -> Path | None:
+    """A file of a model that is a folder or a name on the hub; None where the model has none of that name."""
+    if Path(name).is_dir():
+        return Path(name, file) if Path(name, file).is_file() else None
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from transformers.utils import cached_file
+
+    with said(name, file):
+        there = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+    if there is None and try_to_load_from_cache(name, file) is not _CACHED_NO_EXIST:
+        # That there is none is only known once the hub was asked.
+        raise ConfigError(f"{file} of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=HINT)
+    return None if there is None else Path(there)
+
+
+def check_safe(folder: str) -> None:
+    """Raise a `ConfigError` where a folder has its weights as a pickle alone, which may run code when it is read."""
+    path = Path(folder)
+    pickles = sorted(f for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for f in path.glob(pattern))
+    if pickles and not list(path.glob("*.safetensors")):
+        raise ConfigError(
+            f"the weights in {pickles[0].name} are a pickle, which can run code when it is read.", where=folder,
+            hint=f"Convert them where you trust the file: python -c \"{CONVERT}\" {pickles[0]} {path / WEIGHTS}",
+        )  # fmt: skip
+
+
+def fill(layer: nn.Linear, folder: str) -> None:
+    """Give a linear layer the weights of sentence-transformers' module in a folder."""
+    from safetensors.torch import load_file
+
+    check_safe(folder)
+    with said(folder, "the weights of a layer"):
+        weights = {k.removeprefix("linear."): t for k, t in load_file(Path(folder, WEIGHTS)).items()}
+        if {k: t.shape for k, t in weights.items()} != {k: t.shape for k, t in layer.state_dict().items()}:
+            raise ValueError("they are of other sizes than its config says")
+    layer.load_state_dict(weights)
+
+
+def licence(name: str) -> str | None:
+    """The licence that the head of the model's README states."""
+    with suppress(ConfigError, OSError):
+        readme = file_of(name, "README.md")
+        head = "" if readme is None else readme.read_text(encoding="utf-8", errors="replace")[:2000]
+        if match := re.search(r"^license:\s*([\w.+-]+)", head, re.M):
+            return match[1]
+    return None
+
+
+def tells_case(name: str) -> bool:
+    """Whether the tokeniser makes other tokens of capital letters than of small ones."""
+    with said(name, "the tokeniser"):
+        tokenizer = library("transformers", *EXTRA).AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    return tokenizer("Paris IN May")["input_ids"] != tokenizer("paris in may")["input_ids"]
+
+
 def around(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The ids that a tokeniser puts before and after a text."""
     for text in ("a", "the", "1"):
@@ -120,18 +194,9 @@ def around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 def pooling_of(name: str) -> str:
     """The pooling that the model's sentence-transformers file says; the mean where it has none."""
-    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
-    from transformers.utils import cached_file
-
-    hint = "Set it, for example encoder_options.pooling=mean."
-    with said(name, "the pooling", hint):
-        file = cached_file(name, POOLING_FILE, _raise_exceptions_for_missing_entries=False)
-    if file is None:
-        # That there is none is known of a folder, and of the hub only once it was asked.
-        if Path(name).is_dir() or try_to_load_from_cache(name, POOLING_FILE) is _CACHED_NO_EXIST:
-            return "mean"
-        raise ConfigError(f"the pooling of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=hint)
-    values = json.loads(Path(file).read_text(encoding="utf-8"))
+    values = json_of(name, POOLING_FILE)
+    if values is None:
+        return "mean"
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
     before = "pooling_mode_"  # until sentence-transformers 5 each mode was a switch
     modes = values.get("pooling_mode") or [k.removeprefix(before) for k, on in values.items() if before in k and on]

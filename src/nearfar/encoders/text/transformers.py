@@ -1,17 +1,22 @@
 """Any text model of the `transformers` library, as ``transformers:NAME``, a folder or a name on the hub."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from nearfar.core.errors import ConfigError, library
+from nearfar.encoders.offer import Offer
 from nearfar.encoders.text import pretrained as source
 from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "transformers"
+FETCHES = True
+MOST = 1024  # tokens of a text where a model is used as it is; longer ones need --set data.length in a training
+IDENTITY = nn.Identity.__module__
 
 
 class TransformersEncoder(nn.Module):
@@ -33,6 +38,11 @@ class TransformersEncoder(nn.Module):
     pooling : str
         ``mean``, ``max`` and ``last`` count prefix and suffix as tokens. ``cls`` is the first state, and
         ``cls_before_pooler`` another name of it; ``pooler`` is what the model's own pooler makes of it.
+    dense : sequence of mapping
+        Linear layers behind the pooling: ``in_features``, ``out_features``, ``bias``, ``activation`` by its name in
+        torch.nn, and ``weights``, the folder where `fetch` finds those.
+    normalize : bool
+        The vectors have unit length.
     lora : mapping, optional
         Arguments of ``peft.LoraConfig``: adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685).
     """
@@ -40,8 +50,8 @@ class TransformersEncoder(nn.Module):
     def __init__(
         self, *, vocabulary: int, length: int, name: str = "", architecture: Mapping[str, Any] | None = None,
         prefix: Sequence[int] = (), suffix: Sequence[int] = (), positions: int | None = None,
-        pretrained: str | bool | None = True, pooling: str = "auto", lora: Mapping[str, Any] | None = None,
-        **options: Any,
+        pretrained: str | bool | None = True, pooling: str = "auto", dense: Sequence[Mapping[str, Any]] = (),
+        normalize: bool = False, lora: Mapping[str, Any] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         if architecture is None:
@@ -68,7 +78,10 @@ class TransformersEncoder(nn.Module):
             raise ValueError(f"of {longest} positions none is left for a text")
         pad = getattr(model.config, "pad_token_id", None)
         self.pad = pad if isinstance(pad, int) and pad >= 0 else 0
-        self.out_features = self.probe().shape[-1]  # some models give another width than they say
+        self.normalize, self.dense_weights = normalize, [d["weights"] for d in dense]
+        self.dense = nn.Sequential(*map(_dense, dense))
+        # some models give another width than they say
+        self.out_features = int(dense[-1]["out_features"]) if dense else self.probe().shape[-1]
 
     @torch.no_grad()
     def probe(self) -> torch.Tensor:
@@ -84,6 +97,7 @@ class TransformersEncoder(nn.Module):
         if not self.pretrained:
             return
         auto = library("transformers", *source.EXTRA).AutoModel
+        source.check_safe(self.pretrained)
         with source.said(self.pretrained, "the weights"):
             loaded, info = auto.from_pretrained(
                 self.pretrained, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
@@ -98,6 +112,8 @@ class TransformersEncoder(nn.Module):
             if theirs in missing or theirs not in weights or weights[theirs].shape != weight.shape:
                 raise ConfigError(f"{self.pretrained!r} has no weight {theirs} that fits.", where=source.WHERE)
             weight.copy_(weights[theirs])
+        for layer, folder in zip(self.dense, self.dense_weights, strict=True):
+            source.fill(layer[0], folder)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return in_buckets(self.encode, x.abs())
@@ -108,8 +124,12 @@ class TransformersEncoder(nn.Module):
         seen = torch.cat((torch.ones_like(there[:, :1]), there[:, 1:]), 1)  # an empty row has to look at something
         outputs = self.model(input_ids=inputs, attention_mask=seen.long())
         if self.pooling == "pooler":
-            return outputs.pooler_output
-        return pooled(outputs.last_hidden_state, there, "cls" if self.pooling == "cls_before_pooler" else self.pooling)
+            vectors = outputs.pooler_output
+        else:
+            how = "cls" if self.pooling == "cls_before_pooler" else self.pooling
+            vectors = pooled(outputs.last_hidden_state, there, how)
+        vectors = self.dense(vectors)
+        return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def framed(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The model's own ids with prefix and suffix, int64 (N, P + L + S), and where they are no padding."""
@@ -126,6 +146,23 @@ class TransformersEncoder(nn.Module):
 
 
 build = TransformersEncoder
+
+
+def recognises(path: Path) -> bool:
+    """Whether a folder is a model of the library, and of none that is built on it."""
+    if not (path / "config.json").is_file() or (path / "modules.json").exists():
+        return False
+    return "model_type" in (source.json_of(str(path), "config.json") or {})
+
+
+def offers(name: str) -> Offer:
+    """Its tokeniser, and as many tokens as it takes."""
+    settled = settle({"name": name})
+    config = settled["architecture"]
+    most = min(n for n in (settled["positions"], config.get("max_position_embeddings"), MOST) if n)
+    length = most - len(settled["prefix"]) - len(settled["suffix"])
+    tokens = {"tokens": f"{TOKENS}:{name}", "length": length}
+    return Offer({"text": ("text", tokens)}, licence=source.licence(name))
 
 
 def settle(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +205,13 @@ def _random(architecture: Mapping[str, Any]) -> nn.Module:
         config = transformers.CONFIG_MAPPING[kind].from_dict(dict(architecture))
         config.use_cache = False
         return _encoder_of(transformers.AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32))
+
+
+def _dense(about: Mapping[str, Any]) -> nn.Sequential:
+    activation = getattr(nn, str(about["activation"]), None)
+    if not (isinstance(activation, type) and activation.__module__ in ("torch.nn.modules.activation", IDENTITY)):
+        raise ValueError(f"there is no activation {about['activation']!r}")
+    return nn.Sequential(nn.Linear(about["in_features"], about["out_features"], bias=about["bias"]), activation())
 
 
 def _halves(model: nn.Module) -> bool:

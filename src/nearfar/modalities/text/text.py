@@ -34,6 +34,7 @@ UNSPACED = re.compile(f"[{hashed.UNSPACED}]")
 class _Spec(TypedDict):
     tokeniser: Annotated[dict[str, Any], By(tokenisers.spec_of)]
     length: Annotated[int, within(1, 2**20)]
+    prompt: NotRequired[str]  # put before every text
     cut: NotRequired[Any]  # of an earlier version
 
 
@@ -63,7 +64,7 @@ def _lenient(cell: str | bytes) -> str:
 
 
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokeniser ``options["tokens"]``, learnt from a sample, and a row's length."""
+    """The tokeniser ``options["tokens"]``, learnt from a sample, a row's length, and a model's prompt."""
     texts = []
     for i in range(0, len(cells), max(1, len(cells) // SAMPLE)):
         try:
@@ -77,7 +78,8 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         looked_at = texts[:: max(1, len(texts) // LOOKED_AT)]
         used = (tokenisers.tokenise(looked_at, spec, LONGEST + 1) != 0).sum(1)
         length = np.clip(-(-np.quantile(used, COVERED) // 8) * 8, 8, LONGEST) if len(used) else LONGEST
-    return {"tokeniser": spec, "length": int(length)}
+    prompt = options.get("prompt")
+    return {"tokeniser": spec, "length": int(length)} | ({"prompt": prompt} if prompt else {})
 
 
 def text_of(cell: Any) -> str:
@@ -101,7 +103,14 @@ def text_of(cell: Any) -> str:
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
     """The tokens of one text, int32 (L,); see `nearfar.modalities.text.tokenisers`."""
-    return tokenisers.tokenise([text_of(cell)], spec["tokeniser"], spec["length"])[0], None
+    return _tokens([text_of(cell)], spec, spec["length"])[0], None
+
+
+def _tokens(texts: Sequence[str], spec: Mapping[str, Any], length: int) -> np.ndarray:
+    """Tokens of texts with the prompt before them, int32 (N, length); an empty text has none."""
+    if prompt := spec.get("prompt"):
+        texts = [prompt + t if t else t for t in texts]
+    return tokenisers.tokenise(texts, spec["tokeniser"], length)
 
 
 def decode_many(cells: Sequence[Any], spec: Mapping[str, Any]) -> tuple[np.ndarray, dict[int, str]]:
@@ -115,7 +124,7 @@ def decode_many(cells: Sequence[Any], spec: Mapping[str, Any]) -> tuple[np.ndarr
         except BadCell as e:
             texts.append("")
             bad[i] = str(e)
-    return tokenisers.tokenise(texts, spec["tokeniser"], spec["length"]), bad
+    return _tokens(texts, spec, spec["length"]), bad
 
 
 def lengths(cells: Sequence[Any], values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
@@ -125,7 +134,7 @@ def lengths(cells: Sequence[Any], values: np.ndarray, spec: Mapping[str, Any]) -
     far = np.fromiter((isinstance(c, str | bytes) and len(c) > end for c in cells), bool, len(cells))
     doubtful = np.flatnonzero((counts == length) | ((counts > 0) & far))
     texts = [text_of(cells[i]) for i in doubtful]
-    more = tokenisers.tokenise(texts, spec["tokeniser"], length + 1)[:, length] != 0
+    more = _tokens(texts, spec, length + 1)[:, length] != 0
     more |= np.fromiter((bool(t[end:].strip()) for t in texts), bool, len(texts))
     counts[doubtful[more]] = length + 1
     return counts

@@ -1,0 +1,101 @@
+"""Pretrained models of other libraries, used as they are: ``st:FOLDER``, ``timm:NAME@weights.safetensors`` …
+
+The file of an encoder that defines ``offers(name)`` is a kind of such models (`nearfar.encoders.offer.Offer`); its
+``recognises(path)`` says whether a folder or file without a word before it is one. What is opened here is an ordinary
+`Embedder`, of the method "random", since nothing was trained.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.config import Config
+from nearfar.core.errors import ConfigError
+from nearfar.core.registry import ENCODERS, MODALITIES
+from nearfar.models import columns
+
+if TYPE_CHECKING:
+    from nearfar.encoders.offer import Offer
+    from nearfar.models.embedder import Embedder
+    from nearfar.models.model import Model
+
+
+def word_of(model: str | Path) -> str | None:
+    """The word ``KIND:NAME`` of a pretrained model that is named so, or lies in a folder or file; None for any other.
+
+    Raises
+    ------
+    ConfigError
+        The path cannot be part of a word.
+    """
+    text = os.fspath(model)
+    kind, colon, name = text.partition(":")
+    if not os.path.exists(text):
+        known = colon and kind.isidentifier() and kind in ENCODERS and hasattr(ENCODERS.get(kind), "offers")
+        if known and not name:
+            raise ConfigError(f"no model is named after {text!r}.", hint=f"For example {kind}:NAME.")
+    else:
+        path = Path(text)
+        name = text
+        kind = next((k for k in ENCODERS if getattr(ENCODERS.get(k), "recognises", lambda _: False)(path)), "")
+        known = bool(kind)
+    if not known:
+        return None
+    if "," in name:
+        raise ConfigError("the path of a pretrained model cannot hold a comma.", where=text, hint="Rename the folder.")
+    return f"{kind}:{name}"
+
+
+def offer(word: str) -> Offer:
+    """What the file of the encoder says of a model."""
+    kind, _, name = word.partition(":")
+    try:
+        return ENCODERS.get(kind).offers(name)
+    except ValueError as e:
+        raise ConfigError(f"{e}.", where=word) from e
+
+
+def opened(word: str) -> Embedder:
+    """The model that ``KIND:NAME`` stands for, on the processor.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, its library is not installed, or a part of its files is missing or not supported; the
+        message says which, and what to do.
+    """
+    from nearfar.models import branches
+    from nearfar.models.embedder import Embedder
+
+    offered = offer(word)
+    named = offered.prompts.get(offered.prompt, "")
+    kinds = {
+        name: (modality, MODALITIES.get(modality).plan((), {**options, **({"prompt": named} if named else {})}))
+        for name, (modality, options) in offered.columns.items()
+    }
+    config = Config()
+    given = {"pretrained": True, **offered.options}
+    model = replace(config.model, method="random", encoder=word, encoder_options=given, fixed="none", positives="views")
+    model, plans = columns.resolved(model, columns.plan(model, kinds))
+    encoders = branches.encoders(plans, config.train.seed)
+    for encoder in dict.fromkeys(encoders.values()):
+        encoder.fetch()
+    numbers = {k: v for e in dict.fromkeys(encoders.values()) for k, v in getattr(e, "numbers", {}).items()}
+    networks, config = branches.Branches.of(encoders, None), replace(config, model=model)
+    made = Embedder(config, kinds, networks, name=word, numbers=numbers, frozen=True)
+    made.offer = offered
+    return made
+
+
+def is_pretrained(model: Model) -> bool:
+    """Whether a model is one of another library, used as it is."""
+    return all(getattr(m, "offer", None) is not None for m in model.members)
+
+
+def about(model: Any) -> str:
+    """What a pretrained model is, in a sentence."""
+    licence = f", licence {model.offer.licence}" if model.offer and model.offer.licence else ""
+    return f"{model.name} is used as it is{licence}."
