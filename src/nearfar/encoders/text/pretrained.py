@@ -23,10 +23,7 @@ LAYERS = 10_000  # more than any model has; lists of so many are made before the
 NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 WEIGHTS = "model.safetensors"
-CONVERT = (
-    "import sys, torch, safetensors.torch as s; w = torch.load(sys.argv[1], weights_only=True); "
-    "s.save_file({k: t.clone() for k, t in w.items()}, sys.argv[2], {'format': 'pt'})"
-)
+CONVERT = "import sys, torch, safetensors.torch as s; s.save_file(torch.load(sys.argv[1]), sys.argv[2])"
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
 EXTRA = "transformers", WHERE  # of both libraries
@@ -118,16 +115,16 @@ def described(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def json_of(name: str, file: str) -> Any:
+def json_of(name: str, file: str, hint: str = HINT) -> Any:
     """What a JSON file of the model `name` says; None where it has no such file."""
-    path = file_of(name, file)
+    path = file_of(name, file, hint)
     if path is None:
         return None
     with said(name, file):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def file_of(name: str, file: str) -> Path | None:
+def file_of(name: str, file: str, hint: str = HINT) -> Path | None:
     """A file of a model that is a folder or a name on the hub; None where the model has none of that name."""
     if Path(name).is_dir():
         return Path(name, file) if Path(name, file).is_file() else None
@@ -138,7 +135,7 @@ def file_of(name: str, file: str) -> Path | None:
         there = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
     if there is None and try_to_load_from_cache(name, file) is not _CACHED_NO_EXIST:
         # That there is none is only known once the hub was asked.
-        raise ConfigError(f"{file} of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=HINT)
+        raise ConfigError(f"{file} of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=hint)
     return None if there is None else Path(there)
 
 
@@ -194,7 +191,7 @@ def around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 def pooling_of(name: str) -> str:
     """The pooling that the model's sentence-transformers file says; the mean where it has none."""
-    values = json_of(name, POOLING_FILE)
+    values = json_of(name, POOLING_FILE, "Set the pooling, for example encoder_options.pooling=mean.")
     if values is None:
         return "mean"
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
