@@ -36,7 +36,8 @@ def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
     score: str | None = None, sets: str | None = None, group: str | None = None, group_from: str | None = None,
     split_column: str | None = None, size: int | None = None,
-    depth: str = "auto", tokens: str = "auto", length: int | None = None, max_bad: float = 0.05,
+    depth: str = "auto", tokens: str = "auto", length: int | None = None,
+    preprocessing: Mapping[str, Any] | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
     missing: Sequence[str] = (), workers: int | None = None, buffer: int = BUFFER, several: bool = True,
@@ -51,6 +52,8 @@ def read(
     column, negative, label, … buffer : optional
         As in the section ``data`` of the configuration (core/config.py). Of columns that are not named one obvious
         candidate is taken and said; two are asked about.
+    preprocessing : mapping, optional
+        Of pictures, as a pretrained model wants them.
     modality, spec : optional
         Decode as a trained model does.
     known : mapping of str to (modality, spec), optional
@@ -116,7 +119,7 @@ def read(
     if texts is not None:
         rows, said = captions.raw_of(raw, texts), said.of(texts.owner)
         splits = {s: np.flatnonzero(np.isin(texts.owner, r)) for s, r in splits.items()}
-    options = {"size": size, "depth": depth, "tokens": tokens, "length": length}
+    options = {"size": size, "depth": depth, "tokens": tokens, "length": length, "preprocessing": preprocessing}
     given = {} if spec is None else dict.fromkeys(columns, (modality, spec))
     specs = _planned(columns, splits.get("train"), texts, options, {**(known or {}), **given})
     if inputs.features and not trained:

@@ -109,7 +109,8 @@ def search(
     source, target = _columns(model, words, source, target)
     if model.columns[source][0] == "text" and (missing := [q for q in words if _names_a_file(q)]):
         console.warn(f"there is no file {missing[0]!r}: the words themselves are looked for.")
-    vectors = model.encode(queries, column=source, console=console)
+    vectors = model.prompted("query").encode(queries, column=source, console=console)
+    model = model.prompted("document", "passage", "corpus")  # as sentence-transformers calls them
     table = model.read(
         model.source() if data is None else data, column=target, max_bad=1.0, console=console,
         data_column=target if len(model.columns) > 1 else None, **(model.reading() if data is None else {}),

@@ -194,7 +194,7 @@ def evaluate(
     options = {k: v for k, v in options.items() if v is not None}
     over_seeds = summary.over_seeds(models, results)
     evaluation = Evaluation(about, results, warnings + logistic.unsolved(results), table, rows, over_seeds, options)
-    if keep and len(models) == 1:
+    if keep and len(models) == 1 and models[0].path is not None:
         try:
             evaluation.report = keep_in_run(models[0], evaluation, layout=map, console=console)
         except NearfarError:

@@ -59,7 +59,7 @@ class ColumnPlan:
     @property
     def pretrained(self) -> bool:
         """Whether its encoder begins with weights of a run, or of a library, such as ``transformers:NAME``."""
-        return self.start is not None or ":" in self.encoder
+        return self.start is not None or bool(self.options.get("pretrained"))
 
 
 def words_of(text: str | Iterable[str], columns: Iterable[str], where: str) -> list[tuple[str, str]]:
@@ -181,14 +181,42 @@ def tokeniser(model: ModelConfig, asked: str | None) -> str:
     if asked not in (None, "auto"):
         return asked
     wanted = {}
-    for word in filter(None, (w.strip().rpartition("=")[2] for w in model.encoder.split(","))):
-        kind = getattr(_entry(word), "TOKENS", None) if word != "auto" else None
+    for word in _words(model):
+        kind = getattr(_entry(word), "TOKENS", None)
         if kind:
             wanted[f"{kind}:{word.partition(':')[2]}" if kind == "transformers" else kind] = word
     if len(wanted) > 1:
         raise ConfigError(f"the encoders {' and '.join(wanted.values())} have different tokenisers.", where=ENCODER,
                           hint="Name one with data.tokens.")  # fmt: skip
     return next(iter(wanted), "auto")
+
+
+def preparation(model: ModelConfig) -> dict[str, Any]:
+    """How the encoders that begin with a library's weights want their input prepared: options of the modalities' plans.
+
+    Raises
+    ------
+    ConfigError
+        Two of them want it differently.
+    """
+    wanted: dict[str, tuple[Any, str]] = {}
+    for word in _words(model):
+        entry, name = _entry(word), word.partition(":")[2]
+        fetches = model.encoder_options.get("pretrained", getattr(entry, "FETCHES", False) or "@" in name)
+        if not fetches or not name or not hasattr(entry, "offers"):
+            continue
+        for _, options in entry.offers(name).columns.values():
+            for key, value in options.items():
+                if wanted.setdefault(key, (value, word))[0] != value:
+                    raise ConfigError(f"the encoders {wanted[key][1]} and {word} want another {key}.", where=ENCODER,
+                                      hint="Train them one by one.")  # fmt: skip
+    return {key: value for key, (value, _) in wanted.items()}
+
+
+def _words(model: ModelConfig) -> list[str]:
+    """The encoders that are named, without the columns that they are for."""
+    words = (w.strip().rpartition("=")[2] for w in model.encoder.split(","))
+    return [w for w in words if w not in ("", "auto")]
 
 
 def resolved(

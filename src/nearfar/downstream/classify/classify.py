@@ -130,6 +130,8 @@ def classify(
         made = replace(made, path=Path(model.path) / FOLDER / name)
         made.classifier.save(made.path)
         console.say(f"The classifier is in {made.path}.")
+    elif labelled is not None:
+        console.say("The classifier is not kept, since the model lies in no run folder.")
     for text in [*([about_skipped(made.skipped)] if made.skipped else []), *made.warnings]:
         console.warn(text)
     return made

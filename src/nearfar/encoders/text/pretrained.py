@@ -34,12 +34,18 @@ HINT = "Give the folder of a model with safetensors weights, or its name on the 
 def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
     """Errors of the library and of the hub as a `ConfigError`."""
     from safetensors import SafetensorError
+    from transformers.utils import logging
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # a bar of each loading would stand among our own lines
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as e:
         why = next(iter(str(e).strip().splitlines()), type(e).__name__).rstrip(".")
         raise ConfigError(f"{what} of {name!r} cannot be loaded ({why}).", where=WHERE, hint=hint) from e
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 @contextmanager

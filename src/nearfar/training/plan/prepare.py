@@ -180,18 +180,21 @@ def _read(
     config: Config, source: Any, known: Kinds | None, console: Console
 ) -> tuple[Config, Table, dict[str, warm_start.Start]]:
     """The table, the starts of its columns, and the config with what is read as the runs that they are of read it."""
+    config = warm_start.of_libraries(config)
     d, begun = config.data, config.model.init_from
     starts = warm_start.starts(begun, d.column)
     if not d.missing:
         d = replace(d, missing=next((s.config.data.missing for s in starts.values()), ()))
     reading = warm_start.reading(starts, d)
+    prepared = {} if known else columns.preparation(config.model)
+    asked = {"tokens": columns.tokeniser(config.model, d.tokens), "size": d.size, "length": d.length}
+    asked = prepared | {k: v for k, v in asked.items() if v != "auto"}
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
-        split_column=d.split_column, size=None if d.size == "auto" else d.size, max_bad=d.max_bad,
+        split_column=d.split_column, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolve.workers_of(config),
-        buffer=d.buffer, tokens=columns.tokeniser(config.model, d.tokens),
-        length=None if d.length == "auto" else d.length, console=console,
+        buffer=d.buffer, console=console, **asked,
         **reading | ({"known": {**reading.get("known", {}), **known}} if known else {}),
     )  # fmt: skip
     if set(starts) != set(table.columns):  # only now it is known what they are called

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +17,7 @@ from nearfar.core import files
 from nearfar.core.config import Config, DataConfig
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.randomness import derive
-from nearfar.models import blueprint, columns
+from nearfar.models import blueprint, columns, loading
 from nearfar.models.run import Run
 from nearfar.models.setup import begin, set_up
 from nearfar.training.learner import Learner, check_room
@@ -78,6 +78,37 @@ def starts(text: str | None, columns: Sequence[str]) -> dict[str, Start]:
         else:
             results |= _of_run(_open(word), columns)
     return results
+
+
+def of_libraries(config: Config) -> Config:
+    """The config with pretrained models of libraries that ``model.init_from`` names as the encoders that they are.
+
+    Raises
+    ------
+    ConfigError
+        An encoder is named beside one.
+    """
+    words, runs = [], []
+    for part in config.model.init_from.split(",") if config.model.init_from else []:
+        column, equals, path = part.strip().partition("=")
+        whole = loading.pretrained_word(part.strip())
+        word = whole or (loading.pretrained_word(path) if equals else None)
+        if word is None:
+            runs.append(part)
+        else:
+            words.append(word if whole else f"{column}={word}")
+    if not words:
+        return config
+    model = config.model
+    if model.encoder != "auto":
+        raise ConfigError(f"{words[0]} is an encoder itself, and {model.encoder!r} is named beside it.", where=WHERE,
+                          hint="Leave out --encoder.")  # fmt: skip
+    options, named = dict(model.encoder_options), [w.partition("=")[0] for w in words if "=" in w.partition(":")[0]]
+    for column in named:
+        options[column] = {"pretrained": True, **options.get(column, {})}
+    options = options if named else {"pretrained": True, **options}
+    init_from = ",".join(runs) or None
+    return replace(config, model=replace(model, encoder=",".join(words), encoder_options=options, init_from=init_from))
 
 
 def _open(path: str) -> Run:

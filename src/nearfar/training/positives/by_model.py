@@ -6,7 +6,7 @@ from nearfar.core.errors import ConfigError
 from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column
 from nearfar.models.embedder import Embedder
-from nearfar.models.loading import load
+from nearfar.models.loading import load, pretrained_word
 from nearfar.models.run import Run
 from nearfar.training.positives import Context, Positives, own
 
@@ -21,7 +21,7 @@ class ByModel(Positives):
 
     def check_there(self) -> None:
         """Raise where there is no such model."""
-        if not Run.open(self.name).model_file.exists():
+        if pretrained_word(self.name) is None and not Run.open(self.name).model_file.exists():
             raise ConfigError(f"the run {self.name} has no model yet.", where="model.positives")
 
     def due(self, step: int) -> bool:
@@ -34,6 +34,8 @@ class ByModel(Positives):
     def check_takes(self, model: Embedder, name: str, column: Column) -> None:
         """Raise a `ConfigError` where the column `name` of the model takes other input than this column holds."""
         modality, spec = model.columns[name]
+        if modality == column.modality == "text" and column.cells is not None:  # which are tokenised for the model
+            return
         shape = MODALITIES.get(modality).encoder_shape
         if modality != column.modality or shape(spec) != shape(column.spec):
             kinds = ((modality, spec), (column.modality, column.spec))
