@@ -77,6 +77,7 @@ def opened(word: str) -> Embedder:
         for name, (modality, options) in offered.columns.items()
     }
     config = Config()
+    config = replace(config, train=replace(config.train, precision="fp32"))  # as libraries compute by default
     given = {"pretrained": True, **offered.options}
     model = replace(config.model, method="random", encoder=word, encoder_options=given, fixed="none", positives="views")
     model, plans = columns.resolved(model, columns.plan(model, kinds))

@@ -106,8 +106,7 @@ def described(name: str) -> dict[str, Any]:
         raise ConfigError("no model is named.", where=WHERE, hint="For example transformers:NAME.")
     with said(name, "the config"):
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-    with said(name, "the tokeniser"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    tokenizer = tokenizer_of(name)
     architecture = json.loads(config.to_json_string(use_diff=False))
     for unneeded in ("_name_or_path", "auto_map"):
         architecture.pop(unneeded, None)
@@ -178,10 +177,20 @@ def licence(name: str) -> str | None:
     return None
 
 
+def tokenizer_of(name: str) -> Any:
+    """The tokeniser of a model, a folder or a name on the hub."""
+    with said(name, "the tokeniser"):
+        made = library("transformers", *EXTRA).AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        files = {"tokenizer.json", *made.vocab_files_names.values()}
+        # Without any of its files the library makes one of no words, and every text would be unknown.
+        if Path(name).is_dir() and not any(Path(name, file).exists() for file in files):
+            raise ValueError(f"there is none of {', '.join(sorted(files))}")
+    return made
+
+
 def tells_case(name: str) -> bool:
     """Whether the tokeniser makes other tokens of capital letters than of small ones."""
-    with said(name, "the tokeniser"):
-        tokenizer = library("transformers", *EXTRA).AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    tokenizer = tokenizer_of(name)
     return tokenizer("Paris IN May")["input_ids"] != tokenizer("paris in may")["input_ids"]
 
 
