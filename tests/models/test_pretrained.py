@@ -188,3 +188,30 @@ def test_a_real_model_gives_the_librarys_vectors():
     texts = ["How far is it from Denver to Aspen ?", "Paris IN May", "naïve café — “quoted” 12:30 #tag", "短い文です", "x" * 300]
     theirs = sentence_transformers.SentenceTransformer(str(MINILM)).encode(texts)
     np.testing.assert_allclose(nearfar.load(MINILM).encode(texts, normalize=False), theirs, atol=1e-4)
+
+
+def test_it_is_a_member_of_an_ensemble(saved, tmp_path):
+    texts = [f"the {a} ran {b}" for a in ("cat", "dog", "mat") for b in ("home", "far", "away", "on")]
+    nearfar.train(texts, out=tmp_path / "own", epochs=0, method="random", quiet=True)
+    runs = [str(tmp_path / "own"), f"st:{saved}"]
+    made = nearfar.ensemble(runs, out=tmp_path / "both", quiet=True)
+    both = made.encode(texts)
+    assert both.shape[1] == nearfar.load(runs[0]).encode(texts).shape[1] + 6
+    np.testing.assert_allclose(nearfar.load(tmp_path / "both").encode(texts), both, atol=1e-6)
+
+
+def test_a_model_larger_than_the_memory_says_by_how_much(saved, monkeypatch):
+    from nearfar.models import room
+
+    monkeypatch.setattr(room, "free", lambda: 2**16)
+    with pytest.raises(ConfigError, match=r"it needs 0.0 GiB and does not fit into the 0.0 GiB of memory"):
+        loading.load(saved)
+
+
+def test_pictures_are_no_input_of_a_model_of_texts(saved, tmp_path):
+    from PIL import Image
+
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    with pytest.raises(nearfar.NearfarError, match="text"):
+        nearfar.embed(f"st:{saved}", tmp_path, quiet=True)

@@ -12,10 +12,13 @@ from nearfar.core.errors import ConfigError, DataError, RunError
 from nearfar.core.names import real
 from nearfar.core.options import checked
 from nearfar.models.ensemble import Ensemble
+from nearfar.models.pretrained import is_pretrained
+from nearfar.models.stored import NO_DATA
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.data.table import Table
+    from nearfar.models.embedder import Embedder
     from nearfar.models.model import Model
 
 FIT_ROWS = 5000  # at most so many rows are aligned on
@@ -96,18 +99,24 @@ def _training_rows(made: Ensemble, data: Any, console: Console) -> tuple[Table, 
     return table, rows
 
 
+def _described(model: Embedder) -> dict[str, Any]:
+    """What ``config.json`` of a run would say of a pretrained model that is used as it is."""
+    columns = {name: {"modality": modality, "spec": dict(spec)} for name, (modality, spec) in model.columns.items()}
+    return {"config": model.config.as_dict(), "columns": columns, "data": dict(NO_DATA)}
+
+
 def _write(made: Ensemble, out: Path, facts: dict[str, Any], overwrite: bool, command: str) -> None:
     """The run folder: nothing in it points to the members' folders."""
     from nearfar.evaluation.report import card
     from nearfar.models.run import Run
 
-    homes = [m.path for m in made.members]
-    if None in homes:
+    homes = [m.path for m in made.members if m.path is not None]
+    if any(m.path is None and not is_pretrained(m) for m in made.members):
         raise ConfigError("a model that lies in no run folder cannot be written.", hint="Train it with out=.")
     if real(out) in map(real, homes):
         raise RunError("is one of the members.", where=str(out), hint="Choose another --out.")
     # As they are stored: the config of a model that was loaded names its data by where they lie here.
-    stored = [Run.open(home).config for home in homes]
+    stored = [Run.open(m.path).config if m.path else _described(m) for m in made.members]
     run = Run.create(out, overwrite=overwrite, beside=True)
     try:
         members = [

@@ -60,8 +60,9 @@ def _built(of: Registry, name: str, options: Mapping[str, Any], column: ColumnPl
     if taken := [k for k in shape if given[k] != shape[k]]:
         raise ConfigError(f"is {shape[taken[0]]!r}, as the data are.", where=f"{where}_options.{taken[0]}")
     given = values.options(build, given, f"{where}_options")
-    if "pretrained" not in values.settable(build):  # those are as large as their files
-        room.check(lambda: build(**given), f"{what} {name!r}", f"{where}_options")
+    # Pretrained weights are read beside the network that takes them.
+    copies = 2 if given.get("pretrained") else 1
+    room.check(lambda: build(**given), f"{what} {name!r}", f"{where}_options", copies=copies)
     try:
         built = build(**given)
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as e:

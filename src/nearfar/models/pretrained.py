@@ -17,6 +17,14 @@ from nearfar.core.errors import ConfigError
 from nearfar.core.registry import ENCODERS, MODALITIES
 from nearfar.models import columns
 
+# What a training would decide, in the words of one that trains nothing; libraries compute in fp32 by default.
+DECIDED = {
+    "train.precision": "fp32", "train.device": "cpu", "train.epochs": 0, "train.batch_size": 2, "train.patience": 0,
+    "train.threads": 1, "optim.lr": 1e-3, "optim.weight_decay": 0, "optim.final_decay": None, "data.size": None,
+    "data.tokens": None, "data.length": None, "data.depth": "8", "data.stream": False, "data.workers": 0,
+    "data.ignore_duplicates": "off", "model.fixed_weight": 1.0, "views.recipe": "none", "views.flip": None,
+}  # fmt: skip
+
 if TYPE_CHECKING:
     from nearfar.encoders.offer import Offer
     from nearfar.models.embedder import Embedder
@@ -77,7 +85,8 @@ def opened(word: str) -> Embedder:
         for name, (modality, options) in offered.columns.items()
     }
     config = Config()
-    config = replace(config, train=replace(config.train, precision="fp32"))  # as libraries compute by default
+    for path, value in DECIDED.items():
+        config = config.set(path, value)
     given = {"pretrained": True, **offered.options}
     model = replace(config.model, method="random", encoder=word, encoder_options=given, fixed="none", positives="views")
     model, plans = columns.resolved(model, columns.plan(model, kinds))
@@ -94,9 +103,3 @@ def opened(word: str) -> Embedder:
 def is_pretrained(model: Model) -> bool:
     """Whether a model is one of another library, used as it is."""
     return all(getattr(m, "offer", None) is not None for m in model.members)
-
-
-def about(model: Any) -> str:
-    """What a pretrained model is, in a sentence."""
-    licence = f", licence {model.offer.licence}" if model.offer and model.offer.licence else ""
-    return f"{model.name} is used as it is{licence}."

@@ -46,10 +46,22 @@ def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copie
         with unfilled(), bounded(TENSORS, free() // (WIDTH * copies) - taken, _TooLarge, buffers=True):
             build()
     except _TooLarge:
-        raise ConfigError(f"{what} is too large: it does not fit into the {free() / 2**30:,.1f} GiB of memory that "
-                          "are free.", where=where, hint="Make its layers fewer or narrower.") from None  # fmt: skip
+        needs = f"it needs {size:,.1f} GiB and" if (size := _size(build, taken) * copies / 2**30) else "it"
+        raise ConfigError(f"{what} is too large: {needs} does not fit into the {free() / 2**30:,.1f} GiB "
+                          "of memory that are free.", where=where, hint="Make its layers fewer or narrower, or take a smaller model."
+                          ) from None  # fmt: skip
     except Exception:  # what cannot be built without memory; the real building says what is wrong, if something is
         return
+
+
+def _size(build: Callable[[], Any], taken: int) -> int:
+    """Bytes of the parameters and buffers that `build` gives, and of `taken` numbers; 0 where they are too many."""
+    try:
+        with unfilled(), bounded(TENSORS, float("inf"), _TooLarge, buffers=True):
+            built = build()
+    except Exception:  # of which it is known that it is too large
+        return 0
+    return WIDTH * (taken + sum(t.numel() for t in (*built.parameters(), *built.buffers())))
 
 
 @contextmanager
