@@ -48,7 +48,7 @@ def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copie
     except _TooLarge:
         needs = f"it needs {size:,.1f} GiB and" if (size := _size(build, taken) * copies / 2**30) else "it"
         message = (
-            f"{what} is too large: {needs} does not fit into the {free() / 2**30:,.1f} GiB of memory that are free."
+            f"{what} is too large: {needs} does not fit into the {free() / 2**30:,.1f} GiB of memory."
         )
         hint = "Make its layers fewer or narrower, or take a smaller model."
         raise ConfigError(message, where=where, hint=hint) from None
