@@ -204,7 +204,7 @@ def test_a_model_larger_than_the_memory_says_by_how_much(saved, monkeypatch):
     from nearfar.models import room
 
     monkeypatch.setattr(room, "free", lambda: 2**16)
-    with pytest.raises(ConfigError, match=r"it needs 0.0 GiB and does not fit into the 0.0 GiB of memory"):
+    with pytest.raises(ConfigError, match=r"it needs 0.0 GiB and does not fit into 0.0 GiB of free memory"):
         loading.load(saved)
 
 

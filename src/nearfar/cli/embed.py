@@ -23,6 +23,7 @@ from nearfar.cli import verb
     type=click.Choice(["pca", "tsne", "umap"]),
     help="Also write two coordinates a row, for a map of the data.",
 )
+@click.option("--prompt", help="Prompt of a pretrained model to put before every text, such as query.  [its default]")
 @verb
 def command(**given: Any) -> Any:
     """Write the vectors of DATA as a table: name, vector, and label where there is one.

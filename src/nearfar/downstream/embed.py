@@ -12,10 +12,11 @@ import numpy as np
 
 from nearfar.core import files
 from nearfar.core.console import of_call
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.options import checked
 from nearfar.data.facts import about_skipped
 from nearfar.models import loading
+from nearfar.models.pretrained import is_pretrained
 from nearfar.vectors.layout import layout
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Embedded:
 def embed(
     run: Model | str | Path, data: Any, *, out: str | Path | None = None, column: str | None = None,
     label: str | None = None, layer: str | None = None, dimensions: int | None = None, normalize: bool = True,
-    project: str | None = None, quiet: bool = False, console: Console | None = None,
+    project: str | None = None, prompt: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> Embedded:  # fmt: skip
     """Embed data, and write the vectors as a table.
 
@@ -115,6 +116,8 @@ def embed(
         Scale every vector to unit length.
     project : {"pca", "tsne", "umap"}, optional
         Also compute two coordinates a row.
+    prompt : str, optional
+        Name of a prompt of a pretrained model that is put before every text, such as "query".
 
     Returns
     -------
@@ -122,8 +125,8 @@ def embed(
 
     Raises
     ------
-    ConfigError
-        `out` cannot be written.
+    ConfigError, UnknownName
+        `out` cannot be written; the model has no such prompt.
     DataError
         The data cannot be read.
     """
@@ -135,6 +138,11 @@ def embed(
         files.check_target(out, *([data] if isinstance(data, str | Path) else []))
     model, _ = loading.opened(run)
     model = model.cut(dimensions) if dimensions else model
+    if prompt is not None:
+        there = model.offer.prompts if is_pretrained(model) else {}
+        if prompt not in there:
+            raise UnknownName("prompt", prompt, there, where="--prompt")
+        model = model.prompted(prompt)
     reading = {k: v for k, v in {"label": label, "data_column": column}.items() if v is not None}
     # Rows that cannot be read are named and skipped, however many they are: the table says which rows it has.
     table = model.read(data, max_bad=1.0, console=console, **reading)

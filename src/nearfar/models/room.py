@@ -47,9 +47,7 @@ def check(build: Callable[[], Any], what: str, where: str, taken: int = 0, copie
             build()
     except _TooLarge:
         needs = f"it needs {size:,.1f} GiB and" if (size := _size(build, taken) * copies / 2**30) else "it"
-        message = (
-            f"{what} is too large: {needs} does not fit into the {free() / 2**30:,.1f} GiB of memory."
-        )
+        message = f"{what} is too large: {needs} does not fit into {free() / 2**30:,.1f} GiB of free memory."
         hint = "Make its layers fewer or narrower, or take a smaller model."
         raise ConfigError(message, where=where, hint=hint) from None
     except Exception:  # what cannot be built without memory; the real building says what is wrong, if something is
