@@ -41,6 +41,7 @@ def word_of(model: str | Path) -> str | None:
     """
     text = os.fspath(model)
     kind, colon, name = text.partition(":")
+    name = os.path.expanduser(name)  # which a shell leaves as it is behind a colon
     if not os.path.exists(text):
         known = colon and kind.isidentifier() and kind in ENCODERS and hasattr(ENCODERS.get(kind), "offers")
         if known and not name:

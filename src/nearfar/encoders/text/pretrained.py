@@ -27,23 +27,30 @@ CONVERT = "import sys, torch, safetensors.torch as s; s.save_file(torch.load(sys
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
 EXTRA = "transformers", WHERE  # of both libraries
-HINT = "Give the folder of a model with safetensors weights, or its name on the hub where that can be reached."
+HINT = (
+    "Give the folder of a model with safetensors weights, or its name on the hub where that can be reached; there, "
+    "`hf download NAME --local-dir FOLDER` fetches one to be copied."
+)
 
 
 @contextmanager
 def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
     """Errors of the library and of the hub as a `ConfigError`."""
+    from huggingface_hub.utils import logging as hub
     from safetensors import SafetensorError
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # a bar of each loading would stand among our own lines
+    # Bars and retries of the libraries would stand among our own lines.
+    bars, loud = logging.is_progress_bar_enabled(), hub.get_verbosity()
+    logging.disable_progress_bar()
+    hub.set_verbosity_error()
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as e:
         why = next(iter(str(e).strip().splitlines()), type(e).__name__).rstrip(".")
         raise ConfigError(f"{what} of {name!r} cannot be loaded ({why}).", where=WHERE, hint=hint) from e
     finally:
+        hub.set_verbosity(loud)
         if bars:
             logging.enable_progress_bar()
 
@@ -104,6 +111,7 @@ def described(name: str) -> dict[str, Any]:
     transformers = library("transformers", *EXTRA)
     if not name:
         raise ConfigError("no model is named.", where=WHERE, hint="For example transformers:NAME.")
+    check_place(name)
     with said(name, "the config"):
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
     tokenizer = tokenizer_of(name)
@@ -120,6 +128,12 @@ def described(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def check_place(name: str) -> None:
+    """Raise a `ConfigError` for what can only be a folder, and is none."""
+    if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).exists()):
+        raise ConfigError("there is no folder of that name.", where=name, hint=HINT)
+
+
 def json_of(name: str, file: str, hint: str = HINT) -> Any:
     """What a JSON file of the model `name` says; None where it has no such file."""
     path = file_of(name, file, hint)
@@ -131,6 +145,7 @@ def json_of(name: str, file: str, hint: str = HINT) -> Any:
 
 def file_of(name: str, file: str, hint: str = HINT) -> Path | None:
     """A file of a model that is a folder or a name on the hub; None where the model has none of that name."""
+    check_place(name)
     if Path(name).is_dir():
         return Path(name, file) if Path(name, file).is_file() else None
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
