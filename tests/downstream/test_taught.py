@@ -68,7 +68,8 @@ def test_no_figure_pretends_where_too_few_did_not_teach(supervised):
     assert found.out_of_fold == {"accuracy": None, "interval": None, "rows": 0, "taught": len(plan.train)}
     assert not found.calibrated and found.temperature == 1
     said = " ".join(found.notes)
-    assert "only 19 of the" in said and "its accuracy is not known" in said and "more are refused" in said
+    assert "only 19 of the" in said and "its accuracy is not known" in said and "No row is refused" in said
+    assert found.threshold is None
     again = Classifier.load(supervised.model.path / "classifier" / "x")
     assert (again.out_of_fold, again.rejection) == (found.out_of_fold, None)
 

@@ -41,7 +41,10 @@ class DataConfig:
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to evaluate on")
     missing: tuple[str, ...] = knob((), "texts that mean a missing value, beside empty cells, such as NA", flag=True)
-    holdout: float = knob(0.1, "share of the rows held out where the data have no splits", low=0, high=0.9)
+    holdout: float | Auto = knob(
+        "auto", "share of the rows held out where the data have no splits; auto: 0.1, and none of a few labelled rows "
+        "that adapt a pretrained encoder", low=0, high=0.9,
+    )  # fmt: skip
     size: int | Auto | None = knob(
         "auto", "side to which pictures are resized", unit="pixels", low=8, high=1024, flag=True
     )

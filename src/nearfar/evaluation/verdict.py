@@ -11,10 +11,12 @@ from typing import Any
 WATCHED = {
     "retrieval": ("Recall at 1 of held-out pairs", "retrieval_rows"),
     "spearman": ("Spearman correlation with the scores of held-out pairs", "spearman_rows"),
+    "probe": ("Linear probe accuracy on held-out training rows", "probe_rows"),
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }
 LABEL_FREE = "label-free"  # stands for `label_free`
-FEWEST = 20  # held-out rows with labels, below which a kNN tells no states apart
+BY_LABELS = ("probe", "knn")  # of these, what is measured by labels
+FEWEST = 20  # held-out rows with labels, below which they tell no states apart
 EQUAL = {LABEL_FREE: 0.005}  # share of the best state's worth by which another may be lower and is as good
 FOUND = 0.8  # share of the first recall between views below which a state is not a candidate
 ERRORS = 2  # standard errors that a difference must exceed
@@ -33,9 +35,9 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
             return -math.inf
         return label_free(row)
     value, rows, chance = row.get(by), start.get("knn_rows") or 0, start.get("knn_chance")
-    if by == "knn" and rows < FEWEST:
+    if by in BY_LABELS and rows < FEWEST:
         return None
-    if value is None or by != "knn" or row["step"] > 0 or chance is None:
+    if value is None or by not in BY_LABELS or row["step"] > 0 or chance is None:
         return value
     # labels of which the start tells nothing may be labels of nothing: what a training finds of these is chance
     scatter = noise(by, chance, chance, rows)

@@ -59,7 +59,8 @@ class ColumnPlan:
     @property
     def pretrained(self) -> bool:
         """Whether its encoder begins with weights of a run, or of a library, such as ``transformers:NAME``."""
-        return self.start is not None or bool(self.options.get("pretrained"))
+        fetches = getattr(self.entry, "FETCHES", False) or "@" in self.encoder
+        return self.start is not None or bool(self.options.get("pretrained", fetches))
 
 
 def words_of(text: str | Iterable[str], columns: Iterable[str], where: str) -> list[tuple[str, str]]:

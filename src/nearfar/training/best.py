@@ -41,8 +41,10 @@ class Best:
         # What a training learns is what its states are compared by, on rows held out.
         if len(plan.columns) > 1:
             self.key = "retrieval" if plan.scores is None else "spearman"
+        elif plan.record.positives == "labels":
+            self.key = "probe" if any(c.pretrained for c in plan.by_column.values()) else "knn"
         else:
-            self.key = "knn" if plan.record.positives == "labels" else verdict.LABEL_FREE
+            self.key = verdict.LABEL_FREE
         self.step: int | None = None  # of the best state; None before the first look, and where none is better
         self.worth = 0.0  # the most that a look found
         self.looked, self.since = 0, 0  # step of the last look, and how many looks it is after the best one

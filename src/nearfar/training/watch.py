@@ -23,7 +23,7 @@ from nearfar.core.randomness import generator
 from nearfar.data.table import Column
 from nearfar.evaluation import floors
 from nearfar.evaluation.directions import both
-from nearfar.evaluation.protocols import Sides, sts
+from nearfar.evaluation.protocols import Sides, linear_probe, sts
 from nearfar.models import setup
 from nearfar.models.encoding import encoded
 from nearfar.objectives.kernel.world import ONE
@@ -35,8 +35,9 @@ from nearfar.training.plan.resolve import least_rows
 from nearfar.training.positives import Positives, own
 from nearfar.training.viewer import Viewer
 from nearfar.vectors import geometry, label_free
-from nearfar.vectors.basics import chosen
+from nearfar.vectors.basics import chosen, standardised
 from nearfar.vectors.knn import online_knn
+from nearfar.vectors.logistic import Problem
 
 ROWS = 1000  # held-out rows that are measured without labels, at most
 FEWEST = 20  # of them, below which nothing is measured
@@ -45,6 +46,7 @@ COST = 0.1  # share of the work of training that looks may take, where ten of th
 EARLIEST = 10  # steps before the first look, at least
 FORWARD = 3  # rows that are looked at cost as much as one that is trained on, which goes back too
 STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norm takes its first statistics from
+PROBE_C = 0.1  # of the logistic regression, as scikit-learn's C, on standardised features
 TOGETHER = 500  # rows whose views are made at once
 
 
@@ -69,8 +71,10 @@ class Watch:
         # Besides the processor's, the generators of these devices are put back after a look.
         self._devices = [self.on[0]] if self.on[0].type == "cuda" else []
         self.gallery = self.queries = plan.heldout[:0]
+        # Pretrained weights are adapted for a classifier, and a kNN gains from that where a classifier does not.
+        self.probes = plan.record.positives == "labels" and any(c.pretrained for c in plan.by_column.values())
         if labels is not None:
-            self.gallery = some(plan.train[labels[plan.train] >= 0], 5 * count)
+            self.gallery = some(plan.train[labels[plan.train] >= 0], count if self.probes else 5 * count)
             self.queries = some(plan.heldout[labels[plan.heldout] >= 0], count)
         scored = plan.scores
         heldout = plan.heldout if scored is None else plan.heldout[np.isfinite(scored[plan.heldout])]
@@ -144,7 +148,7 @@ class Watch:
         figures = self.look(learner)
         if "knn" in figures:
             figures["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
-        sizes = {"knn": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
+        sizes = {"knn": self.queries, "probe": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
         return figures | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in figures}
 
     def _labelled(self, learner: Learner) -> dict[str, float]:
@@ -154,7 +158,10 @@ class Watch:
         setup.scale(learner.branches, self.plan.columns, self.plan.train, self.on[1])
         column = self.columns[0]
         x, y = (encode_rows(learner, column, r, *self.on, layer="features") for r in (self.gallery, self.queries))
-        return {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])} if _finite(x, y) else {}
+        if not _finite(x, y):
+            return {}
+        found = {"knn": online_knn(x, labels[self.gallery], y, labels[self.queries])}
+        return found | ({"probe": _probe(x, labels[self.gallery], y, labels[self.queries])} if self.probes else {})
 
     def _unlabelled(self, learner: Learner) -> dict[str, float]:
         rows = self.rows
@@ -255,6 +262,13 @@ def _recall(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray
         right = [chosen(tile.scores)[tile.owner, tile.answer].sum() for tile in way.tiles()]
         hits.append(sum(right) / len(way.queries))
     return float(np.mean(hits))
+
+
+def _probe(x: torch.Tensor, labels: np.ndarray, y: torch.Tensor, truth: np.ndarray) -> float:
+    """Accuracy on rows `y` of logistic regression on rows `x`, with one penalty for all states that are compared."""
+    fitted, scored = standardised(x.cpu().numpy(), y.cpu().numpy())
+    weights = Problem(fitted, labels, int(max(labels.max(), truth.max())) + 1).solve(PROBE_C).weights
+    return linear_probe.accuracy(weights, scored, truth)
 
 
 def _spearman(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarray, scores: np.ndarray) -> float:

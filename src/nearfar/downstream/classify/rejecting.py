@@ -43,8 +43,12 @@ def decide(
     Rows that `taught` the model are nearer to their class than new rows are, and their classes are known to it.
     """
     known = rejection.leave_one_out(unit(x), y, groups)
-    enough = taught is None or int((~np.isnan(known[~taught])).sum()) >= LEAST
-    if taught is not None and enough:
+    if taught is not None:
+        fresh = int((~np.isnan(known[~taught])).sum())
+        # By rows that taught the model, half or more of all new ones would be refused: they are nearer to their class.
+        if reject and fresh < LEAST:
+            return Rejection(None, None, (f"No row is refused: how near new rows are to their class is not known, since "
+                                          f"{int(taught.sum()):,} of the labelled rows taught the model.",))  # fmt: skip
         known[taught] = np.nan
     known = np.sort(known[~np.isnan(known)])
     near = rejection.threshold(known, reject)
@@ -52,13 +56,11 @@ def decide(
         several = "" if groups is None or len(np.unique(groups)) == len(y) else " of different groups"
         why = "--reject is 0" if len(known) else f"no class has two rows{several} to say how near is near"
         return Rejection(None, None, (f"No row is refused: {why}.",))
-    those = "the labelled ones" if taught is None or not enough else f"the {len(known):,} that did not teach the model"
+    those = "the labelled ones" if taught is None else f"the {len(known):,} that did not teach the model"
     known_rows = (
         f"None of these: rows below cosine {near:.3f} with their likeliest class, "
         f"as are {100 * reject:.3g} % of {those} with theirs."
     )
-    if not enough:
-        known_rows += " These taught the model and are nearer to their class than new rows, of which more are refused."
     if reject * len(known) < 1:
         known_rows += f" With {len(known):,} rows, about one in {len(known) + 1:,} like them will be refused."
     unseen = np.ones(int(y.max()) + 1, bool)

@@ -14,6 +14,7 @@ from nearfar.encoders.text import transformers
 MODALITIES = ("text",)
 TOKENS = "transformers"
 FETCHES = True
+ADAPTED = transformers.ADAPTED
 MODULES = "modules.json"
 build = transformers.TransformersEncoder
 

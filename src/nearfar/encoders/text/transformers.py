@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nearfar.core.errors import ConfigError, library
+from nearfar.encoders.adaptation import Adaptation
 from nearfar.encoders.offer import Offer
 from nearfar.encoders.text import pretrained as source
 from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
@@ -16,6 +17,13 @@ MODALITIES = ("text",)
 TOKENS = "transformers"
 FETCHES = True
 MOST = 1024  # tokens of a text where a model is used as it is; longer ones need --set data.length in a training
+ADAPTED = {
+    "labels": Adaptation(
+        method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.1},
+        knobs={"optim.lr": 5e-5, "views.recipe": "none", "train.batch_size": 64}, steps=15, holdout=1000,
+        why="rows of one label are brought together, dropout is the only change of a row",
+    ),
+}  # fmt: skip
 IDENTITY = nn.Identity.__module__
 
 
@@ -45,13 +53,16 @@ class TransformersEncoder(nn.Module):
         The vectors have unit length.
     lora : mapping, optional
         Arguments of ``peft.LoraConfig``: adapters beside frozen layers (Hu et al. 2021, arXiv 2106.09685).
+    tokens : bool
+        Whether the table of the tokens' vectors is trained too: half of a small model's numbers, which few texts touch.
     """
 
     def __init__(
         self, *, vocabulary: int, length: int, name: str = "", architecture: Mapping[str, Any] | None = None,
         prefix: Sequence[int] = (), suffix: Sequence[int] = (), positions: int | None = None,
         pretrained: str | bool | None = True, pooling: str = "auto", dense: Sequence[Mapping[str, Any]] = (),
-        normalize: bool = False, lora: Mapping[str, Any] | None = None, **options: Any,
+        normalize: bool = False, lora: Mapping[str, Any] | None = None, tokens: bool = True,
+        **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         if architecture is None:
@@ -68,6 +79,8 @@ class TransformersEncoder(nn.Module):
             peft = library("peft", *source.EXTRA)
             source.check_lora(lora)
             model = peft.inject_adapter_in_model(peft.LoraConfig(**lora), model)
+        if not tokens:
+            model.get_input_embeddings().requires_grad_(False)
         if pooler is not None and pooling != "pooler":
             pooler.requires_grad_(False)  # nobody looks at its output, so it would have no gradient
         self.model, self.prefix, self.suffix = model, tuple(prefix), tuple(suffix)

@@ -30,11 +30,15 @@ def of(word: str, table: Table, train: np.ndarray, device: str, epochs: int | st
     return "clip", "the columns of a row are each other's positives"
 
 
+def labelled(table: Table, rows: np.ndarray) -> float:
+    """The share of these rows that have a label, of two classes or more."""
+    return 0.0 if table.labels is None or len(table.label_names) < 2 else float((table.labels[rows] >= 0).mean())
+
+
 def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:
     """A method for these training rows, and why; `device` is its type, such as cpu or cuda."""
-    labelled = 0.0 if table.labels is None else float((table.labels[train] >= 0).mean())
-    if labelled >= LABELLED and len(table.label_names) > 1:
-        return "supcon", f"{labelled:.0%} of the rows have a label, and labels teach more than views alone"
+    if (share := labelled(table, train)) >= LABELLED:
+        return "supcon", f"{share:.0%} of the rows have a label, and labels teach more than views alone"
     if len(table.columns) > 1 or table.first.modality == "text":
         return of("default", table, train, device, epochs)
     if len(train) < FEW:

@@ -18,7 +18,7 @@ from nearfar.data.read import read
 from nearfar.data.table import Column, Table
 from nearfar.methods import record
 from nearfar.models import branches, columns
-from nearfar.training.plan import checks, mirroring, recipes, relate, resolve, warm_start
+from nearfar.training.plan import adaptation, checks, mirroring, recipes, relate, resolve, warm_start
 from nearfar.training.positives import hard_negatives
 
 if TYPE_CHECKING:
@@ -141,13 +141,16 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     # Read: the table, its splits, and the runs that columns begin with.
     resolve.check_words(config, begins)
     config, table, starts = _read(config, source, known, console)
+    by_column = columns.plan(config.model, table.kinds, starts)
+    adapted = adaptation.of(config, table, by_column) if begins else None
+    config = adaptation.with_holdout(config, adapted, table)
     d = config.data
     rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
     notes = [*table.source.get("notes", ()), *rows.notes]
     table, doubt = checks.without_identifiers(table, asked=bool(d.label))
 
     # Check: a method, and the rows that it can learn from.
-    config, method, chosen = resolve.method(config, table, rows.train, begins)
+    config, method, chosen = resolve.method(config, table, rows.train, begins, adapted)
     for said in groups.doubts(table, np.concatenate([rows.train, rows.heldout])):
         console.warn(said)
     rows, scored = checks.usable(method, table, rows, console)
@@ -160,7 +163,6 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     # Resolve: views, numbers and encoders without any "auto".
     method, counted = _with_views(method, config, table)
     config, mirrored = mirroring.settled(config, method, table, rows.train)
-    by_column = columns.plan(config.model, table.kinds, starts)
     config, by_column, decided = resolve.resolved(config, method, table, by_column, len(rows.train), begins)
     warm_start.check(config, by_column)
     method = method.resolved(_facts(config, by_column, table, rows.train))

@@ -21,7 +21,7 @@ from nearfar.methods import record
 from nearfar.methods.schedule import Schedule, at
 from nearfar.models import columns
 from nearfar.training import distributed, loggers
-from nearfar.training.plan import auto_method, recipes
+from nearfar.training.plan import adaptation, auto_method, recipes
 from nearfar.training.stopping import Ticker
 from nearfar.transforms.recipe import summary
 from nearfar.transforms.recipes import RECIPES
@@ -29,6 +29,7 @@ from nearfar.transforms.recipes import RECIPES
 if TYPE_CHECKING:
     from nearfar.core.config import Config, DataConfig, ModelConfig
     from nearfar.data.table import Table
+    from nearfar.encoders.adaptation import Adaptation
     from nearfar.methods.record import Method
     from nearfar.models.columns import ColumnPlan
 
@@ -62,17 +63,24 @@ def check_words(config: Config, begins: bool) -> None:
     Ticker(t.checkpoint_every, t.stop_after, distributed.world())
 
 
-def method(config: Config, table: Table, train: np.ndarray, begins: bool) -> tuple[Config, Method, list[str]]:
-    """The method that is named, or that the data call for, and why where that has to be said."""
+def method(
+    config: Config, table: Table, train: np.ndarray, begins: bool, adapted: Adaptation | None = None
+) -> tuple[Config, Method, list[str]]:
+    """The method that is named, or that the data call for, and why where that has to be said.
+
+    Where pretrained weights are `adapted`, that is the method which their encoder's file declares, with its numbers.
+    """
     notes = []
     if config.model.method in auto_method.OPEN:
         on = devices.device(config.train.device).type
         name, why = auto_method.of(config.model.method, table, train, on, config.train.epochs)
+        name, why = (name, why) if adapted is None else (adapted.method, "")
         config = replace(config, model=replace(config.model, method=name))
         notes = [f"Method: {name} was chosen, since {why}."] if why else []
         if begins:
             record.check_used(name, config.method)
-    return config, record.resolve(config.model.method, config.method), notes
+    config, said = adaptation.settled(config, adapted, len(train))
+    return config, record.resolve(config.model.method, config.method), notes + said
 
 
 def resolved(

@@ -1,0 +1,48 @@
+"""What an encoder's file says of training its pretrained weights further, so that the defaults suit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What "auto" stands for where an encoder begins with pretrained weights, for one kind of supervision.
+
+    An encoder's file declares ``ADAPTED``, a mapping of "labels", "scores", "pairs" or "views" (none of the others) to
+    one of these. What somebody asks for stands above it.
+
+    Parameters
+    ----------
+    method : str
+        The method where none is named.
+    numbers : mapping
+        Of that method, such as ``{"temperature": 0.1}``; another method keeps its own.
+    knobs : mapping of str to value
+        Knobs that are "auto", by path, such as ``{"optim.lr": 5e-5, "train.batch_size": 64}``; those of the rows are
+        upper limits.
+    options : mapping
+        Of the encoder, such as parts that stay as they are.
+    adapters : mapping
+        Further options where training all weights does not fit into this machine's memory, such as LoRA's.
+    steps : int
+        What "auto" epochs come to at least, in steps.
+    epochs : int
+        The fewest of "auto" epochs, which many rows have more steps for.
+    holdout : int
+        Labelled or paired rows below which none are held out: a tenth of fewer tells no states apart.
+    why : str
+        What these values were chosen by, for the notes of a training.
+    """
+
+    method: str
+    steps: int
+    epochs: int = 1
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    adapters: Mapping[str, Any] = field(default_factory=dict)
+    holdout: int = 0
+    why: str = ""

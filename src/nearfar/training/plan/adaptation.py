@@ -1,0 +1,75 @@
+"""Encoders that begin with pretrained weights are adapted, not trained anew: what their files declare for that.
+
+See `nearfar.encoders.adaptation.Adaptation`. A knob that somebody set stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nearfar.methods import record
+from nearfar.training.plan import auto_method
+
+if TYPE_CHECKING:
+    from nearfar.core.config import Config
+    from nearfar.data.table import Table
+    from nearfar.encoders.adaptation import Adaptation
+    from nearfar.models.columns import ColumnPlan
+
+HOLDOUT = 0.1  # share of the rows that is held out of a training, unless they are too few to adapt with
+ROWS = ("train.batch_size",)  # knobs that cannot exceed the number of rows
+
+
+def supervision(config: Config, table: Table) -> str:
+    """What there is to learn from: "labels", "scores", "pairs", or nothing but "views" of the rows.
+
+    A method that is named says it; else labels are learnt from where most rows have one.
+    """
+    if config.model.method not in auto_method.OPEN:
+        method = record.resolve(config.model.method, config.method)
+        kinds = {"scored pairs": "scores", "pairs": "pairs"}
+        return kinds.get(method.takes) or ("labels" if method.positives == "labels" else "views")
+    if len(table.columns) > 1:
+        return "pairs" if table.scores is None else "scores"
+    return "labels" if auto_method.labelled(table, np.arange(len(table))) >= auto_method.LABELLED else "views"
+
+
+def of(config: Config, table: Table, by_column: Mapping[str, ColumnPlan]) -> Adaptation | None:
+    """What the encoders' file declares for these data; None where not all columns begin with pretrained weights."""
+    columns = list(by_column.values())
+    if not all(c.pretrained and not c.locked for c in columns):
+        return None
+    kind = supervision(config, table)
+    declared = [getattr(c.entry, "ADAPTED", {}).get(kind) for c in columns]
+    return declared[0] if all(d is declared[0] for d in declared) else None
+
+
+def with_holdout(config: Config, adaptation: Adaptation | None, table: Table) -> Config:
+    """The config with the share of rows that are held out."""
+    if config.data.holdout != "auto":
+        return config
+    rows = len(table) if table.labels is None or len(table.columns) > 1 else int((table.labels >= 0).sum())
+    few = adaptation is not None and rows < adaptation.holdout
+    return replace(config, data=replace(config.data, holdout=0.0 if few else HOLDOUT))
+
+
+def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[Config, list[str]]:
+    """The config with what is declared in place of "auto", for so many training rows, and what to say of it."""
+    if adaptation is None:
+        return config, []
+    numbers = adaptation.numbers if config.model.method == adaptation.method else {}
+    config = replace(config, method={**numbers, **config.method})
+    for path, value in adaptation.knobs.items():
+        section, _, key = path.partition(".")
+        if getattr(getattr(config, section), key) == "auto":
+            config = config.set(path, min(value, rows) if path in ROWS else value)
+    epochs, batch = config.train.epochs, config.train.batch_size
+    if epochs == "auto" and isinstance(batch, int):
+        epochs = max(adaptation.epochs, math.ceil(adaptation.steps / max(1, rows // batch)))
+        config = config.set("train.epochs", epochs)
+    return config, [f"Adapting: {adaptation.why}."]

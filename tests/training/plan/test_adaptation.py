@@ -1,0 +1,104 @@
+"""Encoders that begin with pretrained weights: what their files declare stands for "auto", and nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nearfar
+from nearfar.core.config import Config
+from nearfar.core.console import QUIET
+from nearfar.core.registry import ENCODERS
+from nearfar.encoders.adaptation import Adaptation
+from nearfar.evaluation import verdict
+from nearfar.training import train
+from nearfar.training.job import with_knobs
+from nearfar.training.plan.prepare import prepare
+
+WORDS = {0: ["red", "green", "blue"], 1: ["one", "two", "three"]}
+
+
+def texts(rows, seed=0):
+    """Texts of two classes, and their labels."""
+    draw = np.random.default_rng(seed)
+    y = np.arange(rows) % 2
+    return [" ".join(draw.choice(WORDS[c], 4)) + f" {i}" for i, c in enumerate(y)], y
+
+
+def planned(data, **knobs):
+    return prepare(with_knobs(Config(), data, knobs), data, console=QUIET)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run of texts to begin with."""
+    out = tmp_path_factory.mktemp("begun") / "run"
+    train.train(texts(64)[0], out=out, epochs=1, batch_size=16, encoder="text_cnn", fixed="none", threads=1)
+    return str(out)
+
+
+@pytest.fixture
+def declared(monkeypatch):
+    """What the file of the encoder declares for labels."""
+    adaptation = Adaptation(
+        method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.2}, holdout=100,
+        knobs={"optim.lr": 3e-5, "views.recipe": "none", "train.batch_size": 24}, steps=30, why="it is so",
+    )  # fmt: skip
+    monkeypatch.setattr(ENCODERS.get("text_cnn"), "ADAPTED", {"labels": adaptation}, raising=False)
+    return adaptation
+
+
+def test_what_is_declared_stands_for_auto_and_is_said(begun, declared):
+    plan = planned(texts(48), init_from=begun)
+    config = plan.config
+    assert (plan.record.name, plan.record.projector, plan.record.count, plan.record.temperature) == ("supcon", None, 1, 0.2)
+    assert (config.optim.lr, config.train.batch_size, config.views.recipe, config.data.holdout) == (3e-5, 24, "none", 0.0)
+    assert plan.steps == 30 and config.train.epochs == 15 and len(plan.train) == 48
+    assert "Adapting: it is so." in plan.notes
+    assert any("supcon learns from those" in note for note in plan.notes)
+    assert planned(texts(20), init_from=begun).config.train.batch_size == 20  # no more than there are rows
+
+
+def test_what_is_asked_for_stays(begun, declared):
+    plan = planned(texts(48), init_from=begun, method="simclr")
+    assert plan.record.name == "simclr" and plan.config.optim.lr != 3e-5  # nothing is declared for views
+    asked = {"lr": 0.01, "epochs": 3, "batch_size": 16, "recipe": "words", "holdout": 0.25, "temperature": 0.5}
+    plan = planned(texts(48), init_from=begun, method="supcon", **asked)
+    config = plan.config
+    assert (config.optim.lr, config.train.epochs, config.train.batch_size) == (0.01, 3, 16)
+    assert (config.views.recipe, plan.record.temperature, plan.record.projector) == ("words", 0.5, None)
+    assert 0 < len(plan.heldout) < 48
+    other = planned(texts(48), init_from=begun, method="supervised").record
+    assert other.name == "supervised" and other.temperature is None  # numbers are those of the method that is declared
+
+
+def test_only_what_begins_with_pretrained_weights_is_adapted(begun, declared):
+    plan = planned(texts(48), encoder="text_cnn")
+    assert plan.record.name == "simcse" and plan.config.data.holdout == 0.1
+    assert not any(note.startswith("Adapting") for note in plan.notes)
+    unlabelled = planned(texts(48)[0], init_from=begun)
+    assert unlabelled.record.name == "simcse"
+
+
+def test_held_out_rows_choose_by_a_probe_and_the_start_is_a_candidate(begun, declared, tmp_path):
+    """A rate that destroys the encoder leaves the weights that were there."""
+    x, y = texts(300)
+    y = np.where(np.random.default_rng(1).random(300) < 0.3, 1 - y, y)  # some labels are wrong
+    data = x, y
+    out = tmp_path / "run"
+    with pytest.warns(nearfar.NearfarWarning, match="No state of this training was better than its start"):
+        trained = train.train(data, init_from=begun, out=out, lr=100.0, threads=1, precision="fp32", temperature=1.0)
+    start = trained.metrics[0]
+    assert start["probe_rows"] == start["knn_rows"] == len(trained.plan.heldout) > 10
+    assert trained.kept == 0 and trained.verdict.figure == "probe"
+    ours, theirs = trained.model, nearfar.load(begun)
+    new = texts(10, seed=5)[0]
+    np.testing.assert_array_equal(ours.encode(new), theirs.encode(new))
+    assert json.loads((out / "config.json").read_text())["kept"] == 0
+
+
+def test_a_probe_of_too_few_rows_tells_nothing():
+    start = {"step": 0, "probe": 1.0, "knn_rows": 4, "knn_chance": 0.5}
+    assert verdict.worth("probe", start, start) is None
+    start |= {"knn_rows": 400, "probe": 0.9}
+    assert verdict.worth("probe", {"step": 9, "probe": 0.8}, start) == 0.8
