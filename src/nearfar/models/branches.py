@@ -40,6 +40,16 @@ def encoders(plans: Mapping[str, ColumnPlan], seed: int) -> dict[str, nn.Module]
     return made
 
 
+def trained_numbers(column: ColumnPlan) -> int:
+    """How many numbers training keeps of the encoder of a column, of which none is taken into memory here."""
+    settle = getattr(column.entry, "settle", dict)
+    variant = column.encoder.partition(":")[2]
+    options = settle({"name": variant, **column.options} if variant else column.options)
+    with room.unfilled():
+        weights = list(_built(ENCODERS, column.encoder, options, column).parameters())
+    return sum(p.numel() * (room.COPIES if p.requires_grad else 1) for p in weights)
+
+
 def fixed(model: ModelConfig, plans: Mapping[str, ColumnPlan]) -> Fixed:
     """What stands beside the encoders and is not trained, by column, and its weight."""
     if model.fixed == "none":

@@ -19,7 +19,8 @@ from nearfar.objectives.kernel.checks import NotFinite
 from nearfar.training.gradient_cache import chunks, joined
 from nearfar.training.trainer import Trainer
 
-TRIALS = 3  # steps that the time is estimated from
+TRIALS = 3  # steps that the time is estimated from, at most
+SHARE = 0.05  # of the steps that are left; few steps of a large network are dear
 
 
 @torch.no_grad()
@@ -81,7 +82,7 @@ def expected_seconds(trainer: Trainer) -> float:
     learner, optimizer = copy.deepcopy((trainer.learner, trainer.optimizer))
     for group in optimizer.param_groups:
         group["lr"] = 0.0  # all is computed, and no weight can leave its range
-    for _ in range(min(TRIALS, left)):
+    for _ in range(min(TRIALS, math.ceil(SHARE * left))):
         began = time.perf_counter()
         batch = trainer.viewer.batch(rows, 0, 0)
         optimizer.zero_grad()

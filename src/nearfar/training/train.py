@@ -171,7 +171,8 @@ def _work(job: Job, console: Console | bool) -> Trained:
     plan, trainer, run = _ready(job, console)
     try:
         earlier = [TrainingRows.load(path) for path in _earlier(plan)]
-        if world.size == 1 and not plan.config.train.chunk and plan.steps > SHORT:
+        dear = plan.steps > SHORT or (plan.steps and any(c.pretrained for c in plan.by_column.values()))
+        if world.size == 1 and not plan.config.train.chunk and dear and trainer.position.step < plan.steps:
             at_most = "at most " * bool(plan.config.train.patience)
             console.say(f"Time: {at_most}about {clock(rehearsal.expected_seconds(trainer))} on this machine.")
         trainer.fit()

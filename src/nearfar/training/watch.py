@@ -148,7 +148,8 @@ class Watch:
         figures = self.look(learner)
         if "knn" in figures:
             figures["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
-        sizes = {"knn": self.queries, "probe": self.queries, "retrieval": self.rows, "spearman": self.rows, "heldout_rank": self.rows}
+        sizes = dict.fromkeys(("knn", "probe"), self.queries)
+        sizes |= dict.fromkeys(("retrieval", "spearman", "heldout_rank"), self.rows)
         return figures | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in figures}
 
     def _labelled(self, learner: Learner) -> dict[str, float]:

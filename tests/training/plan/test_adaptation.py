@@ -33,7 +33,9 @@ def planned(data, **knobs):
 def begun(tmp_path_factory):
     """A run of texts to begin with."""
     out = tmp_path_factory.mktemp("begun") / "run"
-    train.train(texts(64)[0], out=out, epochs=1, batch_size=16, encoder="text_cnn", fixed="none", threads=1)
+    train.train(
+        texts(64)[0], out=out, epochs=1, batch_size=16, encoder="text_cnn", fixed="none", threads=1, precision="fp32"
+    )
     return str(out)
 
 
@@ -51,8 +53,18 @@ def declared(monkeypatch):
 def test_what_is_declared_stands_for_auto_and_is_said(begun, declared):
     plan = planned(texts(48), init_from=begun)
     config = plan.config
-    assert (plan.record.name, plan.record.projector, plan.record.count, plan.record.temperature) == ("supcon", None, 1, 0.2)
-    assert (config.optim.lr, config.train.batch_size, config.views.recipe, config.data.holdout) == (3e-5, 24, "none", 0.0)
+    assert (plan.record.name, plan.record.projector, plan.record.count, plan.record.temperature) == (
+        "supcon",
+        None,
+        1,
+        0.2,
+    )
+    assert (config.optim.lr, config.train.batch_size, config.views.recipe, config.data.holdout) == (
+        3e-5,
+        24,
+        "none",
+        0.0,
+    )
     assert plan.steps == 30 and config.train.epochs == 15 and len(plan.train) == 48
     assert "Adapting: it is so." in plan.notes
     assert any("supcon learns from those" in note for note in plan.notes)
@@ -102,3 +114,70 @@ def test_a_probe_of_too_few_rows_tells_nothing():
     assert verdict.worth("probe", start, start) is None
     start |= {"knn_rows": 400, "probe": 0.9}
     assert verdict.worth("probe", {"step": 9, "probe": 0.8}, start) == 0.8
+
+
+# --- a model of transformers -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a tiny random model of transformers."""
+    transformers = pytest.importorskip("transformers", reason="the library transformers is not installed")
+    import torch
+
+    from tests.helpers.tiny_transformers import config_of, tokenizer_of
+
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(3)
+    transformers.AutoModel.from_config(config_of("bert")).save_pretrained(folder)
+    tokenizer_of("bert").save_pretrained(folder)
+    return str(folder)
+
+
+def animals(rows=32):
+    draw = np.random.default_rng(0)
+    y = np.arange(rows) % 2
+    said = [
+        ["the cat sat on the mat", "a dog ran far away"][c].split() + list(draw.choice(["and", "home", "from"], 3))
+        for c in y
+    ]
+    return [" ".join(s) for s in said], y
+
+
+def test_few_labels_teach_the_layers_and_leave_the_table_of_tokens(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    trained = train.train(animals(), encoder=f"transformers:{tiny}", out=out, threads=1)
+    plan, began = trained.plan, nearfar.load(f"transformers:{tiny}").branches
+    assert (plan.record.name, plan.record.projector, len(plan.train), trained.kept) == ("supcon", None, 32, None)
+    assert plan.steps == ENCODERS.get("transformers").ADAPTED["labels"].steps
+    before, after = (dict(next(iter(b.values())).encoder.named_parameters()) for b in (began, trained.model.branches))
+    same = {name for name in before if np.array_equal(before[name].detach(), after[name].detach())}
+    assert "model.embeddings.word_embeddings.weight" in same
+    assert not [name for name in same if ".layer." in name and name.endswith("query.weight")]
+    assert "Time: about" in capsys.readouterr().err
+    found = nearfar.classify(nearfar.load(out), animals(), animals(8))
+    assert found.classifier.out_of_fold["accuracy"] is None and found.classifier.threshold is None
+    assert "has learnt 32 of these rows with their labels" in " ".join(found.classifier.notes)
+
+
+def test_a_share_of_the_initial_weights_is_kept(tiny):
+    knobs = {"encoder": f"transformers:{tiny}", "threads": 1, "epochs": 2, "lr": 0.01}
+    began = nearfar.load(f"transformers:{tiny}").branches
+    ends, half = (train.train(animals(), **knobs, **more).model.branches for more in ({}, {"interpolate": 0.5}))
+    name = "model.encoder.layer.0.attention.self.query.weight"
+    a, b, c = (dict(next(iter(x.values())).encoder.named_parameters())[name].detach() for x in (began, ends, half))
+    np.testing.assert_allclose(c, (a + b) / 2, atol=1e-6)
+
+
+def test_adapters_where_all_weights_do_not_fit(tiny, monkeypatch):
+    pytest.importorskip("peft", reason="the library peft is not installed")
+    from nearfar.models import room
+
+    plan = planned(animals(), encoder=f"transformers:{tiny}")
+    assert "lora" not in next(iter(plan.by_column.values())).options
+    monkeypatch.setattr(room, "free", lambda: 150_000)
+    plan = planned(animals(), encoder=f"transformers:{tiny}")
+    assert any(note.startswith("Adapters: lora, since training all weights takes") for note in plan.notes)
+    monkeypatch.undo()
+    encoder = next(iter(plan.encoders().values()))
+    assert {n.split(".")[-3] for n, p in encoder.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}

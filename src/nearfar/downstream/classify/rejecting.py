@@ -47,8 +47,9 @@ def decide(
         fresh = int((~np.isnan(known[~taught])).sum())
         # By rows that taught the model, half or more of all new ones would be refused: they are nearer to their class.
         if reject and fresh < LEAST:
-            return Rejection(None, None, (f"No row is refused: how near new rows are to their class is not known, since "
-                                          f"{int(taught.sum()):,} of the labelled rows taught the model.",))  # fmt: skip
+            why = f"{int(taught.sum()):,} of the labelled rows taught the model"
+            said = f"No row is refused: how near new rows are to their class is not known, since {why}."
+            return Rejection(None, None, (said,))
         known[taught] = np.nan
     known = np.sort(known[~np.isnan(known)])
     near = rejection.threshold(known, reject)

@@ -20,7 +20,8 @@ MOST = 1024  # tokens of a text where a model is used as it is; longer ones need
 ADAPTED = {
     "labels": Adaptation(
         method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.1},
-        knobs={"optim.lr": 5e-5, "views.recipe": "none", "train.batch_size": 64}, steps=15, holdout=1000,
+        options={"tokens": False}, adapters={"lora": {"r": 8, "lora_alpha": 16}},
+        knobs={"optim.lr": 1e-4, "views.recipe": "none", "train.batch_size": 64}, steps=15, holdout=1000,
         why="rows of one label are brought together, dropout is the only change of a row",
     ),
 }  # fmt: skip

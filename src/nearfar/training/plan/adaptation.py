@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfar.methods import record
+from nearfar.models import branches, room
 from nearfar.training.plan import auto_method
 
 if TYPE_CHECKING:
@@ -56,6 +57,25 @@ def with_holdout(config: Config, adaptation: Adaptation | None, table: Table) ->
     rows = len(table) if table.labels is None or len(table.columns) > 1 else int((table.labels >= 0).sum())
     few = adaptation is not None and rows < adaptation.holdout
     return replace(config, data=replace(config.data, holdout=0.0 if few else HOLDOUT))
+
+
+def with_options(
+    adaptation: Adaptation | None, by_column: Mapping[str, ColumnPlan]
+) -> tuple[dict[str, ColumnPlan], list[str]]:
+    """The columns with what is declared of their encoders' options, and what to say of it.
+
+    Adapters are taken where all weights, their gradients and two means of these do not fit into memory.
+    """
+    if adaptation is None:
+        return dict(by_column), []
+    columns = {n: replace(c, options={**adaptation.options, **c.options}) for n, c in by_column.items()}
+    numbers = {c.leader: branches.trained_numbers(c) for c in columns.values()} if adaptation.adapters else {}
+    needed = room.WIDTH * sum(numbers.values())
+    if needed <= room.free():
+        return columns, []
+    columns = {n: replace(c, options={**adaptation.adapters, **c.options}) for n, c in columns.items()}
+    return columns, [f"Adapters: {', '.join(adaptation.adapters)}, since training all weights takes "
+                     f"{needed / 2**30:,.1f} GiB and {room.free() / 2**30:,.1f} GiB are free."]  # fmt: skip
 
 
 def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[Config, list[str]]:
