@@ -26,20 +26,7 @@ has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
 A `ValueError` says which argument cannot have its value. A file may also define
 
-============== ================================================================================================
-``TOKENS``     the tokeniser that it wants for texts
-``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
-``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`
-``RATES``      learning rates for 256 rows there by method, where its own is not best
-``check``      of a name after ``NAME:``, called before the data are read
-``offers``     of a name after ``NAME:``: the pretrained model of that name (`nearfar.encoders.offer`), which makes
-               ``NAME:…`` a word for a model wherever a run is taken
-``recognises`` whether a path is the folder, or file, of such a model, so that it is one without a word before it
-``FETCHES``    true where the weights are pretrained unless ``pretrained=False`` is among the options
-``settle``     of the options, called once when a training is planned; returns them with all that a run needs to be
-               built from its folder alone: ``build`` looks nothing up, since the folder may come from anyone
-============== ================================================================================================
-
+============== =========================================================================================
 What it builds may have ``fetch()``, which takes pretrained weights and is called once, when a training begins, and
 ``setup(x)``, called then with the training rows as it takes them, or with no more than its ``setup_rows`` of them,
 drawn evenly.

@@ -67,6 +67,7 @@ def test_what_is_declared_stands_for_auto_and_is_said(begun, declared):
     )
     assert plan.steps == 30 and config.train.epochs == 15 and len(plan.train) == 48
     assert "Adapting: it is so." in plan.notes
+    assert any("not measured whether the model becomes better" in note for note in plan.notes)
     assert any("supcon learns from those" in note for note in plan.notes)
     assert planned(texts(20), init_from=begun).config.train.batch_size == 20  # no more than there are rows
 
@@ -155,7 +156,7 @@ def test_few_labels_teach_the_layers_and_leave_the_table_of_tokens(tiny, tmp_pat
     assert "model.embeddings.word_embeddings.weight" in same
     assert not [name for name in same if ".layer." in name and name.endswith("query.weight")]
     assert "Time: about" in capsys.readouterr().err
-    found = nearfar.classify(nearfar.load(out), animals(), animals(8))
+    found = nearfar.classify(nearfar.load(out), animals(), animals(8)[0])
     assert found.classifier.out_of_fold["accuracy"] is None and found.classifier.threshold is None
     assert "has learnt 32 of these rows with their labels" in " ".join(found.classifier.notes)
 

@@ -18,6 +18,7 @@ from nearfar.training.plan import auto_method
 
 if TYPE_CHECKING:
     from nearfar.core.config import Config
+    from nearfar.data import splits
     from nearfar.data.table import Table
     from nearfar.encoders.adaptation import Adaptation
     from nearfar.models.columns import ColumnPlan
@@ -57,6 +58,14 @@ def with_holdout(config: Config, adaptation: Adaptation | None, table: Table) ->
     rows = len(table) if table.labels is None or len(table.columns) > 1 else int((table.labels >= 0).sum())
     few = adaptation is not None and rows < adaptation.holdout
     return replace(config, data=replace(config.data, holdout=0.0 if few else HOLDOUT))
+
+
+def unmeasured(adaptation: Adaptation | None, rows: splits.SplitPlan) -> list[str]:
+    """What to say where no rows are held out that could tell whether the pretrained weights were better."""
+    if adaptation is None or len(rows.heldout):
+        return []
+    return [f"Held out: none of the {len(rows.train):,} rows, of which a tenth would tell no states apart. So it is "
+            "not measured whether the model becomes better; new rows with labels tell (nearfar classify)."]  # fmt: skip
 
 
 def with_options(

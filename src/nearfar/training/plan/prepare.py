@@ -147,7 +147,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     by_column, adapters = adaptation.with_options(adapted, by_column)
     d = config.data
     rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
-    notes = [*table.source.get("notes", ()), *rows.notes]
+    notes = [*table.source.get("notes", ()), *rows.notes, *adaptation.unmeasured(adapted, rows)]
     table, doubt = checks.without_identifiers(table, asked=bool(d.label))
 
     # Check: a method, and the rows that it can learn from.
