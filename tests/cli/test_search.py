@@ -48,3 +48,34 @@ def test_slips_are_told(trained, capsys):
     hits(capsys, "search", trained / "run", "nothing.txt", "-k", 1)
     assert cli.run(["search", str(trained / "run"), "nothing.txt", "-k", "1"]) == 0
     assert "there is no file 'nothing.txt'" in capsys.readouterr().err
+
+
+def test_a_mistyped_picture_and_a_column_among_several(command, tmp_path, monkeypatch):
+    import numpy as np
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (16, 16, 3), np.uint8)).save(f"photos/{i:03}.png")
+    code, _, err = command("train", "photos", "--out", "run", "--method", "random", "--epochs", "0", "-q")
+    assert code == 0, err
+    code, _, err = command("search", "run", "photos/0o3.png")
+    assert code == 2
+    assert "there is no file 'photos/0o3.png'. Did you mean photos/003.png" in err
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"one cat {i},two dogs {i}\n" for i in range(12)))
+    assert command("train", "t.csv", "--column", "a", "--out", "texts", "--method", "random", "--epochs", "0", "-q")[0] == 0
+    (tmp_path / "u.csv").write_text("c,d\n" + "".join(f"one cat {i},two dogs {i}\n" for i in range(12)))
+    assert "Choose one with --column" in command("search", "texts", "dogs", "--in", "u.csv")[2]
+    code, out, err = command("search", "texts", "two dogs", "--in", "u.csv", "--column", "d", "-k", "1")
+    assert code == 0
+    assert "  two dogs" in out + err
+
+
+def test_what_is_wrong_with_a_pair_is_said_of_the_pair(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"one cat {i},two dogs {i}\n" for i in range(12)))
+    code, _, err = command("train", "t.csv", "--pair", "a", "c", "--out", "run")
+    assert code == 2
+    assert "--pair" in err
+    assert "--column" not in err

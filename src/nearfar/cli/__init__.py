@@ -84,7 +84,12 @@ def verb(function: Any) -> Any:
     @functools.wraps(function)
     def call(as_json: bool, quiet: bool, debug: bool, **given: Any) -> int:
         to = console(as_json, quiet, debug)
-        result = function(console=to, **given)
+        try:
+            result = function(console=to, **given)
+        except UserError as e:
+            if given.get("pair") and e.where == "--column":  # functions know a pair as its columns
+                e.where = "--pair"
+            raise
         to.say(str(result))
         to.result(result.as_dict())
         return getattr(result, "exit_status", 0)
@@ -115,6 +120,8 @@ def cli() -> None:
     nearfar train photos/ --out runs/a    learn an embedding, without labels
     nearfar eval runs/a --on labelled/    measure it, with floors beside every figure
     nearfar search runs/a query.jpg       find what is near
+
+    Wherever a RUN is taken, a pretrained model may be named too: st:FOLDER, transformers:NAME, timm:NAME.
     """
 
 

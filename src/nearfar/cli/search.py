@@ -22,6 +22,7 @@ from nearfar.cli import verb
 @click.option(
     "--to", "target", metavar="COLUMN", help="Column of the model that is searched, if it has several.  [the other one]"
 )
+@click.option("--column", help="Column of the data to search, where several may be meant.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="Number of neighbours of each query.")
 @verb
 def command(**given: Any) -> Any:

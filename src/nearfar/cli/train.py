@@ -11,6 +11,10 @@ from nearfar.cli import given, options, typed, verb
 from nearfar.cli._options import Pairing, config_option, pair_option, set_option
 from nearfar.core.config import knobs
 
+# What stands for a value in the help, where the name of the knob does not say it.
+VALUES = {"group_from": "REGEX", "missing": "CELL", "init_from": "MODEL", "log": "LOGGER"}
+VALUES |= dict.fromkeys(("column", "negative", "label", "score", "group"), "COLUMN")
+
 
 def _knob(f: Any) -> Any:
     """The option of a knob."""
@@ -22,7 +26,8 @@ def _knob(f: Any) -> Any:
         return click.option(f"--{word}{off}", f.name, is_flag=True, default=None, help=text)
     shown = f"  [{f.default}]" if f.default not in ((), None, "") else ""
     # no default here: what was not given must not hide what --config says
-    return click.option(f"--{word}", f.name, multiple=f.default == (), metavar=f.name.upper(), help=text + shown)
+    return click.option(f"--{word}", f.name, multiple=f.default == (), help=text + shown,
+                        metavar=VALUES.get(f.name, f.name.upper()))  # fmt: skip
 
 
 @click.command(cls=Pairing, short_help="Learn an embedding of pictures, texts, numbers or pairs.")

@@ -69,7 +69,7 @@ class ModelConfig:
     """Which networks are trained, and with which loss."""
 
     method: str = knob("default", "training method; auto chooses by the data; see `nearfar methods`", flag=True)
-    encoder: str = knob("auto", "encoder: small_cnn, resnet18, mlp, timm:NAME, static, text_rnn …", flag=True)
+    encoder: str = knob("auto", "encoder: pooled_cnn, resnet18, static, mlp, st:FOLDER, timm:NAME …", flag=True)
     encoder_options: dict[str, Any] = knob({}, "keyword arguments of the encoder")
     fixed: str = knob(
         "auto", "untrained features concatenated to the trained ones: lsa (text), pca (pictures, rows) or none",
@@ -84,7 +84,10 @@ class ModelConfig:
     )  # fmt: skip
     positives_options: dict[str, Any] = knob({}, "keyword arguments of the positives, such as warmup of clusters")
     init_from: str | None = knob(
-        None, "run whose weights the encoders start from; image=RUN for those of one column", flag=True
+        None,
+        "run, or pretrained model such as st:FOLDER, whose weights the encoders start from; image=RUN for those of "
+        "one column",
+        flag=True,
     )
     lock: tuple[str, ...] = knob((), "columns whose encoder is frozen")
 

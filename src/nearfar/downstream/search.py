@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.console import of_call
-from nearfar.core.errors import UnknownName
+from nearfar.core.errors import DataError, UnknownName, nearest
 from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
@@ -72,7 +72,8 @@ class SearchResults:
 @checked
 def search(
     run: Model | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
-    target: str | None = None, k: int = 10, quiet: bool = False, console: Console | None = None,
+    target: str | None = None, column: str | None = None, k: int = 10, quiet: bool = False,
+    console: Console | None = None,
 ) -> SearchResults:  # fmt: skip
     """Find the rows of highest cosine similarity, exactly.
 
@@ -87,6 +88,8 @@ def search(
         Of a model of several columns: the column that encodes the queries, and the one that is searched. By default
         queries that are all names of files are of the first column that holds no texts, others of the first that does,
         and another column is searched.
+    column : str, optional
+        Column of `data` that is searched, where several may be meant.
     k : int
         Neighbours of each query.
 
@@ -109,11 +112,16 @@ def search(
     source, target = _columns(model, words, source, target)
     if model.columns[source][0] == "text" and (missing := [q for q in words if _names_a_file(q)]):
         console.warn(f"there is no file {missing[0]!r}: the words themselves are looked for.")
+    elif model.columns[source][0] == "image" and (missing := [q for q in words if not os.path.exists(q)]):
+        beside = Path(missing[0]).parent
+        near = [str(beside / n) for n in nearest(Path(missing[0]).name, os.listdir(beside) if beside.is_dir() else ())]
+        raise DataError(f"there is no file {missing[0]!r}.", where="the query",
+                        hint=f"Did you mean {' or '.join(near)}?" if near else None)  # fmt: skip
     vectors = model.prompted("query").encode(queries, column=source, console=console)
     model = model.prompted("document", "passage", "corpus")  # as sentence-transformers calls them
     table = model.read(
         model.source() if data is None else data, column=target, max_bad=1.0, console=console,
-        data_column=target if len(model.columns) > 1 else None, **(model.reading() if data is None else {}),
+        data_column=column or (target if len(model.columns) > 1 else None), **(model.reading() if data is None else {}),
     )  # fmt: skip
     if table.skipped:
         console.warn(about_skipped(table.skipped))
