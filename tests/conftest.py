@@ -73,6 +73,15 @@ def data_folder():
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def models_folder():
+    """Real pretrained models, where they are."""
+    folder = os.environ.get("NEARFAR_MODELS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("NEARFAR_MODELS does not name a folder of pretrained models")
+    return Path(folder)
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """A folder of 24 small pictures in two classes: red ones and blue ones."""

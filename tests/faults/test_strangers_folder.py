@@ -341,14 +341,16 @@ def test_vectors_that_are_not_finite_are_an_error(runs, tmp_path):
 def test_pretrained_weights_are_asked_for_once(tmp_path, monkeypatch):
     """When a training begins; going on and opening take those of the folder."""
     timm = pytest.importorskip("timm")
-    create, asked = timm.create_model, []
+    from safetensors.torch import save_file
 
-    def recorded(name, *, pretrained, **options):
-        if pretrained:
-            asked.append(name)
-        return create(name, pretrained=False, **options)
+    file, asked = tmp_path / "weights.safetensors", []
+    save_file(timm.create_model("test_resnet").state_dict(), file)
 
-    monkeypatch.setattr(timm, "create_model", recorded)
+    def downloaded(name):
+        asked.append(name)
+        return str(file)
+
+    monkeypatch.setattr(ENCODERS.get("timm"), "_downloaded", downloaded)
     knobs = SMALL | {"encoder": "timm:test_resnet", "encoder_options": {"pretrained": True}}
     train.train(PICTURES, out=tmp_path / "run", **knobs)
     train.train(PICTURES, out=tmp_path / "run", resume=True, epochs=2, quiet=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -59,8 +60,7 @@ class ColumnPlan:
     @property
     def pretrained(self) -> bool:
         """Whether its encoder begins with weights of a run, or of a library, such as ``transformers:NAME``."""
-        fetches = getattr(self.entry, "FETCHES", False) or "@" in self.encoder
-        return self.start is not None or bool(self.options.get("pretrained", fetches))
+        return self.start is not None or _fetches(self.encoder, self.options)
 
 
 def words_of(text: str | Iterable[str], columns: Iterable[str], where: str) -> list[tuple[str, str]]:
@@ -124,6 +124,13 @@ def _led(plans: Mapping[str, ColumnPlan], share: bool) -> dict[str, ColumnPlan]:
 
 def _entry(word: str) -> ModuleType:
     return ENCODERS.get(word.partition(":")[0])
+
+
+def _fetches(word: str, options: Mapping[str, Any]) -> bool:
+    """Whether an encoder begins with weights of a library: it is asked for, or its name says where they lie."""
+    name = word.partition(":")[2]
+    lies = getattr(_entry(word), "FETCHES", False) or "@" in name or os.path.isdir(name)
+    return bool(options.get("pretrained", lies))
 
 
 def _options(model: ModelConfig, column: str, kinds: Kinds) -> dict[str, Any]:
@@ -203,8 +210,7 @@ def preparation(model: ModelConfig) -> dict[str, Any]:
     wanted: dict[str, tuple[Any, str]] = {}
     for word in _words(model):
         entry, name = _entry(word), word.partition(":")[2]
-        fetches = model.encoder_options.get("pretrained", getattr(entry, "FETCHES", False) or "@" in name)
-        if not fetches or not name or not hasattr(entry, "offers"):
+        if not name or not hasattr(entry, "offers") or not _fetches(word, model.encoder_options):
             continue
         for _, options in entry.offers(name).columns.values():
             for key, value in options.items():

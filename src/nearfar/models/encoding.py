@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from nearfar.models.branches import Branch
 
 
+NUMBERS = 2**25  # of a batch as the encoder takes it: a thousand pictures of 96 × 96 pixels
+
+
 def encoded(
     branch: Branch, column: Column, rows: np.ndarray, layer: str, device: torch.device | str, precision: str,
     batch_size: int = 1000,
 ) -> Iterator[torch.Tensor]:  # fmt: skip
     """A layer of rows of a column, as `Branch.output` names it: float32 (B, D) on the device, a batch at a time."""
     modality, device = MODALITIES.get(column.modality), torch.device(device)
+    batch_size = max(1, min(batch_size, NUMBERS // max(1, math.prod(column.values.shape[1:]))))
     for start in range(0, len(rows), batch_size):
         values, geometry = column.take(rows[start : start + batch_size], device)
         # no_grad is entered for each batch, since around a `yield` it would hold for whoever takes the batch too.

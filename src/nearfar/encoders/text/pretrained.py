@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import ConfigError, library
+from nearfar.encoders.weights import WEIGHTS, check_safe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,8 +23,6 @@ REFUSED = ("megatron_core", "megatron_config", "loftq_config", "eva_config", "co
 LAYERS = 10_000  # more than any model has; lists of so many are made before the first layer is
 NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in a word
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
-WEIGHTS = "model.safetensors"
-CONVERT = "import sys, torch, safetensors.torch as s; s.save_file(torch.load(sys.argv[1]), sys.argv[2])"
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
 EXTRA = "transformers", WHERE  # of both libraries
@@ -157,17 +156,6 @@ def file_of(name: str, file: str, hint: str = HINT) -> Path | None:
         # That there is none is only known once the hub was asked.
         raise ConfigError(f"{file} of {name!r} cannot be loaded (no hub in reach).", where=WHERE, hint=hint)
     return None if there is None else Path(there)
-
-
-def check_safe(folder: str) -> None:
-    """Raise a `ConfigError` where a folder has its weights as a pickle alone, which may run code when it is read."""
-    path = Path(folder)
-    pickles = sorted(f for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for f in path.glob(pattern))
-    if pickles and not list(path.glob("*.safetensors")):
-        raise ConfigError(
-            f"the weights in {pickles[0].name} are a pickle, which can run code when it is read.", where=folder,
-            hint=f"Convert them where you trust the file: python -c \"{CONVERT}\" {pickles[0]} {path / WEIGHTS}",
-        )  # fmt: skip
 
 
 def fill(layer: nn.Linear, folder: str) -> None:

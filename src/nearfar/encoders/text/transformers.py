@@ -12,6 +12,7 @@ from nearfar.encoders.adaptation import Adaptation
 from nearfar.encoders.offer import Offer
 from nearfar.encoders.text import pretrained as source
 from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
+from nearfar.encoders.weights import check_safe
 
 MODALITIES = ("text",)
 TOKENS = "transformers"
@@ -115,7 +116,7 @@ class TransformersEncoder(nn.Module):
         if not self.pretrained:
             return
         auto = library("transformers", *source.EXTRA).AutoModel
-        source.check_safe(self.pretrained)
+        check_safe(self.pretrained)
         with source.said(self.pretrained, "the weights"):
             loaded, info = auto.from_pretrained(
                 self.pretrained, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,

@@ -155,13 +155,13 @@ def statistics(samples: Sequence[np.ndarray], dtype: str) -> dict[str, list[floa
 
 def unit(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
     """Stored pictures (N, C, S, S) as views take them: float32, ``low`` … ``high`` of each channel as 0 … 1."""
-    low, high = (_column(spec[k], values) for k in ("low", "high"))
+    low, high = (column(spec[k], values) for k in ("low", "high"))
     return (values.float() - low) / (high - low)
 
 
 def standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
     """What `unit` or a view of it gave, with mean 0 and standard deviation 1 in each channel of the data."""
-    low, high, mean, std = (_column(spec[k], x) for k in MEASURED)
+    low, high, mean, std = (column(spec[k], x) for k in MEASURED)
     return (x * (high - low) + (low - mean)) / std
 
 
@@ -189,7 +189,7 @@ def by_channel(spec: Mapping[str, Any], *names: str) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(spec[n], np.float32)[:, None, None] for n in names)
 
 
-def _column(numbers: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+def column(numbers: Sequence[float], like: torch.Tensor) -> torch.Tensor:
     import torch
 
     return torch.tensor(numbers, dtype=torch.float32).to(like.device, non_blocking=True)[:, None, None]

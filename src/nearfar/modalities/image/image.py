@@ -11,7 +11,7 @@ import numpy as np
 
 from nearfar.core.errors import BadCell
 from nearfar.core.schema import CLOSED, above, as_many, within
-from nearfar.modalities.image import bands, opened
+from nearfar.modalities.image import bands, opened, preprocessing
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ GENERAL = "simclr"  # the recipe that a method's own may stand in for
 PHOTO_SIDE = 96  # stored side of photographs
 SAMPLE = 200  # cells looked at to plan
 RAW_SIDE = 32  # of the pixels that are a floor of evaluations, at most
-MEAN, STD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation
+MEAN, STD = 0.5, 0.25  # encoders see (x − 0.5) / 0.25, in training as in evaluation, unless one has its own
 
 
 class _Spec(TypedDict):
@@ -35,9 +35,18 @@ class _Spec(TypedDict):
     high: NotRequired[list[float]]
     mean: NotRequired[list[float]]
     spread: NotRequired[list[Annotated[float, above(0)]]]
+    preprocessing: NotRequired[Annotated[preprocessing.Preprocessing, CLOSED]]
 
 
-Spec = Annotated[_Spec, CLOSED, as_many("channels", *bands.MEASURED), bands.together]
+def _fits(spec: Mapping[str, Any]) -> str | None:
+    """How a spec has to be that a model's own preprocessing does not fit."""
+    wanted = spec.get("preprocessing")
+    if wanted and ("dtype" in spec or {len(wanted["mean"]), len(wanted["std"])} != {spec["channels"]}):
+        return "whose preprocessing is of as many channels, without a dtype"
+    return bands.together(spec)
+
+
+Spec = Annotated[_Spec, CLOSED, as_many("channels", *bands.MEASURED), _fits]
 
 
 def recognise(cells: Sequence[Any]) -> float:
@@ -59,8 +68,11 @@ def recognise(cells: Sequence[Any]) -> float:
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Side and channels from a sample: the median short side, in steps of 4 and from 16 to 64, photographs 96.
 
-    Pictures that are not plain 8-bit grey or colour also get what `nearfar.modalities.image.bands` lists.
+    Pictures that are not plain 8-bit grey or colour also get what `nearfar.modalities.image.bands` lists. The
+    ``preprocessing`` of a pretrained model decides all, and no data are looked at.
     """
+    if wanted := options.get("preprocessing"):
+        return {"size": int(options["size"]), "channels": len(wanted["mean"]), "preprocessing": dict(wanted)}
     sample = range(0, len(cells), max(1, len(cells) // SAMPLE))
     sides, grey, looks = [], True, []
     for i in sample:
@@ -93,8 +105,9 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
     """One picture (C, S, S), uint8 unless the spec says otherwise, and its own height and width.
 
-    The whole picture is squeezed to a square; views undo that by its own height and width. Transparent parts
-    become white, EXIF turns are followed, 16 bits are scaled to 8, of an animation the first picture is taken.
+    The whole picture is squeezed to a square; views undo that by its own height and width. A model's own preprocessing
+    may cut it instead, and the height and width are then those of what is left. Transparent parts become white, EXIF
+    turns are followed, 16 bits are scaled to 8, of an animation the first picture is taken.
     """
     from PIL import Image
 
@@ -104,10 +117,15 @@ def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, i
         array = opened.own_numbers(loaded)
         array = bands.channels_last(np.asarray(opened.plain(loaded))) if array is None else array
         return bands.stored(array, spec), array.shape[:2]
-    image = opened.plain(opened.loaded(cell, draft=2 * side), spec.get("top"))
+    wanted = spec.get("preprocessing")
+    image = opened.plain(opened.loaded(cell, draft=None if wanted else 2 * side), spec.get("top"))
     width, height = image.size
     image = image.convert("L" if spec["channels"] == 1 else "RGB")
-    if image.size != (side, side):
+    if wanted:
+        image = preprocessing.prepared(image, side, wanted, opened.MAX_PIXELS)
+        if wanted["mode"] != "squash":  # all else keeps proportions
+            width = height = side
+    elif image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.BILINEAR)  # Pillow's filters do not alias
     array = np.asarray(image)
     return (array[None] if array.ndim == 2 else array.transpose(2, 0, 1)), (height, width)
@@ -122,6 +140,8 @@ def decode_array(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray | No
     except BadCell:
         return None
     if last.shape != (spec["size"], spec["size"], spec["channels"]):
+        return None
+    if "preprocessing" in spec and preprocessing.changes(spec["size"], spec["preprocessing"]):
         return None
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return None
@@ -165,7 +185,12 @@ def _in_range(values: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _standardised(x: torch.Tensor, spec: Mapping[str, Any]) -> torch.Tensor:
-    """What the encoder sees: (x − mean) / std, the data's own where they were measured. Writes into `x`."""
+    """What the encoder sees: (x − mean) / std, the model's own, or the data's where they were measured.
+
+    Writes into `x`.
+    """
+    if wanted := spec.get("preprocessing"):
+        return x.sub_(bands.column(wanted["mean"], x)).div_(bands.column(wanted["std"], x))
     return bands.standardised(x, spec) if "dtype" in spec else x.sub_(MEAN).mul_(1 / STD)
 
 
@@ -237,4 +262,5 @@ def describe(spec: Mapping[str, Any]) -> str:
     kind = "grey pictures" if spec["channels"] == 1 else "colour pictures"
     if "dtype" in spec:
         kind = f"pictures of {spec['channels']} channel{'s' if spec['channels'] > 1 else ''} as {spec['dtype']}"
-    return f"{kind} stored at {spec['size']} × {spec['size']}"
+    prepared = " as the model wants them" if "preprocessing" in spec else ""
+    return f"{kind} stored at {spec['size']} × {spec['size']}{prepared}"

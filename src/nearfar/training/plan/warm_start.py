@@ -198,6 +198,8 @@ def about(by_column: Mapping[str, ColumnPlan]) -> list[str]:
     said = [f"Start: the encoder of {name!r} is that of {c.start.run.path} ({c.start.column.name!r})."
             for name, c in by_column.items() if c.start]  # fmt: skip
     for name, c in by_column.items():
+        if c.pretrained and hasattr(c.entry, "left_out") and (left := c.entry.left_out(c.options)):
+            said.append(f"Start: the encoder of {name!r} is {c.encoder} without its classifier ({left}).")
         if c.locked:
             fresh = "" if c.start else ", as it is built: no run to begin with was named (model.init_from)"
             said.append(f"Locked: the encoder of {name!r} stays as it is{fresh}.")

@@ -154,7 +154,9 @@ def _stored(view: np.ndarray, column: Column) -> np.ndarray:
         return view
     if "dtype" in column.spec:
         return bands.restored(view, column.spec)
-    return np.clip((view * image.STD + image.MEAN) * 255 + 0.5, 0, 255).astype(np.uint8)
+    wanted = column.spec.get("preprocessing", {"mean": image.MEAN, "std": image.STD})
+    mean, std = (np.reshape(wanted[k], (-1, 1, 1)) for k in ("mean", "std"))
+    return np.clip((view * std + mean) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def _paste(page: Image.Image, picture: Image.Image, x: int, y: int, share: float = 1.0) -> None:
