@@ -4,29 +4,22 @@ An encoder's file says which ``MODALITIES`` it takes and has a ``build``: a func
 are the modality's shape and its own options. What it builds maps a batch to features (N, D) and
 has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
-================== =============================================================================================
-``channels, size`` shape of images (N, C, S, S), float
-``features``       shape of numeric rows (N, F), float
-``vocabulary``     the largest id of texts, int (N, L): 0 is nothing, and a network takes the absolute value, since
-                   the sign only says whether a word begins. A text without ids gives zeros
-``length``         tokens per text at most; these networks take texts of any length
-``name``           what stands after the colon, as in ``timm:resnet50``
-``pretrained``     whether `fetch` takes pretrained weights
-``widths``         channels of the stages of an image network
-``grid``           means over ``grid`` × ``grid`` parts of the picture stand side by side in the features
-``dim``            of the token vectors, of fixed features their number
-``width``          of hidden layers, or of the states of a text
-``layers``         number of layers
-``out``            number of features
-``dropout``        share that is left out in training
-``pooling``        one vector from the states of a text: "mean", "max", "cls" (the first) or "last"
-``idf_power``      power of the inverse document frequencies; above 1 rare tokens count more, 0 means plain counts
-``ngram_weight``   of n-grams beside the word they are of, see `nearfar.encoders.text.static.token_weights`
-================== =============================================================================================
+================== ==================================================================================================
+``TOKENS``     the tokeniser that it wants for texts
+``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
+``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`
+``RATES``      learning rates for 256 rows there by method, where its own is not best
+``ADAPTED``    how its pretrained weights are trained further, by what there is to learn from; see
+               `nearfar.encoders.adaptation`
+``check``      of a name after ``NAME:``, called before the data are read
+``offers``     of a name after ``NAME:``: the pretrained model of that name (`nearfar.encoders.offer`), which makes
+               ``NAME:…`` a word for a model wherever a run is taken
+``recognises`` whether a path is the folder, or file, of such a model, so that it is one without a word before it
+``FETCHES``    true where the weights are pretrained unless ``pretrained=False`` is among the options
+``settle``     of the options, called once when a training is planned; returns them with all that a run needs to be
+               built from its folder alone: ``build`` looks nothing up, since the folder may come from anyone
+============== ==================================================================================================
 
-A `ValueError` says which argument cannot have its value. A file may also define
-
-============== =========================================================================================
 What it builds may have ``fetch()``, which takes pretrained weights and is called once, when a training begins, and
 ``setup(x)``, called then with the training rows as it takes them, or with no more than its ``setup_rows`` of them,
 drawn evenly.
