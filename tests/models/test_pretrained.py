@@ -22,7 +22,7 @@ TEXTS = ["the cat sat on the mat", "a dog", "and the dog ran far away from the c
 def folder_of(path, kind="bert", *, layers=(), prompts=None, default=None, most=12, pooling="mean"):
     """A tiny model as sentence-transformers itself saves it."""
     import transformers
-    from sentence_transformers import models
+    from sentence_transformers.sentence_transformer import modules as models
 
     torch.manual_seed(3)
     transformers.AutoModel.from_config(config_of(kind)).save_pretrained(path / "inner")
@@ -35,14 +35,14 @@ def folder_of(path, kind="bert", *, layers=(), prompts=None, default=None, most=
 
 
 def dense(width=6, activation=None):
-    from sentence_transformers import models
+    from sentence_transformers.sentence_transformer import modules as models
 
     return models.Dense(32, width, activation_function=activation or torch.nn.Tanh())
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    from sentence_transformers import models
+    from sentence_transformers.sentence_transformer import modules as models
 
     layers = [dense(), models.Normalize()]
     prompts = {"query": "the home ", "passage": "a "}
@@ -105,6 +105,7 @@ def test_a_run_that_begins_with_it_opens_from_its_folder_alone(saved, tmp_path):
     import shutil
 
     moved = shutil.copytree(saved, tmp_path / "model")
+    (moved / "README.md").write_text("---\nlicense: mit\n---\n")
     texts = [f"the {a} ran {b}" for a in ("cat", "dog", "mat") for b in ("home", "far", "away", "on")]
     run = tmp_path / "run"
     trained = nearfar.train(texts, out=run, init_from=f"st:{moved}", epochs=0, method="random", precision="fp32",
@@ -115,12 +116,14 @@ def test_a_run_that_begins_with_it_opens_from_its_folder_alone(saved, tmp_path):
     np.testing.assert_allclose(nearfar.load(run).encode(texts), before, atol=1e-6)
     config = json.loads((run / "config.json").read_text())
     assert config["columns"]["text"]["spec"]["length"] == 10  # as the model cuts texts
+    assert config["origins"] == {"text": f"st:{moved}, licence mit"}
+    assert f"| began with | st:{moved}, licence mit |" in (run / "README.md").read_text()
 
 
 def test_what_is_no_model_here_is_a_sentence(saved, tmp_path):
     import shutil
 
-    from sentence_transformers import models
+    from sentence_transformers.sentence_transformer import modules as models
 
     with pytest.raises(RunError, match="is not a run folder"):
         loading.load(tmp_path / "nothing")

@@ -98,6 +98,7 @@ class Stored(TypedDict):
     finished: NotRequired[bool]
     kept: NotRequired[Count | None]  # step of the state that is the model, where that was chosen
     asked: NotRequired[Values]
+    origins: NotRequired[dict[str, str]]  # of encoders that did not begin at random, by column
     notes: NotRequired[list[str]]
     resumed: NotRequired[list[Resumed]]
     ensemble: NotRequired[Together]

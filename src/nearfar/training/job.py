@@ -12,6 +12,7 @@ from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError
 from nearfar.models.run import Run
 from nearfar.training import distributed, resuming
+from nearfar.training.plan import warm_start
 from nearfar.training.plan.prepare import Plan
 from nearfar.training.trainer import Trainer
 
@@ -69,6 +70,8 @@ def recorded(run: Run, plan: Plan, job: Job, trainer: Trainer) -> None:
     if job.resume:
         step = {"step": trainer.position.step, "command": job.command, "changed": job.changes}
         before |= {"resumed": [*before.get("resumed", ()), step]}
+    elif begins_with := warm_start.origins(plan.by_column):
+        before |= {"origins": begins_with}
     run.write_config({
         "command": job.command, "folder": str(Path.cwd()), **before, "finished": False,
         "config": plan.config.as_dict(), "asked": asked.as_dict(),

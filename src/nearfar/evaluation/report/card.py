@@ -33,7 +33,8 @@ def write(
         figures.append(kept.about(e) | {"table": table})
     text = render(
         "card.jinja", name=name, version=__version__, first=first(config, metrics, measured), columns=config["columns"],
-        ensemble=config.get("ensemble"), method=record.resolve(settings["model"]["method"]), model=settings["model"],
+        origins=config.get("origins", {}), ensemble=config.get("ensemble"),
+        method=record.resolve(settings["model"]["method"]), model=settings["model"],
         fixed=settings["model"].get("fixed", "none"), data=config["data"], train=settings["train"],
         lr=settings["optim"]["lr"], epochs=f"{most} epochs" if done == most else f"{done} of at most {most} epochs",
         measured=figures, example='["a.jpg", "b.jpg"]' if pictures else "rows", command=command(config),

@@ -206,6 +206,18 @@ def about(by_column: Mapping[str, ColumnPlan]) -> list[str]:
     return said
 
 
+def origins(by_column: Mapping[str, ColumnPlan]) -> dict[str, str]:
+    """Where the encoder of each column comes from that does not begin at random, with its licence if that is known."""
+    places = {}
+    for name, c in by_column.items():
+        if c.start:
+            places[name] = f"{c.start.run.path} ({c.start.column.name})"
+        elif c.pretrained and hasattr(c.entry, "offers"):
+            licence = c.entry.offers(c.encoder.partition(":")[2]).licence
+            places[name] = c.encoder + (f", licence {licence}" if licence else "")
+    return places
+
+
 def make_learner(plan: Plan, world: World, *, fresh: bool = True) -> Learner:
     """The learner of a plan, as it begins: drawn from the seed, or ``model.init_from``; any weights if not `fresh`."""
     encoders, fixed = plan.encoders(), plan.fixed()
