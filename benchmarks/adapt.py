@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import time
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,10 @@ def main() -> None:
     file = options.out / f"few-{options.labels}-{options.case}.json"
     found: dict[str, Any] = files.read_json(file) if file.exists() else {}
     results = found.setdefault("sets", {})
+    if options.case == "setfit":
+        importlib.import_module("setfit")
+    else:  # imports what loading and training a model needs
+        nearfar.load(f"st:{options.model}").encode(["a text"])
     kept: dict[str, Any] = {}  # vectors of test rows that no training changes
     for draw in options.draws:
         for name in options.sets:

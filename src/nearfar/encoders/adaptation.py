@@ -25,24 +25,24 @@ class Adaptation:
         upper limits.
     options : mapping
         Of the encoder, such as parts that stay as they are.
-    adapters : mapping
-        Further options where training all weights does not fit into this machine's memory, such as LoRA's.
-    steps : int
-        What "auto" epochs come to at least, in steps.
+    steps : (int, int)
+        What "auto" epochs come to at least and at most, in steps, but for one epoch, which is the least of many rows.
     epochs : int
-        The fewest of "auto" epochs, which many rows have more steps for.
+        What "auto" is between these two.
     holdout : int
         Labelled or paired rows below which none are held out: a tenth of fewer tells no states apart.
     why : str
-        What these values were chosen by, for the notes of a training.
+        What these values do, for the notes of a training.
+    lighter : Adaptation, optional
+        What is taken instead where training the weights does not fit into this machine's memory, such as adapters.
     """
 
     method: str
-    steps: int
-    epochs: int = 1
+    steps: tuple[int, int]
+    epochs: int
     numbers: Mapping[str, Any] = field(default_factory=dict)
     knobs: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    adapters: Mapping[str, Any] = field(default_factory=dict)
     holdout: int = 0
     why: str = ""
+    lighter: Adaptation | None = None

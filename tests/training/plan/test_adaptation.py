@@ -44,7 +44,7 @@ def declared(monkeypatch):
     """What the file of the encoder declares for labels."""
     adaptation = Adaptation(
         method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.2}, holdout=100,
-        knobs={"optim.lr": 3e-5, "views.recipe": "none", "train.batch_size": 24}, steps=30, why="it is so",
+        knobs={"optim.lr": 3e-5, "views.recipe": "none", "train.batch_size": 24}, steps=(30, 60), epochs=5, why="it is so",
     )  # fmt: skip
     monkeypatch.setattr(ENCODERS.get("text_cnn"), "ADAPTED", {"labels": adaptation}, raising=False)
     return adaptation
@@ -69,7 +69,10 @@ def test_what_is_declared_stands_for_auto_and_is_said(begun, declared):
     assert "Adapting: it is so." in plan.notes
     assert any("not measured whether the model becomes better" in note for note in plan.notes)
     assert any("supcon learns from those" in note for note in plan.notes)
-    assert planned(texts(20), init_from=begun).config.train.batch_size == 20  # no more than there are rows
+    few, more, many = (planned(texts(n), init_from=begun) for n in (20, 160, 1800))
+    assert few.config.train.batch_size == 20 and few.steps == 30  # no batch of more rows than there are
+    assert more.config.train.epochs == 5
+    assert many.config.train.epochs == 1 and many.steps > 60
 
 
 def test_what_is_asked_for_stays(begun, declared):
@@ -150,7 +153,7 @@ def test_few_labels_teach_the_layers_and_leave_the_table_of_tokens(tiny, tmp_pat
     trained = train.train(animals(), encoder=f"transformers:{tiny}", out=out, threads=1)
     plan, began = trained.plan, nearfar.load(f"transformers:{tiny}").branches
     assert (plan.record.name, plan.record.projector, len(plan.train), trained.kept) == ("supcon", None, 32, None)
-    assert plan.steps == ENCODERS.get("transformers").ADAPTED["labels"].steps
+    assert plan.steps == ENCODERS.get("transformers").ADAPTED["labels"].steps[0]
     before, after = (dict(next(iter(b.values())).encoder.named_parameters()) for b in (began, trained.model.branches))
     same = {name for name in before if np.array_equal(before[name].detach(), after[name].detach())}
     assert "model.embeddings.word_embeddings.weight" in same
@@ -178,7 +181,8 @@ def test_adapters_where_all_weights_do_not_fit(tiny, monkeypatch):
     assert "lora" not in next(iter(plan.by_column.values())).options
     monkeypatch.setattr(room, "free", lambda: 150_000)
     plan = planned(animals(), encoder=f"transformers:{tiny}")
-    assert any(note.startswith("Adapters: lora, since training all weights takes") for note in plan.notes)
+    assert any("GiB are free, so lora is taken" in note for note in plan.notes)
+    assert plan.config.optim.lr == ENCODERS.get("transformers").ADAPTED["labels"].lighter.knobs["optim.lr"]
     monkeypatch.undo()
     encoder = next(iter(plan.encoders().values()))
     assert {n.split(".")[-3] for n, p in encoder.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}

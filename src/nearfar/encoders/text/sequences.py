@@ -11,26 +11,26 @@ MOST = 12  # buckets
 POOLINGS = ("mean", "max", "cls", "last")
 
 
-def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
+def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor, least: int = 1) -> torch.Tensor:
     """``encode(ids)``, in a few calls on rows of like length, each as wide as its longest row: (N, D) in their order.
 
     `encode` maps ids (n, l) to (n, D), a row's features depending on nothing but its own tokens. `ids` are ≥ 0, with 0
-    only at the end of a row. On a GPU it is one call: there padding is cheaper than several calls, and lengths would
-    have to be waited for.
+    only at the end of a row. `least` is the padding, in tokens, that one more call is worth. On a GPU it is one call:
+    there padding is cheaper than several calls, and lengths would have to be waited for.
     """
     if ids.device.type != "cpu" or not len(ids):
         return encode(ids)
     lengths, order = (ids > 0).sum(1).sort(stable=True)
-    edges = split(lengths.numpy())
+    edges = split(lengths.numpy(), least=least)
     parts = [encode(ids[order[a:b], : max(1, int(lengths[b - 1]))]) for a, b in pairwise(edges)]
     return torch.cat(parts)[order.argsort()]
 
 
-def split(lengths: np.ndarray, padding: float = PADDING, most: int = MOST) -> list[int]:
+def split(lengths: np.ndarray, padding: float = PADDING, most: int = MOST, least: int = 1) -> list[int]:
     """Where to cut rows in ascending order of length, so that little is padding: ``[0, …, N]``.
 
-    The piece with most padding is cut where that saves most, until at most a share `padding` of all is left or there
-    are `most` pieces.
+    The piece with most padding is cut where that saves most, until at most a share `padding` of all is left, there
+    are `most` pieces, or less than `least` is saved.
     """
     edges, width = [0, len(lengths)], np.maximum(lengths, 1)
     total = int(width.sum())
@@ -41,6 +41,8 @@ def split(lengths: np.ndarray, padding: float = PADDING, most: int = MOST) -> li
         i = int(np.argmax(wasted))
         a, b = edges[i], edges[i + 1]
         saved = np.arange(1, b - a) * (width[b - 1] - width[a : b - 1])
+        if saved.max() < least:
+            break
         edges.insert(i + 1, a + 1 + int(np.argmax(saved)))
     return edges
 

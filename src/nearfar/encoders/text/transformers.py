@@ -1,6 +1,7 @@
 """Any text model of the `transformers` library, as ``transformers:NAME``, a folder or a name on the hub."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,20 @@ MOST = 1024  # tokens of a text where a model is used as it is; longer ones need
 # Chosen on training rows that taught nothing, with 8 and 64 labels a class (docs/results/pretrained.md): rates of 5e-5
 # to 2e-4 and 10 to 20 steps are alike. Rates that fall from layer to layer, the last layers alone, and cosines of pairs
 # brought to 0 and 1 were lower; the table of tokens costs a third of a step and changes nothing.
+_LABELS = Adaptation(
+    method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.1}, options={"tokens": False},
+    knobs={"optim.lr": 1e-4, "views.recipe": "none", "train.batch_size": 64}, steps=(15, 300), epochs=10, holdout=1000,
+    why="all rows of a batch are compared by their labels, for few steps and at a rate for pretrained weights; the "
+    "table of tokens stays as it is",
+)  # fmt: skip
+_LORA = {
+    "options": {"lora": {"r": 8, "lora_alpha": 16}},
+    "why": "as few labels teach, by adapters beside frozen layers",
+}
 ADAPTED = {
-    "labels": Adaptation(
-        method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.1},
-        options={"tokens": False}, adapters={"lora": {"r": 8, "lora_alpha": 16}},
-        knobs={"optim.lr": 1e-4, "views.recipe": "none", "train.batch_size": 64}, steps=15, holdout=1000,
-        why="all rows of a batch are compared by their labels, for few steps and at a rate for pretrained weights; "
-        "the table of tokens stays as it is",
-    ),
-}  # fmt: skip
+    "labels": replace(_LABELS, lighter=replace(_LABELS, **_LORA, knobs={**_LABELS.knobs, "optim.lr": 2e-3})),
+}
+CALL = 128  # tokens of padding that take as long as one more call of a training step, which goes over all weights
 IDENTITY = nn.Identity.__module__
 
 
@@ -135,7 +141,7 @@ class TransformersEncoder(nn.Module):
             source.fill(layer[0], folder)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return in_buckets(self.encode, x.abs())
+        return in_buckets(self.encode, x.abs(), CALL)
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Features of rows of ids ≥ 0, all at once."""

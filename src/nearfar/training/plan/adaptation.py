@@ -68,23 +68,25 @@ def unmeasured(adaptation: Adaptation | None, rows: splits.SplitPlan) -> list[st
             "not measured whether the model becomes better; new rows with labels tell (nearfar classify)."]  # fmt: skip
 
 
-def with_options(
+def fitting(
     adaptation: Adaptation | None, by_column: Mapping[str, ColumnPlan]
-) -> tuple[dict[str, ColumnPlan], list[str]]:
-    """The columns with what is declared of their encoders' options, and what to say of it.
+) -> tuple[Adaptation | None, dict[str, ColumnPlan], list[str]]:
+    """What is declared, the lighter way where the other one does not fit into memory; the columns with its options."""
+    notes: list[str] = []
+    if adaptation is not None and adaptation.lighter is not None:
+        columns = _with_options(adaptation, by_column)
+        numbers = {c.leader: branches.trained_numbers(c) for c in columns.values()}
+        needed, free = room.WIDTH * sum(numbers.values()), room.free()
+        if needed > free:
+            adaptation = adaptation.lighter
+            notes = [f"Memory: to train all weights takes {needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are "
+                     f"free, so {', '.join(adaptation.options)} is taken."]  # fmt: skip
+    return adaptation, _with_options(adaptation, by_column), notes
 
-    Adapters are taken where all weights, their gradients and two means of these do not fit into memory.
-    """
-    if adaptation is None:
-        return dict(by_column), []
-    columns = {n: replace(c, options={**adaptation.options, **c.options}) for n, c in by_column.items()}
-    numbers = {c.leader: branches.trained_numbers(c) for c in columns.values()} if adaptation.adapters else {}
-    needed = room.WIDTH * sum(numbers.values())
-    if needed <= room.free():
-        return columns, []
-    columns = {n: replace(c, options={**adaptation.adapters, **c.options}) for n, c in columns.items()}
-    return columns, [f"Adapters: {', '.join(adaptation.adapters)}, since training all weights takes "
-                     f"{needed / 2**30:,.1f} GiB and {room.free() / 2**30:,.1f} GiB are free."]  # fmt: skip
+
+def _with_options(adaptation: Adaptation | None, by_column: Mapping[str, ColumnPlan]) -> dict[str, ColumnPlan]:
+    more = {} if adaptation is None else adaptation.options
+    return {n: replace(c, options={**more, **c.options}) for n, c in by_column.items()}
 
 
 def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[Config, list[str]]:
@@ -99,6 +101,7 @@ def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[C
             config = config.set(path, min(value, rows) if path in ROWS else value)
     epochs, batch = config.train.epochs, config.train.batch_size
     if epochs == "auto" and isinstance(batch, int):
-        epochs = max(adaptation.epochs, math.ceil(adaptation.steps / max(1, rows // batch)))
-        config = config.set("train.epochs", epochs)
+        an_epoch, (least, most) = max(1, rows // batch), adaptation.steps
+        epochs = min(max(adaptation.epochs, math.ceil(least / an_epoch)), most // an_epoch)
+        config = config.set("train.epochs", max(1, epochs))
     return config, [f"Adapting: {adaptation.why}."]

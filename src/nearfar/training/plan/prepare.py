@@ -143,8 +143,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     config, table, starts = _read(config, source, known, console)
     by_column = columns.plan(config.model, table.kinds, starts)
     adapted = adaptation.of(config, table, by_column) if begins else None
+    adapted, by_column, lighter = adaptation.fitting(adapted, by_column)
     config = adaptation.with_holdout(config, adapted, table)
-    by_column, adapters = adaptation.with_options(adapted, by_column)
     d = config.data
     rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
     notes = [*table.source.get("notes", ()), *rows.notes, *adaptation.unmeasured(adapted, rows)]
@@ -175,7 +175,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
         related += duplicates.about_negatives(table, rows.train, ignore)
     method = record.override(method, {"positives": kind})
     config = replace(config, method=_numbers(method))
-    notes += [*counted, *decided, *adapters, *warm_start.about(by_column), *mirrored, *related]
+    notes += [*counted, *decided, *lighter, *warm_start.about(by_column), *mirrored, *related]
     return Plan(config, method, table, by_column, rows.train, rows.heldout, positives, ignore, tuple(notes))
 
 
