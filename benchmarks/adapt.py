@@ -94,6 +94,15 @@ def setfit(model: str, texts: list[str], y: np.ndarray, draw: int, options: Any)
     return network.model_body.encode, said
 
 
+def command(options: argparse.Namespace, results: dict[str, Any]) -> str:
+    """What makes the whole file, which may have been made in parts."""
+    draws = sorted({d for of_set in results.values() for d in of_set}, key=int)
+    sets = [] if len(results) == len(SETS) else ["--sets", *results]
+    early = ["--max-steps", str(options.max_steps)] if options.max_steps else []
+    words = ["DATA", "MODEL", options.case, "--labels", str(options.labels), "--draws", *draws, *sets, *early]
+    return " ".join(["python benchmarks/adapt.py", *words])
+
+
 def main() -> None:
     """One case: a file with the draws of every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,7 +141,7 @@ def main() -> None:
                 "labelled_rows": len(y), "test_rows": len(truth),
             }  # fmt: skip
             print(options.case, name, draw, results[name][str(draw)], flush=True)
-            found |= machine() | {"case": options.case, "labels": options.labels}
+            found |= machine() | {"case": options.case, "labels": options.labels, "command": command(options, results)}
             options.out.mkdir(parents=True, exist_ok=True)
             files.write_json(file, found)
 
