@@ -21,8 +21,8 @@ class Adaptation:
     numbers : mapping
         Of that method, such as ``{"temperature": 0.1}``; another method keeps its own.
     knobs : mapping of str to value
-        Knobs that are "auto", by path, such as ``{"optim.lr": 5e-5, "train.batch_size": 64}``; those of the rows are
-        upper limits.
+        Knobs that are "auto", by path, such as ``{"optim.lr": 5e-5, "train.batch_size": 64}``; no batch has
+        more rows than there are.
     options : mapping
         Of the encoder, such as parts that stay as they are.
     steps : (int, int)

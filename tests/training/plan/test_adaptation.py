@@ -84,6 +84,9 @@ def test_what_is_asked_for_stays(begun, declared):
     assert (config.optim.lr, config.train.epochs, config.train.batch_size) == (0.01, 3, 16)
     assert (config.views.recipe, plan.record.temperature, plan.record.projector) == ("words", 0.5, None)
     assert 0 < len(plan.heldout) < 48
+    balanced = planned(texts(48), init_from=begun, balance="2x6").config.train
+    assert balanced.batch_size == 12 and balanced.epochs == 8  # 4 steps an epoch
+    assert planned(texts(21), init_from=begun, processes=2, threads=1).config.train.batch_size == 20
     other = planned(texts(48), init_from=begun, method="supervised").record
     assert other.name == "supervised" and other.temperature is None  # numbers are those of the method that is declared
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nearfar.data.batches import balanced
 from nearfar.methods import record
 from nearfar.models import branches, room
 from nearfar.training.plan import auto_method
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nearfar.models.columns import ColumnPlan
 
 HOLDOUT = 0.1  # share of the rows that is held out of a training, unless they are too few to adapt with
-ROWS = ("train.batch_size",)  # knobs that cannot exceed the number of rows
+BATCH = "train.batch_size"
 
 
 def supervision(config: Config, table: Table) -> str:
@@ -95,13 +96,16 @@ def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[C
         return config, []
     numbers = adaptation.numbers if config.model.method == adaptation.method else {}
     config = replace(config, method={**numbers, **config.method})
+    t, most = config.train, rows - rows % config.train.processes
     for path, value in adaptation.knobs.items():
         section, _, key = path.partition(".")
+        if path == BATCH:
+            value = math.prod(balanced.parse(t.balance)) if t.balance else min(value, most)
         if getattr(getattr(config, section), key) == "auto":
-            config = config.set(path, min(value, rows) if path in ROWS else value)
-    epochs, batch = config.train.epochs, config.train.batch_size
-    if epochs == "auto" and isinstance(batch, int):
-        an_epoch, (least, most) = max(1, rows // batch), adaptation.steps
-        epochs = min(max(adaptation.epochs, math.ceil(least / an_epoch)), most // an_epoch)
+            config = config.set(path, value)
+    batch = config.train.batch_size
+    if t.epochs == "auto" and isinstance(batch, int):
+        an_epoch, (least, limit) = max(1, rows // batch), adaptation.steps
+        epochs = min(max(adaptation.epochs, math.ceil(least / an_epoch)), limit // an_epoch)
         config = config.set("train.epochs", max(1, epochs))
     return config, [f"Adapting: {adaptation.why}."]
