@@ -164,7 +164,9 @@ def test_few_labels_teach_the_layers_and_leave_the_table_of_tokens(tiny, tmp_pat
     assert "Time: about" in capsys.readouterr().err
     found = nearfar.classify(nearfar.load(out), animals(), animals(8)[0])
     assert found.classifier.out_of_fold["accuracy"] is None and found.classifier.threshold is None
-    assert "has learnt 32 of these rows with their labels" in " ".join(found.classifier.notes)
+    said = " ".join(found.classifier.notes)
+    assert "has learnt 32 of these rows with their labels" in said and "no others to measure on" in said
+    assert "none of the 32 rows is new to the model, so its accuracy is not known" in said
 
 
 def test_a_share_of_the_initial_weights_is_kept(tiny):

@@ -196,9 +196,10 @@ class Classifier:
             about_rows.append(f"{absent:,} classes have no rows and are never predicted")
         if left_out := len(labels) - len(kept):
             about_rows.append(f"{left_out:,} rows without a label are left out")
+        others = 0 if taught is None else int((~taught).sum())
         learnt = () if taught is None else (
             f"The model has learnt {int(taught.sum()):,} of these rows with their labels, or with what stood beside "
-            f"them: figures are of the {int((~taught).sum()):,} others.",
+            f"them: {f'figures are of the {others:,} others' if others else 'there are no others to measure on'}.",
         )  # fmt: skip
         notes = (f"{'; '.join(about_rows)}.", *learnt, *choice.notes, *unsolved, *refused.notes)
         return cls(

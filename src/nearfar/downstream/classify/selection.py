@@ -111,6 +111,8 @@ def choose(
     if taught is not None:
         fresh = int((~taught).sum())
         few = none = f"only {fresh:,} of the {len(y):,} rows did not teach the model"
+        if not fresh:
+            few = none = f"none of the {len(y):,} rows is new to the model"
         enough = min(middle, fresh // min(classes, LEAST)) if fresh >= LEAST else 0
         scored = " on rows that did not teach the model"
     if kind != "auto":
