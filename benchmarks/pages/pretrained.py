@@ -48,7 +48,8 @@ def few(labels: int) -> str:
     """One line a set, and one of all."""
     found, body = results(labels), []
     for name in found["frozen"]:
-        at = {c: found[c].get(name, {}) for c in found}
+        drawn = found["adapted"][name]  # the draws that are shown
+        at = {c: {d: r for d, r in found[c].get(name, {}).items() if d in drawn} for c in found}
         setfit = at.get("setfit") or {}
         ended = next((d["max_steps"] for d in setfit.values() if d.get("max_steps")), 0)
         body.append([
