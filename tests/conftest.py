@@ -16,7 +16,7 @@ SLOW = (
     "cli/test_classify.py", "cli/test_cli.py", "contract", "data/test_memory.py", "data/test_stream.py",
     "docs/test_pairs.py", "docs/test_sts_benchmark.py", "docs/test_text.py", "downstream/test_classifier.py",
     "downstream/test_export.py", "downstream/test_taught.py", "encoders/test_fixed.py", "encoders/test_text.py",
-    "evaluation/report", "evaluation/test_evaluation.py", "evaluation/test_groups.py",
+    "encoders/test_timm.py", "evaluation/report", "evaluation/test_evaluation.py", "evaluation/test_groups.py",
     "evaluation/test_small_and_odd.py", "faults", "models/test_several.py", "real", "training/plan/test_locked.py",
     "training/plan/test_mirroring.py", "training/positives", "training/tuning", "training/test_best.py",
     "training/test_compiler.py", "training/test_distributed.py", "training/test_finished.py",

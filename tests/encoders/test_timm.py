@@ -229,3 +229,15 @@ def test_layers_that_stay_as_they_are_and_their_statistics(tmp_path):
     assert "bn1.running_mean" not in later
     assert "conv_head.weight" in later
     assert "bn2.running_mean" in later
+
+
+def test_few_labels_adapt_the_last_layers_by_default(tmp_path):
+    folder_of(tmp_path / "model", "test_efficientnet", input_size=(3, 32, 32))
+    x, y = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3)).astype(np.uint8), np.arange(24) % 2
+    run = train.train((x, y), init_from=str(tmp_path / "model"), device="cpu", monitor_rows=0)
+    declared, config = encoder.ADAPTED["labels"], run.plan.config
+    assert config.model.method == declared.method
+    assert {k: config.model.encoder_options[k] for k in declared.options} == dict(declared.options)
+    assert config.optim.lr == declared.knobs["optim.lr"]
+    assert config.views.recipe == declared.knobs["views.recipe"]
+    assert (config.train.epochs, config.train.batch_size, config.data.holdout) == (declared.steps[0], 24, 0.0)

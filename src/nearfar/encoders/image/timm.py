@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core.errors import ConfigError, library, listed, reason
+from nearfar.encoders.adaptation import Adaptation
 from nearfar.encoders.offer import Offer
 from nearfar.encoders.weights import WEIGHTS, check_safe
 
@@ -25,6 +26,16 @@ WHERE = "model.encoder"
 OUTSIDE = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay")  # files of elsewhere
 OURS = ("in_chans", "img_size", "num_classes", "pretrained")  # arguments of a model that the data and we decide
 PIECE = 2**20  # pixels that are encoded at once: what becomes of more does not stay in the processor's cache
+ADAPTED = {
+    "labels": Adaptation(
+        method="supcon", numbers={"projector": None, "count": 1, "temperature": 0.1},
+        options={"frozen": 0.7, "statistics": False},
+        knobs={"optim.lr": 2e-4, "views.recipe": "light", "train.batch_size": 100},
+        steps=(10, 30), epochs=2, holdout=1000,
+        why="all rows of a batch are compared by their labels, for few steps; the first layers stay as they are, and "
+        "batch norms keep their statistics, which few rows would spoil",
+    ),
+}  # fmt: skip
 HINT = "Name timm:NAME@FILE, or a folder of config.json and model.safetensors."
 
 
