@@ -14,6 +14,9 @@ data : path, array, list, table
     A file, a folder, or whatever else ``docs/data.md`` lists.
 out : path, optional
     Where the result is written; nothing is written without it.
+cache : bool
+precision : {"fp32", "bf16", "auto"}, optional
+    Of a model that is named by its path: whether its vectors are kept, and in which precision it computes, see `load`.
 quiet : bool
     Show no text on stderr; warnings come all the same, as `NearfarWarning`.
 console : Console, optional

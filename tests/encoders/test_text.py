@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from nearfar.core.registry import ENCODERS
@@ -94,6 +96,16 @@ def test_rows_are_cut_where_it_saves_most():
     assert padding(two) == min(padding([0, cut, 30]) for cut in range(1, 30))
     assert padding(sequences.split(lengths, padding=0.0, most=30)) == 0
     assert sequences.split(lengths, padding=1.0) == [0, 30]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=200), st.integers(1, 100))
+def test_pieces_have_no_more_tokens_than_fit(lengths, tokens):
+    lengths = np.sort(np.asarray(lengths))
+    edges = sequences.cut(sequences.split(lengths), lengths, tokens)
+    assert edges[0] == 0 and edges[-1] == len(lengths) and (np.diff(edges) > 0).all()
+    for a, b in pairwise(edges):
+        assert b - a == 1 or (b - a) * lengths[b - 1] <= tokens
 
 
 @pytest.mark.parametrize("options", [{}, {"pooling": "cls"}, {"pooling": "max"}])

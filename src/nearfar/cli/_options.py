@@ -27,6 +27,14 @@ config_option = click.option(
 )
 
 
+encoding_options = options(
+    click.option("--cache/--no-cache", default=True,
+                 help="Keep vectors, and take those that are kept, where that is quicker.  [--cache]"),
+    click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]),
+                 help="Encode in this precision.  [that of the training; of a pretrained model fp32]"),
+)  # fmt: skip
+
+
 class Pairing(click.Command):
     """A command with ``--pair``, which takes two columns, and more where an argument, such as DATA, precedes it."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import verb
+from nearfar.cli._options import encoding_options
 
 
 @click.command(short_help="Find which rows of two sequences belong together.")
@@ -30,6 +31,7 @@ from nearfar.cli import verb
 )
 @click.option("--encode", is_flag=True, help="Encode joined texts as one text instead of adding their vectors.")
 @click.option("--out", type=click.Path(), help="File to write all matches to, tab-separated.")
+@encoding_options
 @verb
 def command(**given: Any) -> Any:
     """Align A and B, two sequences in the same order: a text and its translation, a book and the scenes of its film.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import given, verb
-from nearfar.cli._options import group_options
+from nearfar.cli._options import encoding_options, group_options
 
 
 @click.command(short_help="Predict the classes of new rows, from a few labelled ones.")
@@ -44,6 +44,7 @@ from nearfar.cli._options import group_options
 @click.option("--name", help="Name under which the run keeps the classifier.  [default]")
 @click.option("--use", help="Use the classifier that the run keeps under this name. The only data are NEW then.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the folds of cross-validation.")
+@encoding_options
 @verb
 def command(labelled: str, new: str | None, **options: Any) -> Any:
     """Fit a classifier to the rows of LABELLED, few or many, and predict the classes of NEW.

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import verb
+from nearfar.cli._options import encoding_options
 
 
 @click.command(short_help="Write the vectors of data as a table.")
@@ -24,6 +25,7 @@ from nearfar.cli import verb
     help="Also write two coordinates a row, for a map of the data.",
 )
 @click.option("--prompt", help="Prompt of a pretrained model to put before every text, such as query.  [its default]")
+@encoding_options
 @verb
 def command(**given: Any) -> Any:
     """Write the vectors of DATA as a table: name, vector, and label where there is one.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import given, verb
-from nearfar.cli._options import Pairing, group_options, pair_option
+from nearfar.cli._options import Pairing, encoding_options, group_options, pair_option
 
 
 @click.command(cls=Pairing, short_help="Measure models, with floors and confidence intervals.")
@@ -63,9 +63,11 @@ from nearfar.cli._options import Pairing, group_options, pair_option
 )
 @click.option(
     "--floors/--no-floors",
-    default=True,
-    help="Measure the raw input and an untrained encoder as well, for comparison.  [--floors]",
+    default=None,
+    help="Measure the raw input and an untrained encoder as well, for comparison.  [both; of a pretrained model, the "
+    "raw input alone]",
 )
+@encoding_options
 @verb
 def command(**options: Any) -> Any:
     """Measure RUNS side by side: kNN, a linear probe and few labels; for pairs, retrieval.

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nearfar.cli import verb
+from nearfar.cli._options import encoding_options
 
 
 @click.command(short_help="Find the nearest rows of a query.")
@@ -24,6 +25,7 @@ from nearfar.cli import verb
 )
 @click.option("--column", help="Column of the data to search, where several may be meant.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="Number of neighbours of each query.")
+@encoding_options
 @verb
 def command(**given: Any) -> Any:
     """Find the rows nearest to QUERIES, by exact cosine similarity.

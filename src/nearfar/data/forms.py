@@ -30,11 +30,12 @@ def for_model(column: Column, rows: np.ndarray, modality: str, spec: Mapping[str
     """
     if column.modality == modality and same(column.spec, spec):
         return column, rows
-    values, there = None, column.spec
+    values, lengths, there = None, None, column.spec
     names, wanted = there.get("names"), spec.get("names")
     alike = there.get("features") == spec.get("features") and (not (names and wanted) or set(names) == set(wanted))
     if column.modality == modality == "text" and column.cells is not None:
         values, _ = MODALITIES.get("text").decode_many([column.cells[int(r)] for r in rows], spec)
+        lengths = (values != 0).sum(1, dtype=np.int32)
     elif column.modality == modality == "vector" and alike:
         x = np.asarray(column.values[rows], np.float64) * there["spread"] + there["mean"]
         x = x[:, [names.index(n) for n in wanted]] if names and wanted else x
@@ -45,4 +46,5 @@ def for_model(column: Column, rows: np.ndarray, modality: str, spec: Mapping[str
             f"the model takes {MODALITIES.get(modality).describe(spec)}, the column {column.name!r} holds {held} that "
             "were decoded for another one.", hint="Let the model read the data: give it the file, or model.read(…).",
         )  # fmt: skip
-    return replace(column, values=values, geometry=None, hashes=None, spec=spec, cells=None), np.arange(len(rows))
+    whole = {"values": values, "lengths": lengths, "geometry": None, "hashes": None, "cells": None}
+    return replace(column, spec=spec, **whole), np.arange(len(rows))

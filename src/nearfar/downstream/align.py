@@ -91,8 +91,8 @@ class Alignment:
 @checked
 def align(
     a: str | Path, b: str | Path, *, run: Model | str | Path, columns: tuple[str, str] | None = None, most: int = 3,
-    skip: float | str = "auto", encode: bool = False, out: str | Path | None = None, quiet: bool = False,
-    console: Console | None = None,
+    skip: float | str = "auto", encode: bool = False, out: str | Path | None = None, cache: bool = True,
+    precision: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> Alignment:  # fmt: skip
     """Align two sequences in the same order; `nearfar.vectors.sequences.align` takes vectors from anywhere.
 
@@ -129,7 +129,7 @@ def align(
     sequences.skip_cost(skip)  # before anything is encoded, which takes long
     if out is not None:
         files.check_target(out, a, b)
-    model, called = loading.opened(run)
+    model, called = loading.opened(run, cache=cache, precision=precision)
     sides = [_side(model, path, column, console) for path, column in zip((a, b), _columns(model, columns), strict=True)]
     joined = None
     if encode and all(s.text for s in sides):

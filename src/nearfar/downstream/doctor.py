@@ -38,15 +38,19 @@ def doctor(*, console: Console | None = None) -> Machine:
 
     from nearfar.core import devices
     from nearfar.data.decoding import cache
+    from nearfar.models import kept
 
     on = devices.device()
     name = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.processor() or platform.machine()
-    kept = sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if os.path.isdir(cache.root()) else 0
+    decoded = (
+        sum(f.stat().st_size for f in cache.root().rglob("*") if f.is_file()) if os.path.isdir(cache.root()) else 0
+    )
     return Machine({
         "nearfar": __version__, "python": platform.python_version(), "system": platform.platform(),
         "torch": torch.__version__, "torchvision": _version("torchvision"), "device": f"{on} ({name})",
         "cores": os.cpu_count(), "precision": devices.precision("auto", on),
-        "cache": f"{cache.root()} ({kept / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
+        "cache": f"{cache.root()} ({decoded / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
+        "vectors": kept.about(),
         "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
         **_plugins(),
     })  # fmt: skip

@@ -95,7 +95,8 @@ class Embedded:
 def embed(
     run: Model | str | Path, data: Any, *, out: str | Path | None = None, column: str | None = None,
     label: str | None = None, layer: str | None = None, dimensions: int | None = None, normalize: bool = True,
-    project: str | None = None, prompt: str | None = None, quiet: bool = False, console: Console | None = None,
+    project: str | None = None, prompt: str | None = None, cache: bool = True, precision: str | None = None,
+    quiet: bool = False, console: Console | None = None,
 ) -> Embedded:  # fmt: skip
     """Embed data, and write the vectors as a table.
 
@@ -136,7 +137,7 @@ def embed(
             raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
                               hint=f"Use one of {', '.join(ENDINGS)}.")  # fmt: skip
         files.check_target(out, *([data] if isinstance(data, str | Path) else []))
-    model, _ = loading.opened(run)
+    model, _ = loading.opened(run, cache=cache, precision=precision)
     model = model.cut(dimensions) if dimensions else model
     if prompt is not None:
         there = model.offer.prompts if is_pretrained(model) else {}

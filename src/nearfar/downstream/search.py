@@ -72,8 +72,8 @@ class SearchResults:
 @checked
 def search(
     run: Model | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
-    target: str | None = None, column: str | None = None, k: int = 10, quiet: bool = False,
-    console: Console | None = None,
+    target: str | None = None, column: str | None = None, k: int = 10, cache: bool = True,
+    precision: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> SearchResults:  # fmt: skip
     """Find the rows of highest cosine similarity, exactly.
 
@@ -105,7 +105,7 @@ def search(
         Queries or data cannot be read.
     """
     console, k = of_call(console, quiet), whole(k, "k", 1, "-k")
-    model, called = loading.opened(run)
+    model, called = loading.opened(run, cache=cache, precision=precision)
     queries = [queries] if isinstance(queries, str | Path) else settled(queries)
     words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []
     queries = words or queries

@@ -87,11 +87,12 @@ class Evaluation:
 
 
 def evaluate(
-    models: Any, data: Any = None, *, protocols: Sequence[str] | str = (), seed: int = 0, floors: bool = True,
+    models: Any, data: Any = None, *, protocols: Sequence[str] | str = (), seed: int = 0, floors: bool | str = "auto",
     layer: str | None = None, limit: int | None = None, train_split: str | None = None, test_split: str | None = None,
     templates: Sequence[str] | str = (), positive: str | None = None,
     pair: Sequence[str] | Sequence[Sequence[str]] = (), dimensions: int | Sequence[int] = (), keep: bool = False,
-    map: str = "tsne", quiet: bool = False, console: Console | None = None, **reading: Any,
+    map: str = "tsne", cache: bool = True, precision: str | None = None, quiet: bool = False,
+    console: Console | None = None, **reading: Any,
 ) -> Evaluation:  # fmt: skip
     """Measure one or several models on labelled (or unlabelled) data, with floors and intervals.
 
@@ -106,8 +107,9 @@ def evaluate(
         column, and of several what their rows allow: retrieval, bitext, zero-shot, or STS of scored pairs.
     seed : int
         Of splits and draws.
-    floors : bool
-        Measure the raw input and the untrained encoder as well.
+    floors : bool or "auto"
+        Measure the raw input and the untrained encoder as well. By default both, but of a model that is used as it was
+        pretrained the raw input alone: encoding with random weights would take as long as with its own.
     layer : {"features", "projection"}, optional
         By default the features of one column, and what the method keeps of several.
     limit : int, optional
@@ -128,6 +130,8 @@ def evaluate(
         Write the measurement of a single run, with its report, into the run's folder, as the command does.
     map : {"tsne", "pca", "umap"}
         How the report's map of the data is laid out.
+    cache, precision
+        Of `nearfar.load`, for models that are named by their paths.
     **reading
         Of `nearfar.data.read.read`: ``label``, ``score``, and ``column``, one or several of the data's.
 
@@ -150,7 +154,8 @@ def evaluate(
     if pair:
         reading["column"] = columns_of(pair)
     templates = prompts.templates_of(templates)
-    models = loading.models(models if isinstance(models, Sequence) and not isinstance(models, str) else [models])
+    several = isinstance(models, Sequence) and not isinstance(models, str)
+    models = loading.models(models if several else [models], cache=cache, precision=precision)
     sizes = [whole(d, "dimensions", 1, "--dimensions") for d in np.atleast_1d(dimensions).tolist()]
     models += [model.cut(d) for model in models for d in sizes]
     protocols = [protocols] if isinstance(protocols, str) else list(dict.fromkeys(protocols or ()))
@@ -167,7 +172,7 @@ def evaluate(
     table = tables[0]
     protocols = measure.chosen(models, table, protocols)
     kinds = {takes(p) for p in protocols}
-    options |= {"protocols": protocols, "floors": floors}
+    options |= {"protocols": protocols, "floors": bool(floors)}
     if labels.NAMED in kinds:
         options["templates"] = templates
 
@@ -176,6 +181,7 @@ def evaluate(
     plans = {f: splits.evaluation_plan(table, fits=f, **split) for f in {fits(p) for p in protocols} or {False}}
     rows = plans[max(plans)]  # those of the probes where there are any
     warnings = rows_of.warnings(models, tables, rows, seen=seen, limited=limit is not None, console=console)
+    warnings += measure.without_floor(models, protocols, floors)
     place = labels.positive_label(table, positive, needed="labelled pairs" in kinds)
     warnings += labels.about_positive(table, place)
     about = {

@@ -53,6 +53,13 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
     return fresh
 
 
+def is_untouched(model: Any) -> bool:
+    """Whether nothing was learnt here, and an encoder has the weights of a library: it stands for itself."""
+    encoders = [branch.encoder for m in model.members for branch in m.branches.values()]
+    untrained = all(m.config.model.method == "random" for m in model.members)
+    return untrained and any(getattr(encoder, "pretrained", None) for encoder in encoders)
+
+
 def majority(train: np.ndarray, test: np.ndarray) -> float:
     """Accuracy of always saying the most frequent training class, or any of several that are equally frequent."""
     counts = np.bincount(train)

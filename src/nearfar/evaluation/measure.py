@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BY_DEFAULT = ("knn", "linear_probe", "few_labels")  # of labelled rows of one column
 RAW = floors.RawInput()
+AUTO = "auto"  # the floors that a model has by default
 
 
 def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[str]:
@@ -62,6 +63,15 @@ def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[st
     if has["scored pairs"] and len(table.columns) == 2:
         return ["sts"]
     return ["retrieval", *(["bitext"] if alike(table) and table.first.modality == "text" else []), *named]
+
+
+def without_floor(models: Sequence[Any], protocols: Sequence[str], with_floors: bool | str) -> list[str]:
+    """The sentence about models whose untrained encoder is not measured, unless that was asked for."""
+    names = [m.name for m in models if floors.is_untouched(m)]
+    if with_floors != AUTO or not names or not protocols:
+        return []
+    return [f"The untrained encoder of {', '.join(names)} is not measured, since that takes as long as encoding "
+            "with the pretrained weights; --floors measures it."]  # fmt: skip
 
 
 def alike(table: Table) -> bool:
@@ -118,8 +128,10 @@ class Task:
     def groups(self) -> np.ndarray | None:
         return None if self.several or True not in self.parts else together(self.table, self.parts[True][0])
 
-    def results(self, models: Sequence[Any], tables: Sequence[Table], *, layer: str | None, with_floors: bool) -> list:
-        """One result for each model on the data as it reads them, with floors."""
+    def results(
+        self, models: Sequence[Any], tables: Sequence[Table], *, layer: str | None, with_floors: bool | str
+    ) -> list:
+        """One result for each model on the data as it reads them, with floors as `evaluate` takes them."""
         if not self.protocols:
             rows, layer = self.plans[False].test, layer or "features"
             shapes = [geometry.describe(m.features(t.first, rows, layer)) for m, t in zip(models, tables, strict=True)]
@@ -132,7 +144,7 @@ class Task:
         results = []
         for model, table in zip(models, tables, strict=True):
             under, kept = dict(shared), layer or (model.keeps if self.several else "features")
-            if with_floors:
+            if with_floors and not (with_floors == AUTO and floors.is_untouched(model)):
                 fresh = floors.untrained(model, table, self.known)
                 under["untrained_encoder"] = self.measured(fresh, table, f"{model.name} untrained", kept)
             figures = self.measured(model, table, model.name, kept)

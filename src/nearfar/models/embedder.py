@@ -22,9 +22,9 @@ from nearfar.data import forms
 from nearfar.data.objects import settled
 from nearfar.data.read import read
 from nearfar.data.table import Column, Table
-from nearfar.models import branches, stored
+from nearfar.models import branches, kept, stored
 from nearfar.models.blueprint import NUMBERS, widths
-from nearfar.models.encoding import check_finite, encoded
+from nearfar.models.encoding import vectors
 from nearfar.models.model import LAYERS, Model
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Embedder(Model):
         The weights stay as they are: they are not those of a training that goes on.
     """
 
+    cached: bool = True  # whether vectors are kept, and taken from what is kept (models/kept.py)
     offer: Offer | None = None  # of a pretrained model of another library that is used as it is
 
     def __init__(
@@ -139,19 +140,19 @@ class Embedder(Model):
             raise UnknownName("layer", layer, LAYERS)
         name, batch_size = self.own_column(column), whole(batch_size, "batch_size", 1)
         branch, (column, rows) = self.branches[name], forms.for_model(column, np.asarray(rows), *self.columns[name])
-        parts = encoded(branch, column, rows, layer, self.device, self.config.train.precision, batch_size)
-        # The first part says how wide the whole is, which is then filled: it is never in memory twice.
-        vectors, done = None, 0
-        with (console or QUIET).progress("encoding", len(rows), "rows") as progress:
-            for part in parts:
-                z = part[:, : self.dimensions].cpu()
-                check_finite(z, column, rows[done:])
-                vectors = torch.empty(len(rows), z.shape[1]) if vectors is None else vectors
-                vectors[done : done + len(z)] = torch.nn.functional.normalize(z, dim=1) if normalize else z
-                done += len(z)
-                progress.advance(len(z))
-        nothing = np.zeros((0, branch.out_features), np.float32)[:, : self.dimensions]
-        return nothing if vectors is None else vectors.numpy()
+        console, size = console or QUIET, {"batch_size": batch_size}
+        with console.progress("encoding", len(rows), "rows") as progress:
+
+            def encode(some: np.ndarray, **options: Any) -> torch.Tensor:
+                on = self.device, self.config.train.precision
+                return vectors(branch, column, some, layer, *on, advance=progress.advance, **size, **options)
+
+            if (shelf := kept.shelf(self, name, layer, len(rows))) is None:
+                z = encode(rows, dimensions=self.dimensions)
+            else:
+                z = shelf.through(kept.content(column, rows), lambda at: encode(rows[at]), console)
+                z = z[:, : self.dimensions].contiguous()
+        return (torch.nn.functional.normalize(z, dim=1, out=z) if normalize else z).numpy()
 
     def read(
         self, inputs: Any, *, column: str | None = None, data_column: str | Sequence[str] | None = None,

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
 from nearfar.core.errors import RunError
@@ -17,15 +17,25 @@ from nearfar.models.run import Run
 from nearfar.models.stored import stored_seeds
 
 if TYPE_CHECKING:
+    import torch
+
     from nearfar.models.model import Model
 
 
 @checked
-def load(path: str | Path, device: str = "auto") -> Model:
+def load(path: str | Path, device: str = "auto", cache: bool = True, precision: str | None = None) -> Model:
     """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
 
     A pretrained model is opened as it is: the folder of a model of sentence-transformers, transformers or timm, or a
     word such as ``st:NAME``, ``transformers:NAME``, ``timm:NAME@weights.safetensors`` (docs/pretrained.md).
+
+    Parameters
+    ----------
+    cache : bool
+        Keep the vectors that it gives, and take those that are kept, where that is quicker (`nearfar.models.kept`).
+    precision : {"fp32", "bf16", "auto"}, optional
+        In which it computes; "auto" is bf16 where the hardware computes in it. By default that of the training, and
+        fp32 for a pretrained model, whose vectors are those of its library to 1e-4; of bf16 they are not.
 
     Raises
     ------
@@ -33,13 +43,13 @@ def load(path: str | Path, device: str = "auto") -> Model:
         No finished run is there, it is damaged, newer, or its weights do not fit its configuration; or the folder
         holds several runs.
     ConfigError
-        The pretrained model cannot be opened.
+        The pretrained model cannot be opened, or there is no such precision.
     """
     if (word := pretrained_word(path)) is not None:
         from nearfar.core import devices
         from nearfar.models import pretrained
 
-        return pretrained.opened(word).to(str(devices.device(device)))
+        return _placed(pretrained.opened(word), devices.device(device), cache, precision)
     if is_series(path):
         raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
     run = Run.open(path)
@@ -49,13 +59,24 @@ def load(path: str | Path, device: str = "auto") -> Model:
     from nearfar.core import devices
     from nearfar.models import restoring
 
-    return restoring.restored(run).to(str(devices.device(device)))
+    return _placed(restoring.restored(run), devices.device(device), cache, precision)
 
 
-def opened(run: Model | str | Path, device: str = "auto") -> tuple[Model, str]:
-    """A model that is given as itself or by the path of its run, and what results call it."""
+def _placed(model: Model, device: torch.device, cache: bool, precision: str | None) -> Model:
+    from nearfar.core import devices
+
+    for member in model.members:
+        member.cached = cache
+        if precision is not None:
+            given = member.config.set("train.precision", precision)
+            member.config = given.set("train.precision", devices.precision(precision, device))
+    return model.to(str(device))
+
+
+def opened(run: Model | str | Path, device: str = "auto", **options: Any) -> tuple[Model, str]:
+    """A model that is given as itself or by the path of its run, and what results call it; `options` as of `load`."""
     if isinstance(run, str | Path):
-        return load(run, device), str(run)
+        return load(run, device, **options), str(run)
     return run, str(run.path or run.name)
 
 
@@ -98,10 +119,10 @@ def folders(path: str | Path) -> list[str | Path]:
     return sorted(p.parent for p in path.glob("*/config.json") if not is_left(p.parent.name)) or [path]
 
 
-def models(runs: Iterable[Model | str | Path], device: str = "auto") -> list[Model]:
+def models(runs: Iterable[Model | str | Path], device: str = "auto", **options: Any) -> list[Model]:
     """The models of runs; folders of several runs stand for all of them, which are then called ``FOLDER/RUN``.
 
-    Runs of one name in different folders are called by their paths.
+    Runs of one name in different folders are called by their paths. `options` are those of `load`.
     """
     loaded, given = [], {}
     for run in runs:
@@ -109,7 +130,7 @@ def models(runs: Iterable[Model | str | Path], device: str = "auto") -> list[Mod
             loaded.append(run)
             continue
         for folder in folders(run):
-            model = load(folder, device)
+            model = load(folder, device, **options)
             if folder != Path(run) and model.path is not None:
                 model.name = f"{real(run).name}/{model.name}"
             given[len(loaded)] = str(folder)

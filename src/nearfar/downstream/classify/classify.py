@@ -48,7 +48,7 @@ def classify(
     classes: Sequence[str] | str | None = None, templates: Sequence[str] | str = (), label: str | None = None,
     column: str | None = None, group: str | None = None, group_from: str | None = None, kind: str = "auto",
     reject: float = REJECT, seed: int = 0, name: str = NAME, out: str | Path | None = None, device: str = "auto",
-    quiet: bool = False, console: Console | None = None,
+    cache: bool = True, precision: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> Classified:  # fmt: skip
     """Make a classifier of labelled rows, keep it in the run, and predict the classes of new rows.
 
@@ -113,7 +113,7 @@ def classify(
         raise ConfigError(f"{' and '.join(idle)} are for making a classifier of labelled rows.",
                           where="--use" if use else "--classes")  # fmt: skip
     check_request(kind, reject, seed)
-    model, called = loading.opened(run, device)
+    model, called = loading.opened(run, device, cache=cache, precision=precision)
     reading = {"label": label, "column": column}
     if classes is not None:
         names = prompts.lines_of(classes, ",") if isinstance(classes, str) else classes

@@ -1,6 +1,6 @@
 """What networks over tokens share: rows of like length go through together, and one vector comes of their states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 
 PADDING = 0.1  # share of what is processed that may be padding
 MOST = 12  # buckets
+AT_ONCE = 2048  # tokens, padding included: MiniLM was quickest with 1,024 to 4,096 of them
 POOLINGS = ("mean", "max", "cls", "last")
 
 
@@ -15,13 +16,16 @@ def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor
     """``encode(ids)``, in a few calls on rows of like length, each as wide as its longest row: (N, D) in their order.
 
     `encode` maps ids (n, l) to (n, D), a row's features depending on nothing but its own tokens. `ids` are ≥ 0, with 0
-    only at the end of a row. `least` is the padding, in tokens, that one more call is worth. On a GPU it is one call:
-    there padding is cheaper than several calls, and lengths would have to be waited for.
+    only at the end of a row. `least` is the padding, in tokens, that one more call is worth. Without gradients a call
+    gets few enough tokens for the processor's caches, which then hold all of a layer. On a GPU it is one call: there
+    padding is cheaper than several calls, and lengths would have to be waited for.
     """
     if ids.device.type != "cpu" or not len(ids):
         return encode(ids)
     lengths, order = (ids > 0).sum(1).sort(stable=True)
     edges = split(lengths.numpy(), least=least)
+    if not torch.is_grad_enabled():
+        edges = cut(edges, lengths.numpy(), AT_ONCE)
     parts = [encode(ids[order[a:b], : max(1, int(lengths[b - 1]))]) for a, b in pairwise(edges)]
     return torch.cat(parts)[order.argsort()]
 
@@ -45,6 +49,15 @@ def split(lengths: np.ndarray, padding: float = PADDING, most: int = MOST, least
             break
         edges.insert(i + 1, a + 1 + int(np.argmax(saved)))
     return edges
+
+
+def cut(edges: Sequence[int], lengths: np.ndarray, tokens: int) -> list[int]:
+    """`edges`, as `split` gives them, with further ones between, so that no piece has more than so many tokens."""
+    found = [0]
+    for a, b in pairwise(edges):
+        rows = max(1, tokens // max(1, int(lengths[b - 1])))
+        found += [*range(a + rows, b, rows), b]
+    return found
 
 
 def pooled(states: torch.Tensor, there: torch.Tensor, how: str) -> torch.Tensor:
