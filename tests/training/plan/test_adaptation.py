@@ -99,6 +99,12 @@ def test_only_what_begins_with_pretrained_weights_is_adapted(begun, declared):
     assert unlabelled.record.name == "simcse"
 
 
+def test_labels_that_are_names_of_rows_teach_nothing(begun, declared):
+    names = np.array([f"row {i}" for i in range(48)])
+    plan = planned({"text": texts(48)[0], "label": names}, init_from=begun)
+    assert plan.record.name == "simcse"
+
+
 def test_held_out_rows_choose_by_a_probe_and_the_start_is_a_candidate(begun, declared, tmp_path):
     """A rate that destroys the encoder leaves the weights that were there."""
     x, y = texts(300)

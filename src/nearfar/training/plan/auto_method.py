@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nearfar.core.registry import METHODS, MODALITIES
 from nearfar.methods.catalogue import figures
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from nearfar.data.table import Table
 
 LABELLED = 0.5  # share of the rows that must be labelled for the labels to be learnt from
@@ -31,8 +31,12 @@ def of(word: str, table: Table, train: np.ndarray, device: str, epochs: int | st
 
 
 def labelled(table: Table, rows: np.ndarray) -> float:
-    """The share of these rows that have a label, of two classes or more."""
-    return 0.0 if table.labels is None or len(table.label_names) < 2 else float((table.labels[rows] >= 0).mean())
+    """The share of these rows that have a label which another of them has too, where there are two classes or more."""
+    if table.labels is None or len(table.label_names) < 2:
+        return 0.0
+    labels = table.labels[rows]
+    counts = np.bincount(labels[labels >= 0], minlength=len(table.label_names))
+    return float(counts[counts > 1].sum() / max(1, len(rows)))
 
 
 def choose(table: Table, train: np.ndarray, device: str, epochs: int | str) -> tuple[str, str]:

@@ -141,6 +141,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     # Read: the table, its splits, and the runs that columns begin with.
     resolve.check_words(config, begins)
     config, table, starts = _read(config, source, known, console)
+    table, doubt = checks.without_identifiers(table, asked=bool(config.data.label))
     by_column = columns.plan(config.model, table.kinds, starts)
     adapted = adaptation.of(config, table, by_column) if begins else None
     adapted, by_column, lighter = adaptation.fitting(adapted, by_column)
@@ -148,7 +149,6 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     d = config.data
     rows = splits.plan(table, train_split=d.train_split, test_split=d.test_split, holdout=d.holdout)
     notes = [*table.source.get("notes", ()), *rows.notes, *adaptation.unmeasured(adapted, rows)]
-    table, doubt = checks.without_identifiers(table, asked=bool(d.label))
 
     # Check: a method, and the rows that it can learn from.
     config, method, chosen = resolve.method(config, table, rows.train, begins, adapted)
