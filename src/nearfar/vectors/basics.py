@@ -6,6 +6,7 @@ import numpy as np
 
 from nearfar.core.errors import DataError
 
+UNIT = 0.01  # by which a length of 1 may differ, as half precision rounds it
 TIE = 1e-6  # numbers of 32 bits that differ by no more are equal: their last bits depend on the order of additions
 
 
@@ -20,6 +21,24 @@ def moments(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, std = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     # what is constant but for rounding becomes 0: divided by its deviation it would be noise of full size
     scale = np.where(std > 1e-8 * max(1.0, float(std.max(initial=0))), 1 / np.maximum(std, 1e-30), 0)
+    return mean, scale
+
+
+def scaled(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """As `standardised`, by `moments_of_model`."""
+    mean, scale = moments_of_model(train)
+    return [((a - mean) * scale).astype(np.float32) for a in (train, *others)]
+
+
+def moments_of_model(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `moments`, but with one scale for all dimensions where the model gives vectors of unit length.
+
+    Its dimensions are parts of one direction then, and to divide each by its own deviation, estimated from few rows,
+    makes as much of those that hold little.
+    """
+    mean, scale = moments(train)
+    if len(train) and np.abs(np.linalg.norm(train, axis=1) - 1).max() < UNIT:
+        scale = np.where(scale > 0, 1 / max(float(np.sqrt(train.var(0, dtype=np.float64).mean())), 1e-30), 0)
     return mean, scale
 
 

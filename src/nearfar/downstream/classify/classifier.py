@@ -25,7 +25,7 @@ from nearfar.downstream.classify.selection import KINDS, choose, knn_scores
 from nearfar.evaluation.protocols import linear_probe
 from nearfar.models.predictions import Predictions, checked_vectors
 from nearfar.vectors import rejection
-from nearfar.vectors.basics import moments, unit
+from nearfar.vectors.basics import moments_of_model, unit
 from nearfar.vectors.logistic import UNSOLVED, Problem
 from nearfar.vectors.neighbours import search
 
@@ -132,10 +132,11 @@ class Classifier:
     ) -> Classifier:  # fmt: skip
         """A classifier of labelled vectors.
 
-        Logistic regression sees each dimension standardised; its C is chosen out of fold where the median class has
-        10 rows, and is 10 otherwise. kNN is that of the evaluation (cosine, weights exp(cos / 0.07)), with k the rows
-        of the median class, at most 20. ``"auto"`` takes whichever is right more often out of fold, logistic regression
-        where the median class has fewer than 5 rows and kNN where there are more than 500 classes. Probabilities are
+        Logistic regression sees each dimension standardised, or vectors of unit length by one scale for all; its C is
+        chosen out of fold where the median class has 10 rows, and is 10 otherwise. kNN is that of the evaluation
+        (cosine, weights exp(cos / 0.07)), with k the rows of the median class, at most 20. ``"auto"`` takes whichever
+        is right more often out of fold, logistic regression where the median class has fewer than 5 rows and kNN where
+        there are more than 500 classes. Probabilities are
         calibrated by a temperature, fitted out of fold, where the median class has 5 rows.
 
         Parameters
@@ -182,7 +183,7 @@ class Classifier:
         if taught is not None and groups is not None:
             taught = np.isin(groups, groups[taught])  # what is known of one row tells of its group
         choice = choose(x, compact, counts, kind, seed, groups, taught)
-        mean, scale = moments(x)
+        mean, scale = moments_of_model(x)
         weights, unsolved = None, ()
         if choice.kind == "logistic":
             fitted = Problem(_standardised(x, mean, scale), compact, len(present)).solve(choice.setting)

@@ -16,7 +16,7 @@ from nearfar.data.splits import LEAST
 from nearfar.downstream.classify.selection import ROWS, knn_scores
 from nearfar.evaluation.protocols import linear_probe
 from nearfar.vectors import rejection
-from nearfar.vectors.basics import standardised, unit
+from nearfar.vectors.basics import scaled, unit
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.logistic import Problem
 
@@ -129,7 +129,7 @@ def similarities(
         if len(present) > 1 and kind == "knn":
             scores = knn_scores(x[~out], left, x[out], len(present), setting)
         elif len(present) > 1:
-            train, test = standardised(x[~out], x[out])
+            train, test = scaled(x[~out], x[out])
             scores = linear_probe.scores(Problem(train, left, len(present)).solve(setting).weights, test).numpy()
         elif len(present):
             scores = np.zeros((int(out.sum()), 1))

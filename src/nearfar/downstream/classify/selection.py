@@ -28,7 +28,7 @@ from nearfar.data.groups import by_first
 from nearfar.data.splits import LEAST
 from nearfar.evaluation.protocols import few_labels, linear_probe
 from nearfar.vectors import calibration, knn
-from nearfar.vectors.basics import TIE, right, standardised
+from nearfar.vectors.basics import TIE, right, scaled
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.logistic import Problem
 
@@ -187,7 +187,7 @@ def candidates(
         logits["knn", k] = np.zeros((len(y), classes), np.float32)
     for f in np.unique(fold[out]):
         held, rest, weights = fold == f, fold != f, None
-        train, test = standardised(x[rest], x[held]) if cs else (x, x)
+        train, test = scaled(x[rest], x[held]) if cs else (x, x)
         problem = Problem(train, y[rest], classes) if cs else None
         for kind, setting in logits:
             if kind == "logistic":
