@@ -15,9 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SLOW = (
     "cli/test_classify.py", "cli/test_cli.py", "contract", "data/test_memory.py", "data/test_stream.py",
     "docs/test_pairs.py", "docs/test_sts_benchmark.py", "docs/test_text.py", "downstream/test_classifier.py",
-    "downstream/test_export.py", "downstream/test_taught.py", "encoders/test_fixed.py", "encoders/test_text.py",
-    "encoders/test_timm.py", "evaluation/report", "evaluation/test_evaluation.py", "evaluation/test_groups.py",
-    "evaluation/test_small_and_odd.py", "faults", "models/test_several.py", "real", "training/plan/test_locked.py",
+    "downstream/test_export.py", "downstream/test_taught.py", "encoders/test_fixed.py", "encoders/test_onnx.py",
+    "encoders/test_text.py", "encoders/test_timm.py", "evaluation/report", "evaluation/test_evaluation.py",
+    "evaluation/test_groups.py", "evaluation/test_small_and_odd.py", "faults", "models/test_engines.py",
+    "models/test_several.py", "real", "training/plan/test_locked.py",
     "training/plan/test_mirroring.py", "training/positives", "training/tuning", "training/test_best.py",
     "training/test_compiler.py", "training/test_distributed.py", "training/test_finished.py",
     "training/test_health.py", "training/test_narrowing.py", "training/test_resume.py", "training/test_text_runs.py",

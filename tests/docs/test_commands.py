@@ -26,7 +26,7 @@ HELP = {f"nearfar {name} --help": VERBS.get(name).command.help or "" for name in
 PROSE = {name: re.sub(r"```.*?```", "", text, flags=re.S) for name, text in PAGES.items()}
 SPANS = {name: [s.replace("\n", " ") for s in re.findall(r"`([^`]+)`", text)] for name, text in PROSE.items()}
 OPTIONS = {o for name in VERBS for p in VERBS.get(name).command.params for o in (*p.opts, *p.secondary_opts)}
-FILES = (".py", ".md", ".csv", ".jsonl", ".json", ".txt", ".html", ".parquet")
+FILES = (".py", ".md", ".csv", ".jsonl", ".json", ".txt", ".html", ".parquet", ".onnx")
 TOOLS = {"--help", "--version", "--no-deps"}  # of nearfar itself
 
 

@@ -13,7 +13,7 @@ from nearfar.encoders.image import tutorial_cnn
 from nearfar.modalities.image import image
 from tests.helpers import texts
 
-BRIDGES = ("timm", "transformers", "st")  # they need a name, and have tests of their own
+BRIDGES = ("timm", "transformers", "st", "onnx", "open_clip")  # they need a name, and have tests of their own
 SHAPES = {
     "image": {"channels": 3, "size": 32},
     "vector": {"features": 6},

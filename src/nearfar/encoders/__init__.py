@@ -4,7 +4,29 @@ An encoder's file says which ``MODALITIES`` it takes and has a ``build``: a func
 are the modality's shape and its own options. What it builds maps a batch to features (N, D) and
 has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
-================== ==================================================================================================
+================== =============================================================================================
+``channels, size`` shape of images (N, C, S, S), float
+``features``       shape of numeric rows (N, F), float
+``vocabulary``     the largest id of texts, int (N, L): 0 is nothing, and a network takes the absolute value, since
+                   the sign only says whether a word begins. A text without ids gives zeros
+``length``         tokens per text at most; these networks take texts of any length
+``name``           what stands after the colon, as in ``timm:resnet50``
+``pretrained``     whether `fetch` takes pretrained weights
+``widths``         channels of the stages of an image network
+``grid``           means over ``grid`` × ``grid`` parts of the picture stand side by side in the features
+``dim``            of the token vectors, of fixed features their number
+``width``          of hidden layers, or of the states of a text
+``layers``         number of layers
+``out``            number of features
+``dropout``        share that is left out in training
+``pooling``        one vector from the states of a text: "mean", "max", "cls" (the first) or "last"
+``idf_power``      power of the inverse document frequencies; above 1 rare tokens count more, 0 means plain counts
+``ngram_weight``   of n-grams beside the word they are of, see `nearfar.encoders.text.static.token_weights`
+================== =============================================================================================
+
+A `ValueError` says which argument cannot have its value. A file may also define
+
+============== ==================================================================================================
 ``TOKENS``     the tokeniser that it wants for texts
 ``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
 ``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`

@@ -27,6 +27,10 @@ class Offer:
         Numbers of first dimensions that the model was trained to be cut to.
     licence : str or None
         As the model's own files state it.
+    specs : mapping of str to mapping
+        The whole spec of columns where that is known, instead of options of the plan.
+    numbers : mapping of str to float
+        Numbers that were learnt beside the networks: ``temperature``, by which cosines of two columns are divided.
     """
 
     columns: Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -35,3 +39,5 @@ class Offer:
     prompt: str = ""
     dimensions: tuple[int, ...] = ()
     licence: str | None = None
+    specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)

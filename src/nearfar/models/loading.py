@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core import files
-from nearfar.core.errors import RunError
+from nearfar.core.errors import ConfigError, RunError
 from nearfar.core.leftovers import is_left
 from nearfar.core.names import real
 from nearfar.core.options import checked
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @checked
-def load(path: str | Path, device: str = "auto", cache: bool = True, precision: str | None = None) -> Model:
+def load(
+    path: str | Path, device: str = "auto", cache: bool = True, precision: str | None = None, engine: str = "torch"
+) -> Model:
     """The model of a run folder, from that folder alone: an `Embedder`, or an `Ensemble`, which is used like one.
 
     A pretrained model is opened as it is: the folder of a model of sentence-transformers, transformers or timm, or a
@@ -36,6 +38,10 @@ def load(path: str | Path, device: str = "auto", cache: bool = True, precision: 
     precision : {"fp32", "bf16", "auto"}, optional
         In which it computes; "auto" is bf16 where the hardware computes in it. By default that of the training, and
         fp32 for a pretrained model, whose vectors are those of its library to 1e-4; of bf16 they are not.
+    engine : {"torch", "onnx", "onnx-int8"}
+        What computes the vectors: ``onnx`` is ONNX Runtime, on the processor and in single precision, ``onnx-int8`` the
+        same with products of matrices in 8 bits, which change the vectors a little (docs/export.md). What it needs is
+        written once, below ``$NEARFAR_HOME``.
 
     Raises
     ------
@@ -43,8 +49,16 @@ def load(path: str | Path, device: str = "auto", cache: bool = True, precision: 
         No finished run is there, it is damaged, newer, or its weights do not fit its configuration; or the folder
         holds several runs.
     ConfigError
-        The pretrained model cannot be opened, or there is no such precision.
+        The pretrained model cannot be opened, or not run by the engine; or there is no such precision.
+    UnknownName
+        There is no such engine.
     """
+    if engine != "torch":
+        from nearfar.models import engines
+
+        if precision not in (None, "fp32"):
+            raise ConfigError(f"the engine {engine} computes in single precision.", where="precision")
+        return engines.with_engine(load(path, "cpu", cache, "fp32"), engine)
     if (word := pretrained_word(path)) is not None:
         from nearfar.core import devices
         from nearfar.models import pretrained

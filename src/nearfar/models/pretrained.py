@@ -8,14 +8,16 @@ The file of an encoder that defines ``offers(name)`` is a kind of such models (`
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import ENCODERS, MODALITIES
-from nearfar.models import columns
+from nearfar.core.schema import fits
+from nearfar.models import columns, stored
 
 # What a training would decide, in the words of one that trains nothing; libraries compute in fp32 by default.
 DECIDED = {
@@ -81,11 +83,7 @@ def opened(word: str) -> Embedder:
     from nearfar.models.embedder import Embedder
 
     offered = offer(word)
-    named = offered.prompts.get(offered.prompt, "")
-    kinds = {
-        name: (modality, MODALITIES.get(modality).plan((), {**options, **({"prompt": named} if named else {})}))
-        for name, (modality, options) in offered.columns.items()
-    }
+    kinds = {name: (modality, _spec(offered, name, word)) for name, (modality, _) in offered.columns.items()}
     config = Config()
     for path, value in DECIDED.items():
         config = config.set(path, value)
@@ -95,11 +93,23 @@ def opened(word: str) -> Embedder:
     encoders = branches.encoders(plans, config.train.seed)
     for encoder in dict.fromkeys(encoders.values()):
         encoder.fetch()
-    numbers = {k: v for e in dict.fromkeys(encoders.values()) for k, v in getattr(e, "numbers", {}).items()}
+    learnt = {k: v for e in dict.fromkeys(encoders.values()) for k, v in getattr(e, "numbers", {}).items()}
+    numbers = {**offered.numbers, **learnt}
     networks, config = branches.Branches.of(encoders, None), replace(config, model=model)
     made = Embedder(config, kinds, networks, name=word, numbers=numbers, frozen=True)
     made.offer = offered
     return made
+
+
+def _spec(offered: Offer, column: str, word: str) -> Mapping[str, Any]:
+    """How the cells of a column are read."""
+    modality, options = offered.columns[column]
+    if column in offered.specs:
+        made = {"modality": modality, "spec": dict(offered.specs[column])}
+        fits(made, stored.Column, word, column, error=ConfigError)
+        return made["spec"]
+    named = offered.prompts.get(offered.prompt, "")
+    return MODALITIES.get(modality).plan((), {**options, **({"prompt": named} if named else {})})
 
 
 def is_pretrained(model: Model) -> bool:

@@ -181,6 +181,8 @@ def temperature_of(model: Any) -> tuple[float, str]:
         value = model.numbers.get(name, method.parts[name].start)
         how = f"{name} {value:.3g}, {'learnt' if name in model.numbers else 'where learning began'}"
         return method.parts[name].temperature(value), how
+    if "temperature" in model.numbers:  # of a pretrained model, which is used by no method
+        return float(model.numbers["temperature"]), "learnt"
     if method.temperature is None:
         return 1.0, f"{method.name} has none"
     return float(at(method.temperature, 1.0)), f"of {method.name}"

@@ -1,9 +1,9 @@
-"""Handing a run to other libraries, one file a target: ``sentence_transformers``.
+"""Handing a model to other libraries, one file a target: ``sentence_transformers``, ``onnx``.
 
 A target's file has a one-line ``SUMMARY`` and a function
 ``export(model, out, *, column=None, overwrite=False) -> Exported``, which writes all that the other library needs to
 give the vectors of ``model.encode``: of unit length, and of the layer that the run keeps. Its arguments
-and errors are those of `export`.
+and errors are those of `export`. A target that can also write weights of 8 bits takes ``int8`` as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core import files
+from nearfar.core import files, options
 from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.options import checked
 from nearfar.core.registry import TARGETS
@@ -67,7 +67,7 @@ class Exported:
 @checked
 def export(
     run: Model | str | Path, *, to: str, out: str | Path, column: str | None = None, overwrite: bool = False,
-    console: Console | None = None,
+    int8: bool = False, console: Console | None = None,
 ) -> Exported:  # fmt: skip
     """Write a model so that another library opens it and gives the same vectors.
 
@@ -75,14 +75,16 @@ def export(
 
     Parameters
     ----------
-    to : {"sentence-transformers"}
+    to : {"onnx", "sentence-transformers"}
         A file of this folder, or a plug-in.
     out : path
         Folder to write.
     column : str, optional
-        Whose encoder is exported; needed where the model has several.
+        Whose encoder is exported; needed where the model has several and the target takes one.
     overwrite : bool
         Replace the export that `out` already holds.
+    int8 : bool
+        Write products of matrices in 8 bits: smaller and quicker on a processor, with vectors a little different.
 
     Raises
     ------
@@ -96,8 +98,12 @@ def export(
     names = {name.replace("_", "-"): name for name in TARGETS}
     if (target := to.replace("_", "-")) not in names:
         raise UnknownName("target", to, names, where="--to")
+    write = TARGETS.get(names[target]).export
+    more = {"int8": True} if int8 else {}
+    if int8 and "int8" not in options.names(write):
+        raise ConfigError(f"{target} has no weights of 8 bits here.", where="--int8", hint="Use --to onnx.")
     model, called = loading.opened(run, "cpu")
-    made = TARGETS.get(names[target]).export(model, out, column=column, overwrite=overwrite)
+    made = write(model, out, column=column, overwrite=overwrite, **more)
     return replace(made, run=called, to=target)
 
 

@@ -146,7 +146,8 @@ class TimmEncoder(nn.Module):
         return {k: w for k, w in weights.items() if k in wanted}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training or torch.is_grad_enabled() or x.device.type != "cpu":
+        exporting = torch.compiler.is_exporting()  # then nothing may depend on the number of rows
+        if self.training or torch.is_grad_enabled() or x.device.type != "cpu" or exporting:
             return self.model(x)
         rows = max(1, PIECE // (x.shape[-1] * x.shape[-2]))
         return torch.cat([self.model(part) for part in x.split(rows)])

@@ -10,6 +10,7 @@ PADDING = 0.1  # share of what is processed that may be padding
 MOST = 12  # buckets
 AT_ONCE = 2048  # tokens, padding included: MiniLM was quickest with 1,024 to 4,096 of them
 POOLINGS = ("mean", "max", "cls", "last")
+exporting = torch.compiler.is_exporting  # then nothing may be decided by numbers
 
 
 def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor, least: int = 1) -> torch.Tensor:
@@ -20,7 +21,7 @@ def in_buckets(encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor
     gets few enough tokens for the processor's caches, which then hold all of a layer. On a GPU it is one call: there
     padding is cheaper than several calls, and lengths would have to be waited for.
     """
-    if ids.device.type != "cpu" or not len(ids):
+    if ids.device.type != "cpu" or exporting() or not len(ids):
         return encode(ids)
     lengths, order = (ids > 0).sum(1).sort(stable=True)
     edges = split(lengths.numpy(), least=least)
@@ -58,6 +59,24 @@ def cut(edges: Sequence[int], lengths: np.ndarray, tokens: int) -> list[int]:
         rows = max(1, tokens // max(1, int(lengths[b - 1])))
         found += [*range(a + rows, b, rows), b]
     return found
+
+
+def framed(
+    ids: torch.Tensor, prefix: Sequence[int], suffix: Sequence[int], pad: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A model's own ids with its prefix and suffix, int64 (N, P + L + S), and where they are no padding.
+
+    `ids` (N, L) are those plus one, with 0 only at the end of a row.
+    """
+    ids, start, width = ids.long(), len(prefix), ids.shape[1]
+    end = start + (ids > 0).sum(1, keepdim=True)
+    inputs = ids.new_full((len(ids), start + width + len(suffix)), pad)
+    for i, token in enumerate(prefix):
+        inputs[:, i] = token
+    inputs[:, start : start + width] = torch.where(ids > 0, ids - 1, pad)
+    for i, token in enumerate(suffix):
+        inputs.scatter_(1, end + i, token)
+    return inputs, torch.arange(inputs.shape[1], device=ids.device) < end + len(suffix)
 
 
 def pooled(states: torch.Tensor, there: torch.Tensor, how: str) -> torch.Tensor:

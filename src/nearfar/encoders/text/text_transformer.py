@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
+from nearfar.encoders.text.sequences import check_pooling, exporting, in_buckets, pooled
 
 MODALITIES = ("text",)
 TOKENS = "bpe"
@@ -29,7 +29,7 @@ def rotated(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.
 
 def attended(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Softmax attention (N, H, L, D); `mask` is bool, broadcastable to (N, H, L, L)."""
-    if q.device.type != "cpu" or q.shape[2] > SHORT:
+    if q.device.type != "cpu" or exporting() or q.shape[2] > SHORT:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = (q * q.shape[3] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:
@@ -113,7 +113,7 @@ class TextTransformer(nn.Module):
             x = torch.cat((self.first.expand(len(ids), 1, -1), x), 1)
             there = F.pad(there, (1, 0), value=True)
         seen = F.pad(there[:, 1:], (1, 0), value=True)  # a row without tokens has to look at something
-        mask = None if seen.device.type == "cpu" and bool(seen.all()) else seen[:, None, None]
+        mask = None if seen.device.type == "cpu" and not exporting() and bool(seen.all()) else seen[:, None, None]
         angles = rotation(x.shape[1], self.head_dim, x.device)
         x = self.dropout(x)
         for block in self.blocks:

@@ -12,7 +12,7 @@ from nearfar.core.errors import ConfigError, library
 from nearfar.encoders.adaptation import Adaptation
 from nearfar.encoders.offer import Offer
 from nearfar.encoders.text import pretrained as source
-from nearfar.encoders.text.sequences import check_pooling, in_buckets, pooled
+from nearfar.encoders.text.sequences import check_pooling, framed, in_buckets, pooled
 from nearfar.encoders.weights import check_safe
 
 MODALITIES = ("text",)
@@ -145,7 +145,10 @@ class TransformersEncoder(nn.Module):
 
     def encode(self, ids: torch.Tensor) -> torch.Tensor:
         """Features of rows of ids ≥ 0, all at once."""
-        inputs, there = self.framed(ids)
+        return self.encode_framed(*self.framed(ids))
+
+    def encode_framed(self, inputs: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Features of what `framed` gives."""
         seen = torch.cat((torch.ones_like(there[:, :1]), there[:, 1:]), 1)  # an empty row has to look at something
         outputs = self.model(input_ids=inputs, attention_mask=seen.long())
         if self.pooling == "pooler":
@@ -158,16 +161,7 @@ class TransformersEncoder(nn.Module):
 
     def framed(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The model's own ids with prefix and suffix, int64 (N, P + L + S), and where they are no padding."""
-        ids = ids[:, : self.room].long()
-        start, width = len(self.prefix), ids.shape[1]
-        end = start + (ids > 0).sum(1, keepdim=True)
-        inputs = ids.new_full((len(ids), start + width + len(self.suffix)), self.pad)
-        for i, token in enumerate(self.prefix):
-            inputs[:, i] = token
-        inputs[:, start : start + width] = torch.where(ids > 0, ids - 1, self.pad)
-        for i, token in enumerate(self.suffix):
-            inputs.scatter_(1, end + i, token)
-        return inputs, torch.arange(inputs.shape[1], device=ids.device) < end + len(self.suffix)
+        return framed(ids[:, : self.room], self.prefix, self.suffix, self.pad)
 
 
 build = TransformersEncoder

@@ -107,6 +107,7 @@ def of_libraries(config: Config) -> Config:
     for column in named:
         options[column] = {"pretrained": True, **options.get(column, {})}
     options = options if named else {"pretrained": True, **options}
+    columns.check(",".join(words), options, WHERE)
     init_from = ",".join(runs) or None
     return replace(config, model=replace(model, encoder=",".join(words), encoder_options=options, init_from=init_from))
 
