@@ -24,7 +24,7 @@ from nearfar.training.learner import Learner
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
-from tests.helpers.methods import OF_TEXTS, TRAINED, resolved, small
+from tests.helpers.methods import OF_TEXTS, TRAINED, resolved, small, taught, teacher
 from tests.training.test_text_runs import sentences
 
 ALL = TRAINED + OF_TEXTS
@@ -145,7 +145,8 @@ def learner_and_batch(name, bn_groups=1, norm=False, dropout=0.0, rows=16, dtype
         number // 2 if r.positives == "labels" else number, ignore=number if r.hard_negatives else None,
         score=number % 5 if r.takes == "scored pairs" else None,
     )  # fmt: skip
-    return learner, ViewBatch(views, relation, number)
+    said = taught(r, rows, learner.dim)
+    return learner, ViewBatch(views, relation, number, said if said is None else said.to(dtype))
 
 
 @pytest.mark.parametrize("name", [m for m in ALL])
@@ -224,6 +225,7 @@ def test_one_chunk_trains_as_none(name, precision, digits):
     trained = []
     for chunk in (None, 32):
         trainer = Trainer(prepare(with_knobs(Config(), few, given | {"chunk": chunk}), few), None, QUIET)
+        trainer._look_for_positives()
         trainer.learner.train()
         losses = [float(trainer.step(trainer.sampler.batch(0, i), 0, i)[0]) for i in range(2)]
         trained.append((losses, trainer.learner.state_dict()))
@@ -280,6 +282,7 @@ LEARNING = {  # what differs from 6 epochs of the method's own numbers; without 
     "simsiam": WIDE | BOTH | {"epochs": 20},
     "swav": HEADS | {"parts": {"prototypes": {"size": 32}}, "count": 4, "epochs": 12},
     "vicreg": HEADS | {"epochs": 15},
+    "distil": {"epochs": 15, "lr": 0.01},
     "w_mse": {"projector": {"hidden": 128, "out": 16}, "epochs": 12},
 }  # fmt: skip
 
@@ -297,7 +300,7 @@ def test_learns_digits(name, digits, tmp_path):
     )
     given |= {"parts": {"memory": {"size": 256}}, "bn_groups": min(2, r.bn_groups)} if "memory" in r.parts else {}
     given |= {"twin": {"momentum": 0.95, "final": 1.0}} if r.twin else {}  # one that lags needs hundreds of steps
-    given |= LEARNING.get(name, {})
+    given |= LEARNING.get(name, {}) | ({"positives": f"teacher:{teacher()}"} if r.positives == "teacher" else {})
     trained = training.train(digits, method=name, **given)
     table, columns = trained.plan.table, trained.plan.table.first
     train, test = table.splits["train"], table.splits["test"]

@@ -1,5 +1,7 @@
 """A column decoded for one model, given to another: its vectors are those of the data read for that model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,9 +37,11 @@ def test_texts_are_tokenised_again():
     assert np.array_equal(other.encode(one.read(texts)), other.encode(texts))
 
 
-def test_pictures_of_another_size_are_refused():
+def test_pictures_are_decoded_again_and_refused_without_their_cells():
     pictures = np.random.default_rng(0).integers(0, 255, (40, 24, 24, 3), np.uint8)
     small = {**SMALL, "encoder_options": {"widths": [8, 8]}, "projector": {"hidden": 8, "out": 4}}
     one, other = (nearfar.train(pictures, size=size, **small).model for size in (16, 24))
+    read = one.read(pictures)
+    assert np.array_equal(other.encode(read), other.encode(pictures))
     with pytest.raises(ConfigError, match="stored at 24 × 24, the column 'x' holds .* 16 × 16 that were decoded"):
-        other.encode(one.read(pictures))
+        other.features(replace(read.first, cells=None), np.arange(40))

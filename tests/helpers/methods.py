@@ -1,5 +1,13 @@
 """Small forms of every method, for tests that walk the registry."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
 from nearfar.core.registry import METHODS
 from nearfar.methods import record
 from nearfar.methods.parts import Facts
@@ -23,9 +31,30 @@ def small(name, hidden=32, out=16, norm=None):
                 changes[head] |= {"norm": norm, "norm_last": False}
     if r.count > VIEWS and "context" not in r.parts:
         changes["count"] = VIEWS
+    if r.positives == "teacher":
+        changes["positives"] = f"teacher:{teacher()}"
     if name == "emp_ssl":
         changes["objective"] = {"weight": 200 * out / r.projector.out}  # the rate grows with the dimensions
     return changes
+
+
+@cache
+def teacher():
+    """A run that has learnt digits by their labels, in a folder of this process."""
+    from nearfar.downstream.demo import digits
+    from nearfar.training import train
+
+    folder = Path(tempfile.mkdtemp(prefix="teacher"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    given = {"method": "supervised", "epochs": 6, "lr": 0.003, "recipe": "digits", "encoder_options": {"widths": [8, 16]}}
+    learnt = tuple(a[:400] for a in digits()["train"])
+    train.train(learnt, out=folder / "run", batch_size=32, holdout=0.0, threads=1, precision="fp32", size=8, **given)
+    return folder / "run"
+
+
+def taught(record, rows, dim):
+    """What a teacher would say of so many rows, float (rows, dim), for a method that learns from one; else None."""
+    return torch.randn(rows, dim, dtype=torch.float64) if record.positives.startswith("teacher") else None
 
 
 def resolved(name, rows, changes):

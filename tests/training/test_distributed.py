@@ -21,7 +21,7 @@ from nearfar.training.launching import launch
 from nearfar.training.learner import Learner
 from tests.conftest import TINY
 from tests.helpers import forked, processes, two
-from tests.helpers.methods import TRAINED, resolved, small
+from tests.helpers.methods import TRAINED, resolved, small, taught
 
 ROWS = 24
 NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
@@ -47,18 +47,19 @@ def learner_of(name, world):
     return learner
 
 
-def batch_of(r, share):
+def batch_of(r, share, dim):
     torch.manual_seed(1)
     views = tuple(View(torch.randn(ROWS, 3, 6, 6, dtype=torch.float64)[share], "x") for _ in range(r.count))
     group = torch.arange(ROWS) % 5 if r.positives == "labels" else torch.arange(ROWS)
-    return ViewBatch(views, Relation(group[share]), torch.arange(ROWS)[share])
+    said = taught(r, ROWS, dim)
+    return ViewBatch(views, Relation(group[share]), torch.arange(ROWS)[share], said if said is None else said[share])
 
 
 def one_step(name, world, wrap=False):
     """Loss, gradients and state after a step of plain gradient descent."""
     learner = learner_of(name, world)
     model = distributed.wrap(learner, torch.device("cpu")) if wrap else learner
-    loss, _, embeddings = model(batch_of(learner.record, world.share(ROWS)))
+    loss, _, embeddings = model(batch_of(learner.record, world.share(ROWS), learner.dim))
     loss.backward()
     grads = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
     with torch.no_grad():

@@ -39,6 +39,8 @@ def some(digits):
 @pytest.mark.parametrize("name", TRAINED)
 def test_looking_changes_nothing(name, some):
     trainer = trainer_of(some, method=name, **PLAIN | small(name) | {"holdout": 0.25, "batch_size": 24, "size": 16})
+    of = METHODS.get(name).RECORD.positives
+    trainer._look_for_positives()
     trainer.learner.train()
     before = {k: t.clone() for k, t in trainer.learner.state_dict().items()}
     drawn = torch.get_rng_state()
@@ -48,9 +50,9 @@ def test_looking_changes_nothing(name, some):
     for key, tensor in trainer.learner.state_dict().items():
         assert torch.equal(tensor, before[key]), key
     assert trainer.watch.look(trainer.learner) == look
-    known = {"knn", *OF_ROWS, *OF_VIEWS} | ({"heldout_loss"} if METHODS.get(name).RECORD.positives == "views" else set())
+    known = {"knn", *OF_ROWS, *OF_VIEWS} | {"views": {"heldout_loss"}, "teacher": {"taught"}}.get(of, set())
     assert look.keys() == known
-    assert first.keys() == known | {"knn_rows", "knn_chance", "heldout_rows"}
+    assert first.keys() == known | {"knn_rows", "knn_chance", "heldout_rows"} | {f"{k}_rows" for k in known & {"taught"}}
     assert first["knn_rows"] == first["heldout_rows"] == len(trainer.plan.heldout) > 40
     assert np.isfinite([*first.values(), *look.values()]).all()
     assert 0 < look["knn"] <= 1

@@ -132,8 +132,8 @@ def read(
         d = captions.beside(d, texts) if once else d
         notes.extend(d.notes)
         bad |= d.bad
-        shown = None if kind != "text" else Picked(cells, texts.owner) if once else cells
-        made[name] = Column(name, kind, own, d.values, d.geometry, d.hashes, shown, d.lengths)
+        kept = None if kind == VECTOR else Picked(cells, texts.owner) if once else cells
+        made[name] = Column(name, kind, own, d.values, d.geometry, d.hashes, kept, d.lengths)
     about = {"column": list(wanted), "label": label, "size": size, "group": group, "group_from": group_from}
     about["looks_grouped"] = None if guess is None else {"hint": guess[0], "cut": guess[1]}
     bad |= rows.bad

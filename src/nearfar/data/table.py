@@ -49,7 +49,7 @@ class Column:
     hashes : ndarray of uint64 or None, shape (N,)
         Hash of each decoded value: equal values have equal hashes.
     cells : sequence, optional
-        What was decoded, to be shown; texts only.
+        What was decoded, to be shown or decoded for another model; of numbers that are kept as they are, none.
     lengths : ndarray of int32 or None, shape (N,)
         Texts: how many tokens each has; one more than are kept stands for any more.
     """
@@ -66,9 +66,14 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def texts(self) -> Any:
+        """Its cells where they are texts."""
+        return self.cells if self.modality == "text" else None
+
     def shown(self, row: int, width: int = 80) -> str:
         """A text of at most `width` characters in one line; nothing for what is no text."""
-        if self.cells is None:
+        if self.texts is None:
             return ""
         text = " ".join(str(self.cells[row]).split())
         return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -134,7 +134,7 @@ def search(
 
 def _hit(table: Table, row: int, score: float) -> Hit:
     labelled = table.labels is not None and table.labels[row] >= 0
-    text = None if table.first.cells is None else str(table.first.cells[row])
+    text = None if table.first.texts is None else str(table.first.texts[row])
     return Hit(str(table.names[row]), score, table.label_names[table.labels[row]] if labelled else None, text)
 
 

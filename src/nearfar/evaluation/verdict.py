@@ -11,6 +11,7 @@ from typing import Any
 WATCHED = {
     "retrieval": ("Recall at 1 of held-out pairs", "retrieval_rows"),
     "spearman": ("Spearman correlation with the scores of held-out pairs", "spearman_rows"),
+    "taught": ("Share of the nearest among held-out rows that are the teacher's nearest too", "taught_rows"),
     "probe": ("Linear probe accuracy on held-out training rows", "probe_rows"),
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }

@@ -39,6 +39,7 @@ class ViewBatch:
     views: tuple[View, ...]
     relation: Relation
     index: Maybe = None  # (N,), the rows' numbers in the table
+    taught: Maybe = None  # (N, D), what the embedding of each row is to become
     step: int = 0  # steps done before this one
     progress: float = 0.0  # their share of all steps, 0 … 1
 
@@ -74,7 +75,7 @@ class Embeddings(Projections):
         The further state that the record declares.
     world : World
         The other processes.
-    index, step
+    index, step, taught
         As in `ViewBatch`.
     """
 
@@ -86,6 +87,7 @@ class Embeddings(Projections):
     step: int = 0
     roles: tuple[str, ...] = ()
     negative_ignore: Maybe = None  # (N, K) or (N, K, columns), as `View.ignore`
+    taught: Maybe = None
 
     @property
     def sides(self) -> list[torch.Tensor]:
@@ -104,7 +106,8 @@ class Embeddings(Projections):
             tuple(z if z is None else z[:, :dimensions] for z in side)
             for side in (self.online, self.predicted, self.target)
         )
-        return replace(self, online=online, predicted=predicted, target=target)
+        taught = None if self.taught is None else self.taught[:, :dimensions]
+        return replace(self, online=online, predicted=predicted, target=target, taught=taught)
 
     def over_sides(self, compare: Callable[..., Compared]) -> Compared:
         """Mean of ``compare(left, right, relation, hard)`` over all pairs of sides; of its numbers likewise.

@@ -132,8 +132,9 @@ class Method:
         inputs; or, where the loss cannot be exchanged, the name of the module that says what no learning looks like.
     takes : {"rows", "texts", "pairs", "scored pairs"}
         What it learns from: views of one column, of any kind or of text; two or more columns; two and their scores.
-    positives : {"views", "labels"}
+    positives : {"views", "labels", "teacher"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
+        "teacher": each row learns the vector that another model gives of it.
     views : str or None
         Recipe of views where the data ask for no other, such as digits, which must not be mirrored; None leaves it to
         the modality.
@@ -251,7 +252,7 @@ class Method:
     def needs(self) -> str:
         """What a user must bring, in words."""
         needs = [] if self.takes == "rows" else [self.takes]
-        needs += ["labels"] if self.positives == "labels" else []
+        needs += [of] if (of := {"labels": "labels", "teacher": "a teacher"}.get(self.positives)) else []
         needs += ["a twin"] if self.twin else []
         sizes = {name: part.size for name, part in self.parts.items() if hasattr(part, "size")}
         needs += [f"{name} of {size}" if size else name for name, size in sizes.items()]

@@ -43,6 +43,8 @@ class Best:
             self.key = "retrieval" if plan.scores is None else "spearman"
         elif plan.record.positives == "labels":
             self.key = "probe" if any(c.pretrained for c in plan.by_column.values()) else "knn"
+        elif "targets" in plan.positives.changing:
+            self.key = "taught"
         else:
             self.key = verdict.LABEL_FREE
         self.step: int | None = None  # of the best state; None before the first look, and where none is better

@@ -122,7 +122,7 @@ class Learner(nn.Module):
             p.features, p.online, p.predicted, p.target,
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
             index=batch.index, step=batch.step, roles=tuple(v.role for v in batch.views),
-            negative_ignore=torch.stack(ignore, 1) if ignore else None,
+            negative_ignore=torch.stack(ignore, 1) if ignore else None, taught=batch.taught,
         )  # fmt: skip
 
     @torch.no_grad()

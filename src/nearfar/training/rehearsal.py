@@ -15,6 +15,7 @@ import torch
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import line_of_plugin
+from nearfar.methods.embeddings import ViewBatch
 from nearfar.objectives.kernel.checks import NotFinite
 from nearfar.training.gradient_cache import chunks, joined
 from nearfar.training.trainer import Trainer
@@ -38,9 +39,9 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
     views |= asked.views.overrides
     if trainer.world.size > 1 or not (asked.method or views or asked.model.encoder_options):
         return
-    name, rows = trainer.plan.record.name, trainer.sampler.batch(0, 0)
+    name = trainer.plan.record.name
     with _explained("the views cannot be made so", "views", views):
-        batch = trainer.viewer.batch(rows, 0, 0)
+        batch = _batch(trainer)
     scratch = copy.deepcopy(trainer.learner).train()
     with _explained("the networks cannot take the views", "model.encoder_options", asked.model.encoder_options):
         parts = []
@@ -58,6 +59,14 @@ def rehearse(trainer: Trainer, asked: Config) -> None:
     except NotFinite as e:
         raise trainer.not_finite() from e
     trainer.check_finite(loss)
+
+
+def _batch(trainer: Trainer) -> ViewBatch:
+    """The first batch; in place of targets that are found with the first step it has some of the same shape."""
+    batch = trainer.viewer.batch(trainer.sampler.batch(0, 0), 0, 0)
+    if batch.taught is None and "targets" in trainer.positives.changing:
+        return replace(batch, taught=torch.ones(len(batch), trainer.learner.dim, device=trainer.device))
+    return batch
 
 
 @contextmanager
@@ -78,13 +87,13 @@ def _explained(what: str, where: str, asked: Mapping[str, Any]) -> Iterator[None
 def expected_seconds(trainer: Trainer) -> float:
     """How long the steps that are left should take: views, gradient, the optimiser's step and what follows it."""
     left = trainer.plan.steps - trainer.position.step
-    rows, best = trainer.sampler.batch(0, 0), math.inf
+    best = math.inf
     learner, optimizer = copy.deepcopy((trainer.learner, trainer.optimizer))
     for group in optimizer.param_groups:
         group["lr"] = 0.0  # all is computed, and no weight can leave its range
     for _ in range(min(TRIALS, math.ceil(SHARE * left))):
         began = time.perf_counter()
-        batch = trainer.viewer.batch(rows, 0, 0)
+        batch = _batch(trainer)
         optimizer.zero_grad()
         with trainer.cast():
             loss, _, embeddings = learner(batch)

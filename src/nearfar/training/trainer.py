@@ -217,6 +217,8 @@ class Trainer:
         shown_by = self.console.progress("training", total, "steps")
         with allocator.kept(), stop_signals() as stopped, ahead, shown_by as progress:
             progress.advance(self.position.step - len(self.losses))
+            # Before the first look, which may compare with them.
+            found = not self.position.step and self._look_for_positives()
             if not self.position.step and not self.monitor.seen.start:
                 self._look_first()
             order, began, counted = None, time.perf_counter(), 0
@@ -224,8 +226,8 @@ class Trainer:
                 epoch, index = divmod(self.position.step, per_epoch)
                 if self.position.step in self.watch.due and self._spent():
                     break
-                if self._look_for_positives() or order is None or index == 0:
-                    order = self.sampler.order(epoch)
+                if found or self._look_for_positives() or order is None or index == 0:
+                    order, found = self.sampler.order(epoch), False
                 started = time.perf_counter()
                 loss, embeddings, numbers = self.step(self.sampler.batch(epoch, index, order), epoch, index)
                 self.average.follow(self.learner.branches, self.position.step)

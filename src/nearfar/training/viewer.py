@@ -78,7 +78,8 @@ class Viewer:
         group, score = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.scores))
         ignore, shown = (self._placed(of_batch, share) for of_batch in self._same(sources))
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
-        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown), index)
+        taught = self._placed(self.positives.targets, rows[share])
+        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown), index, taught)
 
     def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""

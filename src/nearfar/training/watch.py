@@ -66,7 +66,7 @@ class Watch:
         def some(rows: np.ndarray, count: int) -> np.ndarray:
             return rows[torch.randperm(len(rows), generator=drawn)[:count].sort().values.numpy()]
 
-        self.plan, self.columns = plan, list(viewer.columns.values())
+        self.plan, self.columns, self.positives = plan, list(viewer.columns.values()), viewer.positives
         self.on = torch.device(train.device), train.precision
         # Besides the processor's, the generators of these devices are put back after a look.
         self._devices = [self.on[0]] if self.on[0].type == "cuda" else []
@@ -88,6 +88,11 @@ class Watch:
         """The rows that are nearest in the raw input."""
         column = next(iter(self.plan.columns.values()))
         return label_free.nearest(torch.from_numpy(floors.RawInput().features(column, self.rows)))
+
+    @cached_property
+    def taught_nearest(self) -> torch.Tensor:
+        """The rows that are nearest by the teacher's vectors."""
+        return label_free.nearest(torch.from_numpy(self.positives.targets[self.rows]))
 
     @cached_property
     def due(self) -> frozenset[int]:
@@ -149,7 +154,7 @@ class Watch:
         if "knn" in figures:
             figures["knn_chance"] = float(np.bincount(self.plan.table.labels[self.queries]).max() / len(self.queries))
         sizes = dict.fromkeys(("knn", "probe"), self.queries)
-        sizes |= dict.fromkeys(("retrieval", "spearman", "heldout_rank"), self.rows)
+        sizes |= dict.fromkeys(("retrieval", "spearman", "taught", "heldout_rank"), self.rows)
         return figures | {f"{k.partition('_')[0]}_rows": len(r) for k, r in sizes.items() if k in figures}
 
     def _labelled(self, learner: Learner) -> dict[str, float]:
@@ -183,6 +188,8 @@ class Watch:
             "heldout_alpha": label_free.alpha(x),
             "heldout_uniformity": float(geometry.uniformity(x[: health.SAMPLE])),
         }  # fmt: skip
+        if self.positives.targets is not None:
+            figures["taught"] = label_free.shared(label_free.nearest(x), self.taught_nearest)
         if len(sides) > 1:
             figures["heldout_alignment"] = float(geometry.alignment(*sides[:2]))
             figures["heldout_agreement"] = label_free.agreement(*sides[:2])

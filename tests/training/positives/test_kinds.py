@@ -115,9 +115,9 @@ def test_options_are_checked(few):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("runs/a", ("runs/a", "clusters", 0)), ("runs/a:neighbours", ("runs/a", "neighbours", 0)),
+        ("runs/a", ("runs/a", "", 0)), ("runs/a:neighbours", ("runs/a", "neighbours", 0)),
         ("runs/a:clusters:30", ("runs/a", "clusters", 30)), ("timm:resnet18:neighbours:7", ("timm:resnet18", "neighbours", 7)),
-        ("timm:resnet18", ("timm:resnet18", "clusters", 0)),
+        ("timm:resnet18", ("timm:resnet18", "", 0)), ("st:a:vectors", ("st:a", "vectors", 0)),
     ],
 )  # fmt: skip
 def test_a_teachers_text(text, found):
@@ -267,9 +267,10 @@ def test_neighbours_of_equal_rows_are_not_the_row_itself(monkeypatch):
 
 
 def test_a_teacher_for_other_input_is_refused(taught, small):
-    images = np.random.default_rng(0).random((60, 20, 20)).astype(np.float32)
-    with pytest.raises(ConfigError, match="--size"):
-        train.train(images, positives=f"teacher:{taught}", **small | {"batch_size": 20})
+    rows = np.random.default_rng(0).random((60, 20)).astype(np.float32)
+    given = {k: v for k, v in small.items() if k not in ("encoder_options", "recipe", "projector")}
+    with pytest.raises(ConfigError, match="was trained on grey pictures"):
+        train.train(rows, positives=f"teacher:{taught}", **given | {"batch_size": 20})
 
 
 def test_weights_that_cannot_be_had_are_a_sentence(few, small, monkeypatch):
@@ -306,6 +307,7 @@ def test_all_processes_get_what_process_0_found(few, small, taught, tmp_path):
     ways = (
         {"positives": "clusters:6", "positives_options": {"warmup": 0}},
         {"positives": f"teacher:{taught}:neighbours:2"},
+        {"positives": f"teacher:{taught}", "method": "distil"},
     )
     launch(look, (tmp_path, few, [with_knobs(Config(), None, same | w).as_dict() for w in ways]), 2)
     for one, two in zip(*(json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)), strict=True):

@@ -272,7 +272,7 @@ def _applied(
     column = table.first
     x = model.features(column, np.arange(len(table)), layer=classifier.layer, console=console)
     predictions = classifier.predict(x)
-    texts = None if column.cells is None else [text_of(column.cells[i]) for i in range(len(table))]
+    texts = None if column.texts is None else [text_of(column.cells[i]) for i in range(len(table))]
     made = Classified(classifier, None, table.names, texts, predictions, skipped=table.skipped)
     if table.labels is None or not (table.labels >= 0).any():
         return made

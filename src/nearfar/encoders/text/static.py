@@ -16,6 +16,7 @@ BESIDE = {"dim": 256}
 # trained for four times as long, a kNN was worse on three of four sets of 4,000 to 7,600 texts; 400 texts want as many
 # steps.
 STEPS = 200
+RATES = {"distil": 1e-2}
 ONE_CHARACTER, MOSTLY = 2, 0.5  # n-grams of a word of one character; share of these where they are the words
 
 

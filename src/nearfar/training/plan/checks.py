@@ -117,6 +117,19 @@ def about_hard(method: Method, table: Table, positives: Positives, ignore: np.nd
     return [hard_negatives.about(hard_negatives.of_columns(table.negatives, table.columns, ignore))]
 
 
+def check_targets(method: Method, positives: Positives) -> None:
+    """Raise a `ConfigError` where a method learns vectors that nobody gives, or is given some and learns none."""
+    learns = METHODS.get(method.name).RECORD.positives == "teacher"
+    given = positives.targets is not None or "targets" in positives.changing
+    if learns and not given:
+        raise ConfigError(f"{method.name} learns the vectors of a teacher.", where="model.positives",
+                          hint="Name it: --positives teacher:MODEL.")  # fmt: skip
+    if given and not learns:
+        able = [m for m in METHODS if METHODS.get(m).RECORD.positives == "teacher"]
+        raise ConfigError(f"{method.name} learns no vectors of a teacher.", where="model.method",
+                          hint=f"These do: {', '.join(able)}.")  # fmt: skip
+
+
 def about_labels(kind: str, table: Table, method: str) -> str:
     """How many rows have a label, and what for."""
     if table.labels is None:

@@ -169,7 +169,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     method = method.resolved(_facts(config, by_column, table, rows.train))
 
     # Relate: who belongs together, and who is no negative of whom.
-    positives, ignore, related = relate.relations(kind, config, table, rows.train, console)
+    positives, ignore, related = relate.relations(kind, config, table, rows.train, rows.heldout, console)
+    checks.check_targets(method, positives)
     related += checks.about_hard(method, table, positives, ignore)
     if method.takes == "pairs":
         related += duplicates.about_negatives(table, rows.train, ignore)
@@ -245,7 +246,7 @@ def narrowed(
     method = method.resolved(_facts(config, by_column, plan.table, train))
     config = replace(config, method=_numbers(method))
     if like is None:
-        positives, ignore, _ = relate.relations(method.positives, config, plan.table, train)
+        positives, ignore, _ = relate.relations(method.positives, config, plan.table, train, heldout)
     else:
         positives, ignore = like.positives, like.ignore
     return Plan(config, method, plan.table, by_column, train, heldout, positives, ignore, ())

@@ -28,6 +28,8 @@ def default(config: Config, method: Method, table: Table) -> str:
         return MILD
     modality = MODALITIES.get(table.first.modality)
     recipe, general = modality.default_recipe(table.first.spec), getattr(modality, "GENERAL", None)
+    if method.views == MILD:
+        return MILD
     return method.views if method.views and general and (recipe == general or method.own_views) else recipe
 
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def relations(
-    kind: str, config: Config, table: Table, train: np.ndarray, console: Console = SILENT
+    kind: str, config: Config, table: Table, train: np.ndarray, heldout: np.ndarray, console: Console = SILENT
 ) -> tuple[Positives, np.ndarray | None, list[str]]:
     """Who belongs together, who is no negative of whom, and what to say of both."""
     t = config.train
     labels = None if table.labels is None else np.full(len(table), -1)
     if labels is not None:  # of other rows nothing is learnt
         labels[train] = table.labels[train]
-    built = positives.build(kind, positives.Context(config, table, train, labels, len(train) // t.batch_size))
+    built = positives.build(kind, positives.Context(config, table, train, heldout, labels, len(train) // t.batch_size))
     ignore, about_ignored = duplicates.ignored(table, train, config.data.ignore_duplicates, t.seed)
     if ignore is None and (built.mines or table.negatives):
         ignore = positives.own(len(table))

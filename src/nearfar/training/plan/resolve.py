@@ -48,7 +48,7 @@ def check_words(config: Config, begins: bool) -> None:
         if begins:  # a run of before may hold what had no effect
             record.check_used(model.method, config.method)
     views = config.method.get("views")
-    if views is not None and views not in RECIPES:
+    if views is not None and views not in (*RECIPES, recipes.MILD):
         raise UnknownName("recipe", str(views), RECIPES, where="method.views")
     if model.positives != "auto":
         POSITIVES.find(model.positives, "model.positives")
@@ -92,7 +92,7 @@ def resolved(
     """
     column, t, o = table.first, config.train, config.optim
     first = by_column[column.name]
-    alone = len(table.columns) == 1 and method.positives == "views" and not config.model.init_from
+    alone = len(table.columns) == 1 and method.positives != "labels" and not config.model.init_from
     # An encoder's own defaults were measured on one column, learnt without labels from random weights.
     defaults = first.entry if alone else None
     model, by_column = columns.resolved(_with_fixed(config.model, method, table, defaults), by_column, begins)

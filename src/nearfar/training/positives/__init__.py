@@ -33,7 +33,8 @@ class Context:
 
     config: Config  # nothing in it is "auto", except ``model.positives``
     table: Table
-    rows: np.ndarray  # int64 (N_train,): rows that are trained on; no other is ever asked for
+    rows: np.ndarray  # int64 (N_train,): rows that are trained on
+    heldout: np.ndarray  # int64 (N_heldout,): rows that are watched while training; of others nothing is ever asked
     labels: np.ndarray | None  # int64 (N_table,): class, -1 where there is none and on rows that are not trained on
     steps_per_epoch: int
 
@@ -57,6 +58,8 @@ class Positives:
         views are the row's own.
     negatives : ndarray of int64 (N_table, K) or None
         Rows whose cell of the last column is a hard negative of a row.
+    targets : ndarray of float32 (N_table, D) or None
+        What the embedding of a row is to become, 0 in rows that are neither trained on nor watched.
     changing : mapping of str to type
         The attributes, arrays of these types or None, that are found while training. A checkpoint keeps them.
     """
@@ -67,6 +70,7 @@ class Positives:
         self.groups, self.note, self.doubt = groups, note, doubt
         self.partners: np.ndarray | None = None
         self.negatives: np.ndarray | None = None
+        self.targets: np.ndarray | None = None
 
     @property
     def changes(self) -> bool:

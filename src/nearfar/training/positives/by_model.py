@@ -39,8 +39,9 @@ class ByModel(Positives):
         shape = MODALITIES.get(modality).encoder_shape
         if modality != column.modality or shape(spec) != shape(column.spec):
             kinds = ((modality, spec), (column.modality, column.spec))
+            hint = "Give both trainings the same --size." if modality == column.modality else None
             takes, holds = (MODALITIES.get(m).describe(s) for m, s in kinds)
             raise ConfigError(
                 f"{self.name} was trained on {takes}, the column {column.name!r} is {holds}.",
-                where="model.positives", hint="Give both trainings the same --size.",
+                where="model.positives", hint=hint,
             )  # fmt: skip

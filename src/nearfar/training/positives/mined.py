@@ -78,14 +78,14 @@ class Mined(ByModel):
     def _column_of(self, model: Embedder, column: Column) -> str:
         """The model's column that encodes the cells of a column of the data."""
         name = model.own_column(column)
-        if column.cells is None:  # cells are encoded as they were written, whatever the run's tokeniser is
+        if column.texts is None:  # cells are encoded as they were written, whatever the run's tokeniser is
             self.check_takes(model, name, column)
         return name
 
     def _vectors(self, model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
         name = self._column_of(model, column)
-        if column.cells is not None:
-            return model.encode([column.cells[int(r)] for r in rows], column=name)
+        if column.texts is not None:
+            return model.encode([column.texts[int(r)] for r in rows], column=name)
         return model.features(column, rows, model.keeps)
 
 
