@@ -175,3 +175,43 @@ def test_rows_that_show_the_same_are_no_negatives():
         left, right, relation, negatives=hard[:, None], negative_ignore=number[:, None], temperature=0.2
     )
     same(fast, torch.stack(losses).mean(), (left, right, hard))
+
+
+def test_what_a_guide_finds_nearer_is_no_negative():
+    """Solatorio 2024, section 3.2, pair by pair: another model's similarities against those of the row's own sides."""
+    left, right = rows(6, 4, 2, seed=2)
+    guide = torch.stack([torch.nn.functional.normalize(x.detach(), dim=1) for x in rows(6, 3, 2, seed=7)], 1)
+    relation, hard = Relation(torch.arange(6), guide=guide), rows(6, 4, seed=3)[0]
+
+    def loss(x, y, mine, theirs, more=()):
+        losses, left_out = [], 0
+        for i in range(6):
+            seen = [j for j in range(6) if j == i or mine[i] @ theirs[j] <= mine[i] @ theirs[i]]
+            left_out += 6 - len(seen)
+            terms = [x[i] @ y[j] / 0.2 for j in seen] + [x[i] @ n / 0.2 for n in more]
+            losses.append(torch.logsumexp(torch.stack(terms), 0) - x[i] @ y[i] / 0.2)
+        assert 0 < left_out < 30
+        return torch.stack(losses).mean()
+
+    g, h = guide.unbind(1)
+    slow = (loss(unit(left), unit(right), g, h, unit(hard)) + loss(unit(right), unit(left), h, g)) / 2
+    fast, _ = info_nce_between(left, right, relation, negatives=hard[:, None], temperature=0.2)
+    same(fast, slow, (left, right, hard))
+
+    # Of views all sides are compared with all: what counts is the row's other side again.
+    z, every = unit(torch.cat((left, right))), torch.cat((g, h))
+    losses = []
+    for i in range(12):
+        own = (i + 6) % 12
+        near = every[i] @ every[own]
+        seen = [j for j in range(12) if j != i and (j == own or every[i] @ every[j] <= near)]
+        losses.append(torch.logsumexp(torch.stack([z[i] @ z[j] / 0.2 for j in seen]), 0) - z[i] @ z[own] / 0.2)
+    same(info_nce([left, right], relation, temperature=0.2)[0], torch.stack(losses).mean(), (left, right))
+
+    plain = Relation(torch.arange(6), guide=torch.ones(6, 2, 1))  # to this guide all are equally near
+    same(
+        sigmoid(left, right, plain, scale=5.0, bias=-1.0)[0],
+        sigmoid(left, right, Relation(plain.group), scale=5.0, bias=-1.0)[0], (left, right),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="relation.guide: expected vectors of 2 sides, got 1"):
+        info_nce_between(left, right, Relation(torch.arange(6), guide=guide[:, :1]))

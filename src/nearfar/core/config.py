@@ -79,8 +79,8 @@ class ModelConfig:
     fixed_weight: float | Auto = knob("auto", "norm of the fixed features relative to the trained ones", above=0)
     share: bool | Auto = knob("auto", "columns of one modality share an encoder; auto: yes")
     positives: str = knob(
-        "auto", "which rows are positives of each other: views, labels, clusters:200, teacher:RUN or mined:RUN; auto: "
-        "what the method says", flag=True,
+        "auto", "which rows are positives of each other: views, labels, clusters:200, teacher:RUN, mined:RUN or "
+        "guided; auto: what the method says", flag=True,
     )  # fmt: skip
     positives_options: dict[str, Any] = knob({}, "keyword arguments of the positives, such as warmup of clusters")
     init_from: str | None = knob(

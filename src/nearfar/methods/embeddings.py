@@ -112,7 +112,8 @@ class Embeddings(Projections):
     def over_sides(self, compare: Callable[..., Compared]) -> Compared:
         """Mean of ``compare(left, right, relation, hard)`` over all pairs of sides; of its numbers likewise.
 
-        Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two. `hard`
+        Where the relation ignores by column, that of two sides ignores rows that are equal in one of these two, and its
+        guide is that of these two. `hard`
         holds ``negatives`` and ``negative_ignore`` where the right side is the last, to which they belong.
         """
         sides, compared = self.sides, []
@@ -124,7 +125,8 @@ class Embeddings(Projections):
             hard: dict[str, Maybe] = {}
             if self.negatives is not None and j == len(sides) - 1:
                 hard = {"negatives": self.negatives, "negative_ignore": of_two(self.negative_ignore, 2)}
-            relation = replace(self.relation, ignore=of_two(self.relation.ignore, 1))
+            guide = None if self.relation.guide is None else self.relation.guide[:, [i, j]]
+            relation = replace(self.relation, ignore=of_two(self.relation.ignore, 1), guide=guide)
             compared.append(compare(sides[i], sides[j], relation, hard))
         return _mean(compared)
 

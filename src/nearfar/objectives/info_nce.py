@@ -95,7 +95,8 @@ def info_nce_between(
             forth = _with_negatives(forth, more, negative_ignore, world)
         loss, numbers = softmax_loss(forth, temperature, "out", world)
         if both_ways:
-            back, _ = softmax_loss(between(y, x, relation, world, similarity), temperature, "out", world)
+            turned = relation if relation.guide is None else replace(relation, guide=relation.guide.flip(1))
+            back, _ = softmax_loss(between(y, x, turned, world, similarity), temperature, "out", world)
             loss = (loss + back) / 2
     return loss, numbers
 
@@ -113,10 +114,13 @@ def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor 
     shown = None
     if ignored is not None and ignored.shape[1] == 1 and pairs.column_shown is not None:
         shown = ignored.expand(-1, pairs.column_shown.shape[1])  # of one column, it has the numbers of `ignore`
+    guide = pairs.column_guide
+    if guide is not None:  # hard negatives were chosen as such, and are not guided
+        guide = torch.cat((guide, guide.new_full((len(more), guide.shape[1]), torch.nan)))
     return replace(
         pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
         column_ignore=longer(pairs.column_ignore, ignored), column_shown=longer(pairs.column_shown, shown),
-        column_row=longer(pairs.column_row),
+        column_row=longer(pairs.column_row), column_guide=guide,
     )  # fmt: skip
 
 

@@ -271,10 +271,14 @@ class Trainer:
         positives, step = self.positives, self.position.step
         if not positives.due(step):
             return False
-        learner, column = self.whole(), next(iter(self.viewer.columns.values()))
+        learner, columns = self.whole(), self.viewer.columns
         on = self.device, self.config.train.precision
+
+        def encode(rows: np.ndarray, column: str = next(iter(columns))) -> np.ndarray:
+            return encode_rows(learner, columns[column], rows, *on).cpu().numpy()
+
         if self.world.is_main:
-            self.news |= positives.refresh(step, lambda rows: encode_rows(learner, column, rows, *on).cpu().numpy())
+            self.news |= positives.refresh(step, encode)
         if self.world.size > 1:
             positives.restore({name: self.world.from_main(x) for name, x in sorted(positives.state().items())})
         return True

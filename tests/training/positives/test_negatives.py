@@ -200,3 +200,68 @@ def test_negatives_reach_the_command_line(triplets, tmp_path):
     said = ["train", str(path), "--pair", "en", "de", "--negative", "wrong", "--epochs", "1", "--out", out]
     assert cli.run([*said, "--set", "model.encoder_options.dim=16"]) == 0
     assert json.loads((tmp_path / "run/config.json").read_text())["config"]["data"]["negative"] == ["wrong"]
+
+
+# --- guided -------------------------------------------------------------------------------------------------------
+
+
+def test_guided_by_a_run(triplets, miner):
+    data = {k: triplets[k] for k in ("en", "de")}
+    given = QUICK | {"column": ("en", "de"), "epochs": 1, "threads": 1}
+    trained = train.train(data, **given, positives=f"guided:{miner}")
+    trainer = Trainer(trained.plan, None, QUIET)
+    trainer._look_for_positives()
+    guide = trainer.viewer.batch(np.arange(8), 0, 0).relation.guide
+    model = loading.load(miner)
+    for side, name in enumerate(("en", "de")):
+        np.testing.assert_allclose(guide[:, side], model.encode(data[name][:8], column=name), atol=1e-3)
+    without = train.train(data, **given)
+    assert trained.metrics[0]["loss"] < without.metrics[0]["loss"]  # less to tell apart
+
+
+def test_guided_by_the_start(triplets, miner):
+    """The guide is the encoder before the first step, for both sides, and stays what it was then."""
+    data = {k: triplets[k] for k in ("en", "de")}
+    given = QUICK | {"column": ("en", "de"), "epochs": 1, "init_from": str(miner)}
+    plan = train.rehearse(data, quiet=True, **given, positives="guided")
+    trainer = Trainer(plan, None, QUIET)
+    trainer._look_for_positives()
+    model, guide = loading.load(miner), trainer.positives.guide.reshape(160, 2, 32)
+    np.testing.assert_allclose(guide[:, 1], model.encode(data["de"], column="de"), atol=1e-3)
+    trainer.fit()
+    np.testing.assert_array_equal(trainer.positives.guide.reshape(160, 2, 32), guide)
+
+
+def test_a_guide_resumes_to_the_same_bits(triplets, miner, tmp_path, monkeypatch):
+    given = QUICK | {"column": ("en", "de"), "epochs": 2, "init_from": str(miner), "positives": "guided"}
+    given |= {"checkpoint_every": "3steps"}
+    data = {k: triplets[k] for k in ("en", "de")}
+    train.train(data, out=tmp_path / "whole", **given)
+    step = Trainer.step
+
+    def dies(self, *args):
+        if self.position.step == 7:
+            raise RuntimeError("power cut")
+        return step(self, *args)
+
+    monkeypatch.setattr(Trainer, "step", dies)
+    with pytest.raises(RuntimeError):
+        train.train(data, out=tmp_path / "cut", **given)
+    monkeypatch.setattr(Trainer, "step", step)
+    train.train(data, out=tmp_path / "cut", resume=True)
+    a, b = (loading.load(tmp_path / r).encode(triplets["en"], column="en") for r in ("whole", "cut"))
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "cannot compare the columns.*guided:MODEL"),
+        ({"method": "simclr", "column": ("en",)}, "simclr learns from none.*clip, siglip"),
+        ({"method": "simclr"}, "simclr learns from none"),
+    ],
+)
+def test_who_cannot_be_guided(triplets, given, said):
+    data = {k: triplets[k] for k in ("en", "de")}
+    with pytest.raises(ConfigError, match=f"(?s){said}"):
+        train.rehearse(data, quiet=True, **QUICK | {"column": ("en", "de"), "positives": "guided"} | given)

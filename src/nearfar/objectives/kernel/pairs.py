@@ -37,16 +37,20 @@ class Pairs:
     negative_rows: torch.Tensor | None = None  # (M, K)
     row_shown: torch.Tensor | None = None  # (M, V) and (C, V)
     column_shown: torch.Tensor | None = None
+    row_guide: torch.Tensor | None = None  # (M, G), vectors of another model
+    column_guide: torch.Tensor | None = None  # (C, G); not a number where it has none, which no row takes for too near
+    row_least: torch.Tensor | None = None  # (M,), above this similarity by the guide a column is no negative
 
     @property
     def symmetric(self) -> bool:
         """Whether pair (i, j) is what (j, i) is, so that the upper triangle says all."""
-        return self.rows is self.columns and self.positive_rows is None and self.negative_rows is None
+        lists = (self.positive_rows, self.negative_rows, self.row_guide)
+        return self.rows is self.columns and all(x is None for x in lists)
 
     @property
     def plain(self) -> bool:
         """Whether positives are those of the group and all others are negatives."""
-        lists = (self.positive_rows, self.negative_rows, self.row_ignore, self.row_shown)
+        lists = (self.positive_rows, self.negative_rows, self.row_ignore, self.row_shown, self.row_guide)
         return all(x is None for x in lists)
 
     def itself(self, a: slice, b: slice) -> torch.Tensor | None:
@@ -87,6 +91,8 @@ class Pairs:
             for mine in self.row_shown[a].unbind(1):
                 for theirs in self.column_shown[b].unbind(1):
                     mask &= mine[:, None] != theirs
+        if self.row_guide is not None:
+            mask &= ~(self.row_guide[a] @ self.column_guide[b].T > self.row_least[a, None])
         return mask if self.negative_rows is None else mask & self._listed(self.negative_rows, a, b)
 
     def unseen(self, over: str, a: slice, b: slice) -> torch.Tensor | None:
@@ -107,8 +113,15 @@ class Pairs:
 
 def among(views: Views, relation: Relation, world: World = ONE, similarity: str = "cosine") -> Pairs:
     """All embeddings of this process, V views of N rows one view after the other, against all of everybody."""
-    z = similar.prepared(torch.cat(list(views)), similarity)
-    return _pairs(z, z, len(views), relation, world, similarity, within=True)
+    z, guided = similar.prepared(torch.cat(list(views)), similarity), None
+    if (guide := relation.guide) is not None:
+        if guide.shape[1] != len(views) or len(views) < 2:
+            raise ValueError(f"relation.guide: expected vectors of {len(views)} sides, got {guide.shape[1]}")
+        beside = torch.diag(guide.new_full((len(views),), torch.inf))  # a side is not its own other one
+        least = (guide @ guide.mT + beside).amin(2)
+        every = guide.transpose(0, 1).flatten(0, 1)
+        guided = every, every, least.T.flatten()
+    return _pairs(z, z, len(views), relation, world, similarity, guided, within=True)
 
 
 def between(
@@ -116,12 +129,18 @@ def between(
 ) -> Pairs:
     """One side's embeddings (N, D) of this process against the other side's of everybody."""
     x, y = (similar.prepared(side, similarity) for side in (left, right))
-    return _pairs(x, y, 1, relation, world, similarity, within=False)
+    guided = None
+    if relation.guide is not None:
+        if relation.guide.shape[1] != 2:
+            raise ValueError(f"relation.guide: expected vectors of 2 sides, got {relation.guide.shape[1]}")
+        one, other = relation.guide.unbind(1)
+        guided = one, other, (one * other).sum(1)
+    return _pairs(x, y, 1, relation, world, similarity, guided, within=False)
 
 
 def _pairs(
-    rows: torch.Tensor, mine: torch.Tensor, views: int, relation: Relation, world: World, similarity: str, *,
-    within: bool,
+    rows: torch.Tensor, mine: torch.Tensor, views: int, relation: Relation, world: World, similarity: str,
+    guided: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None, *, within: bool,
 ) -> Pairs:  # fmt: skip
     n, device = len(relation), rows.device
     start = offset(n, world, device)
@@ -137,11 +156,13 @@ def _pairs(
         for x in (known, everybody)
     )
     lists = [None if x is None else x.repeat(views, 1) for x in (relation.positive_rows, relation.negative_rows)]
+    row_guide, column_guide, least = guided or (None, None, None)
     return Pairs(
         rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
         own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
         row_ignore=row_ignore, column_ignore=column_ignore, row_shown=row_shown, column_shown=column_shown,
-        column_row=everybody[:, 1], positive_rows=lists[0], negative_rows=lists[1],
+        column_row=everybody[:, 1], positive_rows=lists[0], negative_rows=lists[1], row_guide=row_guide,
+        column_guide=None if column_guide is None else world.gather(column_guide), row_least=least,
     )  # fmt: skip
 
 

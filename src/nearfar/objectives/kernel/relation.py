@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 import torch
 
 NOBODY = -1  # fills the lists of rows that have fewer entries than others
-AXES = {"ignore": (1, 2), "positive_rows": (2,), "negative_rows": (2,), "shown": (2,)}  # of the others: one
+# Axes of what has not one alone.
+AXES = {"ignore": (1, 2), "positive_rows": (2,), "negative_rows": (2,), "shown": (2,), "guide": (3,)}
+FLOATING = ("score", "guide")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Relation:
         Further positives of each row, as rows of the *global* batch (neighbours); -1 where a row has fewer.
     negative_rows : LongTensor (N, K), optional
         The only negatives of each row, as rows of the *global* batch (mined ones); -1 where a row has fewer.
+    guide : Tensor (N, S, D), optional
+        Unit vectors of the S sides of each row by another model. What these find more similar to a side than the row's
+        own other side is neither positive nor negative of it (a false negative of GISTEmbed, Solatorio 2024, arXiv
+        2402.16829).
 
     Raises
     ------
@@ -44,18 +50,19 @@ class Relation:
     positive_rows: torch.Tensor | None = None
     negative_rows: torch.Tensor | None = None
     shown: torch.Tensor | None = None
+    guide: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
             if (v := getattr(self, name)) is None:
                 continue
             axes = AXES.get(name, (1,))
-            if name == "score":
+            if name in FLOATING:
                 fits, kind = not v.is_complex() and bool(torch.isfinite(v.float()).all()), "finite"
             else:
                 fits, kind = not v.is_floating_point() and v.dtype != torch.bool, "whole"
             if v.dim() not in axes or not fits:
-                shape = "(N,)" if 1 in axes else "(N, K)"
+                shape = {1: "(N,)", 2: "(N, K)", 3: "(N, S, D)"}[axes[0]]
                 raise ValueError(
                     f"relation.{name}: expected {kind} numbers of shape {shape}, got {v.dtype} {tuple(v.shape)}"
                 )

@@ -24,7 +24,8 @@ from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.core.registry import POSITIVES
 from nearfar.data.table import Table
 
-Encode = Callable[[np.ndarray], np.ndarray]  # row numbers (M,) → features (M, D) of the encoder as it is now
+# Row numbers (M,), and a column's name (the first, if none is given) → features (M, D) of its encoder as it is now.
+Encode = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Positives:
         Rows whose cell of the last column is a hard negative of a row.
     targets : ndarray of float32 (N_table, D) or None
         What the embedding of a row is to become, 0 in rows that are neither trained on nor watched.
+    guide : ndarray of float16 (N_table, S·D) or None
+        Unit vectors of the S sides of every row by another model, one after the other: see `Relation.guide`.
     changing : mapping of str to type
         The attributes, arrays of these types or None, that are found while training. A checkpoint keeps them.
     """
@@ -71,6 +74,7 @@ class Positives:
         self.partners: np.ndarray | None = None
         self.negatives: np.ndarray | None = None
         self.targets: np.ndarray | None = None
+        self.guide: np.ndarray | None = None
 
     @property
     def changes(self) -> bool:
@@ -114,6 +118,9 @@ class Positives:
             return
         self.restore(tensors)
         rows = len(self.groups)
+        if self.guide is not None and len(self.guide) != rows:
+            raise RunError(f"positives/guide has {len(self.guide):,} rows instead of {rows:,}.", where=where,
+                           hint="The file was changed; train again.")  # fmt: skip
         for what, end in {"groups": np.inf, "partners": rows, "negatives": rows}.items():
             array = getattr(self, what)
             if array is not None and array.size and not (array.min() >= 0 and array.max() < end):

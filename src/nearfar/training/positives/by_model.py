@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column
@@ -45,3 +47,17 @@ class ByModel(Positives):
                 f"{self.name} was trained on {takes}, the column {column.name!r} is {holds}.",
                 where="model.positives", hint=hint,
             )  # fmt: skip
+
+    def column_of(self, model: Embedder, column: Column) -> str:
+        """The model's column that encodes the cells of a column of the data."""
+        name = model.own_column(column)
+        if column.texts is None:  # cells are encoded as they were written, whatever the run's tokeniser is
+            self.check_takes(model, name, column)
+        return name
+
+    def vectors(self, model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
+        """The model's vectors of the cells of a column of the data in these rows, float32 (M, D)."""
+        name = self.column_of(model, column)
+        if column.texts is not None:
+            return model.encode([column.texts[int(r)] for r in rows], column=name)
+        return model.features(column, rows, model.keeps)

@@ -7,8 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
-from nearfar.data.table import Column
-from nearfar.models.embedder import Embedder
 from nearfar.training.positives import Context, Encode, own, whole
 from nearfar.training.positives.by_model import ByModel
 from nearfar.vectors.basics import unit
@@ -61,12 +59,12 @@ class Mined(ByModel):
     def check(self) -> None:
         model, columns = self.model(), list(self.context.table.columns.values())
         for side in (0, -1):
-            self._column_of(model, columns[side])
+            self.column_of(model, columns[side])
 
     def refresh(self, step: int, encode: Encode) -> dict[str, float]:
         rows, columns, labels = self.context.rows, list(self.context.table.columns.values()), self.context.labels
         model = self.model()
-        left, right = (unit(self._vectors(model, columns[side], rows)) for side in (0, -1))
+        left, right = (unit(self.vectors(model, columns[side], rows)) for side in (0, -1))
         same = [c.hashes[rows] for c in (columns[0], columns[-1]) if c.hashes is not None]
         if labels is not None:
             same.append(np.where(labels[rows] < 0, -1 - np.arange(len(rows)), labels[rows]))
@@ -75,18 +73,6 @@ class Mined(ByModel):
         self.negatives[rows] = rows[nearest]
         return {"mined": float(similar.mean())}
 
-    def _column_of(self, model: Embedder, column: Column) -> str:
-        """The model's column that encodes the cells of a column of the data."""
-        name = model.own_column(column)
-        if column.texts is None:  # cells are encoded as they were written, whatever the run's tokeniser is
-            self.check_takes(model, name, column)
-        return name
-
-    def _vectors(self, model: Embedder, column: Column, rows: np.ndarray) -> np.ndarray:
-        name = self._column_of(model, column)
-        if column.texts is not None:
-            return model.encode([column.texts[int(r)] for r in rows], column=name)
-        return model.features(column, rows, model.keeps)
 
 
 def hardest(
