@@ -184,7 +184,11 @@ def test_mined_of_pairs_of_numbers(tmp_path):
 
 
 def test_mined_without_a_run(triplets):
-    for said, why in (("mined", "run that mines is not named"), ("mined:nowhere", "nowhere"), ("mined:nowhere:0", "at least 1")):
+    for said, why in (
+        ("mined", "run that mines is not named"),
+        ("mined:nowhere", "nowhere"),
+        ("mined:nowhere:0", "at least 1"),
+    ):
         with pytest.raises(UserError, match=why):
             train.train(
                 {k: triplets[k] for k in ("en", "de")},
