@@ -232,6 +232,17 @@ def test_a_state_without_labels_has_to_tell_rows_apart():
     assert verdict.worth(by, {"step": 9}, start) is None
 
 
+def test_of_pretrained_weights_agreement_alone_tells():
+    """A higher rank at a lower agreement is worth more of random weights, and less of pretrained ones."""
+    start = {"step": 0, "heldout_agreement": 0.60, "heldout_rank": 150.0, "heldout_views": 0.9, "heldout_rows": 500}
+    row = start | {"step": 40, "heldout_agreement": 0.59, "heldout_rank": 170.0}
+    by = verdict.LABEL_FREE, verdict.AGREED
+    assert [verdict.worth(key, row, start) > verdict.worth(key, start, start) for key in by] == [True, False]
+    assert verdict.worth(verdict.AGREED, row | {"heldout_views": 0.1, "heldout_agreement": 0.9}, start) == -np.inf
+    text = {"tokens": "words", "encoder": "text_cnn", "threads": 1, "holdout": 0.25, "batch_size": 24}
+    assert Best(train.rehearse(TEXTS, quiet=True, **text)).key == verdict.LABEL_FREE
+
+
 def test_labels_forbid_a_state_and_choose_none():
     by, start = verdict.LABEL_FREE, {"step": 0, "heldout_agreement": 0.4, "heldout_rank": 100.0, "heldout_views": 0.5,
                                      "heldout_rows": 400, "knn": 0.8, "knn_rows": 400}  # fmt: skip

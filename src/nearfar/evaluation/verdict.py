@@ -16,6 +16,8 @@ WATCHED = {
     "knn": ("kNN accuracy on held-out training rows", "knn_rows"),
 }
 LABEL_FREE = "label-free"  # stands for `label_free`
+# Of pretrained weights: their rank is what a training spends where it helps and gains where it harms.
+AGREED = "agreement of views"
 BY_LABELS = ("probe", "knn")  # of these, what is measured by labels
 FEWEST = 20  # held-out rows with labels, below which they tell no states apart
 EQUAL = {LABEL_FREE: 0.005}  # share of the best state's worth by which another may be lower and is as good
@@ -29,12 +31,12 @@ def worth(by: str, row: Mapping[str, Any], start: Mapping[str, Any]) -> float | 
 
     `row` and `start` are lines of metrics, of the state and of the one before the first step.
     """
-    if by == LABEL_FREE:
+    if by in (LABEL_FREE, AGREED):
         if "heldout_agreement" not in row:
             return None
         if row["step"] > 0 and (not tells_apart(row, start) or known_worse(row, start)):
             return -math.inf
-        return label_free(row)
+        return label_free(row) if by == LABEL_FREE else row["heldout_agreement"]
     value, rows, chance = row.get(by), start.get("knn_rows") or 0, start.get("knn_chance")
     if by in BY_LABELS and rows < FEWEST:
         return None

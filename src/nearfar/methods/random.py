@@ -1,4 +1,4 @@
-"""No learning: the encoder as it is drawn, which every method has to beat."""
+"""No learning: the encoder with the weights that it begins with, which every method has to beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 RECORD = Method(
     name="random",
-    idea="the encoder as it is drawn, without any training; for comparison",
+    idea="the encoder with the weights that it begins with, without any training",
     projector=None,
     trains=False,
 )

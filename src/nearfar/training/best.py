@@ -41,12 +41,12 @@ class Best:
         # What a training learns is what its states are compared by, on rows held out.
         if len(plan.columns) > 1:
             self.key = "retrieval" if plan.scores is None else "spearman"
-        elif plan.record.positives == "labels":
-            self.key = "probe" if any(c.pretrained for c in plan.by_column.values()) else "knn"
         elif "targets" in plan.positives.changing:
             self.key = "taught"
         else:
-            self.key = verdict.LABEL_FREE
+            begun = any(c.pretrained for c in plan.by_column.values())
+            by_labels, without = ("probe", verdict.AGREED) if begun else ("knn", verdict.LABEL_FREE)
+            self.key = by_labels if plan.record.positives == "labels" else without
         self.step: int | None = None  # of the best state; None before the first look, and where none is better
         self.worth = 0.0  # the most that a look found
         self.looked, self.since = 0, 0  # step of the last look, and how many looks it is after the best one

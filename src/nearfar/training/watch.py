@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nearfar.core import devices
 from nearfar.core.randomness import generator
+from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column
 from nearfar.evaluation import floors
 from nearfar.evaluation.directions import both
@@ -81,7 +82,9 @@ class Watch:
         self.rows = some(heldout, min(count, ROWS))
         self.looks = watches(plan) and distributed.world().is_main
         alone = {"world": distributed.World(), "positives": Positives(own(len(plan.table)))}
-        self.viewer, self.pair = replace(viewer, **alone), replace(viewer, count=2, hard=(), **alone)
+        seen = {name: _changing(c, viewer.recipes[name]) for name, c in viewer.columns.items()}
+        self.viewer = replace(viewer, **alone)
+        self.pair = replace(viewer, count=2, hard=(), recipes=seen, **alone)
 
     @cached_property
     def raw_nearest(self) -> torch.Tensor:
@@ -283,6 +286,12 @@ def _spearman(a: torch.Tensor, b: torch.Tensor, of_a: np.ndarray, of_b: np.ndarr
     """Rank correlation of the cosines of pairs with their scores; 0 where either are all equal."""
     once, cosines = np.ones((1, len(scores))), Sides(a.numpy(), b.numpy(), of_a, of_b, ("a", "b")).cosines()
     return float(sts.correlation(sts.ranks(cosines, once), sts.ranks(scores, once), once)[0])
+
+
+def _changing(column: Column, recipe: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The recipe, or the modality's own for one whose views are the row as it is: without dropout these are equal."""
+    modality = MODALITIES.get(column.modality)
+    return recipe if any(recipe) else modality.recipes(modality.default_recipe(column.spec), column.spec)
 
 
 def _finite(*tensors: torch.Tensor) -> bool:

@@ -175,6 +175,33 @@ def test_few_labels_teach_the_layers_and_leave_the_table_of_tokens(tiny, tmp_pat
     assert "none of the 32 rows is new to the model, so its accuracy is not known" in said
 
 
+def test_scored_pairs_and_pairs_have_their_own_numbers(tiny):
+    one, two = animals()[0], animals()[0][::-1]
+    scored = planned({"a": one, "b": two, "score": [i / 8 for i in range(32)]}, column=("a", "b"), score="score",
+                     encoder=f"transformers:{tiny}")  # fmt: skip
+    assert (scored.record.name, scored.record.temperature, scored.config.views.recipe) == ("cosent", 0.2, "none")
+    declared = ENCODERS.get("transformers").ADAPTED["scores"]
+    assert scored.config.optim.lr == declared.knobs["optim.lr"] and scored.config.train.epochs >= declared.epochs
+    pairs = planned({"a": one, "b": two}, column=("a", "b"), encoder=f"transformers:{tiny}")
+    assert (pairs.record.name, pairs.record.parts["temperature"].start, pairs.config.views.recipe) == ("clip", 0.05, "none")
+
+
+def test_without_labels_the_weights_stay_and_what_the_texts_say_stands_beside(tiny, tmp_path):
+    texts = animals()[0]
+    trained = train.train({"text": texts}, encoder=f"transformers:{tiny}", out=tmp_path / "run", threads=1)
+    assert (trained.plan.steps, trained.plan.config.model.fixed, trained.plan.config.model.fixed_weight) == (0, "lsa", 0.5)
+    frozen = nearfar.load(f"transformers:{tiny}").encode(texts)
+    whole = nearfar.load(tmp_path / "run").encode(texts)
+    width = frozen.shape[1]
+    np.testing.assert_allclose(
+        whole[:, :width] / np.linalg.norm(whole[:, :width], axis=1, keepdims=True), frozen, atol=1e-5
+    )
+    beside = np.linalg.norm(whole[:, width:], axis=1) / np.linalg.norm(whole[:, :width], axis=1)
+    assert np.sqrt((beside**2).mean()) == pytest.approx(0.5, rel=0.2)
+    named = planned({"text": texts}, encoder=f"transformers:{tiny}", method="simcse")
+    assert named.steps > 0 and named.config.optim.lr == 1e-5  # a rate for pretrained weights
+
+
 def test_a_share_of_the_initial_weights_is_kept(tiny):
     knobs = {"encoder": f"transformers:{tiny}", "threads": 1, "epochs": 2, "lr": 0.01}
     began = nearfar.load(f"transformers:{tiny}").branches
