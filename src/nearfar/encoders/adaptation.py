@@ -22,7 +22,7 @@ class Adaptation:
         Of that method, such as ``{"temperature": 0.1}``; another method keeps its own.
     knobs : mapping of str to value
         Knobs that are "auto", by path, such as ``{"optim.lr": 5e-5, "train.batch_size": 64}``; no batch has
-        more rows than there are.
+        more rows than there are, and those of ``model`` are for trainings of which no method is named.
     options : mapping
         Of the encoder, such as parts that stay as they are.
     steps : (int, int)

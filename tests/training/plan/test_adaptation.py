@@ -183,13 +183,21 @@ def test_scored_pairs_and_pairs_have_their_own_numbers(tiny):
     declared = ENCODERS.get("transformers").ADAPTED["scores"]
     assert scored.config.optim.lr == declared.knobs["optim.lr"] and scored.config.train.epochs >= declared.epochs
     pairs = planned({"a": one, "b": two}, column=("a", "b"), encoder=f"transformers:{tiny}")
-    assert (pairs.record.name, pairs.record.parts["temperature"].start, pairs.config.views.recipe) == ("clip", 0.05, "none")
+    assert (pairs.record.name, pairs.record.parts["temperature"].start, pairs.config.views.recipe) == (
+        "clip",
+        0.05,
+        "none",
+    )
 
 
 def test_without_labels_the_weights_stay_and_what_the_texts_say_stands_beside(tiny, tmp_path):
     texts = animals()[0]
     trained = train.train({"text": texts}, encoder=f"transformers:{tiny}", out=tmp_path / "run", threads=1)
-    assert (trained.plan.steps, trained.plan.config.model.fixed, trained.plan.config.model.fixed_weight) == (0, "lsa", 0.5)
+    assert (trained.plan.steps, trained.plan.config.model.fixed, trained.plan.config.model.fixed_weight) == (
+        0,
+        "lsa",
+        0.5,
+    )
     frozen = nearfar.load(f"transformers:{tiny}").encode(texts)
     whole = nearfar.load(tmp_path / "run").encode(texts)
     width = frozen.shape[1]
@@ -200,6 +208,8 @@ def test_without_labels_the_weights_stay_and_what_the_texts_say_stands_beside(ti
     assert np.sqrt((beside**2).mean()) == pytest.approx(0.5, rel=0.2)
     named = planned({"text": texts}, encoder=f"transformers:{tiny}", method="simcse")
     assert named.steps > 0 and named.config.optim.lr == 1e-5  # a rate for pretrained weights
+    as_it_is = planned({"text": texts}, encoder=f"transformers:{tiny}", method="random")
+    assert [plan.config.model.fixed for plan in (named, as_it_is)] == ["none", "none"]  # nobody asked for any
 
 
 def test_a_share_of_the_initial_weights_is_kept(tiny):

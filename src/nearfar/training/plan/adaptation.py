@@ -90,8 +90,11 @@ def _with_options(adaptation: Adaptation | None, by_column: Mapping[str, ColumnP
     return {n: replace(c, options={**more, **c.options}) for n, c in by_column.items()}
 
 
-def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[Config, list[str]]:
-    """The config with what is declared in place of "auto", for so many training rows, and what to say of it."""
+def settled(config: Config, adaptation: Adaptation | None, rows: int, named: bool = False) -> tuple[Config, list[str]]:
+    """The config with what is declared in place of "auto", for so many training rows, and what to say of it.
+
+    Where somebody `named` the method, nothing is put beside its features that they did not ask for.
+    """
     if adaptation is None:
         return config, []
     numbers = adaptation.numbers if config.model.method == adaptation.method else {}
@@ -101,7 +104,7 @@ def settled(config: Config, adaptation: Adaptation | None, rows: int) -> tuple[C
         section, _, key = path.partition(".")
         if path == BATCH:
             value = math.prod(balanced.parse(t.balance)) if t.balance else min(value, most)
-        if getattr(getattr(config, section), key) == "auto":
+        if getattr(getattr(config, section), key) == "auto" and not (named and section == "model"):
             config = config.set(path, value)
     batch = config.train.batch_size
     if t.epochs == "auto" and isinstance(batch, int):

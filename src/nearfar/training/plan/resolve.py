@@ -70,8 +70,8 @@ def method(
 
     Where pretrained weights are `adapted`, that is the method which their encoder's file declares, with its numbers.
     """
-    notes = []
-    if config.model.method in auto_method.OPEN:
+    notes, named = [], config.model.method not in auto_method.OPEN
+    if not named:
         on = devices.device(config.train.device).type
         name, why = auto_method.of(config.model.method, table, train, on, config.train.epochs)
         name, why = (name, why) if adapted is None else (adapted.method, "")
@@ -79,7 +79,7 @@ def method(
         notes = [f"Method: {name} was chosen, since {why}."] if why else []
         if begins:
             record.check_used(name, config.method)
-    config, said = adaptation.settled(config, adapted, len(train))
+    config, said = adaptation.settled(config, adapted, len(train), named)
     return config, record.resolve(config.model.method, config.method), notes + said
 
 
