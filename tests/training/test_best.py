@@ -239,7 +239,7 @@ def test_of_pretrained_weights_agreement_alone_tells():
     by = verdict.LABEL_FREE, verdict.AGREED
     assert [verdict.worth(key, row, start) > verdict.worth(key, start, start) for key in by] == [True, False]
     assert verdict.worth(verdict.AGREED, row | {"heldout_views": 0.1, "heldout_agreement": 0.9}, start) == -np.inf
-    text = {"tokens": "words", "encoder": "text_cnn", "threads": 1, "holdout": 0.25, "batch_size": 24}
+    text = {"tokens": "hashed:1000", "encoder": "text_cnn", "threads": 1, "holdout": 0.25, "batch_size": 24}
     assert Best(train.rehearse(TEXTS, quiet=True, **text)).key == verdict.LABEL_FREE
 
 

@@ -192,7 +192,7 @@ def test_scored_pairs_and_pairs_have_their_own_numbers(tiny):
 
 def test_without_labels_the_weights_stay_and_what_the_texts_say_stands_beside(tiny, tmp_path):
     texts = animals()[0]
-    trained = train.train({"text": texts}, encoder=f"transformers:{tiny}", out=tmp_path / "run", threads=1)
+    trained = train.train({"text": texts}, encoder=f"transformers:{tiny}", out=tmp_path / "run", precision="fp32", threads=1)
     assert (trained.plan.steps, trained.plan.config.model.fixed, trained.plan.config.model.fixed_weight) == (
         0,
         "lsa",
@@ -202,7 +202,7 @@ def test_without_labels_the_weights_stay_and_what_the_texts_say_stands_beside(ti
     whole = nearfar.load(tmp_path / "run").encode(texts)
     width = frozen.shape[1]
     np.testing.assert_allclose(
-        whole[:, :width] / np.linalg.norm(whole[:, :width], axis=1, keepdims=True), frozen, atol=1e-5
+        whole[:, :width] / np.linalg.norm(whole[:, :width], axis=1, keepdims=True), frozen, atol=1e-4
     )
     beside = np.linalg.norm(whole[:, width:], axis=1) / np.linalg.norm(whole[:, :width], axis=1)
     assert np.sqrt((beside**2).mean()) == pytest.approx(0.5, rel=0.2)
