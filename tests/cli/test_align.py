@@ -117,7 +117,7 @@ class Words:
 @pytest.fixture
 def words(monkeypatch):
     model = Words()
-    monkeypatch.setattr(loading, "load", lambda run, device: model)
+    monkeypatch.setattr(loading, "load", lambda run, device, **_: model)
     return model
 
 

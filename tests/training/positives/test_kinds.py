@@ -125,7 +125,7 @@ def test_a_teachers_text(text, found):
 
 
 def test_every_kind_has_a_file():
-    assert [*POSITIVES] == ["beside", "clusters", "labels", "mined", "teacher", "views"]
+    assert [*POSITIVES] == ["beside", "clusters", "guided", "labels", "mined", "teacher", "views"]
 
 
 def test_rows_without_a_label_are_counted_and_belong_to_nobody(few):
