@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import os
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
@@ -186,6 +187,12 @@ def nearest(name: str, known: Iterable[str], count: int = 2) -> list[str]:
         return []
     close = difflib.get_close_matches(name, [k for k in by_lower if len(k) <= NEAR], n=count, cutoff=0.55)
     return [by_lower[c] for c in close]
+
+
+def meant(path: str | os.PathLike[str], names: Iterable[str]) -> str | None:
+    """A hint that proposes the nearest of the names beside a path that is not there; None where none is near."""
+    near = [os.path.join(os.path.dirname(path), name) for name in nearest(os.path.basename(path), names)]
+    return f"Did you mean {' or '.join(near)}?" if near else None
 
 
 class BadCell(Exception):

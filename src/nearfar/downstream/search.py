@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.console import of_call
-from nearfar.core.errors import DataError, UnknownName, nearest
+from nearfar.core.errors import DataError, UnknownName, meant
 from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
@@ -114,9 +114,8 @@ def search(
         console.warn(f"there is no file {missing[0]!r}: the words themselves are looked for.")
     elif model.columns[source][0] == "image" and (missing := [q for q in words if not os.path.exists(q)]):
         beside = Path(missing[0]).parent
-        near = [str(beside / n) for n in nearest(Path(missing[0]).name, os.listdir(beside) if beside.is_dir() else ())]
-        raise DataError(f"there is no file {missing[0]!r}.", where="the query",
-                        hint=f"Did you mean {' or '.join(near)}?" if near else None)  # fmt: skip
+        hint = meant(missing[0], os.listdir(beside) if beside.is_dir() else ())
+        raise DataError(f"there is no file {missing[0]!r}.", where="the query", hint=hint)
     vectors = model.prompted("query").encode(queries, column=source, console=console)
     model = model.prompted("document", "passage", "corpus")  # as sentence-transformers calls them
     table = model.read(

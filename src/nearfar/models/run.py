@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from nearfar.core import files, leftovers, replacing
-from nearfar.core.errors import RunError, nearest
+from nearfar.core.errors import RunError, meant
 from nearfar.core.names import is_utf8, real
 from nearfar.core.schema import By, fits, within
 from nearfar.core.version import __version__
@@ -135,10 +135,9 @@ class Run:
         if not os.path.exists(run.config_file):
             there = os.path.exists(run.path)
             known = [] if there else [p.parent.name for p in run.path.parent.glob("*/config.json")]
-            near = [str(run.path.parent / name) for name in nearest(run.path.name, known)]
             raise RunError(
                 f"is not a run folder: {'it has no config.json' if there else 'there is nothing of that name'}.",
-                where=str(path), hint=f"Did you mean {' or '.join(near)}?" if near else None,
+                where=str(path), hint=meant(run.path, known),
             )  # fmt: skip
         run.config  # noqa: B018 - which is checked when it is first read
         return run

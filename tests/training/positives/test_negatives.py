@@ -74,21 +74,26 @@ def test_a_column_of_negatives(triplets, tmp_path):
     assert trained.metrics[0]["loss"] > again.metrics[0]["loss"]  # more to tell apart
 
 
-def test_negatives_resume_to_the_same_bits(triplets, tmp_path, monkeypatch):
-    given = GIVEN | {"checkpoint_every": "3steps", "epochs": 3, "length": 120}
-    whole = train.train(triplets, out=tmp_path / "whole", **given)
+def cut_and_resumed(data, out, given, at, monkeypatch):
+    """A training that dies after `at` steps and is resumed."""
     step = Trainer.step
 
     def dies(self, *args):
-        if self.position.step == 8:
+        if self.position.step == at:
             raise RuntimeError("power cut")
         return step(self, *args)
 
     monkeypatch.setattr(Trainer, "step", dies)
     with pytest.raises(RuntimeError):
-        train.train(triplets, out=tmp_path / "cut", **given)
+        train.train(data, out=out, **given)
     monkeypatch.setattr(Trainer, "step", step)
-    train.train(triplets, out=tmp_path / "cut", resume=True)
+    train.train(data, out=out, resume=True)
+
+
+def test_negatives_resume_to_the_same_bits(triplets, tmp_path, monkeypatch):
+    given = GIVEN | {"checkpoint_every": "3steps", "epochs": 3, "length": 120}
+    whole = train.train(triplets, out=tmp_path / "whole", **given)
+    cut_and_resumed(triplets, tmp_path / "cut", given, 8, monkeypatch)
     a, b = (loading.load(tmp_path / r).encode(triplets["en"], column="en") for r in ("whole", "cut"))
     np.testing.assert_array_equal(a, b)
     assert whole.plan.config.data.negative == ("wrong",)
@@ -241,18 +246,7 @@ def test_a_guide_resumes_to_the_same_bits(triplets, miner, tmp_path, monkeypatch
     given |= {"checkpoint_every": "3steps"}
     data = {k: triplets[k] for k in ("en", "de")}
     train.train(data, out=tmp_path / "whole", **given)
-    step = Trainer.step
-
-    def dies(self, *args):
-        if self.position.step == 7:
-            raise RuntimeError("power cut")
-        return step(self, *args)
-
-    monkeypatch.setattr(Trainer, "step", dies)
-    with pytest.raises(RuntimeError):
-        train.train(data, out=tmp_path / "cut", **given)
-    monkeypatch.setattr(Trainer, "step", step)
-    train.train(data, out=tmp_path / "cut", resume=True)
+    cut_and_resumed(data, tmp_path / "cut", given, 7, monkeypatch)
     a, b = (loading.load(tmp_path / r).encode(triplets["en"], column="en") for r in ("whole", "cut"))
     np.testing.assert_array_equal(a, b)
 

@@ -32,7 +32,7 @@ def offers(name: str) -> Offer:
         raise _unsupported(name, "a pooling that leaves out the prompt")
     length = settled["positions"] and settled["positions"] - len(settled["prefix"]) - len(settled["suffix"])
     tokens = {"tokens": f"{TOKENS}:{settled['pretrained']}", "length": length}
-    return Offer({"text": ("text", tokens)}, prompts=prompts, prompt=about.get("default_prompt_name") or "",
+    return Offer({"text": ("text", tokens)}, settled, prompts=prompts, prompt=about.get("default_prompt_name") or "",
                  licence=source.licence(name))  # fmt: skip
 
 

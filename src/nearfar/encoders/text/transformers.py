@@ -202,7 +202,7 @@ def offers(name: str) -> Offer:
     most = min(n for n in (settled["positions"], config.get("max_position_embeddings"), MOST) if n)
     length = most - len(settled["prefix"]) - len(settled["suffix"])
     tokens = {"tokens": f"{TOKENS}:{name}", "length": length}
-    return Offer({"text": ("text", tokens)}, licence=source.licence(name))
+    return Offer({"text": ("text", tokens)}, settled, licence=source.licence(name))
 
 
 def settle(options: Mapping[str, Any]) -> dict[str, Any]:
