@@ -176,7 +176,13 @@ def _modalities(method: str) -> list[str]:
     return ["pictures", "numbers", "texts", *(() if one_column else ("pairs",))]
 
 
-METHOD_BY_MODALITY = [Training(f"{m} on {d}", m, d, DATA[d]) for m in METHODS for d in _modalities(m)]
+def _of(method: str, modality: str) -> Training:
+    taught = METHODS.get(method).RECORD.positives == "teacher"
+    more = {"needs": f"simclr on {modality}", "knobs": {"positives": "teacher:{run}"}} if taught else {}
+    return Training(f"{method} on {modality}", method, modality, DATA[modality], **more)
+
+
+METHOD_BY_MODALITY = [_of(m, d) for m in METHODS for d in _modalities(m)]
 
 # --- what else is state -------------------------------------------------------------------------------------------
 

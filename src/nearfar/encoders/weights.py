@@ -8,7 +8,7 @@ from nearfar.core.errors import ConfigError
 
 WEIGHTS = "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-CONVERT = "import sys, torch, safetensors.torch as s; s.save_file(torch.load(sys.argv[1]), sys.argv[2])"
+CONVERT = "import sys, safetensors.torch as s; from torch import load; s.save_file(load(sys.argv[1]), sys.argv[2])"
 
 
 def check_safe(place: str) -> None:

@@ -190,9 +190,13 @@ def tokeniser(model: ModelConfig, asked: str | None) -> str:
         return asked
     wanted = {}
     for word in _words(model):
-        kind = getattr(_entry(word), "TOKENS", None)
+        kind, name = getattr(_entry(word), "TOKENS", None), word.partition(":")[2]
+        if kind == "transformers":
+            if not name:
+                raise ConfigError("no model is named.", where=ENCODER, hint=f"For example {word}:NAME.")
+            kind = f"{kind}:{name}"
         if kind:
-            wanted[f"{kind}:{word.partition(':')[2]}" if kind == "transformers" else kind] = word
+            wanted[kind] = word
     if len(wanted) > 1:
         raise ConfigError(f"the encoders {' and '.join(wanted.values())} have different tokenisers.", where=ENCODER,
                           hint="Name one with data.tokens.")  # fmt: skip
