@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nearfar
+from nearfar.evaluation.protocols import Features
 
 pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 
@@ -33,3 +34,27 @@ def test_it_is_left_out_with_a_sentence_and_measured_where_it_is_asked_for(tmp_p
     none = nearfar.evaluate(folder, labelled, protocols="knn", floors=False, quiet=True)
     assert set(none.results[0]["floors"]) == {"majority"}
     assert not [w for w in none.warnings if "--floors" in w]
+
+
+@pytest.mark.filterwarnings("ignore:.*was trained on:nearfar.core.errors.NearfarWarning")
+def test_its_vectors_are_probed_at_unit_length_and_those_of_a_network_that_begins_at_random_are_not(tmp_path, labelled):
+    folder = folder_of(tmp_path, "bert")
+    begun = nearfar.train(labelled, encoder=f"st:{folder}", out=tmp_path / "run", epochs=1, batch_size=16, quiet=True)
+    ours = nearfar.train(labelled, encoder="static", label="label", epochs=1, batch_size=16, quiet=True)
+    for model, form in ((folder, "unit length"), (begun.model, "unit length"), (tmp_path / "run", "unit length"),
+                        (ours.model, "unnormalised")):  # fmt: skip
+        found = nearfar.evaluate(model, labelled, protocols=["few_labels", "linear_probe"], quiet=True).results[0]
+        settings = [found["linear_probe"]["settings"], found["few_labels"]["5"]["settings"]]
+        assert all(s["features"].startswith(form) for s in settings), (model, settings)
+        raw = found["floors"]["raw_input"]["linear_probe"]["settings"]
+        assert raw["features"].startswith("unnormalised")
+
+
+def test_directions_are_centred_and_have_one_scale():
+    draw = np.random.default_rng(0)
+    x, t = (draw.normal(size=(n, 6)).astype(np.float32) * 10 ** np.arange(6) for n in (50, 9))
+    both = Features(x, np.arange(50) % 2, 2, directions=True).standardised(slice(0, 40), t)
+    u, v = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x[:40], t))
+    scale = np.sqrt(u.var(0).mean())
+    for found, expected in zip(both, (u, v), strict=True):
+        np.testing.assert_allclose(found, (expected - u.mean(0)) / scale, atol=1e-4)

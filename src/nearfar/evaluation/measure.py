@@ -18,6 +18,7 @@ from nearfar.data.table import Column, Table
 from nearfar.evaluation import floors
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
+from nearfar.models.pretrained import of_library
 from nearfar.vectors import geometry
 from nearfar.vectors.intervals import paired
 
@@ -172,7 +173,8 @@ class Task:
                 (x,), labels = vectors.values(), self.table.labels
                 (train, y), (test, truth) = ((x[np.searchsorted(used, rows)], labels[rows]) for rows in (fit, score))
                 classes, groups = len(self.table.label_names), self.groups if fits(name) else None
-                train, test = Features(train, y, classes, groups=groups), Features(test, truth, classes)
+                train = Features(train, y, classes, groups=groups, directions=model is not RAW and of_library(model))
+                test = Features(test, truth, classes)
                 found[name] = measure(train, test, seed=self.seed)
             else:
                 found[name] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nearfar.models.columns import ColumnPlan, Kinds
 
 Fixed = tuple[Mapping[str, nn.Module], float]
+MOST = 2**20  # numbers of a row's features
 
 
 def fresh(config: Config, kinds: Kinds) -> Branches:
@@ -82,6 +83,9 @@ def _built(of: Registry, name: str, options: Mapping[str, Any], column: ColumnPl
     if empty or getattr(built, "out_features", 1) == 0:
         raise ConfigError(f"{what} {name!r} has a layer of width 0.", where=f"{where}_options",
                           hint="Widths and numbers of features are at least 1.")  # fmt: skip
+    if (dim := getattr(built, "out_features", 1)) > MOST:
+        raise ConfigError(f"{what} {name!r} gives {dim:,} numbers for a row, and {MOST:,} are the most.",
+                          where=f"{where}_options")  # fmt: skip
     if not hasattr(built, "out_features"):
         raise ConfigError("the network that 'build' gives has no 'out_features'.", where=of.get(module).__file__)
     return built

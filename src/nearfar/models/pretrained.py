@@ -112,6 +112,12 @@ def _spec(offered: Offer, column: str, word: str) -> Mapping[str, Any]:
     return MODALITIES.get(modality).plan((), {**options, **({"prompt": named} if named else {})})
 
 
+def of_library(model: Model) -> bool:
+    """Whether every encoder is one of another library, with that one's weights or with what was learnt from them."""
+    plans = (c for m in model.members for c in columns.plan(m.config.model, m.columns).values())
+    return all(hasattr(c.entry, "offers") for c in plans)
+
+
 def is_pretrained(model: Model) -> bool:
     """Whether a model is one of another library, used as it is."""
     return all(getattr(m, "offer", None) is not None for m in model.members)

@@ -38,7 +38,7 @@ import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.core.registry import PROTOCOLS
-from nearfar.vectors.basics import check_finite, unit
+from nearfar.vectors.basics import check_finite, scaled, standardised, unit
 
 DECIMALS = 6  # of a cosine: what follows is rounding of the vectors' 32 bits, so that equal pairs stay equal
 
@@ -61,6 +61,10 @@ class Features:
         How those were made (JSON values).
     groups : ndarray of int64 (N,), optional
         Rows of equal number are never held out from each other, see `nearfar.data.groups.together`.
+    directions : bool
+        Vectors are compared by their directions, as those of other libraries' models are: a regression sees them at
+        unit length and with one scale for all dimensions. A deviation of each dimension's own, from few rows, would
+        make as much of those that hold little.
 
     Raises
     ------
@@ -74,12 +78,22 @@ class Features:
     prompts: np.ndarray | None = None
     about: Mapping[str, Any] | None = None
     groups: np.ndarray | None = None
+    directions: bool = False
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
             raise ValueError(f"x: expected {len(self.y)} rows, got {len(self.x)}")
         if not np.isfinite(self.x).all():
             raise DataError("the vectors hold numbers that are not finite: the model is broken, or its input is.")
+
+    def standardised(self, rows: np.ndarray | slice, *others: np.ndarray) -> list[np.ndarray]:
+        """What a regression sees of some of the rows, and of other vectors: by the mean and scale of these rows."""
+        return scaled(*map(unit, (self.x[rows], *others))) if self.directions else standardised(self.x[rows], *others)
+
+    @property
+    def form(self) -> str:
+        """What `standardised` does, in words."""
+        return "unit length, centred, one scale for all dimensions" if self.directions else "unnormalised, standardised"
 
 
 @dataclass(frozen=True)

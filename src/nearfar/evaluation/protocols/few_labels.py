@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from nearfar.data.groups import by_first
 from nearfar.evaluation.protocols import Features, Figure
 from nearfar.evaluation.protocols.linear_probe import accuracy, on_tenth
-from nearfar.vectors.basics import standardised, unit
+from nearfar.vectors.basics import unit
 from nearfar.vectors.logistic import Problem
 
 TITLE = "few labels"
@@ -20,9 +20,7 @@ TAKES = "labels"
 FITS = True
 C = 10.0
 CHOICES = 5  # random tenths of the first draw's rows on which C is chosen
-TRAINING, LABELLED, UNIT = (
-    "unnormalised, standardised by the training rows", "unnormalised, standardised by the labelled rows", "unit length",
-)  # fmt: skip
+TRAINING, LABELLED, UNIT = "by the training rows", "by the labelled rows", "unit length"
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class FewLabels:
     c : float, optional
         Inverse strength of the penalty, as scikit-learn's C; None chooses it on tenths of the first draw.
     features : str
-        How the regression sees the vectors: `TRAINING`, `LABELLED` or `UNIT`.
+        How the regression sees the vectors: standardised by all `TRAINING` rows or by the `LABELLED` ones, or at
+        `UNIT` length.
     smaller : bool
         A class with fewer rows than the amount gives all it has, instead of the amount being left out.
     """
@@ -55,7 +54,7 @@ class FewLabels:
         """By amount: ``mean``, ``std``, ``draws`` (the accuracies on all test rows) and ``settings``."""
         x, t = train.x, test.x
         if self.features != LABELLED:
-            x, t = (unit(x), unit(t)) if self.features == UNIT else standardised(x, t)
+            x, t = (unit(x), unit(t)) if self.features == UNIT else train.standardised(slice(None), t)
         measured = [a for a in self.amounts if self.smaller or self._enough(train.y, a)]
         return {named(amount): self._learn(train, test, x, t, amount, seed) for amount in measured}
 
@@ -83,13 +82,14 @@ class FewLabels:
         c = _best(train, chosen[0], seed) if self.c is None else self.c
         fitted, accuracies = [], []
         for rows in chosen:
-            fit, score = standardised(x[rows], t) if self.features == LABELLED else (x[rows], t)
+            fit, score = train.standardised(rows, t) if self.features == LABELLED else (x[rows], t)
             fitted.append(Problem(fit, train.y[rows], train.classes).solve(c))
             accuracies.append(accuracy(fitted[-1].weights, score, test.y))
         settings = {"C": c} | ({"C chosen on": f"{CHOICES} random tenths of the first draw"} if self.c is None else {})
         settings |= {
             "draws": self.draws, "seed": seed, "labelled_rows": len(chosen[0]), "test_rows": len(test.y),
-            "features": self.features, "converged": all(f.converged for f in fitted),
+            "features": UNIT if self.features == UNIT else f"{train.form} {self.features}",
+            "converged": all(f.converged for f in fitted),
         }  # fmt: skip
         if train.groups is not None and not isinstance(amount, float):
             groups = min(len(np.unique(train.groups[r])) for r in chosen)  # of the draw with fewest
@@ -146,7 +146,7 @@ def _of_groups(rows: np.ndarray, count: int, generator: np.random.Generator, gro
 def _best(train: Features, rows: np.ndarray, seed: int) -> float:
     """C with the best mean accuracy on random tenths of the rows; 1 where they are too few to choose by."""
     groups = None if train.groups is None else train.groups[rows]
-    part = Features(train.x[rows], train.y[rows], train.classes, groups=groups)
+    part = replace(train, x=train.x[rows], y=train.y[rows], groups=groups)
     orders = (np.random.default_rng(seed + i).permutation(len(rows)) for i in range(CHOICES))
     tried = [scores for order in orders if (scores := on_tenth(part, order))]
     return float(max(tried[0], key=lambda c: sum(scores[c] for scores in tried))) if tried else 1.0

@@ -11,7 +11,7 @@ import torch
 
 from nearfar.data.groups import by_first, whole
 from nearfar.evaluation.protocols import Features, Figure
-from nearfar.vectors.basics import chosen, right, standardised
+from nearfar.vectors.basics import chosen, right
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.logistic import Problem
 
@@ -38,7 +38,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         with several equally likely classes counts in parts, as it does in the accuracy).
     """
     c, there = choose(train, seed)
-    x, t = standardised(train.x, test.x)
+    x, t = train.standardised(slice(None), test.x)
     fitted = Problem(x, train.y, train.classes).solve(c)
     predicted = chosen(scores(fitted.weights, t).numpy())
     hits = float(predicted[np.arange(len(test.y)), test.y].sum())
@@ -48,7 +48,7 @@ def measure(train: Features, test: Features, *, seed: int = 0) -> dict[str, Any]
         "C": c, "C chosen from": list(CS), "chosen on": "10 % of the training rows", "times": turns(len(train.y)),
         "accuracy there": there,
         "solver": "L-BFGS", "converged": fitted.converged, "seed": seed,
-        "features": "unnormalised, standardised by the training rows",
+        "features": f"{train.form} by the training rows",
         "train_rows": len(train.y), "test_rows": len(test.y),
     }  # fmt: skip
     return {
@@ -86,7 +86,7 @@ def on_tenth(train: Features, order: np.ndarray) -> dict[str, float]:
     held, rest = order[aside], order[~aside][:CHOICE_ROWS]
     if len(held) == 0 or len(rest) < 2 or len(np.unique(train.y[rest])) < 2:
         return {}
-    x, h = standardised(train.x[rest], train.x[held])
+    x, h = train.standardised(rest, train.x[held])
     problem, found, weights = Problem(x, train.y[rest], train.classes), {}, None
     for c in CS:
         weights = problem.solve(c, weights).weights
