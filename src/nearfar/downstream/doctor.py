@@ -15,7 +15,19 @@ from nearfar.core.version import __version__
 if TYPE_CHECKING:
     from nearfar.core.console import Console
 
-EXTRAS = {"hub": "datasets", "timm": "timm", "log": "tensorboard", "umap": "umap-learn", "tune": "optuna"}
+EXTRAS = {
+    "text": "tokenizers",
+    "transformers": "transformers",
+    "sentence-transformers": "sentence-transformers",
+    "timm": "timm",
+    "open_clip": "open_clip_torch",
+    "onnx": "onnxruntime",
+    "hub": "datasets",
+    "log": "tensorboard",
+    "umap": "umap-learn",
+    "tune": "optuna",
+    "faiss": "faiss-cpu",
+}  # by what tells that an extra is installed
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ def doctor(*, console: Console | None = None) -> Machine:
 
     from nearfar.core import devices
     from nearfar.data.decoding import cache
-    from nearfar.models import kept
+    from nearfar.models import kept, kept_figures
 
     on = devices.device()
     name = torch.cuda.get_device_name(on) if on.type == "cuda" else platform.processor() or platform.machine()
@@ -50,7 +62,7 @@ def doctor(*, console: Console | None = None) -> Machine:
         "torch": torch.__version__, "torchvision": _version("torchvision"), "device": f"{on} ({name})",
         "cores": os.cpu_count(), "precision": devices.precision("auto", on),
         "cache": f"{cache.root()} ({decoded / 2**20:,.0f} MiB, {files.free_bytes(cache.root()) / 2**30:,.0f} GiB free)",
-        "vectors": kept.about(),
+        "vectors": kept.about(), "figures": kept_figures.about(),
         "extras": ", ".join(f"{extra}: {_version(package)}" for extra, package in EXTRAS.items()),
         **_plugins(),
     })  # fmt: skip

@@ -195,7 +195,7 @@ def evaluate(
         more, said = rows_of.about_labels(table, plans, protocols)
         about, warnings = about | more, warnings + said
 
-    task = measure.Task(table, plans, protocols, seed, templates, place, console)
+    task = measure.Task(table, plans, protocols, seed, templates, place, console, cache)
     results = task.results(models, tables, layer=layer, with_floors=floors)
     options = {k: v for k, v in options.items() if v is not None}
     over_seeds = summary.over_seeds(models, results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +18,7 @@ from nearfar.data.table import Column, Table
 from nearfar.evaluation import floors
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
+from nearfar.models.kept_figures import figures
 from nearfar.models.pretrained import of_library
 from nearfar.vectors import geometry
 from nearfar.vectors.intervals import paired
@@ -96,6 +97,8 @@ class Task:
     positive : int, optional
         Position of the label that says which sides belong together; then no other pair is a right answer.
     console : Console
+    cache : bool
+        Figures of the same vectors are taken from where they are kept.
     """
 
     table: Table
@@ -105,6 +108,11 @@ class Task:
     templates: Sequence[str] | str
     positive: int | None
     console: Console
+    cache: bool = True
+
+    def figures(self, compute: Callable[..., dict[str, Any]], *inputs: Any, **options: Any) -> dict[str, Any]:
+        """What is measured of vectors, or was before of the same ones."""
+        return figures(compute, *inputs, keep=self.cache, **options)
 
     @cached_property
     def several(self) -> bool:
@@ -135,7 +143,8 @@ class Task:
         """One result for each model on the data as it reads them, with floors as `evaluate` takes them."""
         if not self.protocols:
             rows, layer = self.plans[False].test, layer or "features"
-            shapes = [geometry.describe(m.features(t.first, rows, layer)) for m, t in zip(models, tables, strict=True)]
+            every = zip(models, tables, strict=True)
+            shapes = [self.figures(geometry.describe, m.features(t.first, rows, layer)) for m, t in every]
             return [{"run": m.name, "geometry": shape, "floors": {}} for m, shape in zip(models, shapes, strict=True)]
         shared: dict[str, Any] = {}
         if not self.several and True in self.parts:
@@ -175,18 +184,18 @@ class Task:
                 classes, groups = len(self.table.label_names), self.groups if fits(name) else None
                 train = Features(train, y, classes, groups=groups, directions=model is not RAW and of_library(model))
                 test = Features(test, truth, classes)
-                found[name] = measure(train, test, seed=self.seed)
+                found[name] = self.figures(measure, train, test, seed=self.seed)
             else:
                 found[name] = {}
                 for sides in self._sides(table, used, vectors, score, layer, scored=kind == "scored pairs"):
-                    figures, (left, right) = measure(sides, seed=self.seed), sides.names
+                    figures, (left, right) = self.figures(measure, sides, seed=self.seed), sides.names
                     if "left_to_right" in figures:
                         both = figures["left_to_right"], figures["right_to_left"]
                         figures = dict(zip((f"{left}->{right}", f"{right}->{left}"), both, strict=True))
                     found[name] |= figures
         described = self.parts[max(self.parts)][1] if self.several else self.known
         z = np.concatenate([x[np.searchsorted(used, described)] for x in vectors.values()])
-        return found | {"geometry": geometry.describe(z, self.seed)}
+        return found | {"geometry": self.figures(geometry.describe, z, self.seed)}
 
     def _named(self, name: str, model: Any, table: Table, fit: np.ndarray, score: np.ndarray) -> dict[str, Any]:
         """By column, what is measured of rows and of the names of their classes."""
@@ -199,7 +208,7 @@ class Task:
                 raise DataError(f"{name} has no labelled rows to score.")
             test = named_features(model, column, rows, table, self.templates)
             train = named_features(model, column, fit, table, self.templates) if len(fit) else test
-            figures[column.name] = PROTOCOLS.get(name).measure(train, test, seed=self.seed)
+            figures[column.name] = self.figures(PROTOCOLS.get(name).measure, train, test, seed=self.seed)
         return figures
 
     def _sides(

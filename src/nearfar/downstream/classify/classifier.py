@@ -128,7 +128,7 @@ class Classifier:
     def fit(
         cls, x: np.ndarray, labels: np.ndarray, names: Sequence[str], *, kind: str = "auto", seed: int = 0,
         reject: float = 0.01, rows: Sequence[str] | None = None, about: Mapping[str, Any] | None = None,
-        groups: np.ndarray | None = None, taught: np.ndarray | None = None,
+        groups: np.ndarray | None = None, taught: np.ndarray | None = None, cache: bool = False,
     ) -> Classifier:  # fmt: skip
         """A classifier of labelled vectors.
 
@@ -161,6 +161,8 @@ class Classifier:
         taught : ndarray of bool (N,), optional
             Rows whose labels, or what else stood beside them, taught the model that made the vectors. It knows them, so
             accuracy, temperature and the threshold for none of these are measured on the other rows.
+        cache : bool
+            What was found of the same vectors and labels is taken from where it is kept, see `nearfar doctor`.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class Classifier:
         taught = taught[kept] if taught is not None and taught[kept].any() else None
         if taught is not None and groups is not None:
             taught = np.isin(groups, groups[taught])  # what is known of one row tells of its group
-        choice = choose(x, compact, counts, kind, seed, groups, taught)
+        choice = choose(x, compact, counts, kind, seed, groups, taught, cache)
         mean, scale = moments_of_model(x)
         weights, unsolved = None, ()
         if choice.kind == "logistic":

@@ -213,7 +213,8 @@ def _by_labelled(
     taught = _taught(model, table.first)
     classifier = Classifier.fit(
         x, table.labels[rows], table.label_names, rows=[table.names[int(i)] for i in rows], about=about,
-        groups=together(table, rows), taught=None if taught is None else taught[rows], **options,
+        groups=together(table, rows), taught=None if taught is None else taught[rows],
+        cache=all(m.cached for m in model.members), **options,
     )  # fmt: skip
     notes = []
     if taught is None:

@@ -14,12 +14,14 @@ groups : ndarray of int64 (N,), optional
     Rows of equal number are left out together.
 taught : ndarray of bool (N,), optional
     Rows that taught the model whose vectors these are. It knows them, so they are learnt from, and not scored.
+cache : bool
+    What was found of the same vectors is taken from where it is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ import numpy as np
 from nearfar.data.groups import by_first
 from nearfar.data.splits import LEAST
 from nearfar.evaluation.protocols import few_labels, linear_probe
+from nearfar.models.kept_figures import figures
 from nearfar.vectors import calibration, knn
 from nearfar.vectors.basics import TIE, right, scaled
 from nearfar.vectors.intervals import wilson
@@ -97,7 +100,7 @@ class Candidate:
 
 def choose(
     x: np.ndarray, y: np.ndarray, counts: np.ndarray, kind: str = "auto", seed: int = 0,
-    groups: np.ndarray | None = None, taught: np.ndarray | None = None,
+    groups: np.ndarray | None = None, taught: np.ndarray | None = None, cache: bool = False,
 ) -> Choice:  # fmt: skip
     """Kind and setting by the rows that are right out of fold, as far as there are enough to choose by.
 
@@ -122,10 +125,10 @@ def choose(
     else:
         kinds = ("logistic",) if enough < ENOUGH else ("logistic", "knn")
     k, cs = min(K, middle), linear_probe.CS if enough >= FOR_C else (few_labels.C,)
-    tried = candidates(
-        x, y, classes, cs=cs if "logistic" in kinds else (), k=k if "knn" in kinds else None, seed=seed,
-        groups=groups, taught=taught,
-    ) if enough else []  # fmt: skip
+    settings = {"cs": cs if "logistic" in kinds else (), "k": k if "knn" in kinds else None, "seed": seed}
+    settings |= {"groups": groups, "taught": taught}
+    found = figures(values_of_candidates, x, y, classes, keep=cache, **settings) if enough else []
+    tried = [Candidate(**c) for c in found]
     best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
     order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
     if not order:
@@ -158,6 +161,11 @@ def choose(
         first.kind, first.setting, first.temperature if calibrated else 1.0, calibrated, measured,
         (about_kind, f"Probabilities {state}."),
     )  # fmt: skip
+
+
+def values_of_candidates(*args: Any, **options: Any) -> list[dict[str, Any]]:
+    """`candidates` as JSON values."""
+    return [asdict(c) for c in candidates(*args, **options)]
 
 
 def candidates(

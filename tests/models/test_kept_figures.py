@@ -1,0 +1,137 @@
+"""Figures of the same numbers are computed once, and never those of others."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nearfar
+from nearfar.evaluation.protocols import Features, few_labels, linear_probe, shares, shots
+from nearfar.models import kept_figures
+from nearfar.models.kept_figures import figures
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEARFAR_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def rows():
+    y = np.arange(120) % 3
+    x = np.random.default_rng(0).normal(size=(120, 8)) + y[:, None]
+    x = x.astype(np.float32)
+    return Features(x[:90], y[:90], 3), Features(x[90:], y[90:], 3)
+
+
+def broken(*args, **options):
+    raise AssertionError("was computed")
+
+
+broken.__module__ = linear_probe.__name__
+broken.__qualname__ = "measure"
+
+
+def test_what_is_kept_is_the_same_to_the_bit(rows):
+    first = figures(linear_probe.measure, *rows, seed=3)
+    assert first == linear_probe.measure(*rows, seed=3)
+    assert figures(broken, *rows, seed=3) == first
+
+
+def test_anything_else_is_computed(rows):
+    figures(linear_probe.measure, *rows, seed=3)
+    train, test = rows
+    nudged = train.x.copy()
+    nudged[0, 0] = np.nextafter(nudged[0, 0], np.float32(9))
+    others = [
+        (replace(train, x=nudged), test, 3), (replace(train, y=np.roll(train.y, 1)), test, 3), (train, test, 4),
+        (replace(train, directions=True), test, 3), (test, train, 3), (replace(train, groups=train.y), test, 3),
+        (replace(train, x=train.x.reshape(45, 16), y=train.y[:45]), test, 3),
+    ]  # fmt: skip
+    for a, b, seed in others:
+        with pytest.raises(AssertionError, match="was computed"):
+            figures(broken, a, b, seed=seed)
+
+
+def test_methods_of_one_class_do_not_share(rows):
+    """`few_labels`, `shots` and `shares` are one function with other settings."""
+    found = [figures(p.measure, *rows, seed=0) for p in (few_labels, shots, shares)]
+    assert found == [p.measure(*rows, seed=0) for p in (few_labels, shots, shares)]
+    assert len(list(kept_figures.root().glob("*.json"))) == 3
+
+
+def test_other_code_is_computed(rows, monkeypatch):
+    figures(linear_probe.measure, *rows)
+    monkeypatch.setattr(kept_figures, "_code", lambda: b"changed")
+    with pytest.raises(AssertionError, match="was computed"):
+        figures(broken, *rows)
+
+
+def test_code_is_every_file_of_the_package(monkeypatch, tmp_path):
+    kept_figures._code.cache_clear()
+    before = kept_figures._code()
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr(kept_figures, "PACKAGE", tmp_path)
+    kept_figures._code.cache_clear()
+    one = kept_figures._code()
+    (tmp_path / "__init__.py").write_text("# another\n")
+    kept_figures._code.cache_clear()
+    assert len({before, one, kept_figures._code()}) == 3
+    kept_figures._code.cache_clear()
+
+
+def test_plug_ins_and_what_json_changes_are_not_kept(rows):
+    def of_a_plug_in(*args, **options):
+        return {"accuracy": 1.0}
+
+    def with_a_tuple(*args, **options):
+        return {"accuracy": (1, 2), "nothing": float("nan")}
+
+    with_a_tuple.__module__ = linear_probe.__name__
+    for compute in (of_a_plug_in, with_a_tuple):
+        assert repr(figures(compute, *rows)) == repr(compute())
+        assert not list(kept_figures.root().glob("*"))
+
+
+def test_damage_a_full_disk_and_no_cache_are_no_errors(rows, monkeypatch):
+    first = figures(linear_probe.measure, *rows)
+    (file,) = kept_figures.root().glob("*.json")
+    file.write_text("{ half")
+    assert figures(linear_probe.measure, *rows) == first
+    assert json.loads(file.read_text()) == first
+    with pytest.raises(AssertionError, match="was computed"):
+        figures(broken, *rows, keep=False)
+    monkeypatch.setenv("NEARFAR_VECTORS", "0")
+    with pytest.raises(AssertionError, match="was computed"):
+        figures(broken, *rows)
+    assert "none are kept" in kept_figures.about()
+    monkeypatch.delenv("NEARFAR_VECTORS")
+    monkeypatch.setattr(kept_figures.files, "write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    assert figures(linear_probe.measure, *rows, seed=9) == linear_probe.measure(*rows, seed=9)
+
+
+def test_files_stay_few(rows, monkeypatch):
+    monkeypatch.setattr(kept_figures, "MOST", 4)
+    for seed in range(7):
+        figures(linear_probe.measure, *rows, seed=seed)
+        assert len(list(kept_figures.root().glob("*.json"))) <= 4
+    assert "of at most 4" in kept_figures.about()
+
+
+@pytest.mark.filterwarnings("ignore:.*was trained on:nearfar.core.errors.NearfarWarning")
+def test_evaluations_and_classifiers_do_not_fit_twice(tmp_path, monkeypatch, rows):
+    train, _ = rows
+    model = nearfar.train((train.x, train.y), method="random", epochs=0, out=tmp_path / "run", quiet=True).model
+    first = nearfar.evaluate(model, (train.x, train.y), quiet=True).as_dict()
+    classified = nearfar.classify(model, (train.x, train.y), quiet=True)
+    monkeypatch.setattr("nearfar.vectors.logistic.Problem.solve", broken)
+    monkeypatch.setattr("nearfar.vectors.geometry.rankme", broken)
+    again = nearfar.evaluate(model, (train.x, train.y), quiet=True).as_dict()
+    assert again["results"] == first["results"]
+    with pytest.raises(AssertionError, match="was computed"):
+        nearfar.evaluate(model, (train.x, train.y), cache=False, quiet=True)
+    monkeypatch.undo()
+    monkeypatch.setenv("NEARFAR_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("nearfar.downstream.classify.selection.candidates", broken)
+    assert nearfar.classify(model, (train.x, train.y), quiet=True).as_dict() == classified.as_dict()
