@@ -4,11 +4,11 @@
     OMP_NUM_THREADS=1 python benchmarks/distil.py pictures DATA MODELS
 
 Texts: the teacher is all-MiniLM-L6-v2 (MODELS/minilm), the encoder the bag of words and n-grams, the unlabelled texts
-the training splits of five sets: each set's own, and all together. Then 8 labelled training rows of each class, ten
+the training split of each of five sets. Then 8 labelled training rows of each class, ten
 draws, are what logistic regression (C 30, unit vectors) is fitted on, as in the floors of the teacher; the test rows are
-scored once. Beside it, on the same draws: the teacher, the same encoder trained without a teacher (its defaults, on each
-set's own texts), the vectors of both side by side, and model2vec's own `distill` of the same teacher (a folder with that package: --peer). Texts per second
-are from strings to vectors, all test texts at once, one thread, the median of blocks that take turns.
+scored once. Beside it, on the same draws: the teacher, the same encoder trained without a teacher (its defaults, on the
+same texts), and model2vec's own `distill` of the same teacher (a folder with that package: --peer). Texts per second are
+from strings to vectors, all at once, one thread, the median of blocks that take turns.
 `--on held` scores a fifth of the training rows, and learns from the others: numbers were chosen there.
 
 Pictures: the teacher is EfficientNet-Lite0 with the weights of ImageNet (MODELS/efficientnet_lite0), the pictures are
@@ -23,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ import nearfar
 from nearfar.core import files
 from nearfar.evaluation.protocols import few_labels
 from nearfar.training import train
-from nearfar.training.positives import teacher as positives
 from nearfar.vectors.basics import unit
 
 SETS = ("trec", "sst2", "subj", "mr", "agnews_small")
@@ -87,23 +86,6 @@ def speeds(encoders: dict[str, Callable[[list[str]], np.ndarray]], texts: list[s
     return {name: len(texts) / statistics.median(t) for name, t in taken.items()}
 
 
-def once() -> None:
-    """Let a teacher encode a text once in all trainings."""
-    known: dict[str, np.ndarray] = {}
-    vectors = positives.ByTeacher.vectors
-
-    def remembered(self: Any, rows: np.ndarray) -> np.ndarray:
-        cells = [str(self.context.table.first.cells[int(r)]) for r in rows]
-        new = np.asarray([r for r, c in zip(rows, cells, strict=True) if c not in known], np.int64)
-        if len(new):
-            known.update(
-                {str(self.context.table.first.cells[int(r)]): x for r, x in zip(new, vectors(self, new), strict=True)}
-            )
-        return np.stack([known[c] for c in cells])
-
-    positives.ByTeacher.vectors = remembered
-
-
 def of_peer(folder: Path, teacher: Path) -> Any:
     """What model2vec makes of the teacher by itself."""
     sys.path.append(str(folder))
@@ -112,75 +94,68 @@ def of_peer(folder: Path, teacher: Path) -> Any:
     return distill(str(teacher))
 
 
-def texts(args: argparse.Namespace) -> dict[str, Any]:
-    """Few labels of five sets, by what encodes them."""
+def texts(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Few labels of five sets, by what encodes them; so far, after every set."""
     folder, data = args.models / "minilm", {s: parts(args.data / s, args.on) for s in args.sets}
     word, found, seconds = f"st:{folder}", {}, {}
-    once()
     teacher = nearfar.load(word, "cpu")
-    found["teacher"] = {s: [scored(teacher.encode, d)] for s, d in data.items()}
-    knobs = DISTIL | {"positives": f"teacher:{word}"}
-    everything = [t for (texts, _), _ in data.values() for t in texts]
-    first: dict[str, Any] = {}
-    for seed in range(args.seeds):
-
-        def trained(way: str, texts: list[str], more: dict[str, Any], seed: int = seed) -> Any:
-            start = time.process_time()
-            model = train.train(texts, seed=seed, **more).model
-            seconds.setdefault(way, []).append(time.process_time() - start)
-            return model
-
-        def measured(way: str, s: str, model: Any, seed: int = seed) -> None:
-            found.setdefault(way, {}).setdefault(s, []).append(scored(model.encode, data[s]))
-            print(seed, way, s, round(float(np.mean(found[way][s][-1])), 4), flush=True)
-
-        for s in args.sets:
-            own = trained("own", data[s][0][0], knobs)
-            scratch = trained("scratch", data[s][0][0], {"threads": 1})
-            first.setdefault("own", own)
-            for way, model in {"own": own, "scratch": scratch, "both": nearfar.ensemble([own, scratch])}.items():
-                measured(way, s, model)
-        if seed < args.together:
-            model = trained("all", everything, knobs)
-            for s in args.sets:
-                measured("all", s, model)
-    encoders = {"teacher": teacher.encode, "own": first["own"].encode}
+    encoders: dict[str, Callable[[list[str]], np.ndarray]] = {"teacher": teacher.encode}
     if args.peer:
-        peer = of_peer(args.peer, folder)
-        encoders["model2vec"] = peer.encode
-        found["model2vec"] = {s: [scored(peer.encode, d)] for s, d in data.items()}
-    sample = [t for _, (texts, _) in data.values() for t in texts][:: args.every]
-    return {
+        encoders["model2vec"] = of_peer(args.peer, folder).encode
+    for name, encode in encoders.items():
+        found[name] = {s: [scored(encode, d)] for s, d in data.items()}
+    knobs = DISTIL | {"positives": f"teacher:{word}"}
+    about = {
         "on": args.on, "labels": LABELS, "draws": DRAWS, "knobs": knobs | {"positives": "teacher:st:MODELS/minilm"},
+        "unlabelled": {s: len(d[0][0]) for s, d in data.items()},
+    }  # fmt: skip
+    for seed in range(args.seeds):
+        for s in args.sets:
+            for way, more in {"own": knobs, "scratch": {"threads": 1}}.items():
+                start = time.process_time()
+                model = train.train(data[s][0][0], seed=seed, quiet=True, **more).model
+                seconds.setdefault(way, []).append(time.process_time() - start)
+                encoders.setdefault(way, model.encode)
+                found.setdefault(way, {}).setdefault(s, []).append(scored(model.encode, data[s]))
+                print(seed, way, s, round(float(np.mean(found[way][s][-1])), 4), flush=True)
+            means = {n: float(np.mean([np.mean(v) for v in by.values()])) for n, by in found.items()}
+            yield about | {"seconds": seconds, "accuracies": found, "means": means}
+    # Of texts that no process has encoded before: what is kept of the teacher's vectors is not its speed.
+    sample = [f"{t} ." for _, (texts, _) in data.values() for t in texts][:: args.every]
+    teacher.cached = False
+    yield about | {
+        "seconds": seconds, "accuracies": found, "means": means, "timed": len(sample),
+        "texts_per_second": speeds(encoders, sample),
         "dimensions": {n: int(e(["a text"]).shape[1]) for n, e in encoders.items()},
-        "unlabelled": {s: len(d[0][0]) for s, d in data.items()}, "seconds": seconds, "accuracies": found,
-        "texts_per_second": speeds(encoders, sample), "timed": len(sample),
-        "means": {n: float(np.mean([np.mean(v) for v in by.values()])) for n, by in found.items()},
     }  # fmt: skip
 
 
-def pictures(args: argparse.Namespace) -> dict[str, Any]:
-    """A linear probe of clothing_small, by what encodes the pictures."""
+def pictures(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A linear probe of clothing_small, by what encodes the pictures; so far, after every training."""
     folder = args.data / "clothing_small"
     word = f"timm:tf_efficientnet_lite0@{args.models}/efficientnet_lite0/model.safetensors"
     given: dict[str, dict[str, Any]] = {
         "scratch": {"epochs": args.epochs}, "distilled": {**DISTIL, "positives": f"teacher:{word}", "epochs": args.epochs},
     }  # fmt: skip
-    found, seconds = {}, {}
+    found: dict[str, list[dict[str, float]]] = {}
+    seconds: dict[str, list[float]] = {}
+    protocols = ["linear_probe", "knn", "few_labels"]
+
+    def measured(model: Any) -> dict[str, float]:
+        r = nearfar.evaluate(model, folder, protocols=protocols, floors=False, quiet=True).results[0]
+        few = {f"{n} labels": r["few_labels"][n]["mean"] for n in ("5", "10")}
+        return {p: r[p]["accuracy"] for p in protocols[:2]} | few
+
     with tempfile.TemporaryDirectory() as out:
+        found["teacher"] = [measured(word)]
         for seed in range(args.seeds):
             for name, knobs in given.items():
-                start = time.perf_counter()
-                run = train.train(folder, out=f"{out}/{name}{seed}", seed=seed, threads=1, **knobs)
-                seconds.setdefault(name, []).append(time.perf_counter() - start)
-                measured = nearfar.evaluate(run.model, folder, protocols=["linear_probe", "knn"]).as_dict()["results"][
-                    0
-                ]
-                found.setdefault(name, []).append({p: measured[p]["accuracy"] for p in ("linear_probe", "knn")})
+                start = time.process_time()
+                run = train.train(folder, out=f"{out}/{name}{seed}", seed=seed, threads=1, quiet=True, **knobs)
+                seconds.setdefault(name, []).append(time.process_time() - start)
+                found.setdefault(name, []).append(measured(run.model))
                 print(seed, name, found[name][-1], flush=True)
-        measured = nearfar.evaluate(word, folder, protocols=["linear_probe", "knn"]).as_dict()["results"][0]
-        found["teacher"] = [{p: measured[p]["accuracy"] for p in ("linear_probe", "knn")}]
-    return {"epochs": args.epochs, "seconds": seconds, "accuracies": found, "knobs": DISTIL}
+                yield {"epochs": args.epochs, "seconds": seconds, "accuracies": found, "knobs": DISTIL}
 
 
 def main() -> None:
@@ -192,15 +167,14 @@ def main() -> None:
     parser.add_argument("--on", default="test", choices=("held", "test"), help="Rows that are scored.")
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--together", type=int, default=1, help="Seeds that learn from all texts together.")
     parser.add_argument("--epochs", type=int, default=20, help="Of pictures.")
     parser.add_argument("--every", type=int, default=4, help="Of texts that are timed, one of so many.")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
-    found = machine() | {"texts": texts, "pictures": pictures}[args.what](args)
     args.out.mkdir(parents=True, exist_ok=True)
     name = {"texts": "distil", "pictures": "distil_pictures"}[args.what]
-    files.write_json(args.out / f"{name}{'-held' * (args.on == 'held')}.json", found)
+    for found in {"texts": texts, "pictures": pictures}[args.what](args):
+        files.write_json(args.out / f"{name}{'-held' * (args.on == 'held')}.json", machine() | found)
     print({k: v for k, v in found.items() if k in ("means", "texts_per_second")})
 
 

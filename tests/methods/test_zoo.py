@@ -23,7 +23,7 @@ from nearfar.training import train
 from nearfar.training.distributed import World
 from nearfar.training.learner import Learner
 from nearfar.training.plan import auto_method
-from tests.helpers.methods import TRAINED, resolved, small
+from tests.helpers.methods import TRAINED, resolved, small, taught
 
 SEVERAL = [m for m in TRAINED if METHODS.get(m).RECORD.count > 1 and m != "cpc"]  # cpc's views are places of a grid
 
@@ -48,7 +48,8 @@ def test_small_crops_work_with_every_method(name):
     views = [View(torch.randn(16, 3, s, s, requires_grad=True), "x", role)
              for s, role in ((8, "global"), (8, "global"), (4, "local"), (4, "local"))]  # fmt: skip
     group = torch.arange(16) // 2 if r.positives == "labels" else torch.arange(16)
-    loss, _, e = learner(ViewBatch(tuple(views), Relation(group), torch.arange(16)))
+    said = taught(r, 16, learner.dim)
+    loss, _, e = learner(ViewBatch(tuple(views), Relation(group), torch.arange(16), said if said is None else said.float()))
     loss.backward()
     one_way = r.twin is not None and not r.symmetric
     assert {j for _, j in e.pairs} == ({1} if one_way else {0, 1})

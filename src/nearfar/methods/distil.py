@@ -1,4 +1,4 @@
-"""Distillation: the encoder learns to give the vectors that another model gives."""
+"""Distillation: the encoder learns to give the vectors that another model gives, and to tell the rows apart."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from nearfar.methods.record import Loss, Method, Paper
 if TYPE_CHECKING:
     from nearfar.methods.embeddings import Compared, Embeddings
 
-# The teacher sees a row as it is, once, before the first step; the encoder sees a mild view of it.
+# The teacher sees a row as it is, once, before the first step; the encoder sees two views of it. What these two tell
+# is added (InfoNCE), since a small encoder of one's own rows knows what the teacher does not: with 8 labels a class, on
+# held-out training rows of Subj 0.87 instead of 0.83, of AG News 0.81 instead of 0.77 (docs/results/pretrained.md).
 RECORD = Method(
     name="distil",
-    idea="the encoder learns to give the vectors that a teacher, any other model, gives",
+    idea="the encoder learns to give the vectors that a teacher, any other model, gives, and to tell rows apart",
     paper=Paper("Reimers, Gurevych", 2020, "2004.09813"),
     objective=Loss("negative_cosine"),
     positives="teacher",
-    views="mild",
-    count=1,
     projector=None,
+    options={"contrast": 1.0, "contrast_temperature": 0.8},
     weight_decay=0.0,
 )
 
 
 def compare(e: Embeddings, record: Method) -> Compared:
-    """Every view of a row, whatever its column, and the teacher's vector of the row."""
-    return record.loss(e.sides, [e.taught] * len(e.sides), e=e)
+    """Every view of a row, whatever its column, and the teacher's vector of the row; and the views among themselves."""
+    from nearfar.objectives.info_nce import info_nce
+
+    loss, numbers = record.loss(e.sides, [e.taught] * len(e.sides), e=e)
+    if not (weight := record.options["contrast"]) or len(e.sides) < 2:
+        return loss, numbers
+    more, _ = info_nce(e.sides, e.relation, temperature=record.options["contrast_temperature"], world=e.world)
+    return loss + weight * more, numbers | {"contrast": more.detach()}

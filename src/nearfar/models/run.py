@@ -46,6 +46,7 @@ WRITTEN = (
     "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
 )  # fmt: skip
 METRICS_LIMIT = 2**30  # bytes
+DATA = "Is it data? Those of `nearfar eval` follow --on, and those of `nearfar search` --in."
 
 
 class _Line(TypedDict):
@@ -137,7 +138,7 @@ class Run:
             known = [] if there else [p.parent.name for p in run.path.parent.glob("*/config.json")]
             raise RunError(
                 f"is not a run folder: {'it has no config.json' if there else 'there is nothing of that name'}.",
-                where=str(path), hint=meant(run.path, known),
+                where=str(path), hint=DATA if there else meant(run.path, known),
             )  # fmt: skip
         run.config  # noqa: B018 - which is checked when it is first read
         return run

@@ -65,21 +65,30 @@ def test_the_targets_are_the_principal_components_of_the_teachers_vectors(words,
         assert not found[:, 24:].any()
 
 
-def test_a_step_compares_each_row_with_its_own_target(words):
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+def test_a_step_compares_each_row_with_its_own_target_and_its_views_with_each_other(words, weight):
     texts, folder = words
-    trainer = targets_of(texts, positives=f"teacher:{folder}", encoder_options={"dim": 24}, recipe="none")
+    given = {"encoder_options": {"dim": 24}, "method.options": {"contrast": weight, "contrast_temperature": 0.3}}
+    trainer = targets_of(texts, positives=f"teacher:{folder}", **given)
     rows = trainer.plan.train[[5, 3, 8, 40, 2, 7]]
     batch = trainer.viewer.batch(rows, 0, 0)
     loss, _, e = trainer.learner(batch)
-    cosines = (unit(e.online[0].detach().numpy()) * unit(trainer.positives.targets[rows])).sum(1)
-    assert float(loss.detach()) == pytest.approx(np.mean(2 - 2 * cosines), abs=1e-5)
+    views = [unit(z.detach().double().numpy()) for z in e.online]
+    taught = np.mean([2 - 2 * (z * unit(trainer.positives.targets[rows])).sum(1) for z in views])
+    every = np.concatenate(views)
+    scores = every @ every.T / 0.3
+    np.fill_diagonal(scores, -np.inf)  # no view is compared with itself
+    partner = np.roll(np.arange(12), 6)
+    contrast = np.mean(np.log(np.exp(scores).sum(1)) - scores[np.arange(12), partner])
+    assert len(views) == 2
+    assert float(loss.detach()) == pytest.approx(taught + weight * contrast, abs=1e-5)
 
 
 def test_a_training_comes_nearer_to_its_teacher(words, tmp_path):
     texts, folder = words
     trained = train.train(
         texts, out=tmp_path / "run", positives=f"teacher:{folder}", encoder_options={"dim": 24}, lr=0.1,
-        **KNOBS | {"epochs": 12},
+        **KNOBS | {"epochs": 12, "method.options.contrast": 0},
     )  # fmt: skip
     first, last = trained.metrics[0], trained.metrics[-1]
     assert last["loss"] < 0.5 * trained.metrics[1]["loss"]

@@ -161,6 +161,8 @@ def _with_fixed(model: ModelConfig, method: Method, table: Table, defaults: Modu
     That is one column, learnt without labels from random weights, by an encoder whose file says ``BESIDE``.
     """
     usual, weight = getattr(MODALITIES.get(table.first.modality), "FIXED", ("none", 1.0))
+    if method.positives == "teacher":  # which knows more of these rows than what is trained from nothing does
+        weight /= 2
     name = model.fixed
     if name == "auto":
         helps = getattr(defaults, "BESIDE", None) is not None
