@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import nearfar
-from nearfar.evaluation.protocols import Features, few_labels, linear_probe, shares, shots
+from nearfar.evaluation.protocols import Features, knn
+from nearfar.evaluation.protocols.few_labels import TRAINING, UNIT, FewLabels
 from nearfar.models import kept_figures
 from nearfar.models.kept_figures import figures
 
@@ -29,18 +30,18 @@ def broken(*args, **options):
     raise AssertionError("was computed")
 
 
-broken.__module__ = linear_probe.__name__
+broken.__module__ = knn.__name__
 broken.__qualname__ = "measure"
 
 
 def test_what_is_kept_is_the_same_to_the_bit(rows):
-    first = figures(linear_probe.measure, *rows, seed=3)
-    assert first == linear_probe.measure(*rows, seed=3)
+    first = figures(knn.measure, *rows, seed=3)
+    assert first == knn.measure(*rows, seed=3)
     assert figures(broken, *rows, seed=3) == first
 
 
 def test_anything_else_is_computed(rows):
-    figures(linear_probe.measure, *rows, seed=3)
+    figures(knn.measure, *rows, seed=3)
     train, test = rows
     nudged = train.x.copy()
     nudged[0, 0] = np.nextafter(nudged[0, 0], np.float32(9))
@@ -56,13 +57,15 @@ def test_anything_else_is_computed(rows):
 
 def test_methods_of_one_class_do_not_share(rows):
     """`few_labels`, `shots` and `shares` are one function with other settings."""
-    found = [figures(p.measure, *rows, seed=0) for p in (few_labels, shots, shares)]
-    assert found == [p.measure(*rows, seed=0) for p in (few_labels, shots, shares)]
-    assert len(list(kept_figures.root().glob("*.json"))) == 3
+    given = [((2,), 2, 1.0, UNIT), ((2,), 3, 1.0, UNIT), ((2,), 2, 9.0, UNIT), ((2,), 2, 1.0, TRAINING)]
+    settings = [FewLabels(*values) for values in given]
+    found = [figures(s.measure, *rows, seed=0) for s in settings]
+    assert found == [s.measure(*rows, seed=0) for s in settings]
+    assert len(list(kept_figures.root().glob("*.json"))) == 4
 
 
 def test_other_code_is_computed(rows, monkeypatch):
-    figures(linear_probe.measure, *rows)
+    figures(knn.measure, *rows)
     monkeypatch.setattr(kept_figures, "_code", lambda: b"changed")
     with pytest.raises(AssertionError, match="was computed"):
         figures(broken, *rows)
@@ -88,17 +91,17 @@ def test_plug_ins_and_what_json_changes_are_not_kept(rows):
     def with_a_tuple(*args, **options):
         return {"accuracy": (1, 2), "nothing": float("nan")}
 
-    with_a_tuple.__module__ = linear_probe.__name__
+    with_a_tuple.__module__ = knn.__name__
     for compute in (of_a_plug_in, with_a_tuple):
         assert repr(figures(compute, *rows)) == repr(compute())
         assert not list(kept_figures.root().glob("*"))
 
 
 def test_damage_a_full_disk_and_no_cache_are_no_errors(rows, monkeypatch):
-    first = figures(linear_probe.measure, *rows)
+    first = figures(knn.measure, *rows)
     (file,) = kept_figures.root().glob("*.json")
     file.write_text("{ half")
-    assert figures(linear_probe.measure, *rows) == first
+    assert figures(knn.measure, *rows) == first
     assert json.loads(file.read_text()) == first
     with pytest.raises(AssertionError, match="was computed"):
         figures(broken, *rows, keep=False)
@@ -108,13 +111,13 @@ def test_damage_a_full_disk_and_no_cache_are_no_errors(rows, monkeypatch):
     assert "none are kept" in kept_figures.about()
     monkeypatch.delenv("NEARFAR_VECTORS")
     monkeypatch.setattr(kept_figures.files, "write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    assert figures(linear_probe.measure, *rows, seed=9) == linear_probe.measure(*rows, seed=9)
+    assert figures(knn.measure, *rows, seed=9) == knn.measure(*rows, seed=9)
 
 
 def test_files_stay_few(rows, monkeypatch):
     monkeypatch.setattr(kept_figures, "MOST", 4)
     for seed in range(7):
-        figures(linear_probe.measure, *rows, seed=seed)
+        figures(knn.measure, *rows, seed=seed)
         assert len(list(kept_figures.root().glob("*.json"))) <= 4
     assert "of at most 4" in kept_figures.about()
 
@@ -123,14 +126,15 @@ def test_files_stay_few(rows, monkeypatch):
 def test_evaluations_and_classifiers_do_not_fit_twice(tmp_path, monkeypatch, rows):
     train, _ = rows
     model = nearfar.train((train.x, train.y), method="random", epochs=0, out=tmp_path / "run", quiet=True).model
-    first = nearfar.evaluate(model, (train.x, train.y), quiet=True).as_dict()
+    asked = {"protocols": ["knn", "linear_probe"], "floors": False, "quiet": True}
+    first = nearfar.evaluate(model, (train.x, train.y), **asked).as_dict()
     classified = nearfar.classify(model, (train.x, train.y), quiet=True)
     monkeypatch.setattr("nearfar.vectors.logistic.Problem.solve", broken)
     monkeypatch.setattr("nearfar.vectors.geometry.rankme", broken)
-    again = nearfar.evaluate(model, (train.x, train.y), quiet=True).as_dict()
+    again = nearfar.evaluate(model, (train.x, train.y), **asked).as_dict()
     assert again["results"] == first["results"]
     with pytest.raises(AssertionError, match="was computed"):
-        nearfar.evaluate(model, (train.x, train.y), cache=False, quiet=True)
+        nearfar.evaluate(model, (train.x, train.y), cache=False, **asked)
     monkeypatch.undo()
     monkeypatch.setenv("NEARFAR_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("nearfar.downstream.classify.selection.candidates", broken)

@@ -8,7 +8,8 @@ from nearfar.core.errors import ConfigError
 
 WEIGHTS = "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-CONVERT = "import sys, safetensors.torch as s; from torch import load; s.save_file(load(sys.argv[1]), sys.argv[2])"
+# Of at most a hundred characters, so that an error shows all of it.
+CONVERT = "import sys,safetensors.torch as s;from torch import load;s.save_file(load(sys.argv[1]),sys.argv[2])"
 
 
 def check_safe(place: str) -> None:
