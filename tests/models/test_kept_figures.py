@@ -1,7 +1,9 @@
 """Figures of the same numbers are computed once, and never those of others."""
 
 import json
+import time
 from dataclasses import replace
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -34,13 +36,20 @@ broken.__module__ = knn.__name__
 broken.__qualname__ = "measure"
 
 
-def test_what_is_kept_is_the_same_to_the_bit(rows):
+def again(monkeypatch, *rows, **options):
+    """Figures of a probe that cannot compute any."""
+    with monkeypatch.context() as patched:
+        patched.setattr(knn, "measure", broken)
+        return figures(broken, *rows, **options)
+
+
+def test_what_is_kept_is_the_same_to_the_bit(rows, monkeypatch):
     first = figures(knn.measure, *rows, seed=3)
     assert first == knn.measure(*rows, seed=3)
-    assert figures(broken, *rows, seed=3) == first
+    assert again(monkeypatch, *rows, seed=3) == first
 
 
-def test_anything_else_is_computed(rows):
+def test_anything_else_is_computed(rows, monkeypatch):
     figures(knn.measure, *rows, seed=3)
     train, test = rows
     nudged = train.x.copy()
@@ -52,7 +61,7 @@ def test_anything_else_is_computed(rows):
     ]  # fmt: skip
     for a, b, seed in others:
         with pytest.raises(AssertionError, match="was computed"):
-            figures(broken, a, b, seed=seed)
+            again(monkeypatch, a, b, seed=seed)
 
 
 def test_methods_of_one_class_do_not_share(rows):
@@ -68,7 +77,7 @@ def test_other_code_is_computed(rows, monkeypatch):
     figures(knn.measure, *rows)
     monkeypatch.setattr(kept_figures, "_code", lambda: b"changed")
     with pytest.raises(AssertionError, match="was computed"):
-        figures(broken, *rows)
+        again(monkeypatch, *rows)
 
 
 def test_code_is_every_file_of_the_package(monkeypatch, tmp_path):
@@ -76,6 +85,7 @@ def test_code_is_every_file_of_the_package(monkeypatch, tmp_path):
     before = kept_figures._code()
     (tmp_path / "__init__.py").write_text("")
     monkeypatch.setattr(kept_figures, "PACKAGE", tmp_path)
+    monkeypatch.setattr(kept_figures, "LOADED", time.time() + 9)
     kept_figures._code.cache_clear()
     one = kept_figures._code()
     (tmp_path / "__init__.py").write_text("# another\n")
@@ -84,30 +94,65 @@ def test_code_is_every_file_of_the_package(monkeypatch, tmp_path):
     kept_figures._code.cache_clear()
 
 
-def test_plug_ins_and_what_json_changes_are_not_kept(rows):
+def test_plug_ins_and_what_json_changes_are_not_kept(rows, monkeypatch):
     def of_a_plug_in(*args, **options):
         return {"accuracy": 1.0}
 
     def with_a_tuple(*args, **options):
         return {"accuracy": (1, 2), "nothing": float("nan")}
 
-    with_a_tuple.__module__ = knn.__name__
+    with_a_tuple.__module__, with_a_tuple.__qualname__ = knn.__name__, "tuples"
+    monkeypatch.setattr(knn, "tuples", with_a_tuple, raising=False)
     for compute in (of_a_plug_in, with_a_tuple):
         assert repr(figures(compute, *rows)) == repr(compute())
         assert not list(kept_figures.root().glob("*"))
 
 
+def test_a_plug_in_that_bears_the_name_of_what_it_wraps_is_not_that(rows):
+    @wraps(knn.measure)
+    def measure(*args, **options):
+        return knn.measure(*args, **options) | {"accuracy": 0.125}
+
+    figures(knn.measure, *rows)
+    assert figures(measure, *rows)["accuracy"] == 0.125
+    assert figures(partial(knn.measure), *rows, seed=np.int64(3)) == knn.measure(*rows, seed=3)
+
+
+def test_code_that_was_changed_while_it_ran_keeps_nothing(rows, monkeypatch, tmp_path):
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr(kept_figures, "PACKAGE", tmp_path)
+    monkeypatch.setattr(kept_figures, "LOADED", time.time() - 9)
+    kept_figures._code.cache_clear()
+    figures(knn.measure, *rows)
+    assert not list(kept_figures.root().glob("*"))
+    kept_figures._code.cache_clear()
+
+
+def test_what_may_only_be_read_is_taken(rows, monkeypatch):
+    first = figures(knn.measure, *rows, seed=3)
+
+    def refused(*_):
+        raise PermissionError(13, "only to be read")
+
+    monkeypatch.setattr(kept_figures.os, "utime", refused)
+    assert again(monkeypatch, *rows, seed=3) == first
+
+
 def test_damage_a_full_disk_and_no_cache_are_no_errors(rows, monkeypatch):
     first = figures(knn.measure, *rows)
     (file,) = kept_figures.root().glob("*.json")
-    file.write_text("{ half")
-    assert figures(knn.measure, *rows) == first
-    assert json.loads(file.read_text()) == first
+    whole = file.read_text()
+    other = whole.replace(f"{first['accuracy']}", "0.125", 1)
+    for damaged in ("{ half", "null", "[1, 2]", json.dumps(first), other):
+        assert damaged != whole
+        file.write_text(damaged)
+        assert figures(knn.measure, *rows) == first
+        assert file.read_text() == whole
     with pytest.raises(AssertionError, match="was computed"):
-        figures(broken, *rows, keep=False)
+        again(monkeypatch, *rows, keep=False)
     monkeypatch.setenv("NEARFAR_VECTORS", "0")
     with pytest.raises(AssertionError, match="was computed"):
-        figures(broken, *rows)
+        again(monkeypatch, *rows)
     assert "none are kept" in kept_figures.about()
     monkeypatch.delenv("NEARFAR_VECTORS")
     monkeypatch.setattr(kept_figures.files, "write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
