@@ -9,6 +9,7 @@ import torch
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import ENCODERS
 from nearfar.encoders.text import pretrained
+from nearfar.modalities.text.tokenisers import transformers as tokeniser
 
 transformers = pytest.importorskip("transformers", reason="the library transformers is not installed")
 from tests.helpers.tiny_transformers import config_of, tokenizer_of  # noqa: E402
@@ -247,6 +248,27 @@ def test_what_cannot_be_had_is_a_sentence(saved, tmp_path, monkeypatch):
         made(saved("bert"), pooling="middle")
     with pytest.raises(ValueError, match="no option 'depth'"):
         made(saved("bert"), depth=3)
+
+
+@pytest.mark.parametrize("odd", [{"lora": 4}, {"lora": ["r"]}, {"dropout": "x"}, {"dropout": 1.5}, {"dropout": True}])
+def test_options_that_are_none_are_refused_by_name(saved, odd):
+    with pytest.raises(ConfigError, match=f"model.encoder_options: {next(iter(odd))} is"):
+        bridge.settle({"name": saved("bert"), **odd})
+
+
+def test_a_tokeniser_without_its_words_is_refused(saved, tmp_path):
+    """The library makes one of five ids of it, and a training would go through with every text unknown."""
+    folder = shutil.copytree(saved("bert"), tmp_path / "model")
+    assert tokeniser.plan((), str(folder))["vocabulary"] == 17
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"data.tokens: the tokeniser of .* \(a file lacks 'added_tokens'\)"):
+        tokeniser.plan((), str(folder))
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    with pytest.raises(ConfigError, match="data.tokens: the tokeniser of .*there is none of tokenizer.json"):
+        tokeniser.plan((), str(folder))
+    with pytest.raises(ConfigError, match="there is no folder of that name"):
+        tokeniser.plan((), str(tmp_path / "nowhere"))
 
 
 def test_only_safe_and_whole_weights_are_taken(saved, tmp_path):

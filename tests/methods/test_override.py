@@ -1,11 +1,13 @@
 """One machine changes configs, methods and recipes; what a method does not look at is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from nearfar.core.config import Config, locate
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.registry import METHODS
-from nearfar.methods import record
+from nearfar.methods import distil, record
 from nearfar.training import train
 
 
@@ -87,3 +89,10 @@ def test_a_rate_of_the_method_that_is_given_stands_above_the_encoders(digits, ti
     usual = train.train(digits, **given).plan.config.optim.lr
     asked = train.train(digits, **given, **{"method.lr": 0.5})
     assert asked.plan.config.optim.lr == 0.5 * asked.plan.config.train.batch_size / 256 != usual
+
+
+@pytest.mark.parametrize("contrast", [-1.0, float("nan"), float("inf")])
+def test_distil_takes_no_contrast_that_would_undo_it(contrast):
+    made = replace(distil.RECORD, options={**distil.RECORD.options, "contrast": contrast})
+    with pytest.raises(ValueError, match=r"contrast: expected a number of at least 0"):
+        distil.compare(None, made)

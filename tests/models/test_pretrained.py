@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nearfar
-from nearfar.core.errors import ConfigError, RunError
+from nearfar.core.errors import ConfigError, RunError, UnknownName
 from nearfar.models import loading, pretrained
 
 sentence_transformers = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
@@ -127,6 +127,9 @@ def test_what_is_no_model_here_is_a_sentence(saved, tmp_path):
 
     with pytest.raises(RunError, match="is not a run folder"):
         loading.load(tmp_path / "nothing")
+    for kind in ("ST", "sr"):
+        with pytest.raises(UnknownName, match=f"no kind of pretrained model named '{kind}'. (Did you mean|There are).*st"):
+            loading.load(f"{kind}:{saved}")
     with pytest.raises(ConfigError, match=r"no model is named after 'st:'.*st:NAME"):
         loading.load("st:")
     with pytest.raises(ConfigError, match=r"is no model of sentence-transformers: it has no modules.json"):
@@ -152,6 +155,20 @@ def test_what_is_no_model_here_is_a_sentence(saved, tmp_path):
         file.unlink()
     with pytest.raises(ConfigError, match="the tokeniser of .* cannot be loaded"):
         loading.load(untold)
+    unpooled = shutil.copytree(saved, tmp_path / "unpooled")
+    (unpooled / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"has a pooling, and no file 1_Pooling/config.json that says which"):
+        loading.load(unpooled)
+
+
+def test_the_pooling_lies_where_the_modules_say(tmp_path):
+    folder = folder_of(tmp_path, pooling="cls")
+    (folder / "1_Pooling").rename(folder / "other")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["path"] = "other"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    theirs = sentence_transformers.SentenceTransformer(str(folder)).encode(TEXTS[:2])
+    np.testing.assert_allclose(nearfar.load(folder).encode(TEXTS[:2], normalize=False), theirs, atol=1e-4)
 
 
 def test_code_of_a_model_is_never_run(saved, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nearfar.core.errors import ConfigError
@@ -20,6 +21,6 @@ def check_safe(place: str) -> None:
     if pickles and not any(p.suffix == ".safetensors" for p in files):
         raise ConfigError(
             f"the weights in {pickles[0].name} are a pickle, which can run code when it is read.", where=place,
-            hint=f'Convert them where you trust the file: python -c "{CONVERT}" {pickles[0]} '
-                 f"{pickles[0].with_name(WEIGHTS)}",
+            hint=f'Convert them where you trust the file: python -c "{CONVERT}" '
+                 f"{shlex.quote(str(pickles[0]))} {shlex.quote(str(pickles[0].with_name(WEIGHTS)))}",
         )  # fmt: skip

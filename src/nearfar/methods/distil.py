@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from nearfar.methods.record import Loss, Method, Paper
@@ -28,8 +29,10 @@ def compare(e: Embeddings, record: Method) -> Compared:
     """Every view of a row, whatever its column, and the teacher's vector of the row; and the views among themselves."""
     from nearfar.objectives.info_nce import info_nce
 
+    if not 0 <= (weight := record.options["contrast"]) < inf:  # a negative one would make all rows alike
+        raise ValueError(f"contrast: expected a number of at least 0, got {weight}")
     loss, numbers = record.loss(e.sides, [e.taught] * len(e.sides), e=e)
-    if not (weight := record.options["contrast"]) or len(e.sides) < 2:
+    if not weight or len(e.sides) < 2:
         return loss, numbers
     more, _ = info_nce(e.sides, e.relation, temperature=record.options["contrast_temperature"], world=e.world)
     return loss + weight * more, numbers | {"contrast": more.detach()}

@@ -66,6 +66,10 @@ def load(
         return _placed(pretrained.opened(word), devices.device(device), cache, precision)
     if is_series(path):
         raise RunError("holds several runs.", where=str(path), hint="Name one of them, or make them one: ensemble.")
+    if ":" in str(path) and not os.path.exists(path):
+        from nearfar.models import pretrained
+
+        pretrained.check_kind(str(path))
     run = Run.open(path)
     if not os.path.exists(run.model_file):
         raise RunError("the run has no model yet.", where=str(path), hint="Pass --resume to finish its training.")

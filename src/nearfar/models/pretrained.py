@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config
-from nearfar.core.errors import ConfigError
+from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.registry import ENCODERS, MODALITIES
 from nearfar.core.schema import fits
 from nearfar.models import columns, stored
@@ -59,6 +59,14 @@ def word_of(model: str | Path) -> str | None:
     if "," in name:
         raise ConfigError("the path of a pretrained model cannot hold a comma.", where=text, hint="Rename the folder.")
     return f"{kind}:{name}"
+
+
+def check_kind(word: str) -> None:
+    """Raise an `UnknownName` where what stands before the colon of a path that is not there is no kind of models."""
+    kind, _, _ = word.partition(":")
+    if kind.isidentifier() and len(kind) > 1:  # of one letter it is a drive
+        raise UnknownName("kind of pretrained model", kind, [k for k in ENCODERS if hasattr(ENCODERS.get(k), "offers")],
+                          where=word)  # fmt: skip
 
 
 def offer(word: str) -> Offer:

@@ -25,6 +25,7 @@ NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a layer, or of what may be said in
 POOLINGS = ("mean", "max", "cls", "cls_before_pooler", "pooler", "last")
 POOLING_FILE = "1_Pooling/config.json"
 WHERE = "model.encoder"
+OPTIONS = "model.encoder_options"
 EXTRA = "transformers", WHERE  # of both libraries
 HINT = (
     "Give the folder of a model with safetensors weights, or its name on the hub where that can be reached; there, "
@@ -33,7 +34,7 @@ HINT = (
 
 
 @contextmanager
-def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
+def said(name: str, what: str, hint: str = HINT, where: str = WHERE) -> Iterator[None]:
     """Errors of the library and of the hub as a `ConfigError`."""
     from huggingface_hub.utils import logging as hub
     from safetensors import SafetensorError
@@ -47,7 +48,8 @@ def said(name: str, what: str, hint: str = HINT) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as e:
         why = next(iter(str(e).strip().splitlines()), type(e).__name__).rstrip(".")
-        raise ConfigError(f"{what} of {name!r} cannot be loaded ({why}).", where=WHERE, hint=hint) from e
+        why = f"a file lacks {why}" if isinstance(e, KeyError) else why
+        raise ConfigError(f"{what} of {name!r} cannot be loaded ({why}).", where=where, hint=hint) from e
     finally:
         hub.set_verbosity(loud)
         if bars:
@@ -180,10 +182,12 @@ def licence(name: str) -> str | None:
     return None
 
 
-def tokenizer_of(name: str) -> Any:
-    """The tokeniser of a model, a folder or a name on the hub."""
-    with said(name, "the tokeniser"):
-        made = library("transformers", *EXTRA).AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+def tokenizer_of(name: str, where: str = WHERE) -> Any:
+    """The tokeniser of a model, a folder or a name on the hub, which the knob `where` says."""
+    auto = library("transformers", EXTRA[0], where).AutoTokenizer
+    check_place(name)
+    with said(name, "the tokeniser", where=where):
+        made = auto.from_pretrained(name, trust_remote_code=False)
         files = {"tokenizer.json", *made.vocab_files_names.values()}
         # Without any of its files the library makes one of no words, and every text would be unknown.
         if Path(name).is_dir() and not any(Path(name, file).exists() for file in files):
@@ -207,9 +211,9 @@ def around(tokenizer: Any) -> tuple[list[int], list[int]]:
     raise ConfigError("the tokeniser does not show what it puts around a text.", where=WHERE)
 
 
-def pooling_of(name: str) -> str:
+def pooling_of(name: str, file: str = POOLING_FILE) -> str:
     """The pooling that the model's sentence-transformers file says; the mean where it has none."""
-    values = json_of(name, POOLING_FILE, "Set the pooling, for example encoder_options.pooling=mean.")
+    values = json_of(name, file, "Set the pooling, for example encoder_options.pooling=mean.")
     if values is None:
         return "mean"
     names = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean", "lasttoken": "last"}
@@ -227,6 +231,9 @@ def pooling_of(name: str) -> str:
 
 def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
     """The config with this dropout wherever it has one."""
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is {dropout!r}; it is a share, at least 0 and less than 1.", where=OPTIONS)
+    dropout = float(dropout)
     return {
         k: dropout if type(v) in (int, float) and ("dropout" in k or k.endswith("pdrop")) else v
         for k, v in architecture.items()
@@ -235,6 +242,9 @@ def dropping(architecture: Mapping[str, Any], dropout: float) -> dict[str, Any]:
 
 def targeted(lora: Mapping[str, Any], model_type: str) -> dict[str, Any]:
     """The adapter's numbers with the layers that it goes to: those that `peft` knows for the model, else all linear."""
+    if not isinstance(lora, Mapping):
+        raise ConfigError(f"lora is no table, but {lora!r}.", where=OPTIONS,
+                          hint="For example encoder_options.lora.r=8.")  # fmt: skip
     by_type = library("peft", *EXTRA).utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
     known = by_type.get(model_type, "all-linear")
     return {"target_modules": known if isinstance(known, str) else sorted(known), **lora}

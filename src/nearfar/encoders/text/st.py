@@ -28,7 +28,7 @@ def offers(name: str) -> Offer:
     settled = settle({"name": name})
     about = source.json_of(name, "config_sentence_transformers.json") or {}
     prompts = {k: v for k, v in (about.get("prompts") or {}).items() if v}
-    if prompts and not (source.json_of(name, source.POOLING_FILE) or {}).get("include_prompt", True):
+    if prompts and not (source.json_of(name, _pooling_file(name)) or {}).get("include_prompt", True):
         raise _unsupported(name, "a pooling that leaves out the prompt")
     length = settled["positions"] and settled["positions"] - len(settled["prefix"]) - len(settled["suffix"])
     tokens = {"tokens": f"{TOKENS}:{settled['pretrained']}", "length": length}
@@ -54,6 +54,10 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     kinds = [(m["type"].rpartition(".")[2], m["path"]) for m in modules]
     if [kind for kind, _ in kinds[:2]] != ["Transformer", "Pooling"]:
         raise _unsupported(name, f"the module {kinds[0][0]} at its start")
+    pooling = _pooling_file(name)
+    if "pooling" not in settled and source.json_of(name, pooling) is None:  # the mean would be a guess
+        raise ConfigError(f"{name!r} has a pooling, and no file {pooling} that says which.", where=source.WHERE,
+                          hint=source.HINT)  # fmt: skip
     inside = kinds[0][1]  # a folder of the transformer's own, of early models
     home = f"{name}/{inside}" if inside else name
     described = source.described(home)
@@ -69,9 +73,13 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     more |= {"normalize": True} if "Normalize" in [kind for kind, _ in kinds] else {}
     pretrained = settled.pop("pretrained", True)
     return transformers.settle({
-        "name": name, "pooling": source.pooling_of(name), "pretrained": home if pretrained is True else pretrained,
-        **described, **more, **settled,
+        "name": name, "pooling": source.pooling_of(name, pooling),
+        "pretrained": home if pretrained is True else pretrained, **described, **more, **settled,
     })  # fmt: skip
+
+
+def _pooling_file(name: str) -> str:
+    return f"{source.json_of(name, MODULES)[1]['path']}/config.json"
 
 
 def _dense(name: str, path: str) -> dict[str, Any]:

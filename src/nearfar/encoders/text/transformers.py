@@ -221,7 +221,7 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
         `transformers` or `peft` is not installed, there is no such model, or it needs code of its own.
     """
     settled = dict(options)
-    dropout, name = settled.pop("dropout", None), settled.get("name", "")
+    dropout, name = settled.pop("dropout", None), str(settled.get("name", ""))
     if "architecture" not in settled:
         settled |= source.described(name)
     if settled.get("pooling", "auto") == "auto":
@@ -229,7 +229,7 @@ def settle(options: Mapping[str, Any]) -> dict[str, Any]:
     pretrained = settled.get("pretrained", True)
     settled["pretrained"] = name if pretrained is True else pretrained or None
     if dropout is not None:
-        settled["architecture"] = source.dropping(settled["architecture"], float(dropout))
+        settled["architecture"] = source.dropping(settled["architecture"], dropout)
     if settled.get("lora"):
         settled["lora"] = source.targeted(settled["lora"], settled["architecture"]["model_type"])
     return settled
