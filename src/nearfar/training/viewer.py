@@ -81,9 +81,7 @@ class Viewer:
         guide = None if guide is None else guide.float().unflatten(1, (len(self.columns), -1))
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
         taught = self._placed(self.positives.targets, rows[share])
-        return ViewBatch(
-            tuple(views), Relation(group, ignore, score, shown=shown, guide=guide), index, taught
-        )
+        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown, guide=guide), index, taught)
 
     def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""

@@ -74,7 +74,6 @@ class Mined(ByModel):
         return {"mined": float(similar.mean())}
 
 
-
 def hardest(
     left: np.ndarray, right: np.ndarray, count: int, most: float, same: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
