@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nearfar
+from nearfar.evaluation.below import sentences
 from nearfar.evaluation.protocols import Features
 
 pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
@@ -58,3 +59,14 @@ def test_directions_are_centred_and_have_one_scale():
     scale = np.sqrt(u.var(0).mean())
     for found, expected in zip(both, (u, v), strict=True):
         np.testing.assert_allclose(found, (expected - u.mean(0)) / scale, atol=1e-4)
+
+
+def test_what_was_not_trained_is_not_told_to_train_longer(tmp_path, labelled):
+    """Random weights are below the words themselves, which tell these classes apart."""
+    found = nearfar.evaluate(folder_of(tmp_path, "bert"), labelled, protocols=["knn", "linear_probe"], quiet=True)
+    assert found.results[0]["trained"] is False
+    below = found.results[0] | {"knn": {"accuracy": 0.2, "interval": [0.1, 0.3]}}
+    below["floors"]["raw_input"]["knn"] = {"accuracy": 0.9, "interval": [0.8, 1.0]}
+    (said,) = sentences([below])
+    assert "--init-from" in said
+    assert "--epochs" not in said

@@ -235,3 +235,16 @@ def test_pictures_are_no_input_of_a_model_of_texts(saved, tmp_path):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
     with pytest.raises(nearfar.NearfarError, match="text"):
         nearfar.embed(f"st:{saved}", tmp_path, quiet=True)
+
+
+def test_a_model_with_code_of_its_own_is_refused_though_the_library_knows_its_kind(tmp_path):
+    """Its own code may compute other vectors with the same weights."""
+    folder = folder_of(tmp_path, "bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoConfig": "c.Config"}}))
+    nearfar.load(folder)
+    own = {"AutoConfig": "c.Config", "AutoModel": "modeling.Other"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": own}))
+    with pytest.raises(ConfigError, match="has code of its own .modeling.Other., which is never run") as e:
+        nearfar.load(folder)
+    assert "auto_map" in e.value.hint

@@ -17,6 +17,7 @@ LONGER = (
     "Training helped too little: train longer (--epochs), on more rows or with other views (nearfar views), let "
     "nearfar tune look for better numbers, or use the raw input."
 )
+ADAPT = "Adapt it to rows like these (nearfar train DATA --init-from MODEL), take another model, or use the raw input."
 NEITHER = f"Nor did training help. {WHAT_TO_DO} Or use the raw input."
 NOTHING = "There it tells nothing apart: see whether these data are like those of the training."
 
@@ -36,7 +37,7 @@ def sentences(results: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[st
     together = {run for s in summary for run in s["runs"]}
     named = [(r["run"], r) for r in results if r["run"] not in together]
     named += [(s["name"], s["figures"]) for s in summary]
-    return [said for name, r in named if (said := _said(name, find(r)))]
+    return [said for name, r in named if (said := _said(name, find(r), r.get("trained", True)))]
 
 
 def find(result: Mapping[str, Any]) -> list[Below]:
@@ -73,8 +74,8 @@ def _well(figure: Figure, floor: Figure) -> bool:
     return bool(figure.interval) and None not in figure.interval and number(floor.value) > figure.interval[1]
 
 
-def _said(name: str, below: Sequence[Below]) -> str:
-    """The sentences about a run; empty where it is above all."""
+def _said(name: str, below: Sequence[Below], trained: bool) -> str:
+    """The sentences about a run, or a model that nothing was trained of; empty where it is above all."""
     parts = []
     for floor in dict.fromkeys(b.floor for b in below):
         well, little = ([b for b in below if b.floor == floor and b.well is much] for much in (True, False))
@@ -84,7 +85,9 @@ def _said(name: str, below: Sequence[Below]) -> str:
             words = [f"no better than {floor} in {_listed(well)}"]
         parts.append(f"{name} is {', and '.join(words)}.")
     floors = {b.floor for b in below if b.well}
-    if FLOORS["untrained_encoder"] in floors:
+    if not trained and FLOORS["raw_input"] in floors:
+        parts.append(ADAPT)
+    elif FLOORS["untrained_encoder"] in floors:
         parts.append(f"Training made it worse there. {WHAT_TO_DO}")
     elif FLOORS["raw_input"] in floors:
         parts.append(NEITHER if any(b.floor == FLOORS["untrained_encoder"] for b in below) else LONGER)

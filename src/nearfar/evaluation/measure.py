@@ -158,7 +158,8 @@ class Task:
                 fresh = floors.untrained(model, table, self.known)
                 under["untrained_encoder"] = self.measured(fresh, table, f"{model.name} untrained", kept)
             figures = self.measured(model, table, model.name, kept)
-            results.append({"run": model.name, "layer": kept, "views": 1, **figures, "floors": under})
+            about = {"trained": False} if floors.is_untouched(model) else {}
+            results.append({"run": model.name, "layer": kept, "views": 1, **about, **figures, "floors": under})
             for count, few in figures.get("few_labels", {}).items():  # trained minus floor, over the same draws
                 for floor in ("raw_input", "untrained_encoder"):
                     if other := under.get(floor, {}).get("few_labels", {}).get(count):

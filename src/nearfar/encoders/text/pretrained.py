@@ -117,8 +117,12 @@ def described(name: str) -> dict[str, Any]:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
     tokenizer = tokenizer_of(name)
     architecture = json.loads(config.to_json_string(use_diff=False))
-    for unneeded in ("_name_or_path", "auto_map"):
-        architecture.pop(unneeded, None)
+    architecture.pop("_name_or_path", None)
+    own = architecture.pop("auto_map", None) or {}
+    if "AutoModel" in own:
+        raise ConfigError(f"{name!r} has code of its own ({own['AutoModel']}), which is never run.", where=WHERE, hint=(
+            f"Only where its network is just the library's own {architecture['model_type']}, take auto_map out of its "
+            "config.json."))  # fmt: skip
     if architecture.get("quantization_config"):
         raise ConfigError(f"the weights of {name!r} are quantised, such cannot be trained.", where=WHERE)
     prefix, suffix = around(tokenizer)

@@ -138,4 +138,6 @@ def about_labels(kind: str, table: Table, method: str) -> str:
     about = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
     if kind == "labels":
         return f"{about}; {method} learns from those of the training rows."
-    return f"{about}; not used for training, only to measure."
+    few = labelled < len(table) and len(table.label_names) > 1
+    able = " (--method supcon learns from them; or give the rows that have one alone)" * few
+    return f"{about}; not used for training, only to measure{able}."
