@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import ENCODERS
@@ -12,7 +13,8 @@ from nearfar.encoders.text import pretrained
 from nearfar.modalities.text.tokenisers import transformers as tokeniser
 
 transformers = pytest.importorskip("transformers", reason="the library transformers is not installed")
-from tests.helpers.tiny_transformers import config_of, tokenizer_of  # noqa: E402
+from tests.helpers.tiny_transformers import WORDS, config_of, tokenizer_of  # noqa: E402
+from tests.training.positives.test_kinds import Killed, dies_at  # noqa: E402
 
 bridge = ENCODERS.get("transformers")
 
@@ -301,3 +303,24 @@ def test_code_of_a_model_is_never_run(saved, tmp_path):
 def test_dropout_replaces_every_one_of_the_config():
     config = {"hidden_dropout_prob": 0.1, "attn_pdrop": 0, "dropout_used": True, "hidden_size": 3, "dropout": None}
     assert pretrained.dropping(config, 0.3) == {**config, "hidden_dropout_prob": 0.3, "attn_pdrop": 0.3}
+
+
+@pytest.mark.filterwarnings("ignore:collapse", "ignore:No state of this training was better")
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_a_training_with_held_out_rows_goes_on_to_the_same_weights(saved, tmp_path, monkeypatch, kind):
+    """Its best state is of what a file of weights holds: buffers that a network makes anew, such as positions, are none."""
+    from nearfar.training import train as training
+
+    texts = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS[:1]]
+    data, given = {"text": texts}, {"method": "simcse", "encoder": f"transformers:{saved(kind)}", "epochs": 2, "batch_size": 16, "quiet": True}
+    given |= {"holdout": 0.4, "log_every": 1, "precision": "fp32", "threads": 1, "checkpoint_every": "1steps", "lr": 0.01}
+    training.train(data, out=tmp_path / "whole", **given)
+    alive = dies_at(monkeypatch, 4)
+    with pytest.raises(Killed):
+        training.train(data, out=tmp_path / "cut", **given)
+    alive()
+    checkpoint = load_file(tmp_path / "cut/checkpoint/state.safetensors")
+    assert any(name.startswith("best/") for name in checkpoint)
+    training.train(data, out=tmp_path / "cut", resume=True)
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(cut[name], tensor) for name, tensor in whole.items())

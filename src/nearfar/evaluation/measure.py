@@ -19,7 +19,7 @@ from nearfar.evaluation import floors
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
 from nearfar.models.kept_figures import figures
-from nearfar.models.pretrained import of_library
+from nearfar.models.pretrained import begins_pretrained, of_library
 from nearfar.vectors import geometry
 from nearfar.vectors.intervals import paired
 
@@ -69,11 +69,16 @@ def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[st
 
 def without_floor(models: Sequence[Any], protocols: Sequence[str], with_floors: bool | str) -> list[str]:
     """The sentence about models whose untrained encoder is not measured, unless that was asked for."""
-    names = [m.name for m in models if floors.is_untouched(m)]
-    if with_floors != AUTO or not names or not protocols:
+    begun = [m for m in models if begins_pretrained(m)]
+    if with_floors != AUTO or not begun or not protocols:
         return []
-    return [f"The untrained encoder of {', '.join(names)} is not measured, since that takes as long as encoding "
-            "with the pretrained weights; --floors measures it."]  # fmt: skip
+    names = ", ".join(m.name for m in begun)
+    said = (f"The untrained encoder of {names} is not measured: it would take as long as these, which began with "
+            "pretrained weights; --floors measures it.")  # fmt: skip
+    trained = [m.name for m in begun if not floors.is_untouched(m)]
+    if trained and len(trained) == len(begun):
+        said += " Name the model that it began with beside it, to see what training changed."
+    return [said]
 
 
 def alike(table: Table) -> bool:
@@ -154,7 +159,7 @@ class Task:
         results = []
         for model, table in zip(models, tables, strict=True):
             under, kept = dict(shared), layer or (model.keeps if self.several else "features")
-            if with_floors and not (with_floors == AUTO and floors.is_untouched(model)):
+            if with_floors and not (with_floors == AUTO and begins_pretrained(model)):
                 fresh = floors.untrained(model, table, self.known)
                 under["untrained_encoder"] = self.measured(fresh, table, f"{model.name} untrained", kept)
             figures = self.measured(model, table, model.name, kept)

@@ -72,8 +72,9 @@ class Embedder(Model):
         return cls(config, described, learner.branches, device=device, numbers=learner.numbers, **place)
 
     def __repr__(self) -> str:
-        method, where = self.config.model.method, "" if self.path is None else f" in {self.path}"
-        return f"The model {self.name}{where}: {', '.join(self.columns)}, by {method}, {self.config.model.encoder}."
+        where = "" if self.path is None else f" in {self.path}"
+        how = "as it was pretrained" if self.frozen else f"by {self.config.model.method}, {self.config.model.encoder}"
+        return f"The model {self.name}{where}: {', '.join(self.columns)}, {how}."
 
     @cached_property
     def identity(self) -> str | None:

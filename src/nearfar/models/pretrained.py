@@ -126,6 +126,11 @@ def of_library(model: Model) -> bool:
     return all(hasattr(c.entry, "offers") for c in plans)
 
 
+def begins_pretrained(model: Model) -> bool:
+    """Whether an encoder has the weights of a library, or what was learnt from them."""
+    return any(c.pretrained for m in model.members for c in columns.plan(m.config.model, m.columns).values())
+
+
 def is_pretrained(model: Model) -> bool:
     """Whether a model is one of another library, used as it is."""
     return all(getattr(m, "offer", None) is not None for m in model.members)

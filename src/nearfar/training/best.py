@@ -122,5 +122,6 @@ class Best:
 def _tensors(branches: Branches) -> dict[str, torch.Tensor]:
     """What training changes: weights, and what layers keep beside them, such as the statistics of batch norms."""
     weights = {name: p for name, p in branches.named_parameters() if p.requires_grad}
-    beside = {name: b for name, b in branches.named_buffers() if ".fixed." not in name}
+    kept = branches.state_dict().keys()  # which lacks what a layer makes anew, such as the numbers of positions
+    beside = {name: b for name, b in branches.named_buffers() if name in kept and ".fixed." not in name}
     return weights | {name: b for name, b in beside.items() if name.rpartition(".")[2] != INSIDE}

@@ -61,9 +61,13 @@ class Trained:
     def __repr__(self) -> str:
         if self.path is None:
             return f"A model of {', '.join(self.plan.columns)} by {self.plan.record.name}, which lies in no folder."
-        on = " --on LABELLED_DATA" if self.plan.table.labels is None and len(self.plan.columns) == 1 else ""
+        plan, columns = self.plan, self.plan.by_column.values()
+        begun = dict.fromkeys(str(c.start.run.path) if c.start else c.encoder for c in columns if c.pretrained)
+        # Where every row taught, none of them tells whether the weights of the beginning were better.
+        on = plan.table.labels is None or (begun and not len(plan.heldout))
+        names = " ".join(map(shlex.quote, [*begun, str(self.path)]))
         return (f"The model is in {self.path}; its curves are in {self.path / 'report.html'}.\n"
-                f"Next: nearfar eval {shlex.quote(str(self.path))}{on}")  # fmt: skip
+                f"Next: nearfar eval {names}{' --on LABELLED_DATA' * bool(on and len(plan.columns) == 1)}")  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar train --json`` prints."""
