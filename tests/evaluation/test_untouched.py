@@ -5,7 +5,7 @@ import pytest
 
 import nearfar
 from nearfar.evaluation.below import sentences
-from nearfar.evaluation.protocols import Features
+from nearfar.evaluation.protocols import Features, linear_probe
 
 pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 
@@ -70,3 +70,27 @@ def test_what_was_not_trained_is_not_told_to_train_longer(tmp_path, labelled):
     (said,) = sentences([below])
     assert "--init-from" in said
     assert "--epochs" not in said
+
+
+@pytest.mark.filterwarnings("ignore:.*was trained on:nearfar.core.errors.NearfarWarning")
+def test_the_raw_input_of_texts_is_the_same_whatever_the_model_reads(tmp_path, labelled):
+    found = {}
+    folder = folder_of(tmp_path, "bert")
+    ours = nearfar.train(labelled, epochs=0, method="random", quiet=True).model
+    pieces = nearfar.train(labelled, epochs=0, method="random", tokens="bpe:300", quiet=True).model
+    for models in ([folder], [ours], [pieces, ours], [folder, ours]):
+        results = nearfar.evaluate(models, labelled, protocols=["knn", "few_labels"], quiet=True).results
+        found[str(results[0]["floors"]["raw_input"])] = models
+    assert len(found) == 1, found
+
+
+def test_many_labels_choose_whether_a_linear_probe_sees_directions():
+    """Where one small dimension tells the classes, and large ones do not, standardising each is better, and is taken."""
+    draw = np.random.default_rng(0)
+    y = np.arange(2000) % 2
+    x = np.concatenate([draw.normal(size=(2000, 20)), 1e-4 * (y + 0.1 * draw.normal(size=2000))[:, None]], axis=1)
+    x = x.astype(np.float32)
+    train, test = (Features(x[p], y[p], 2, directions=True) for p in (slice(1500), slice(1500, None)))
+    found = linear_probe.measure(train, test)
+    assert found["settings"]["features"].startswith("unnormalised")
+    assert found["accuracy"] > 0.95

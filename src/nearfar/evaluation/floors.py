@@ -14,16 +14,20 @@ STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norms 
 
 
 class RawInput:
-    """The input itself as numbers: pixels, or the row."""
+    """The input itself as numbers: pixels, the row, or the words and their parts, whatever a model's tokens are."""
 
     name = "raw input"
 
     def features(self, column: Column, rows: np.ndarray, **_: Any) -> np.ndarray:
         """Float32 (len(rows), F)."""
-        parts = [
-            MODALITIES.get(column.modality).raw_features(np.asarray(column.values[part]), column.spec)
-            for part in np.array_split(rows, max(1, len(rows) // 5000))
-        ]
+        modality, values, spec = MODALITIES.get(column.modality), column.values, column.spec
+        usual = None if column.texts is None else modality.plan(column.texts, {})
+        if own := usual is not None and usual["tokeniser"] != spec["tokeniser"]:
+            spec = usual
+        parts = []
+        for part in np.array_split(rows, max(1, len(rows) // 5000)):
+            read = modality.decode_many([column.texts[i] for i in part], spec)[0] if own else np.asarray(values[part])
+            parts.append(modality.raw_features(read, spec))
         return np.concatenate(parts).astype(np.float32)
 
 

@@ -19,7 +19,7 @@ from nearfar.evaluation import floors
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
 from nearfar.models.kept_figures import figures
-from nearfar.models.pretrained import begins_pretrained, of_library
+from nearfar.models.pretrained import begins_pretrained, by_directions
 from nearfar.vectors import geometry
 from nearfar.vectors.intervals import paired
 
@@ -188,7 +188,7 @@ class Task:
                 (x,), labels = vectors.values(), self.table.labels
                 (train, y), (test, truth) = ((x[np.searchsorted(used, rows)], labels[rows]) for rows in (fit, score))
                 classes, groups = len(self.table.label_names), self.groups if fits(name) else None
-                train = Features(train, y, classes, groups=groups, directions=model is not RAW and of_library(model))
+                train = Features(train, y, classes, groups=groups, directions=model is not RAW and by_directions(model))
                 test = Features(test, truth, classes)
                 found[name] = self.figures(measure, train, test, seed=self.seed)
             else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.core.config import Config
 from nearfar.core.errors import ConfigError, UnknownName
-from nearfar.core.registry import ENCODERS, MODALITIES
+from nearfar.core.registry import ENCODERS, METHODS, MODALITIES
 from nearfar.core.schema import fits
 from nearfar.models import columns, stored
 
@@ -120,8 +120,14 @@ def _spec(offered: Offer, column: str, word: str) -> Mapping[str, Any]:
     return MODALITIES.get(modality).plan((), {**options, **({"prompt": named} if named else {})})
 
 
-def of_library(model: Model) -> bool:
-    """Whether every encoder is one of another library, with that one's weights or with what was learnt from them."""
+def by_directions(model: Model) -> bool:
+    """Whether its vectors tell rows apart by their directions alone, whatever the spread of each dimension is.
+
+    Those of other libraries' encoders do, with their weights or with what was learnt from these; and those of encoders
+    that were taught the vectors of such a model, in its principal axes.
+    """
+    if all(METHODS.get(m.config.model.method).RECORD.positives == "teacher" for m in model.members):
+        return True
     plans = (c for m in model.members for c in columns.plan(m.config.model, m.columns).values())
     return all(hasattr(c.entry, "offers") for c in plans)
 
