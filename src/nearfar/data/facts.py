@@ -50,6 +50,8 @@ def balance(table: Table, rows: np.ndarray) -> str | None:
         return None
     large, small = present[counts[present].argmax()], present[::-1][counts[present][::-1].argmin()]
     absent = len(counts) - len(present)
+    if counts[large] == counts[small] and not absent:
+        return f"Classes: {len(present)} with {counts[large]:,} row{'s' * bool(counts[large] > 1)} each."
     return (
         f"Classes: the largest is {table.label_names[large]!r} with {counts[large]:,} rows, the smallest "
         f"{table.label_names[small]!r} with {counts[small]:,}; ratio {counts[large] / counts[small]:.3g}"

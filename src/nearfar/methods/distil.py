@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from nearfar.methods.embeddings import Compared, Embeddings
 
 # The teacher sees a row as it is, once, before the first step; the encoder sees two views of it. What these two tell
-# is added (InfoNCE), since a small encoder of one's own rows knows what the teacher does not: it raised the accuracy with
-# few labels on all of five sets of texts (held-out training rows; weights of 1 and 3 are alike).
+# is added (InfoNCE), since a small encoder of one's own rows knows what the teacher does not: it raised the accuracy
+# with few labels on all of five sets of texts (held-out training rows; weights of 1 and 3 are alike).
 RECORD = Method(
     name="distil",
     idea="the encoder learns to give the vectors that a teacher, any other model, gives, and to tell rows apart",

@@ -226,7 +226,7 @@ class Model(Protocol):
             what = (
                 "was trained on data from Python" if self.config.model.method != "random" else "has no data of its own"
             )
-            raise ConfigError(f"the model {what}.", hint="Pass the data: --on or --in.")
+            raise ConfigError(f"the model {what}.", hint="Pass the data: --in for search, --on for other verbs.")
         return self.config.data.source
 
     def reading(self) -> dict[str, Any]:

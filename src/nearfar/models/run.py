@@ -46,6 +46,7 @@ WRITTEN = (
     "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
 )  # fmt: skip
 METRICS_LIMIT = 2**30  # bytes
+WEIGHTS = "Are these weights of a library's model? Name both, such as timm:NAME@FILE.safetensors."
 DATA = "Is it data? Those of `nearfar eval` follow --on, and those of `nearfar search` --in."
 
 
@@ -135,10 +136,11 @@ class Run:
             leftovers.sweep(Path(os.path.realpath(path)))
         if not os.path.exists(run.config_file):
             there = os.path.exists(run.path)
+            weights = run.path.suffix == ".safetensors" or (run.path / "model.safetensors").is_file()
             known = [] if there else [p.parent.name for p in run.path.parent.glob("*/config.json")]
             raise RunError(
                 f"is not a run folder: {'it has no config.json' if there else 'there is nothing of that name'}.",
-                where=str(path), hint=DATA if there else meant(run.path, known),
+                where=str(path), hint=(WEIGHTS if weights else DATA) if there else meant(run.path, known),
             )  # fmt: skip
         run.config  # noqa: B018 - which is checked when it is first read
         return run

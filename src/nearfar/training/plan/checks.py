@@ -49,7 +49,8 @@ def usable(
             raise DataError("all scores of the training rows are equal.", where="--score",
                             hint="For pairs that simply belong together take --method clip.")  # fmt: skip
         _check_signs(method, table.scores[rows.train], console)
-        return rows, [f"Scores: {len(rows.train):,} training rows have one; the others are left out."]
+        left = f"; {others:,} without one are left out" if (others := int((~scored).sum())) else ""
+        return rows, [f"Scores: {len(rows.train):,} training rows have one{left}."]
     return (_belonging(table, rows, console) if len(table.columns) > 1 else rows), []
 
 
@@ -133,7 +134,8 @@ def check_targets(method: Method, positives: Positives) -> None:
 def about_labels(kind: str, table: Table, method: str) -> str:
     """How many rows have a label, and what for."""
     if table.labels is None:
-        return "Labels: none; nothing was labelled, nothing is needed."
+        needed = "" if kind == "labels" or table.scores is not None else " nothing was labelled, nothing is needed."
+        return f"Labels: none{';' if needed else '.'}{needed}"
     labelled = int((table.labels >= 0).sum())
     about = f"Labels: {labelled:,} rows in {len(table.label_names)} class{'' if len(table.label_names) == 1 else 'es'}"
     if kind == "labels":

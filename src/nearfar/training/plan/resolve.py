@@ -123,9 +123,10 @@ def resolved(
         scheduled = isinstance(method.weight_decay, Schedule) and decay == "auto"
         final = method.weight_decay.end if scheduled else None
     decay = at(method.weight_decay, 0.0) if decay == "auto" else decay
+    each = rows // batch
     notes.append(
-        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{epochs} epochs "
-        f"of {rows // batch} steps with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
+        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{epochs} "
+        f"epoch{'s' * (epochs != 1)} of {each} step{'s' * (each != 1)} with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
     )
     return replace(
         config,
