@@ -124,9 +124,10 @@ def resolved(
         final = method.weight_decay.end if scheduled else None
     decay = at(method.weight_decay, 0.0) if decay == "auto" else decay
     each = rows // batch
+    length = f"{epochs} epoch{'s' * (epochs != 1)} of {each} step{'s' * (each != 1)} with {batch} rows"
     notes.append(
-        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{epochs} "
-        f"epoch{'s' * (epochs != 1)} of {each} step{'s' * (each != 1)} with {batch} rows; learning rate {lr:.3g}; {precision} on {device}."
+        f"Method: {method.name} ({method.idea}); encoder {model.encoder}; {'at most ' * bool(patience)}{length}; "
+        f"learning rate {lr:.3g}; {precision} on {device}."
     )
     return replace(
         config,
