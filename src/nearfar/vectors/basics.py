@@ -37,9 +37,14 @@ def moments_of_model(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     makes as much of those that hold little.
     """
     mean, scale = moments(train)
-    if len(train) and np.abs(np.linalg.norm(train, axis=1) - 1).max() < UNIT:
+    if is_unit(train):
         scale = np.where(scale > 0, 1 / max(float(np.sqrt(train.var(0, dtype=np.float64).mean())), 1e-30), 0)
     return mean, scale
+
+
+def is_unit(x: np.ndarray) -> bool:
+    """Whether there are rows, and all have length 1 but for the rounding of half precision."""
+    return len(x) > 0 and bool(np.abs(np.linalg.norm(x, axis=1) - 1).max() < UNIT)
 
 
 def unit(x: np.ndarray) -> np.ndarray:

@@ -151,3 +151,12 @@ def test_a_static_encoder_learns_from_a_real_model(data_folder, tmp_path):
     assert last["loss"] < 0.5
     assert last["taught"] > 1.2 * first["taught"]
     assert f"the vectors of st:{folder}/minilm" in " ".join(trained.plan.notes)
+
+
+def test_a_contrast_of_one_view_is_refused():
+    images = np.random.default_rng(0).integers(0, 255, (80, 30, 24), dtype=np.uint8)
+    given = {"positives": f"teacher:{run_of_digits()}", "size": 20, **KNOBS, **CNN, "method.options.contrast": 1}
+    with pytest.raises(ConfigError, match="nothing to compare it with; set method.count=2"):
+        train.train(images, **given, quiet=True)
+    trained = train.train(images, **given, quiet=True, **{"method.count": 2})
+    assert trained.plan.record.options["contrast"] == 1

@@ -31,7 +31,7 @@ from nearfar.data.splits import LEAST
 from nearfar.evaluation.protocols import few_labels, linear_probe
 from nearfar.models.kept_figures import figures
 from nearfar.vectors import calibration, knn
-from nearfar.vectors.basics import TIE, right, scaled
+from nearfar.vectors.basics import TIE, is_unit, right, scaled
 from nearfar.vectors.intervals import wilson
 from nearfar.vectors.logistic import Problem
 
@@ -124,7 +124,8 @@ def choose(
         kinds = ("knn",)
     else:
         kinds = ("logistic",) if enough < ENOUGH else ("logistic", "knn")
-    k, cs = min(K, middle), linear_probe.CS if enough >= FOR_C else (few_labels.C,)
+    usual = few_labels.C_OF_DIRECTIONS if is_unit(x) else few_labels.C
+    k, cs = min(K, middle), linear_probe.CS if enough >= FOR_C else (usual,)
     settings = {"cs": cs if "logistic" in kinds else (), "k": k if "knn" in kinds else None, "seed": seed}
     settings |= {"groups": groups, "taught": taught}
     found = figures(values_of_candidates, x, y, classes, keep=cache, **settings) if enough else []
@@ -132,7 +133,7 @@ def choose(
     best = {c.kind: c for c in sorted(tried, key=lambda c: (c.hits, -c.loss))}  # the best of a kind comes last
     order = sorted(best.values(), key=lambda c: (-c.hits, c.kind != "logistic"))
     if not order:
-        order = [Candidate(kinds[0], few_labels.C if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
+        order = [Candidate(kinds[0], usual if kinds[0] == "logistic" else k, 0, 0, 1.0, 0.0)]
     first, calibrated = order[0], bool(tried) and enough >= ENOUGH
     measured = {"accuracy": first.accuracy, "interval": first.interval, "rows": first.rows} if tried else None
     if taught is not None:

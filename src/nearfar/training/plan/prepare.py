@@ -151,7 +151,7 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     notes = [*table.source.get("notes", ()), *rows.notes, *adaptation.unmeasured(adapted, rows)]
 
     # Check: a method, and the rows that it can learn from.
-    config, method, chosen = resolve.method(config, table, rows.train, begins, adapted)
+    config, method, chosen = resolve.method(config, table, by_column, rows.train, begins, adapted)
     for said in groups.doubts(table, np.concatenate([rows.train, rows.heldout])):
         console.warn(said)
     rows, scored = checks.usable(method, table, rows, console)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -64,8 +64,9 @@ def check_words(config: Config, begins: bool) -> None:
 
 
 def method(
-    config: Config, table: Table, train: np.ndarray, begins: bool, adapted: Adaptation | None = None
-) -> tuple[Config, Method, list[str]]:
+    config: Config, table: Table, by_column: Mapping[str, ColumnPlan], train: np.ndarray, begins: bool,
+    adapted: Adaptation | None = None,
+) -> tuple[Config, Method, list[str]]:  # fmt: skip
     """The method that is named, or that the data call for, and why where that has to be said.
 
     Where pretrained weights are `adapted`, that is the method which their encoder's file declares, with its numbers.
@@ -80,7 +81,16 @@ def method(
         if begins:
             record.check_used(name, config.method)
     config, said = adaptation.settled(config, adapted, len(train), named)
+    if begins and len(table.columns) == 1 and not config.model.init_from:
+        numbers = getattr(by_column[table.first.name].entry, "NUMBERS", {}).get(config.model.method, {})
+        config = replace(config, method=_beneath(numbers, config.method))
     return config, record.resolve(config.model.method, config.method), notes + said
+
+
+def _beneath(usual: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers by name, those that were asked for above the usual ones; of mappings, by the names in them."""
+    both = {k: {**usual[k], **v} for k, v in asked.items() if isinstance(v, Mapping) and k in usual}
+    return {**usual, **asked, **both}
 
 
 def resolved(
