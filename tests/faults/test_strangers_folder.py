@@ -104,7 +104,7 @@ SIZES = {
     "no projector": ("rows", knob(None, "method", "projector"), "describes no such weight"),
     "another method": ("rows", knob("swav", "model", "method"), "."),
     "vocabulary": ("texts", of_column(10**9, "spec", "tokeniser", "vocabulary"), "by config.json|must be"),
-    "dimensions of words": ("texts", encoder(10**7, "dim"), r"\(65, 10000000\) by config.json"),
+    "dimensions of words": ("texts", encoder(10**6, "dim"), r"\(65, 1000000\) by config.json"),
     "another encoder of texts": ("texts", named("text_transformer", layers=10**6), "far more or far larger|missing"),
     "recurrent layers": ("texts", named("text_rnn", layers=10**6), "far more or far larger"),
     "transformer": ("texts", bert(num_hidden_layers=5000), "far more or far larger"),

@@ -136,8 +136,8 @@ class Run:
             leftovers.sweep(Path(os.path.realpath(path)))
         if not os.path.exists(run.config_file):
             there = os.path.exists(run.path)
-            weights = run.path.suffix == ".safetensors" or (run.path / "model.safetensors").is_file()
             known = [] if there else [p.parent.name for p in run.path.parent.glob("*/config.json")]
+            weights = there and (run.path.suffix == ".safetensors" or (run.path / "model.safetensors").is_file())
             raise RunError(
                 f"is not a run folder: {'it has no config.json' if there else 'there is nothing of that name'}.",
                 where=str(path), hint=(WEIGHTS if weights else DATA) if there else meant(run.path, known),

@@ -135,9 +135,9 @@ class Classifier:
         Logistic regression sees each dimension standardised, or vectors of unit length by one scale for all; its C is
         chosen out of fold where the median class has 10 rows, and is 10 otherwise, 0.1 for vectors of unit length. kNN
         is that of the evaluation (cosine, weights exp(cos / 0.07)), with k the rows of the median class, at most 20.
-        ``"auto"`` takes whichever is right more often out of fold, logistic regression where the median class has fewer
-        than 5 rows and kNN where there are more than 500 classes. Probabilities are calibrated by a temperature, fitted
-        out of fold, where the median class has 5 rows.
+        ``"auto"`` takes kNN where that is right more often out of fold by more than a standard error, or where there
+        are more than 500 classes, and logistic regression else, always where the median class has fewer than 5 rows.
+        Probabilities are calibrated by a temperature, fitted out of fold, where the median class has 5 rows.
 
         Parameters
         ----------
