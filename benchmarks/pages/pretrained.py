@@ -99,3 +99,13 @@ def summary_8() -> str:
 def summary_64() -> str:
     """The same over all sets."""
     return summary(64)
+
+
+def classify_8() -> str:
+    """The frozen model with 8 labels a class: what `nearfar classify` makes of them beside the floors' regression."""
+    body = []
+    for name, draws in results(8)["frozen"].items():
+        ours, theirs = of(draws, "classify"), of(draws, BY)
+        above = interval([a - b for a, b in zip(ours, theirs, strict=True)])
+        body.append([name, over(theirs), over(ours), above])
+    return tables.rows(["set", "regression", "`nearfar classify`", "difference"], body)
