@@ -12,6 +12,7 @@ pytest.importorskip("onnxruntime", reason="the library onnxruntime is not instal
 pytest.importorskip("onnxscript", reason="the library onnxscript is not installed")
 
 from nearfar.encoders import onnx_graph
+from nearfar.evaluation.floors import is_untouched
 
 DRAW = np.random.default_rng(0)
 ROWS = DRAW.normal(size=(40, 5)) * [1, 2, 3, 4, 5]
@@ -74,6 +75,7 @@ def test_an_exported_folder_is_a_model(run, home, tmp_path, command):
     assert {f.name for f in out.iterdir()} == {"model.onnx", "preprocessing.json", "README.md", "nearfar-export.json"}
     model, wanted = nearfar.load(out), nearfar.load(run).encode(NEW)
     assert np.abs(model.encode(NEW) - wanted).max() < 1e-4  # of the layer that is kept
+    assert is_untouched(model)  # nothing was trained of it here, and its random weights would be none
     about = json.loads((out / "preprocessing.json").read_text())
     for name, column in json.loads((run / "config.json").read_text())["columns"].items():
         assert about["columns"][name]["spec"] == column["spec"]

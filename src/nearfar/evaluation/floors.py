@@ -9,6 +9,7 @@ import numpy as np
 from nearfar.core.registry import MODALITIES
 from nearfar.data.table import Column, Table
 from nearfar.models import setup
+from nearfar.models.pretrained import begins_pretrained
 
 STATISTICS_ROWS, STATISTICS_BATCH = 2000, 500  # training rows that batch norms take their statistics from
 
@@ -59,9 +60,7 @@ def untrained(model: Any, table: Table, rows: np.ndarray) -> Any:
 
 def is_untouched(model: Any) -> bool:
     """Whether nothing was learnt here, and an encoder has the weights of a library: it stands for itself."""
-    encoders = [branch.encoder for m in model.members for branch in m.branches.values()]
-    untrained = all(m.config.model.method == "random" for m in model.members)
-    return untrained and any(getattr(encoder, "pretrained", None) for encoder in encoders)
+    return all(m.config.model.method == "random" for m in model.members) and begins_pretrained(model)
 
 
 def majority(train: np.ndarray, test: np.ndarray) -> float:

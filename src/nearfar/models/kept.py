@@ -224,7 +224,7 @@ def _make_room(nbytes: int, own: Path) -> str:
     sizes = {folder: _size(folder) for folder in _models()}
     total = sum(sizes.values())
     most = int(min(limit(), SHARE * (files.free_bytes(root()) + total)))
-    for folder in sorted(sizes, key=_used):
+    for folder in sorted(sizes, key=used):
         if total + nbytes <= most:
             break
         if folder != own:
@@ -245,9 +245,10 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _used(folder: Path) -> float:
+def used(path: Path) -> float:
+    """When a file or folder was used last; 0 where another process has removed it."""
     with contextlib.suppress(OSError):
-        return folder.stat().st_mtime
+        return path.stat().st_mtime
     return 0.0
 
 

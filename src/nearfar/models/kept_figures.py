@@ -128,14 +128,8 @@ def _read_into(digest: Any, value: Any) -> None:
 def _make_room() -> None:
     there = list(root().glob("*.json"))
     if len(there) >= MOST:
-        for file in sorted(there, key=_used)[: len(there) // 2]:
+        for file in sorted(there, key=kept.used)[: len(there) // 2]:
             file.unlink(missing_ok=True)
-
-
-def _used(file: Path) -> float:
-    with contextlib.suppress(OSError):  # another process has removed it
-        return file.stat().st_mtime
-    return 0.0
 
 
 def about() -> str:

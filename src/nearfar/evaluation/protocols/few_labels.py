@@ -82,9 +82,8 @@ class FewLabels:
         self, train: Features, test: Features, x: np.ndarray, t: np.ndarray, amount: float, seed: int
     ) -> dict[str, Any]:
         chosen = draws(train.y, train.classes, amount, seed, self.draws, train.groups)
-        c = _best(train, chosen[0], seed) if self.c is None else self.c
-        if train.directions and self.features == TRAINING:
-            c = C_OF_DIRECTIONS
+        usual = C_OF_DIRECTIONS if train.directions and self.features == TRAINING else self.c
+        c = _best(train, chosen[0], seed) if usual is None else usual
         fitted, accuracies = [], []
         for rows in chosen:
             fit, score = train.standardised(rows, t) if self.features == LABELLED else (x[rows], t)
