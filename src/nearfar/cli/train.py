@@ -13,7 +13,7 @@ from nearfar.core.config import knobs
 
 # What stands for a value in the help, where the name of the knob does not say it.
 VALUES = {"group_from": "REGEX", "missing": "CELL", "init_from": "MODEL", "log": "LOGGER"}
-VALUES |= dict.fromkeys(("column", "negative", "label", "score", "group"), "COLUMN")
+VALUES |= dict.fromkeys(("column", "negative", "label", "score", "group", "within"), "COLUMN")
 
 
 def _knob(f: Any) -> Any:

@@ -37,6 +37,9 @@ class DataConfig:
     sets: str | None = knob(None, "column of the data set that a row comes from; none: its file")
     group: str | None = knob(None, "column of groups; rows of one group are never on two sides of a split", flag=True)
     group_from: str | None = knob(None, "regular expression that finds the group in the name of a row", flag=True)
+    within: str | None = knob(
+        None, "column such as speaker or camera; only rows that are equal in it are negatives of each other", flag=True
+    )
     split_column: str | None = knob(None, "column that says train, validation or test")
     train_split: str | None = knob(None, "name of the split to train on")
     test_split: str | None = knob(None, "name of the split to evaluate on")

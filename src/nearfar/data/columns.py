@@ -48,10 +48,11 @@ class Said:
     sets: np.ndarray | None
     set_names: tuple[str, ...]
     groups: np.ndarray | None = None
+    within: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> Said:
         """The same of some of the rows only."""
-        names = ("labels", "scores", "sets", "groups")
+        names = ("labels", "scores", "sets", "groups", "within")
         return replace(self, **{n: v if v is None else v[rows] for n in names for v in (getattr(self, n),)})
 
 
@@ -179,6 +180,24 @@ def take_sets(raw: Raw, name: str | None) -> tuple[np.ndarray | None, tuple[str,
     if (number < 0).any():
         raise DataError(f"{int((number < 0).sum())} rows are of no set.", where=f"data.sets={name}")
     return number, names
+
+
+def take_within(raw: Raw, name: str | None, kept: Sequence[str | None], notes: Findings) -> np.ndarray | None:
+    """What each row is within, int64 (N,), from the column `name`, which stays where it is one of `kept`.
+
+    Raises a `DataError` where all rows are within the same, so that nothing would change, or a cell is empty.
+    """
+    if name is None:
+        return None
+    check(raw, name, "--within")
+    cells = raw.columns[name] if name in kept else raw.columns.pop(name)
+    number, names = encoded(cells, raw.classes.get(name), name, Findings())
+    if none := int((number < 0).sum()):
+        raise DataError(f"{none:,} rows have an empty {name!r}.", where="--within", hint="Leave these rows out.")
+    if len(names) < 2:
+        raise DataError(f"all rows have the same {name!r}.", where="--within", hint="Leave the option out.")
+    notes.append(f"Negatives: of the same {name} only, of which there are {len(names):,}.")
+    return number
 
 
 def limited(

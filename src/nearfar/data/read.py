@@ -16,7 +16,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.registry import MODALITIES
 from nearfar.core.values import whole
 from nearfar.data import captions, groups, looks_grouped
-from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits
+from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits, take_within
 from nearfar.data.decoding.decode import UTF8, decoded
 from nearfar.data.decoding.streaming import BUFFER, Streaming
 from nearfar.data.facts import about_skipped
@@ -35,7 +35,7 @@ ONE_IN = 10  # rows, of which one may be bad whatever share is tolerated
 def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
     score: str | None = None, sets: str | None = None, group: str | None = None, group_from: str | None = None,
-    split_column: str | None = None, size: int | None = None,
+    within: str | None = None, split_column: str | None = None, size: int | None = None,
     depth: str = "auto", tokens: str = "auto", length: int | None = None,
     preprocessing: Mapping[str, Any] | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
@@ -91,10 +91,11 @@ def read(
     sides = () if wanted or known else raw.sides
     wanted = wanted or sides
     trained = spec if modality == VECTOR else None
+    inside = take_within(raw, within, (*wanted, *negative, label, score, sets, group), notes)
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
     kept = (*wanted, *negative, usual, *(trained or {}).get("names", ()))
     labels, label_names, label = take_labels(raw, label, notes, kept)
-    said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together)
+    said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together, inside)
     guess = None if together is not None else looks_grouped.hint(raw, labels, splits, (*wanted, *negative))
     notes.extend([guess[0]] if guess else [])
     if limit is not None:

@@ -195,6 +195,8 @@ class Table:
     groups : ndarray of int64 or None, shape (N,)
         Rows of equal number are never on two sides of a split, see `nearfar.data.groups`; negative ones are each
         their own.
+    within : ndarray of int64 or None, shape (N,)
+        Rows of different numbers are no negatives of each other.
     negatives : mapping of str to Column
         Columns of hard negatives of each row, of equal length N.
     """
@@ -212,6 +214,7 @@ class Table:
     sets: np.ndarray | None = None
     set_names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
+    within: np.ndarray | None = None
     negatives: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -45,5 +45,6 @@ A `ValueError` says which argument cannot have its value. A file may also define
 
 What it builds may have ``fetch()``, which takes pretrained weights and is called once, when a training begins, and
 ``setup(x)``, called then with the training rows as it takes them, or with no more than its ``setup_rows`` of them,
-drawn evenly.
+drawn evenly. One that keeps an axis of time is a class with ``steps(x) -> (states (N, T, D_steps), there (N, T) bool)``
+and ``pooled(states, there) -> (N, D)``, of which its ``forward`` is made; methods that compare steps ask for them.
 """

@@ -6,7 +6,7 @@ Shapes: N rows of the batch (this process's share), V views of each, D dimension
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ class View:
 
     values: torch.Tensor  # (N, ...), as the column's encoder takes it
     column: str
-    role: str = "global"  # "local": too small a crop to be a target; "negative": belongs to no row
+    # "local": too small a crop to be a target; "negative": belongs to no row; "answer": is not embedded.
+    role: str = "global"
     ignore: Maybe = None  # (N,) or (N, columns): in `Relation.ignore` the number of rows that it is no negative of
 
 
@@ -59,6 +60,9 @@ class Projections:
     online: tuple[Maybe, ...]  # (N, D)
     predicted: tuple[Maybe, ...]  # (N, D); the online ones where the method has no predictor
     target: tuple[Maybe, ...]  # (N, D), from the twin, without gradient
+    # The encoder's states along time (N, T, D_steps), where the record asks for them, and which there are, bool (N, T).
+    steps: tuple[Maybe, ...] = field(default=(), kw_only=True)
+    there: tuple[Maybe, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Embeddings(Projections):
         The other processes.
     index, step, taught
         As in `ViewBatch`.
+    answers : tuple of Tensor (N, ...)
+        Values of the views with the role "answer", which went through no network.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -88,11 +94,12 @@ class Embeddings(Projections):
     roles: tuple[str, ...] = ()
     negative_ignore: Maybe = None  # (N, K) or (N, K, columns), as `View.ignore`
     taught: Maybe = None
+    answers: tuple[torch.Tensor, ...] = ()
 
     @property
     def sides(self) -> list[torch.Tensor]:
         """The online views that belong together, in the order of columns and views: each (N, D)."""
-        return [z for z, r in zip(self.online, self.roles, strict=True) if r != "negative"]
+        return [z for z, r in zip(self.online, self.roles, strict=True) if r not in ("negative", "answer")]
 
     @property
     def negatives(self) -> Maybe:

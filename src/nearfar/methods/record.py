@@ -166,6 +166,8 @@ class Method:
         Whether it takes hard negatives of a row, from columns or mined.
     trains : bool
         False for a reference that is measured as it is drawn.
+    steps : bool
+        Whether it compares the encoder's states along time (`Embeddings.steps`), which the encoder then has to give.
     keep : {"features", "projection"}
         What `encode` gives.
     lr : float
@@ -199,6 +201,7 @@ class Method:
     wants: tuple[str, ...] = cites(())
     hard_negatives: bool = cites(False)
     trains: bool = cites(True)
+    steps: bool = cites(False)
     keep: str = knob("features", choices=("features", "projection"))
     lr: float = knob(1e-3, above=0)
     weight_decay: Number = knob(1e-4, low=0)
@@ -223,6 +226,11 @@ class Method:
             return part.resolved(facts) if hasattr(part, "resolved") else part
 
         return replace(self, parts={n: filled(p) for n, p in self.parts.items()}, projector=filled(self.projector))
+
+    @property
+    def compares_negatives(self) -> bool:
+        """Whether rows of the batch are negatives of each other, of which some may be left out (`Relation.within`)."""
+        return self.takes == "pairs" or "negatives from the batch" in self.wants
 
     @property
     def head(self) -> Head | None:

@@ -109,6 +109,7 @@ class Branch(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.projector, self.locked = encoder, projector or nn.Identity(), False
+        self.by_step = False  # whether `forward` gives the encoder's states along time too
         self.fixed, self.weight = fixed, weight
         if fixed is not None:
             self.register_buffer("scale", torch.ones(()))
@@ -160,11 +161,19 @@ class Branch(nn.Module):
         own, fixed = (net(values).float().norm(dim=1).mean() for net in (self.encoder, self.fixed))
         self.scale.copy_(self.weight * own / fixed.clamp(min=1e-12))
 
-    def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of the encoder (N, D_features) and their projection (N, D)."""
+    def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Features of the encoder (N, D_features) and their projection (N, D).
+
+        With `by_step` also the states that the features are pooled from, (N, T, D_steps), and which there are, (N, T).
+        """
+        along: tuple[torch.Tensor, ...] = ()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked):
-            features = self.encoder(values)
-        return features, self.projector(features)
+            if self.by_step:
+                along = self.encoder.steps(values)
+                features = self.encoder.pooled(*along)
+            else:
+                features = self.encoder(values)
+        return features, self.projector(features), *along
 
 
 class Branches(nn.ModuleDict):

@@ -92,7 +92,7 @@ def info_nce_between(
                     raise ValueError(
                         "negative_ignore: expected numbers as in relation.ignore for each of the negatives"
                     )
-            forth = _with_negatives(forth, more, negative_ignore, world)
+            forth = _with_negatives(forth, more, negative_ignore, relation, world)
         loss, numbers = softmax_loss(forth, temperature, "out", world)
         if both_ways:
             turned = relation if relation.guide is None else replace(relation, guide=relation.guide.flip(1))
@@ -101,8 +101,10 @@ def info_nce_between(
     return loss, numbers
 
 
-def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor | None, world: World) -> Pairs:
-    """The pairs with further columns that belong to nobody."""
+def _with_negatives(
+    pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor | None, relation: Relation, world: World
+) -> Pairs:  # fmt: skip
+    """The pairs with further columns that belong to nobody; they are within what their row is within."""
     more = world.gather(similar.prepared(negatives.flatten(0, 1), pairs.similarity))
     ignored = None if ignore is None else world.gather_int(ignore.reshape(negatives.shape[:2].numel(), -1))
 
@@ -114,13 +116,16 @@ def _with_negatives(pairs: Pairs, negatives: torch.Tensor, ignore: torch.Tensor 
     shown = None
     if ignored is not None and ignored.shape[1] == 1 and pairs.column_shown is not None:
         shown = ignored.expand(-1, pairs.column_shown.shape[1])  # of one column, it has the numbers of `ignore`
+    within = None
+    if relation.within is not None:
+        within = world.gather_int(relation.within.repeat_interleave(negatives.shape[1]))
     guide = pairs.column_guide
     if guide is not None:  # hard negatives were chosen as such, and are not guided
         guide = torch.cat((guide, guide.new_full((len(more), guide.shape[1]), torch.nan)))
     return replace(
         pairs, columns=torch.cat((pairs.columns, more)), column_group=longer(pairs.column_group),
         column_ignore=longer(pairs.column_ignore, ignored), column_shown=longer(pairs.column_shown, shown),
-        column_row=longer(pairs.column_row), column_guide=guide,
+        column_within=longer(pairs.column_within, within), column_row=longer(pairs.column_row), column_guide=guide,
     )  # fmt: skip
 
 

@@ -71,6 +71,9 @@ def check_chunk(learner: Learner, chunk: int | None) -> None:
     """Raise a `ConfigError` where batch norm cannot take its statistics from chunks of so many rows."""
     if chunk is None:
         return
+    if learner.record.steps:
+        raise ConfigError(f"{learner.record.name} compares steps of time, whose gradients are not kept by chunks.",
+                          where="train.chunk", hint="Leave it out, or lower --batch-size.")  # fmt: skip
     groups = max(1, learner.record.bn_groups // learner.world.size)
     if chunk % groups:
         raise ConfigError(

@@ -56,6 +56,11 @@ class Learner(nn.Module):
                 where="method.predictor.out", hint=f"Set both to the same: method.predictor.out={self.dim}.",
             )  # fmt: skip
         self.parts = nn.ModuleDict({name: part.build(self.dim) for name, part in record.parts.items()})
+        for part in self.parts.values():
+            if hasattr(part, "attach"):
+                part.attach(encoders)
+        for branch in self.branches.values():
+            branch.by_step = record.steps
         if record.nested:
             self._check_nested()
         self.twin = MomentumTwin(self.branches, record.twin.schedule) if record.twin else None
@@ -100,7 +105,8 @@ class Learner(nn.Module):
         record = self.record
         one_way = record.twin is not None and not record.symmetric
         # One way, the second view is only a target: MoCo's key.
-        features, online = self._through(self.branches, views, [not one_way or i != 1 for i in range(len(views))])
+        wanted = [v.role != "answer" and (not one_way or i != 1) for i, v in enumerate(views)]
+        features, online, *along = self._through(self.branches, views, wanted)
         predicted = online
         if self.predictor is not None:
             predicted = tuple(z if z is None else self._grouped(self.predictor, [z])[0][0] for z in online)
@@ -108,8 +114,9 @@ class Learner(nn.Module):
         if self.twin is not None and targets:
             wanted = [v.role == "global" and (not one_way or i == 1) for i, v in enumerate(views)]
             with torch.no_grad():
-                _, target = self._through(self.twin, views, wanted, shuffle=record.shuffle)
-        return Projections(features, online, predicted, target)
+                _, target, *_ = self._through(self.twin, views, wanted, shuffle=record.shuffle)
+        steps, there = along or ((), ())
+        return Projections(features, online, predicted, target, steps=steps, there=there)
 
     def embeddings(self, p: Projections, batch: ViewBatch) -> Embeddings:
         """The projections with everything else that a method compares by."""
@@ -123,6 +130,7 @@ class Learner(nn.Module):
             pairs=pairs, relation=batch.relation, parts=dict(self.parts.items()), world=self.world,
             index=batch.index, step=batch.step, roles=tuple(v.role for v in batch.views),
             negative_ignore=torch.stack(ignore, 1) if ignore else None, taught=batch.taught,
+            answers=tuple(v.values for v in batch.views if v.role == "answer"), steps=p.steps, there=p.there,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -142,20 +150,20 @@ class Learner(nn.Module):
 
     def _through(
         self, network: nn.Module, views: Sequence[View], wanted: Sequence[bool], *, shuffle: bool = False
-    ) -> tuple[tuple[Maybe, ...], tuple[Maybe, ...]]:
-        """Features and projections by view: one call per column and shape, or per view if batch norm asks for it."""
+    ) -> list[tuple[Maybe, ...]]:
+        """What a branch gives, each by view: one call per column and shape, or per view if batch norm asks for it."""
         calls: dict[Any, list[int]] = {}
         for i, view in enumerate(views):
             if wanted[i]:
                 alone = i if self.record.bn == "per view" else None
                 calls.setdefault((view.column, view.values.shape[1:], alone), []).append(i)
-        features: list[Maybe] = [None] * len(views)
-        online: list[Maybe] = [None] * len(views)
+        nothing = (None,) * (4 if self.record.steps else 2)  # features and projection; states, and which there are
+        made: list[tuple[Maybe, ...]] = [nothing] * len(views)
         for (column, _, _), members in calls.items():
             outputs = self._grouped(network, [views[i].values for i in members], column, shuffle=shuffle)
-            for i, (f, z) in zip(members, outputs, strict=True):
-                features[i], online[i] = f, z
-        return tuple(features), tuple(online)
+            for i, of_view in zip(members, outputs, strict=True):
+                made[i] = of_view
+        return list(zip(*made, strict=True))
 
     def _grouped(
         self, network: nn.Module, values: Sequence[torch.Tensor], *args: str, shuffle: bool = False

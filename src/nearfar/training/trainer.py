@@ -82,6 +82,7 @@ class Trainer:
         self.viewer = Viewer(
             columns, plan.recipes, plan.record.count, self.positives, config.train.seed, self.device, self.world,
             plan.ignore, plan.scores, [replace(h, column=_placed(h.column, self.device)) for h in plan.hard],
+            plan.table.within,
         )  # fmt: skip
         self.watch = Watch(plan, self.viewer)
         self.position = Position()

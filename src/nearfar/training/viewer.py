@@ -39,6 +39,7 @@ class Viewer:
     ignore: np.ndarray | None = None
     scores: np.ndarray | None = None  # float (N_table,): how alike the two sides of each row are
     hard: Sequence[Hard] = ()  # hard negatives that the data hold; those that the positives find come to them
+    within: np.ndarray | None = None  # int64 (N_table,): rows of different numbers are no negatives of each other
 
     @contextmanager
     def expecting(self, sampler: Sampler, step: int, total: int) -> Iterator[None]:
@@ -72,16 +73,19 @@ class Viewer:
                 values, geometry = column.take(source[share], self.device)
                 batch = cache(lambda c=column, r=source: c.take(r, self.device)[0])  # for views that mix rows
                 taken = column, source
-            draws = Draws(generator(self.seed, *key), len(rows), share, self.device, batch)
+            common = generator(self.seed, "views", epoch, step, name, "common")
+            draws = Draws(generator(self.seed, *key), len(rows), share, self.device, batch, common)
             seen = MODALITIES.get(column.modality).views(values, geometry, recipe, draws, column.spec)
             views.append(View(seen, name, kind, self._placed(ignore, rows[share])))
-        group, score = (self._placed(of_table, rows[share]) for of_table in (self.positives.groups, self.scores))
+        known = self.positives.groups, self.scores, self.within
+        group, score, within = (self._placed(of_table, rows[share]) for of_table in known)
         ignore, shown = (self._placed(of_batch, share) for of_batch in self._same(sources))
         guide = self._placed(self.positives.guide, rows[share])
         guide = None if guide is None else guide.float().unflatten(1, (len(self.columns), -1))
         index = torch.from_numpy(rows[share]).to(self.device, non_blocking=True)
         taught = self._placed(self.positives.targets, rows[share])
-        return ViewBatch(tuple(views), Relation(group, ignore, score, shown=shown, guide=guide), index, taught)
+        relation = Relation(group, ignore, score, shown=shown, guide=guide, within=within)
+        return ViewBatch(tuple(views), relation, index, taught)
 
     def _same(self, sources: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`Relation.ignore` and `Relation.shown` of a batch whose views show these rows, each (rows of the batch,)."""

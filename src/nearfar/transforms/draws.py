@@ -24,14 +24,17 @@ class Draws:
         Where the parameters go.
     batch : callable, optional
         Gives the values of the *global* batch, for transforms that mix rows.
+    common : torch.Generator, optional
+        Draws the same in every view of these rows.
     """
 
     def __init__(
         self, generator: torch.Generator, total: int, rows: slice | None = None,
         device: str | torch.device = "cpu", batch: Callable[[], torch.Tensor] | None = None,
+        common: torch.Generator | None = None,
     ) -> None:  # fmt: skip
         self.generator, self.total, self.share, self.device = generator, total, rows or slice(None), device
-        self.batch = batch
+        self.batch, self._common = batch, common
 
     def __len__(self) -> int:
         return len(range(*self.share.indices(self.total)))
@@ -42,6 +45,13 @@ class Draws:
 
     def _drawn(self, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         return self._host(what, make).to(self.device, non_blocking=True)
+
+    @property
+    def common(self) -> Draws:
+        """Draws that are the same in all views of these rows, such as the place where a sequence is cut into two."""
+        if self._common is None:
+            raise ValueError("these draws are of one view alone")
+        return Draws(self._common, self.total, self.share, self.device, self.batch)
 
     def uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
         """Uniform in [low, high), shape (rows, *shape), float32."""
@@ -105,7 +115,12 @@ class _Part(Draws):
     def __init__(self, whole: Draws, piece: slice, tape: list[tuple[str, torch.Tensor]]) -> None:
         start = whole.share.indices(whole.total)[0]
         super().__init__(
-            whole.generator, whole.total, slice(start + piece.start, start + piece.stop), whole.device, whole.batch
+            whole.generator,
+            whole.total,
+            slice(start + piece.start, start + piece.stop),
+            whole.device,
+            whole.batch,
+            whole._common,
         )
         self.whole, self.piece, self.tape, self.position = whole, piece, tape, 0
 

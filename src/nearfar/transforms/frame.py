@@ -18,8 +18,9 @@ class Frame:
     share : float
         Side of the view as a share of the full one, rounded to a multiple of 8, and at least 8 pixels; SwAV and
         DINO take 96 of 224 pixels.
-    role : {"global", "local"}
-        A local view is compared with global ones and never the target of another.
+    role : {"global", "local", "answer"}
+        A local view is compared with global ones and never the target of another. An answer goes through no network: it
+        is handed to the comparison as it is.
     """
 
     share: float = 3 / 7
@@ -29,8 +30,8 @@ class Frame:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"frame.share: a view has a share in (0, 1] of the full side, not {self.share}")
-        if self.role not in ("global", "local"):
-            raise ValueError(f"frame.role: a view is global or local, not {self.role!r}")
+        if self.role not in ("global", "local", "answer"):
+            raise ValueError(f"frame.role: a view is global, local or an answer, not {self.role!r}")
 
 
 def side(recipe: Sequence[Any], full: int) -> int:

@@ -30,8 +30,9 @@ class Part(Protocol):
     """A further piece of state that a method declares, such as a memory, prototypes or a centre.
 
     ``build(dim)`` gives a module that keeps its state in parameters and buffers. If that module has a method
-    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped; a method ``wrong()`` says in words
-    what cannot be in numbers that were loaded, or None. A part whose shape depends on the data has a method
+    ``after_step(embeddings)``, the learner calls it once the optimiser has stepped. ``attach(encoders)``, called when
+    it is built, hands it the encoders by column, which are to be no modules of its own. A method ``wrong()`` says in
+    words what cannot be in numbers that were loaded, or None. A part whose shape depends on the data has a method
     ``resolved(facts)``, which gives the same part with its open numbers (None) filled in.
     """
 

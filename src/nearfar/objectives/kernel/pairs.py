@@ -37,6 +37,8 @@ class Pairs:
     negative_rows: torch.Tensor | None = None  # (M, K)
     row_shown: torch.Tensor | None = None  # (M, V) and (C, V)
     column_shown: torch.Tensor | None = None
+    row_within: torch.Tensor | None = None  # (M,) and (C,)
+    column_within: torch.Tensor | None = None
     row_guide: torch.Tensor | None = None  # (M, G), vectors of another model
     column_guide: torch.Tensor | None = None  # (C, G); not a number where it has none, which no row takes for too near
     row_least: torch.Tensor | None = None  # (M,), above this similarity by the guide a column is no negative
@@ -50,8 +52,9 @@ class Pairs:
     @property
     def plain(self) -> bool:
         """Whether positives are those of the group and all others are negatives."""
-        lists = (self.positive_rows, self.negative_rows, self.row_ignore, self.row_shown, self.row_guide)
-        return all(x is None for x in lists)
+        lists = self.positive_rows, self.negative_rows, self.row_guide
+        numbers = self.row_ignore, self.row_shown, self.row_within
+        return all(x is None for x in (*lists, *numbers))
 
     def itself(self, a: slice, b: slice) -> torch.Tensor | None:
         """Mask (A, B) of the pairs that are one embedding; None where a tile has none."""
@@ -87,6 +90,8 @@ class Pairs:
         if self.row_ignore is not None:
             for k in range(self.row_ignore.shape[1]):
                 mask &= self.row_ignore[a, None, k] != self.column_ignore[None, b, k]
+        if self.row_within is not None:
+            mask &= self.row_within[a, None] == self.column_within[None, b]
         if self.row_shown is not None:
             for mine in self.row_shown[a].unbind(1):
                 for theirs in self.column_shown[b].unbind(1):
@@ -144,14 +149,15 @@ def _pairs(
 ) -> Pairs:  # fmt: skip
     n, device = len(relation), rows.device
     start = offset(n, world, device)
-    vectors = [v if v is None or v.dim() == 2 else v[:, None] for v in (relation.ignore, relation.shown)]
+    said = (relation.ignore, relation.shown, relation.within)
+    vectors = [v if v is None or v.dim() == 2 else v[:, None] for v in said]
     # One tensor of all integers, so that the processes exchange them at once.
     number = torch.arange(start, start + n, device=device)
     known = torch.cat([relation.group[:, None], number[:, None], *(v for v in vectors if v is not None)], 1)
     known = known.repeat(views, 1)
     columns, everybody = world.gather(mine), world.gather_int(known)
     widths = [0 if v is None else v.shape[1] for v in vectors]
-    (row_ignore, row_shown), (column_ignore, column_shown) = (
+    (row_ignore, row_shown, row_within), (column_ignore, column_shown, column_within) = (
         [part if width else None for part, width in zip(x[:, 2:].split(widths, 1), widths, strict=True)]
         for x in (known, everybody)
     )
@@ -161,6 +167,8 @@ def _pairs(
         rows, columns, known[:, 0].contiguous(), everybody[:, 0].contiguous(), similarity,
         own=torch.arange(views * start, views * start + len(rows), device=device) if within else None,
         row_ignore=row_ignore, column_ignore=column_ignore, row_shown=row_shown, column_shown=column_shown,
+        row_within=None if row_within is None else row_within[:, 0],
+        column_within=None if column_within is None else column_within[:, 0],
         column_row=everybody[:, 1], positive_rows=lists[0], negative_rows=lists[1], row_guide=row_guide,
         column_guide=None if column_guide is None else world.gather(column_guide), row_least=least,
     )  # fmt: skip

@@ -23,6 +23,9 @@ class Relation:
     ignore : LongTensor (N,) or (N, K), optional
         Rows of equal `ignore` and different `group` are neither positive nor negative of each other (near
         duplicates). With K numbers a row, those that are equal in one of them (an equal picture, or an equal caption).
+    within : LongTensor (N,), optional
+        Rows of different `within` and different `group` are neither positive nor negative of each other: negatives are
+        of the same speaker, camera or machine, so that nothing is learnt of these.
     shown : LongTensor (N, V), optional
         What the V views of a row show, where that is not the row alone: rows of different `group` that have one of
         these numbers in common, at whatever place, are neither positive nor negative of each other.
@@ -51,6 +54,7 @@ class Relation:
     negative_rows: torch.Tensor | None = None
     shown: torch.Tensor | None = None
     guide: torch.Tensor | None = None
+    within: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):

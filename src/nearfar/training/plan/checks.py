@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfar.core.errors import ConfigError, DataError
-from nearfar.core.registry import METHODS, OBJECTIVES
+from nearfar.core.registry import ENCODERS, METHODS, OBJECTIVES
 from nearfar.data import facts, opposites, splits
 from nearfar.training.positives import hard_negatives
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nearfar.core.console import Console
     from nearfar.data.table import Table
     from nearfar.methods.record import Method
+    from nearfar.models.columns import ColumnPlan
     from nearfar.training.positives import Positives
 
 
@@ -116,6 +119,25 @@ def about_hard(method: Method, table: Table, positives: Positives, ignore: np.nd
     if not table.negatives:
         return []
     return [hard_negatives.about(hard_negatives.of_columns(table.negatives, table.columns, ignore))]
+
+
+def check_within(method: Method, table: Table) -> None:
+    """Raise a `ConfigError` where negatives are to be within a column and the method compares none of the batch."""
+    if table.within is not None and not method.compares_negatives:
+        able = [m for m in METHODS if METHODS.get(m).RECORD.compares_negatives]
+        raise ConfigError(f"{method.name} has no negatives from the batch, so it would have no effect.",
+                          where="--within", hint=f"These have: {', '.join(able)}.")  # fmt: skip
+
+
+def check_steps(method: Method, by_column: Mapping[str, ColumnPlan]) -> None:
+    """Raise a `ConfigError` where a method compares steps of time that an encoder does not give."""
+    for c in by_column.values() if method.steps else ():
+        if not hasattr(c.entry.build, "steps"):
+            able = [e for e in ENCODERS if hasattr(ENCODERS.get(e).build, "steps")]
+            able = [e for e in able if c.modality in ENCODERS.get(e).MODALITIES]
+            with_steps = f"These do for {c.modality}: {', '.join(able)}." if able else "Take another method."
+            raise ConfigError(f"{method.name} compares steps of time, and {c.encoder} gives none.",
+                              where="model.encoder", hint=with_steps)  # fmt: skip
 
 
 def check_targets(method: Method, positives: Positives) -> None:

@@ -171,6 +171,8 @@ def prepare(config: Config, source: Any = None, *, console: Console | None = Non
     # Relate: who belongs together, and who is no negative of whom.
     positives, ignore, related = relate.relations(kind, config, table, rows.train, rows.heldout, console)
     checks.check_targets(method, positives)
+    checks.check_within(method, table)
+    checks.check_steps(method, by_column)
     related += checks.about_hard(method, table, positives, ignore)
     if method.takes == "pairs":
         related += duplicates.about_negatives(table, rows.train, ignore)
@@ -196,7 +198,7 @@ def _read(
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
-        split_column=d.split_column, max_bad=d.max_bad,
+        within=d.within, split_column=d.split_column, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolve.workers_of(config),
         buffer=d.buffer, console=console, **asked,
         **reading | ({"known": {**reading.get("known", {}), **known}} if known else {}),
