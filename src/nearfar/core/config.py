@@ -34,6 +34,17 @@ class DataConfig:
     negative: tuple[str, ...] = knob((), "columns of hard negatives for the last side of a pair", flag=True)
     label: str | None = knob(None, "column of the class labels", flag=True)
     score: str | None = knob(None, "column of the similarity of the two sides of a pair", flag=True)
+    user: str | None = knob(None, "column of users; --pair USER ITEM sets it beside the column, and a row is a user")
+    time: str | None = knob(None, "column of times, which order what a user took", flag=True)
+    rating: str | None = knob(None, "column of ratings of items by users", flag=True)
+    min_rating: float | None = knob(None, "lowest rating that counts as liking the item", flag=True, low=0)
+    items: str | None = knob(None, "table of what is known of the items; the column of ids is named as in the data or "
+                                   "comes first", flag=True)  # fmt: skip
+    leave_out: str = knob(
+        "auto", "interactions of each user that are left out of training, to be measured on: random (a tenth for "
+        "validation and a tenth for test), last (the last but one and the last), time (the latest two tenths of all) "
+        "or none; auto: last where there are times, else random", choices=("auto", "random", "last", "time", "none"),
+    )  # fmt: skip
     sets: str | None = knob(None, "column of the data set that a row comes from; none: its file")
     group: str | None = knob(None, "column of groups; rows of one group are never on two sides of a split", flag=True)
     group_from: str | None = knob(None, "regular expression that finds the group in the name of a row", flag=True)

@@ -15,11 +15,12 @@ from nearfar.core.console import QUIET
 from nearfar.core.errors import DataError
 from nearfar.core.registry import MODALITIES
 from nearfar.core.values import whole
-from nearfar.data import captions, groups, looks_grouped
+from nearfar.data import captions, groups, interactions, looks_grouped
 from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits, take_within
 from nearfar.data.decoding.decode import UTF8, decoded
 from nearfar.data.decoding.streaming import BUFFER, Streaming
 from nearfar.data.facts import about_skipped
+from nearfar.data.histories import HistoryCells
 from nearfar.data.inputs import VECTOR, choose
 from nearfar.data.numeric import without
 from nearfar.data.opening import expanded, name_of, open_source
@@ -35,7 +36,9 @@ ONE_IN = 10  # rows, of which one may be bad whatever share is tolerated
 def read(
     source: Any, *, column: Sequence[str] | str | None = None, negative: Sequence[str] = (), label: str | None = None,
     score: str | None = None, sets: str | None = None, group: str | None = None, group_from: str | None = None,
-    within: str | None = None, split_column: str | None = None, size: int | None = None,
+    within: str | None = None, split_column: str | None = None, user: str | None = None, time: str | None = None,
+    rating: str | None = None, min_rating: float | None = None, items: str | None = None, leave_out: str = "auto",
+    size: int | None = None,
     depth: str = "auto", tokens: str = "auto", length: int | None = None,
     preprocessing: Mapping[str, Any] | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
@@ -88,6 +91,8 @@ def read(
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
     wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    said_of_items = {"time": time, "rating": rating, "min_rating": min_rating, "items": items}
+    raw, splits = _users(raw, splits, user, wanted, said_of_items, leave_out, seed, max_bad, notes)
     sides = () if wanted or known else raw.sides
     wanted = wanted or sides
     trained = spec if modality == VECTOR else None
@@ -142,6 +147,27 @@ def read(
     for text in notes.warnings:
         console.warn(text)
     return table
+
+
+def _users(
+    raw: Raw, splits: dict[str, np.ndarray], user: str | None, wanted: Sequence[str], about: dict[str, Any],
+    leave_out: str, seed: int, max_bad: float, notes: Findings,
+) -> tuple[Raw, dict[str, np.ndarray]]:  # fmt: skip
+    """Interactions with one row for each user and no splits of rows; other data as they are."""
+    if user is None:
+        interactions.check_none(about)
+        return raw, splits
+    if len(wanted) != 1:
+        raise DataError(f"beside the users in {user!r} one column of items is needed.", where="--pair",
+                        hint="Name both: --pair USER ITEM.")  # fmt: skip
+    content = None if about["items"] is None else open_source(about["items"])
+    made, bad = interactions.of_raw(raw, user, wanted[0], **about | {"items": content}, splits=splits,
+                                    leave_out=leave_out, seed=seed, notes=notes)  # fmt: skip
+    if skipped := _tolerated(raw, bad, max_bad):
+        notes.warn(about_skipped(skipped))
+    files = raw.files if content is None else (*raw.files, *content.files)
+    return replace(raw, columns={wanted[0]: HistoryCells(made)}, names=made.users, splits=None, label=None,
+                   classes={}, files=files, bad={}, index=(), sides=()), {}  # fmt: skip
 
 
 def _exploded(columns: dict[str, tuple[str, Any]], several: bool, notes: Findings) -> captions.Texts | None:

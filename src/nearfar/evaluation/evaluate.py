@@ -12,12 +12,13 @@ import numpy as np
 from nearfar.core import files
 from nearfar.core.console import of_call
 from nearfar.core.errors import DataError, NearfarError, UnknownName
-from nearfar.core.options import check, columns_of, names
+from nearfar.core.options import check, names
 from nearfar.core.registry import PROTOCOLS
 from nearfar.core.values import whole
 from nearfar.data import splits
 from nearfar.data.facts import identifier
 from nearfar.data.groups import of_run
+from nearfar.data.interactions import paired
 from nearfar.data.read import read
 from nearfar.data.table import Table
 from nearfar.evaluation import below, labels, measure, summary
@@ -152,7 +153,7 @@ def evaluate(
     check(reading, [n for n in dict.fromkeys([*names(evaluate), *names(read)])
                     if n not in ("models", "data", *FROM_THE_MODEL)])  # fmt: skip
     if pair:
-        reading["column"] = columns_of(pair)
+        reading |= paired(pair, reading)
     templates = prompts.templates_of(templates)
     several = isinstance(models, Sequence) and not isinstance(models, str)
     models = loading.models(models if several else [models], cache=cache, precision=precision)

@@ -12,6 +12,7 @@ import numpy as np
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.options import checked
 from nearfar.core.values import whole
+from nearfar.data.interactions import OF_INTERACTIONS
 
 if TYPE_CHECKING:
     import torch
@@ -232,5 +233,8 @@ class Model(Protocol):
     def reading(self) -> dict[str, Any]:
         """How that was read: arguments of `nearfar.data.read.read`."""
         d = self.config.data
-        alike = ("label", "score", "sets", "split_column", "group", "group_from", "limit", "buffer")
-        return {k: getattr(d, k) for k in alike} | {"seed": self.config.train.seed, "stream": d.stream or "auto"}
+        alike = ("label", "score", "sets", "split_column", "group", "group_from", "limit", "buffer", "user")
+        return {k: getattr(d, k) for k in (*alike, *OF_INTERACTIONS)} | {
+            "seed": self.config.train.seed,
+            "stream": d.stream or "auto",
+        }

@@ -25,6 +25,7 @@ NEEDED = {"train.epochs", "train.batch_size", "optim.lr", "model.method", "model
 EARLIER = (  # what a run means by knobs that the version which wrote it did not have
     ("model", "fixed", "none"), ("model", "fixed_weight", 1.0), ("views", "flip", None),
     ("train", "select", "last"), ("train", "patience", 0.0), ("train", "keep_optimizer", True),
+    ("data", "leave_out", "none"),
 )  # fmt: skip
 NO_DATA = {"fingerprint": "", "train_rows": 0}
 MODEL = ("method", "encoder", "encoder_options", "share", "fixed", "fixed_options", "fixed_weight")

@@ -10,8 +10,8 @@ from typing import Any
 
 from nearfar.core.config import Config, assemble
 from nearfar.core.console import Console, of_call
-from nearfar.core.options import columns_of
 from nearfar.core.values import whole
+from nearfar.data.interactions import paired
 from nearfar.models.loading import is_series
 from nearfar.training import resuming
 from nearfar.training import seeds as several
@@ -112,9 +112,9 @@ def train(
     """
     console = of_call(console, quiet)
     seeds = None if seeds is None else whole(seeds, "seeds", 1, "--seeds")
-    knobs |= {"column": columns_of(pair)} if pair else {}
     values: Config | None
     values, named = assemble(config, set)
+    knobs |= paired(pair, {**vars(values.data), **knobs}) if pair else {}
     if resume:  # the run has its own config, of which only what is named here may change
         knobs = {path: resuming.at(values, path) for path in named} | knobs
         values = config if isinstance(config, Config) else None

@@ -11,7 +11,7 @@ import numpy as np
 from nearfar.core.config import Config
 from nearfar.core.console import QUIET
 from nearfar.core.errors import DataError
-from nearfar.data import duplicates, facts, groups, splits
+from nearfar.data import duplicates, facts, groups, interactions, splits
 from nearfar.data.batches import balanced, by_source
 from nearfar.data.batches.sampler import Sampler
 from nearfar.data.read import read
@@ -188,6 +188,7 @@ def _read(
     """The table, the starts of its columns, and the config with what is read as the runs that they are of read it."""
     config = warm_start.of_libraries(config)
     d, begun = config.data, config.model.init_from
+    d = replace(d, leave_out=interactions.left_out(d.leave_out, d.user, d.time))
     starts = warm_start.starts(begun, d.column)
     if not d.missing:
         d = replace(d, missing=next((s.config.data.missing for s in starts.values()), ()))
@@ -198,7 +199,8 @@ def _read(
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
-        within=d.within, split_column=d.split_column, max_bad=d.max_bad,
+        within=d.within, split_column=d.split_column, user=d.user, time=d.time, rating=d.rating,
+        min_rating=d.min_rating, items=d.items, leave_out=d.leave_out, max_bad=d.max_bad,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolve.workers_of(config),
         buffer=d.buffer, console=console, **asked,
         **reading | ({"known": {**reading.get("known", {}), **known}} if known else {}),
