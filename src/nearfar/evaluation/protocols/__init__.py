@@ -10,6 +10,7 @@ A protocol's file says what it ``TAKES`` and how it is to ``measure`` that:
 "pairs"           ``measure(sides, *, seed) -> dict``           `Sides`
 "scored pairs"    the same                                      with ``score``
 "labelled pairs"  the same                                      with ``label``
+"histories"       ``measure(ranked, *, seed) -> dict``          `Ranked`
 ================  ============================================  ==================================================
 
 A file without ``TAKES`` takes labels. ``FITS`` says whether something is fitted on `train`, for which rows have to be
@@ -30,7 +31,7 @@ chosen on; every setting stands beside its figure. `seed` decides all that is dr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.core.registry import PROTOCOLS
+from nearfar.data.histories import Histories
 from nearfar.vectors.basics import check_finite, scaled, standardised, unit
 
 DECIMALS = 6  # of a cosine: what follows is rounding of the vectors' 32 bits, so that equal pairs stay equal
@@ -152,6 +154,38 @@ class Sides:
         """Cosine of the two sides of each row, to six decimals, float64 (N,)."""
         left, right = unit(self.left.astype(np.float64)), unit(self.right.astype(np.float64))
         return np.einsum("nd,nd->n", left, right).round(DECIMALS)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Users whose items are to be ranked, and which of them are right.
+
+    Parameters
+    ----------
+    known : Histories
+        What the users took before: goes in, and is left out of the ranking.
+    held : Histories
+        What the same users took afterwards, of the same items: the right answers.
+    taken : ndarray of int64 (I,)
+        How many users took each item in training.
+    scores : callable
+        From histories of B users to float32 (B, I): more is better, minus infinity cannot be recommended.
+
+    Raises
+    ------
+    DataError
+        No user has a right answer.
+    """
+
+    known: Histories
+    held: Histories
+    taken: np.ndarray
+    scores: Callable[[Histories], np.ndarray]
+
+    def __post_init__(self) -> None:
+        if len(self.held.indices) == 0:
+            raise DataError("there is no interaction to measure on.", hint="Leave some out of training, with "
+                            "--set data.leave_out=last, or bring later ones with --on.")  # fmt: skip
 
 
 class Figure(NamedTuple):
