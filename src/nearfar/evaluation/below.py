@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nearfar.evaluation.protocols import Figure, number
-from nearfar.evaluation.table import figures
+from nearfar.evaluation.table import OF_VECTORS, figures
 from nearfar.evaluation.verdict import WHAT_TO_DO
 from nearfar.vectors.intervals import paired
 
@@ -43,7 +43,8 @@ def sentences(results: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[st
 def find(result: Mapping[str, Any]) -> list[Below]:
     """Every figure of a result that is below a floor's, rounded as it is shown; or no better than chance."""
     measured, below, floors = _compared(result), [], result.get("floors", {})
-    for key, floor in FLOORS.items():
+    named = FLOORS | {key: key for key in floors if key not in OF_VECTORS}
+    for key, floor in named.items():
         for name, other in _compared(floors.get(key, {})).items():
             if name in measured:
                 value, against = (number(f.value) for f in (measured[name], other))
@@ -91,7 +92,7 @@ def _said(name: str, below: Sequence[Below], trained: bool) -> str:
         parts.append(f"Training made it worse there. {WHAT_TO_DO}")
     elif FLOORS["raw_input"] in floors:
         parts.append(NEITHER if any(b.floor == FLOORS["untrained_encoder"] for b in below) else LONGER)
-    elif floors:
+    elif floors & {MAJORITY, CHANCE}:
         parts.append(NOTHING)
     return " ".join(parts)
 

@@ -24,6 +24,7 @@ from nearfar.data.table import Table
 from nearfar.evaluation import below, labels, measure, summary
 from nearfar.evaluation import rows as rows_of
 from nearfar.evaluation.protocols import fits, takes
+from nearfar.evaluation.recommend import measured
 from nearfar.evaluation.report.of_run import keep as keep_in_run
 from nearfar.evaluation.table import render
 from nearfar.models import loading, prompts
@@ -192,7 +193,9 @@ def evaluate(
         "classes": list(table.label_names), "skipped": len(table.skipped),
         "duplicates": len(splits.duplicates(table, rows.train, rows.test)),
     }  # fmt: skip
-    if len(table.columns) == 1:
+    if (histories := measured.of_table(table)) is not None:
+        about |= measured.about(histories)
+    elif len(table.columns) == 1:
         more, said = rows_of.about_labels(table, plans, protocols)
         about, warnings = about | more, warnings + said
 

@@ -18,6 +18,8 @@ from nearfar.data.table import Column, Table
 from nearfar.evaluation import floors
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
+from nearfar.evaluation.recommend import measured
+from nearfar.evaluation.recommend.measured import of_table
 from nearfar.models.kept_figures import figures
 from nearfar.models.pretrained import begins_pretrained, by_directions
 from nearfar.vectors import geometry
@@ -39,11 +41,14 @@ def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[st
     DataError
         The data lack what a protocol takes.
     """
-    several = len(table.columns) > 1
+    several, users = len(table.columns) > 1, of_table(table) is not None
     has = {"pairs": True, "scored pairs": table.scores is not None, "labelled pairs": table.labels is not None}
     for name in asked:
         needed, why, hint = takes(name), "", None
-        if needed == NAMED:
+        if users or needed == "histories":
+            why = "" if users and needed == "histories" else "these are of users" if users else "these data have none"
+            hint = "Name their columns with --pair USER ITEM." if not users else None
+        elif needed == NAMED:
             check_names(models, table, name)
         elif not several and needed != "labels":
             why, hint = "these data have one column", "Name two with --pair A B."
@@ -57,8 +62,8 @@ def chosen(models: Sequence[Any], table: Table, asked: Sequence[str]) -> list[st
             hint = "Name two with --pair A B."
         if why:
             raise DataError(f"{name} takes {needed}, and {why}.", where="--protocol", hint=hint)
-    if asked:
-        return list(asked)
+    if asked or users:
+        return list(asked) or ["ranking"]
     named = ["zero_shot"] if named_columns(models, table) else []
     if not several:
         return [*BY_DEFAULT, *named] if has_classes(table) else []
@@ -146,6 +151,9 @@ class Task:
         self, models: Sequence[Any], tables: Sequence[Table], *, layer: str | None, with_floors: bool | str
     ) -> list:
         """One result for each model on the data as it reads them, with floors as `evaluate` takes them."""
+        if of_table(self.table) is not None:
+            about = {"with_floors": bool(with_floors), "seed": self.seed, "console": self.console}
+            return measured.results(models, tables, self.protocols, **about)
         if not self.protocols:
             rows, layer = self.plans[False].test, layer or "features"
             every = zip(models, tables, strict=True)

@@ -19,6 +19,7 @@ from nearfar.data.groups import doubts, shared
 from nearfar.data.table import Table
 from nearfar.evaluation.labels import has_classes
 from nearfar.evaluation.protocols import fits
+from nearfar.evaluation.recommend.measured import of_table
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -29,6 +30,8 @@ def trained_on(model: Any, table: Table) -> np.ndarray:
 
     A run of an earlier version knows its training rows only where the data are those that it was trained on.
     """
+    if of_table(table) is not None:  # what is scored are interactions that were left out of the users' rows
+        return np.zeros(len(table), bool)
     if model.training_rows is not None:
         return model.training_rows.among(table)
     seen, d = np.zeros(len(table), bool), model.config.data
@@ -50,7 +53,7 @@ def content(table: Table) -> str:
 
 def _chose(model: Any, table: Table, seen: np.ndarray) -> bool:
     """Whether training chose its weights by held-out rows, which are those that are scored without a test split."""
-    if table.splits or model.fingerprint != table.fingerprint or seen.any():
+    if of_table(table) is not None or table.splits or model.fingerprint != table.fingerprint or seen.any():
         return False
     configs = [(m.config.train, m.config.data) for m in model.members]
     return any(t.select == "best" and t.epochs and t.monitor_rows and d.holdout and not t.average for t, d in configs)

@@ -11,6 +11,8 @@ from nearfar.core.registry import PROTOCOLS
 from nearfar.evaluation.protocols import Figure, is_figure
 from nearfar.evaluation.protocols import shown as shown_number
 
+OF_VECTORS = ("untrained_encoder", "raw_input", "majority")  # floors with lines of their own; others have their names
+
 
 def figures(result: Mapping[str, Any]) -> list[Figure]:
     """All figures of a result, or of a floor."""
@@ -74,10 +76,12 @@ def render(
     first, floors = results[0], results[0]["floors"]
     if "raw_input" in floors:
         rows.append(("raw input", floors["raw_input"]))
-    table = [["", *cells(first), "effective rank"]]
+    rows += [(name, floor) for name, floor in floors.items() if name not in OF_VECTORS]
+    shapes = ["effective rank"] if any("geometry" in r for _, r in rows) else []
+    table = [["", *cells(first), *shapes]]
     for name, r in rows:
-        rank = r.get("geometry", {}).get("effective_rank")
-        table.append([name, *(" ".join(filter(None, c)) for c in cells(r, first).values()), shown_number(rank, 1)])
+        ranks = [shown_number(r.get("geometry", {}).get("effective_rank"), 1)] if shapes else []
+        table.append([name, *(" ".join(filter(None, c)) for c in cells(r, first).values()), *ranks])
     if "majority" in floors and len(table[0]) > 2:
         table.append(["majority class", f"{floors['majority']:.3f}", *[""] * (len(table[0]) - 2)])
     lines = min((lines_of(t).splitlines() for t in (table, list(zip(*table, strict=True)))), key=_width)
@@ -90,6 +94,8 @@ def render(
 
 def about_rows(data: Mapping[str, Any]) -> str:
     """Which rows were scored, and what was fitted on."""
+    if data.get("users"):
+        return f"{data['users']:,} users and {data['test_rows']:,} interactions of theirs; {data['split']}."
     fitted = f"{data['train_rows']:,} to fit on" if data["train_rows"] else "nothing is fitted"
     said = f"{data['test_rows']:,} test rows, {fitted}; {data['split']}."
     if other := data.get("not_fitted"):

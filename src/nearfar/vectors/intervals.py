@@ -31,6 +31,13 @@ def interval(figure: Callable[[np.ndarray], np.ndarray], rows: int, seed: int) -
     return [float(end) for end in np.nanquantile(np.concatenate(figures), (0.025, 0.975))]
 
 
+def difference(a: np.ndarray, b: np.ndarray, seed: int) -> dict[str, object]:
+    """Mean of a − b over rows that both were measured on, with its 95 % interval by bootstrap over these rows."""
+    d = np.asarray(a, float) - np.asarray(b, float)
+    ends = interval(lambda drawn: drawn @ d / len(d), len(d), seed)
+    return {"mean": float(d.mean()), "interval": ends, "rows": len(d)}
+
+
 def by_value(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums of counts (B, N) over rows of equal value: (B, V) in ascending order, and the place of each row in it."""
     group = np.unique(values, return_inverse=True)[1].reshape(-1)

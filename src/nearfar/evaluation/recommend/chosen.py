@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +11,13 @@ from nearfar.data.histories import TEST, TRAIN, VALIDATION, Histories
 from nearfar.evaluation.protocols import Ranked, ranking
 from nearfar.evaluation.recommend.floors import Ease, ItemNeighbours, Popularity, Transitions, content_rows
 
-PENALTIES = (50.0, 150.0, 400.0, 1000.0)
-WEIGHTS = (1.0, 3.0, 5.0)  # of rows of content beside those of users
-DECAYS = (0.1, 0.2, 0.5)
-STEPS = (1, 10)
+# What is tried; the first where there is no validation part.
+PENALTIES = (150.0, 50.0, 400.0, 1000.0)
+WEIGHTS = (3.0, 1.0, 5.0)  # of rows of content beside those of users
+DECAYS = (0.2, 0.1, 0.5)
+NEIGHBOURS = 100
+STEPS = (1, 10)  # of floors that know the order
+LAST = 5  # events of a history that these look at
 
 
 class Scorer(Protocol):
@@ -34,37 +36,35 @@ def ranked(histories: Histories, scorer: Any, part: int = TEST) -> Ranked:
     return Ranked(known, histories.of(part), taken, scorer.scores)
 
 
-def floors(histories: Histories) -> Iterator[tuple[Scorer, dict[str, Any]]]:
-    """Every floor that fits the data, learnt from the training part, and what was chosen on the validation part.
+def floors(histories: Histories) -> Iterator[tuple[Scorer, dict[str, float]]]:
+    """Every floor that fits the data, learnt from the training part, and its numbers, chosen on the validation part.
 
     Where the times are known, those by order as well; where something is known of the items, EASE with that.
     """
     train = histories.of(TRAIN)
     yield Popularity(train), {}
-    yield ItemNeighbours(train), {"neighbours": 100}
-    ease, penalty = _best(histories, [(Ease, {"penalty": p}) for p in PENALTIES])
-    yield ease, penalty
+    yield ItemNeighbours(train), {"neighbours": NEIGHBOURS}
+    solved = [(Ease(train, p), {"penalty": p}) for p in PENALTIES]
+    ease, numbers = _best(histories, solved)
+    yield ease, numbers
     if (content := content_rows(histories)) is not None:
-        tried = [(Ease, {**penalty, "content": content * w}) for w in WEIGHTS]
-        best, found = _best(histories, tried)
-        yield best, {**penalty, "weight": float(found["content"].max())}
+        yield _best(
+            histories, ((Ease(train, **numbers, content=content * w), numbers | {"weight": w}) for w in WEIGHTS)
+        )
     if histories.time is not None:
         for steps in STEPS:
-            yield Transitions(train, steps), {"steps": steps, "last": 5}
-        tried = [(Ease, {"penalty": p, "recency": d}) for p, d in product(PENALTIES, DECAYS)]
-        yield _best(histories, tried)
+            yield Transitions(train, steps, LAST), {"steps": steps, "last": LAST}
+        yield _best(histories, ((e.recent(d), about | {"decay": d}) for e, about in solved for d in DECAYS))
 
 
-def _best(histories: Histories, tried: list[tuple[Any, dict[str, Any]]]) -> tuple[Scorer, dict[str, Any]]:
-    """The one of highest nDCG at 10 on the validation part, or the first of the middle where there is none."""
-    train = histories.of(TRAIN)
-    if len(histories.of(VALIDATION).indices) == 0 or len(tried) == 1:
-        kind, options = tried[len(tried) // 2 - (len(tried) > 1)]
-        return kind(train, **options), options
-    best: tuple[float, Any, dict[str, Any]] | None = None
-    for kind, options in tried:
-        floor = kind(train, **options)
+def _best(histories: Histories, tried: Iterable[tuple[Any, dict[str, float]]]) -> tuple[Any, dict[str, float]]:
+    """The one of highest nDCG at 10 on the validation part, the first where there is none."""
+    tried = iter(tried)
+    if len(histories.of(VALIDATION).indices) == 0:
+        return next(tried)
+    best, highest = None, -1.0
+    for floor, numbers in tried:
         found = ranking.measure(ranked(histories, floor, VALIDATION))["ndcg"][str(ranking.HEADLINE_AT)]
-        if best is None or found > best[0]:
-            best = found, floor, options
-    return best[1], best[2]
+        if found > highest:
+            best, highest = (floor, numbers), found
+    return best  # type: ignore[return-value]

@@ -5,6 +5,7 @@ U users, I items, E events; B users are scored at once.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +127,8 @@ class Ease:
     """The linear model of items from other items that fits the histories best (Steck 2019, arXiv 1905.03375).
 
     ``B = I − P / diag(P)`` with ``P = (XᵀX + λI)⁻¹``, solved on the smaller of the two sides: where there are fewer
-    users than items, by ``X P = (XXᵀ + λI)⁻¹ X``. Where both are more than `MOST`, it knows the most popular items alone.
+    users than items, by ``X P = (XXᵀ + λI)⁻¹ X``. Where both are more than `MOST`, it knows the most
+    popular items alone.
 
     Parameters
     ----------
@@ -135,13 +137,9 @@ class Ease:
         λ.
     content : csr matrix (F, I), optional
         Further rows of X: what is known of the items.
-    recency : float
-        Above 0 the weight of an event of the history that is scored falls by its age: ``exp(−age × recency)``.
     """
 
-    def __init__(
-        self, train: Histories, penalty: float = 150.0, content: csr_matrix | None = None, recency: float = 0.0
-    ) -> None:  # fmt: skip
+    def __init__(self, train: Histories, penalty: float = 150.0, content: csr_matrix | None = None) -> None:
         from scipy.linalg import cho_factor, cho_solve
         from scipy.sparse import vstack
 
@@ -150,9 +148,9 @@ class Ease:
         if min(x.shape) > MOST:
             self.kept = np.sort(np.argsort(-np.asarray(x.sum(0)).reshape(-1), kind="stable")[:MOST])
             x = x[:, self.kept]
-        self.name = "EASE" + (" with content" if content is not None else "") + (" with recency" if recency else "")
+        self.name = "EASE" if content is None else "EASE with content"
         self.name += f" of {MOST:,} items" if len(self.kept) < len(train.items) else ""
-        self.recency, self.dual = recency, x.shape[0] < x.shape[1]
+        self.decay, self.dual = 0.0, x.shape[0] < x.shape[1]
         gram = np.asarray((x @ x.T if self.dual else x.T @ x).todense(), np.float32)
         gram[np.diag_indices_from(gram)] += penalty
         inverse = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), np.eye(len(gram), dtype=np.float32))
@@ -164,9 +162,15 @@ class Ease:
             self.weights = -inverse / np.diag(inverse)
             np.fill_diagonal(self.weights, 0)
 
+    def recent(self, decay: float) -> Ease:
+        """The same, where the weight of an event of the history that is scored falls by its age: exp(−age × decay)."""
+        other = copy(self)
+        other.name, other.decay = f"{self.name} with recency", decay
+        return other
+
     def scores(self, histories: Histories) -> np.ndarray:
         """Float32 (B, I)."""
-        x = weighted(histories, np.exp(-self.recency * ages(histories)))[:, self.kept]
+        x = weighted(histories, np.exp(-self.decay * ages(histories)))[:, self.kept]
         if self.dual:
             own = np.asarray(x.todense())
             found = own - (own - np.asarray((x @ self.x.T) @ self.solved)) / self.own

@@ -16,7 +16,7 @@ from nearfar.evaluation import verdict
 from nearfar.evaluation.report import charts, kept
 from nearfar.evaluation.report.card import command, first
 from nearfar.evaluation.report.templates import FOLDER, render
-from nearfar.evaluation.table import about_rows, cells
+from nearfar.evaluation.table import OF_VECTORS, about_rows, cells
 
 MOST_CLASSES = 40  # of a table of all confusions; of more the most frequent ones are listed
 SKIPPED_SHOWN = 500  # rows that the page names; all are in skipped.csv
@@ -51,6 +51,7 @@ def write(
     result = evaluation["results"][0] if evaluation else {}
     rows = [(result["run"], result)] if result else []
     rows += [(text, result["floors"][key]) for key, text in FLOORS.items() if key in result.get("floors", {})]
+    rows += [(name, floor) for name, floor in result.get("floors", {}).items() if name not in OF_VECTORS]
     about = [kept.about(e) for e in measured]
     page = render(
         "page.html", name=name, config=config, command=command(config), place=shlex.quote(str(real(path.parent))),
