@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 
 from nearfar.core.errors import DataError, UnknownName
 from nearfar.core.registry import PROTOCOLS
+from nearfar.data.histories import TRAIN, of_lists
 from nearfar.data.read import read
 from nearfar.evaluation import evaluate, floors
-from nearfar.evaluation.protocols import Features, Sides, few_labels, linear_probe
+from nearfar.evaluation.protocols import Features, Ranked, Sides, few_labels, linear_probe
 from nearfar.evaluation.protocols import knn as knn_protocol
 from nearfar.training import train
 from nearfar.vectors import geometry, knn
@@ -178,11 +179,14 @@ def test_every_protocol_is_measured_the_same_way():
     read = replace(test, prompts=draw.normal(size=(test.classes, test.x.shape[1])).astype(np.float32))
     x, y = draw.normal(size=(2, n, 6)).astype(np.float32)
     sides = Sides(x, y, np.arange(n), np.arange(n), ("a", "b"), score=draw.normal(size=n), label=np.arange(n) % 2)
+    users = of_lists([["a", "b"], ["b"]], ["a", "b", "c"])
+    ranked = Ranked(users.of(TRAIN), of_lists([["c"], ["a"]], users.items), np.ones(3), lambda h: np.eye(3)[: len(h)])
     for name in PROTOCOLS:
         protocol = PROTOCOLS.get(name)
         assert protocol.TITLE
-        assert protocol.TAKES in ("labels", "named labels", "pairs", "scored pairs", "labelled pairs")
+        assert protocol.TAKES in ("labels", "named labels", "pairs", "scored pairs", "labelled pairs", "histories")
         what = (train, read) if protocol.TAKES.endswith("labels") else (sides,)
+        what = (ranked,) if protocol.TAKES == "histories" else what
         found = protocol.measure(*what, seed=0)
         assert found
         json.dumps(found, allow_nan=False)

@@ -14,7 +14,7 @@ from nearfar.evaluation.protocols.retrieval import First, met, reciprocal
 from nearfar.vectors.intervals import interval
 
 TITLE = "ranking"
-PLACE = 9
+PLACE = 12
 TAKES = "histories"
 FITS = False
 AT = (5, 10, 20)
