@@ -43,6 +43,7 @@ _HOMES = {
     "list_methods": "nearfar.methods.catalogue", "config": "nearfar.core.listing",
     "doctor": "nearfar.downstream.doctor", "align": "nearfar.downstream.align",
     "ensemble": "nearfar.downstream.ensemble", "combine": "nearfar.downstream.ensemble",
+    "recommend": "nearfar.downstream.recommend",
     "export": "nearfar.downstream.export", "load": "nearfar.models.loading",
     "Ensemble": "nearfar.models.ensemble", "Classifier": "nearfar.downstream.classify.classifier",
     "Embedder": "nearfar.models.embedder", "ContrastiveEmbedding": "nearfar.training.estimator",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from nearfar.downstream.embed import embed
     from nearfar.downstream.ensemble import combine, ensemble
     from nearfar.downstream.export import export
+    from nearfar.downstream.recommend import recommend
     from nearfar.downstream.search import search
     from nearfar.evaluation.evaluate import evaluate
     from nearfar.methods.catalogue import list_methods

@@ -35,7 +35,9 @@ from nearfar.core.registry import VERBS
 from nearfar.core.version import __version__
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
-ORDER = ("demo", "train", "eval", "tune", "search", "embed", "classify", "views", "methods", "config", "doctor")
+ORDER = (
+    "demo", "train", "eval", "tune", "search", "recommend", "embed", "classify", "views", "methods", "config", "doctor",
+)  # fmt: skip
 
 
 class Verbs(click.Group):

@@ -99,6 +99,11 @@ class Histories:
         names = (self.items[i] for i in self.indices[own].tolist())
         return list(zip(names, self.weight[own].tolist(), times, strict=True))
 
+    def titles(self) -> dict[str, str]:
+        """What the items are called: the first column of texts among what is known of them."""
+        cells = next((c for c in self.content.values() if any(isinstance(v, str) for v in c)), ())
+        return {name: cell for name, cell in zip(self.items, cells, strict=False) if isinstance(cell, str)}
+
     def with_items(self, items: Sequence[str]) -> Histories:
         """The same with these items in this order; events of other items are left out."""
         number = {name: i for i, name in enumerate(items)}

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nearfar.core.console import of_call
 from nearfar.core.errors import DataError, UnknownName, meant
 from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
 from nearfar.data.objects import settled
-from nearfar.models import loading
+from nearfar.models import kept_histories, loading
 from nearfar.vectors import neighbours
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def search(
     Parameters
     ----------
     queries : str, path, sequence of these, or anything that `Model.encode` takes
+        Of a model of users and items names of items, to which similar ones are found.
     data : path, array or Table, optional
         Where to search; by default what the run was trained on.
     source, target : str, optional
@@ -109,6 +112,8 @@ def search(
     queries = [queries] if isinstance(queries, str | Path) else settled(queries)
     words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []
     queries = words or queries
+    if model.config.data.user is not None and data is None:
+        return SearchResults(called, k, _similar_items(model, words, k))
     source, target = _columns(model, words, source, target)
     if model.columns[source][0] == "text" and (missing := [q for q in words if _names_a_file(q)]):
         console.warn(f"there is no file {missing[0]!r}: the words themselves are looked for.")
@@ -129,6 +134,20 @@ def search(
     hits = [[_hit(table, int(row), float(score)) for score, row in zip(*found, strict=True)]
             for found in zip(scores, rows, strict=True)]  # fmt: skip
     return SearchResults(called, k, list(zip(names, hits, strict=True)))
+
+
+def _similar_items(model: Model, names: Sequence[str], k: int) -> list[tuple[str, list[Hit]]]:
+    """The items nearest to each of those named, of a model of users and items."""
+    items, vectors = model.item_vectors()
+    number, title = {name: i for i, name in enumerate(items)}, kept_histories.titles(model.path)
+    if unknown := next((n for n in names if n not in number), None):
+        raise UnknownName("item", unknown, items, where="the query")
+    queries = np.asarray([number[n] for n in names])
+    scores, rows = neighbours.search(vectors[queries], vectors, k + 1)
+    return [
+        (name, [Hit(items[r], float(s), text=title.get(items[r])) for s, r in zip(*found, strict=True) if r != own][:k])
+        for name, own, *found in zip(names, queries.tolist(), scores, rows.tolist(), strict=True)
+    ]
 
 
 def _hit(table: Table, row: int, score: float) -> Hit:

@@ -6,6 +6,8 @@
       config.json          everything that was asked for and decided, and what the data were
       model.safetensors    encoders and projectors
       rows.safetensors     which rows were trained on: hashes of their content
+      histories.safetensors
+                           who took what, of users and items
       metrics.jsonl        one line per logged step
       evaluations/         the measurements, one file for each data set and way of measuring
       evaluation.json      the latest of them
@@ -42,8 +44,9 @@ EXPORTED = "nearfar-export.json"  # what an export holds, which is no run whatev
 MEASURED = ("evaluation.json", "evaluations/*.json")
 CLASSIFIERS = ("classifier/*/classifier.json", "classifier/*/weights.safetensors")
 WRITTEN = (
-    *MEASURED, *CLASSIFIERS, "config.json", "model.safetensors", "rows.safetensors", "metrics.jsonl", "README.md",
-    "report.html", "skipped.csv", "checkpoint/state.safetensors", "tensorboard/events.out.tfevents.*",
+    *MEASURED, *CLASSIFIERS, "config.json", "model.safetensors", "rows.safetensors", "histories.safetensors",
+    "metrics.jsonl", "README.md", "report.html", "skipped.csv", "checkpoint/state.safetensors",
+    "tensorboard/events.out.tfevents.*",
 )  # fmt: skip
 METRICS_LIMIT = 2**30  # bytes
 WEIGHTS = "Are these weights of a library's model? Name both, such as timm:NAME@FILE.safetensors."

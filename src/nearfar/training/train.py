@@ -19,7 +19,7 @@ from nearfar.data.objects import settled
 from nearfar.evaluation import verdict
 from nearfar.evaluation.report import kept
 from nearfar.evaluation.report.of_run import refresh
-from nearfar.models import loading
+from nearfar.models import kept_histories, loading
 from nearfar.models.columns import Kinds
 from nearfar.models.embedder import Embedder
 from nearfar.models.run import Run
@@ -219,6 +219,7 @@ def _finish(run: Run, model: Embedder, plan: Plan, console: Console) -> None:
     """Write the model, the list of skipped rows, the card and the report, whose figures were those of other weights."""
     model.save(run.model_file)
     model.training_rows.save(run.path)
+    kept_histories.save(plan.table, run.path)
     run.forget()
     if plan.table.skipped:
         lines = io.StringIO("name,reason\n")
