@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +189,7 @@ def _asked(known: Histories, users: Sequence[str], given: Sequence[str], everyon
         there = set(known.items)
         if unknown := next((i for i in given if i not in there), None):
             raise UnknownName("item", unknown, known.items, where="--history")
-        return of_lists([given], known.items, ["the history"])
+        return replace(of_lists([given], known.items, ["the history"]), content=known.content)
     number = {name: i for i, name in enumerate(known.users)}
     if unknown := next((u for u in users if u not in number), None):
         raise UnknownName("user", unknown, known.users, where="--user",

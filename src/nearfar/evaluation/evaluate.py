@@ -193,13 +193,16 @@ def evaluate(
         "classes": list(table.label_names), "skipped": len(table.skipped),
         "duplicates": len(splits.duplicates(table, rows.train, rows.test)),
     }  # fmt: skip
-    if (histories := measured.of_table(table)) is not None:
-        about |= measured.about(histories)
+    histories = []
+    if measured.of_table(table) is not None:
+        new = data is not None and not isinstance(data, Table)
+        histories = [measured.measured_on(m, t, new=new) for m, t in zip(models, tables, strict=True)]
+        about |= measured.about(histories[0])
     elif len(table.columns) == 1:
         more, said = rows_of.about_labels(table, plans, protocols)
         about, warnings = about | more, warnings + said
 
-    task = measure.Task(table, plans, protocols, seed, templates, place, console, cache)
+    task = measure.Task(table, plans, protocols, seed, templates, place, console, cache, histories)
     results = task.results(models, tables, layer=layer, with_floors=floors)
     options = {k: v for k, v in options.items() if v is not None}
     over_seeds = summary.over_seeds(models, results)

@@ -27,6 +27,7 @@ from nearfar.vectors.intervals import paired
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
+    from nearfar.data.histories import Histories
 
 BY_DEFAULT = ("knn", "linear_probe", "few_labels")  # of labelled rows of one column
 RAW = floors.RawInput()
@@ -109,6 +110,8 @@ class Task:
     console : Console
     cache : bool
         Figures of the same vectors are taken from where they are kept.
+    histories : sequence of Histories
+        Of users and items, for each model what is measured, see `nearfar.evaluation.recommend.measured`.
     """
 
     table: Table
@@ -119,6 +122,7 @@ class Task:
     positive: int | None
     console: Console
     cache: bool = True
+    histories: Sequence[Histories] = ()
 
     def figures(self, compute: Callable[..., dict[str, Any]], *inputs: Any, **options: Any) -> dict[str, Any]:
         """What is measured of vectors, or was before of the same ones."""
@@ -153,7 +157,7 @@ class Task:
         """One result for each model on the data as it reads them, with floors as `evaluate` takes them."""
         if of_table(self.table) is not None:
             about = {"with_floors": bool(with_floors), "seed": self.seed, "console": self.console}
-            return measured.results(models, tables, self.protocols, **about)
+            return measured.results(models, self.histories, self.protocols, **about)
         if not self.protocols:
             rows, layer = self.plans[False].test, layer or "features"
             every = zip(models, tables, strict=True)

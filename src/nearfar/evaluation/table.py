@@ -95,7 +95,7 @@ def render(
 def about_rows(data: Mapping[str, Any]) -> str:
     """Which rows were scored, and what was fitted on."""
     if data.get("users"):
-        return f"{data['users']:,} users and {data['test_rows']:,} interactions of theirs; {data['split']}."
+        return f"{data['test_rows']:,} interactions of {data['users']:,} users are to be found; {data['split']}."
     fitted = f"{data['train_rows']:,} to fit on" if data["train_rows"] else "nothing is fitted"
     said = f"{data['test_rows']:,} test rows, {fitted}; {data['split']}."
     if other := data.get("not_fitted"):

@@ -19,6 +19,7 @@ from nearfar.core.console import QUIET
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.values import whole
 from nearfar.data import forms
+from nearfar.data.interactions import OF_INTERACTIONS
 from nearfar.data.objects import settled
 from nearfar.data.read import read
 from nearfar.data.table import Column, Table
@@ -165,6 +166,10 @@ class Embedder(Model):
         if column is None and len(self.columns) > 1 and not asked:
             asked = tuple(self.columns)
         given = {"stream": "auto", "max_bad": max_bad, "missing": self.config.data.missing}
+        d = self.config.data
+        if d.user is not None and isinstance(inputs, str | Path):  # a table of interactions, as that of the training
+            given |= {name: getattr(d, name) for name in ("user", *OF_INTERACTIONS)}
+            asked = asked or d.column
         reads = self._read_one if len(asked) < 2 else self._read_several
         table = reads(settled(inputs), column, asked, given | options)
         for name, read_column in table.columns.items():

@@ -93,14 +93,10 @@ def test_numbers_are_chosen_on_the_validation_part(histories):
 
 def test_a_model_stands_beside_the_floors_with_paired_differences(histories):
     from nearfar.core.console import QUIET
-    from nearfar.data.histories import HistoryCells
-    from nearfar.data.table import Column, Table
 
     part = np.zeros(len(histories.indices), np.int8)
     part[histories.indptr[1:] - 1] = 2
     parted = replace(histories, part=part)
-    column = Column("item", "ids", {}, np.zeros(14), cells=HistoryCells(parted))
-    table = Table({"item": column}, parted.users, np.zeros(14, np.uint64))
 
     class Right:
         name = "knows all"
@@ -108,8 +104,17 @@ def test_a_model_stands_beside_the_floors_with_paired_differences(histories):
         def scores(self, some):
             return parted.of(2).rows([parted.users.index(u) for u in some.users]).matrix().toarray()
 
-    (result,) = measured.results([Right()], [table], ["ranking"], with_floors=True, seed=0, console=QUIET)
+    (result,) = measured.results([Right()], [parted], ["ranking"], with_floors=True, seed=0, console=QUIET)
     assert result["ranking"]["ndcg"]["10"] == 1.0 and result["ranking"]["interval"] == [1.0, 1.0]
     above = result["ranking"]["above"]["EASE"]["ndcg"]
     floor = result["floors"]["EASE"]["ranking"]["ndcg"]["10"]
     assert above["mean"] == pytest.approx(1 - floor) and above["interval"][0] > 0
+
+
+def test_new_data_are_what_comes_after_the_training():
+    before = of_lists([["i0", "i1"], ["i1"]], ITEMS[:3], ["u", "v"])
+    after = of_lists([["i1", "new"], ["i0"]], ["new", "i0", "i1"], ["u", "stranger"])
+    both = measured.joined(before, after)
+    assert (both.users, both.items) == (["u", "v", "stranger"], ["i0", "i1", "i2", "new"])
+    assert [[e[0] for e in both.of(0).history(u)] for u in range(3)] == [["i0", "i1"], ["i1"], []]
+    assert [[e[0] for e in both.of(2).history(u)] for u in range(3)] == [["new"], [], ["i0"]]  # i1 was known

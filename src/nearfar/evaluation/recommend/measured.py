@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nearfar.core.errors import ConfigError
 from nearfar.core.registry import PROTOCOLS
-from nearfar.data.histories import TEST, Histories, histories_of
+from nearfar.data.histories import TEST, TRAIN, Histories, histories_of
 from nearfar.evaluation.recommend.chosen import floors, ranked
+from nearfar.models import kept_histories
 from nearfar.vectors.intervals import difference
 
 if TYPE_CHECKING:
@@ -21,11 +24,54 @@ def of_table(table: Table) -> Histories | None:
     return histories_of(table.first.cells) if len(table.columns) == 1 else None
 
 
+def measured_on(model: Any, table: Table, *, new: bool = False) -> Histories:
+    """Histories with the events that are right answers as their test part.
+
+    Those of a table as it was read; of `new` data all events, after what the run keeps of its training: that is known
+    of the users of the same names, and of others nothing.
+    """
+    histories = of_table(table)
+    if not new or model.path is None:
+        return histories
+    return joined(kept_histories.load(model.path), histories)
+
+
+def joined(before: Histories, after: Histories) -> Histories:
+    """The events of both by the names of users and items: `before` for training, `after` for test.
+
+    What a user had taken before is no right answer.
+    """
+    users, items = (
+        list(dict.fromkeys([*a, *b])) for a, b in ((before.users, after.users), (before.items, after.items))
+    )
+    who, what = ({name: i for i, name in enumerate(names)} for names in (users, items))
+    keys = []
+    for h in (before, after):
+        numbers = (
+            np.asarray([place[n] for n in names], np.int64) for place, names in ((who, h.users), (what, h.items))
+        )
+        owner, item = next(numbers)[h.owner], next(numbers)[h.indices]
+        keys.append(owner * len(items) + item)
+    new = ~np.isin(keys[1], keys[0])
+    key = np.concatenate([keys[0], keys[1][new]])
+    order = np.argsort(key // len(items), kind="stable")
+    part = np.repeat(np.asarray([TRAIN, TEST], np.int8), [len(keys[0]), int(new.sum())])[order]
+    counts = np.bincount(key // len(items), minlength=len(users))
+    return Histories(
+        users, items, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), (key[order] % len(items)).astype(np.int32),
+        np.concatenate([before.weight, after.weight[new]])[order],
+        None if after.time is None else np.arange(len(key), dtype=np.float64), part,
+        {c: [*cells, *[None] * (len(items) - len(before.items))] for c, cells in before.content.items()},
+    )  # fmt: skip
+
+
 def results(
-    models: Sequence[Any], tables: Sequence[Table], protocols: Sequence[str], *, with_floors: bool, seed: int,
+    models: Sequence[Any], histories: Sequence[Histories], protocols: Sequence[str], *, with_floors: bool, seed: int,
     console: Console,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One result for each model, with the floors under it and the paired difference from each of them.
+
+    `histories` are the data as each model reads them, see `measured_on`; the floors are of the first.
 
     Raises
     ------
@@ -35,17 +81,16 @@ def results(
         No interaction is left out of training.
     """
     under: dict[str, dict[str, Any]] = {}
-    histories = of_table(tables[0])
     if with_floors:
-        for floor, numbers in floors(histories):
+        for floor, numbers in floors(histories[0]):
             console.say(f"Measuring {floor.name} …")
-            under[floor.name] = _figures(histories, floor, protocols, seed) | {"numbers": numbers}
+            under[floor.name] = _figures(histories[0], floor, protocols, seed) | {"numbers": numbers}
     made = []
-    for model, table in zip(models, tables, strict=True):
+    for model, own in zip(models, histories, strict=True):
         if not hasattr(model, "scores"):
             raise ConfigError(f"{model.name} is no model of users and items.", where="RUNS")
         console.say(f"Measuring {model.name} …")
-        figures = _figures(of_table(table), model, protocols, seed)
+        figures = _figures(own, model, protocols, seed)
         for protocol in protocols:
             figures[protocol]["above"] = _above(figures[protocol], {n: f[protocol] for n, f in under.items()}, seed)
         made.append({"run": model.name, "views": 1, **figures, "floors": under})
@@ -71,5 +116,6 @@ def _above(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], seed
 def about(histories: Histories) -> dict[str, Any]:
     """What is said of the data of a measurement."""
     held = histories.of(TEST)
-    how = "right are those left out of training, known all that are not for test"
-    return {"users": len(histories), "items": len(histories.items), "test_rows": len(held.indices), "split": how}
+    users = int((np.diff(held.indptr) > 0).sum())
+    how = f"all of {len(histories.items):,} items that the user had not taken before are ranked"
+    return {"users": users, "items": len(histories.items), "test_rows": len(held.indices), "split": how}
