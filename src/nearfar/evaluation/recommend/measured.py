@@ -41,26 +41,24 @@ def joined(before: Histories, after: Histories) -> Histories:
 
     What a user had taken before is no right answer.
     """
-    users, items = (
-        list(dict.fromkeys([*a, *b])) for a, b in ((before.users, after.users), (before.items, after.items))
-    )
+    users = list(dict.fromkeys([*before.users, *after.users]))
+    items = list(dict.fromkeys([*before.items, *after.items]))
     who, what = ({name: i for i, name in enumerate(names)} for names in (users, items))
-    keys = []
-    for h in (before, after):
-        numbers = (
-            np.asarray([place[n] for n in names], np.int64) for place, names in ((who, h.users), (what, h.items))
-        )
-        owner, item = next(numbers)[h.owner], next(numbers)[h.indices]
-        keys.append(owner * len(items) + item)
-    new = ~np.isin(keys[1], keys[0])
-    key = np.concatenate([keys[0], keys[1][new]])
+
+    def keys(h: Histories) -> np.ndarray:  # one number for a user and an item
+        owner, item = np.asarray([who[n] for n in h.users]), np.asarray([what[n] for n in h.items])
+        return owner[h.owner] * len(items) + item[h.indices]
+
+    first, second = keys(before), keys(after)
+    new = ~np.isin(second, first)
+    key = np.concatenate([first, second[new]])
     order = np.argsort(key // len(items), kind="stable")
-    part = np.repeat(np.asarray([TRAIN, TEST], np.int8), [len(keys[0]), int(new.sum())])[order]
-    counts = np.bincount(key // len(items), minlength=len(users))
+    owner, indices = np.divmod(key[order], len(items))
     return Histories(
-        users, items, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), (key[order] % len(items)).astype(np.int32),
-        np.concatenate([before.weight, after.weight[new]])[order],
-        None if after.time is None else np.arange(len(key), dtype=np.float64), part,
+        users, items, np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))]).astype(np.int64),
+        indices.astype(np.int32), np.concatenate([before.weight, after.weight[new]])[order],
+        None if after.time is None else np.arange(len(key), dtype=np.float64),  # they stand in its order
+        np.repeat(np.asarray([TRAIN, TEST], np.int8), [len(first), len(key) - len(first)])[order],
         {c: [*cells, *[None] * (len(items) - len(before.items))] for c, cells in before.content.items()},
     )  # fmt: skip
 
