@@ -15,12 +15,12 @@ import numpy as np
 from nearfar.core.errors import DataError, nearest
 from nearfar.data.objects import open_object, rows_of
 from nearfar.data.readers import folders, structure
-from nearfar.data.readers.raw import IMAGE_ENDINGS, Raw, joined
+from nearfar.data.readers.raw import FILE_ENDINGS, SOUND_ENDINGS, Raw, joined
 
 if TYPE_CHECKING:
     from nearfar.data.table import Table
 
-ENDINGS = (*IMAGE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
+ENDINGS = (*FILE_ENDINGS, ".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy", ".tar")
 LONG = 400  # characters of a name that messages show
 SHARDS = 1_000_000  # more names than this are no list of files but a slip of the keyboard
 
@@ -127,10 +127,11 @@ def _open_existing(path: Path, text: str) -> Raw:
         raise DataError("may not be read (permission).", where=str(e.filename or text)) from e
     finally:
         folders.listing.cache_clear()
-    if path.is_file() or path.suffix.lower() in IMAGE_ENDINGS:
-        return Raw({"image": [path]}, [path.name], files=(path,))
+    if path.is_file() or path.suffix.lower() in FILE_ENDINGS:
+        kind = "sound" if path.suffix.lower() in SOUND_ENDINGS else "image"
+        return Raw({kind: [path]}, [path.name], files=(path,))
     raise DataError(
-        "holds nothing that is read: no pictures, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
+        "holds nothing that is read: no pictures, sounds, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
         where=text,
     )
 

@@ -15,6 +15,9 @@ views.add=NAME`` adds it to a recipe. A transform is a frozen dataclass of JSON 
 ``pixels``   ``apply(images, draws)``           images (N, C, H, W), float in [0, 1]; may write into its argument
 ``rows``     ``apply(rows, draws)``             numeric rows (N, F)
 ``words``    ``apply(ids, draws)``              ids (N, L), 0 where there is none; a positive one begins a word
+``waveform`` ``apply(waves, draws, rate)``      waveforms (N, L), float in [−1, 1], zero behind the end of each; `rate` is the
+                                                number of samples per second
+``spectrogram`` ``apply(x, draws)``             log-mel spectrograms (N, mels, time), of mean 0 and standard deviation 1
 ``frame``    none                               the side and role of the view
 ============ ================================== ====================================================================
 

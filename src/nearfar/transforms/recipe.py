@@ -146,6 +146,7 @@ def _recolour(images: torch.Tensor, group: list[Any], draws: Draws) -> torch.Ten
 # --- recipes as data ------------------------------------------------------------------------------------------
 
 ORDER = ("frame", "geometry", "colour", "pixels")  # of the kinds of transforms that a recipe of pictures has
+OF_SOUNDS = ("waveform", "spectrogram")  # likewise
 WHERE = "views.overrides"
 
 
@@ -181,7 +182,7 @@ def added(recipe: Recipe, transforms: Sequence[Any]) -> Recipe:
     Consecutive transforms of geometry are one resampling and those of colour one product, so these come before what
     changes pixels one by one.
     """
-    place = {kind: i for i, kind in enumerate(ORDER)}
+    place = {kind: i for kinds in (ORDER, OF_SOUNDS) for i, kind in enumerate(kinds)}
     here = {name_of(t) for t in recipe}
     new = [t for t in transforms if name_of(t) not in here]
     return tuple(sorted((*recipe, *new), key=lambda t: place.get(t.kind, 0))) if new else recipe

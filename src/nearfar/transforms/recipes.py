@@ -21,6 +21,13 @@ from nearfar.transforms.image.solarise import Solarise
 from nearfar.transforms.image.window import Window
 from nearfar.transforms.recipe import Recipe
 from nearfar.transforms.rows.corrupt import Corrupt
+from nearfar.transforms.sound.crop_time import CropTime
+from nearfar.transforms.sound.mix_sounds import MixSounds
+from nearfar.transforms.sound.resize_crop import ResizeCrop
+from nearfar.transforms.sound.spec_augment import SpecAugment
+from nearfar.transforms.sound.tilt import Tilt
+from nearfar.transforms.sound.warp_mel import WarpMel
+from nearfar.transforms.sound.warp_time import WarpTime
 from nearfar.transforms.text.crop_words import CropWords
 from nearfar.transforms.text.cut_words import CutWords
 from nearfar.transforms.text.drop_tokens import DropTokens
@@ -116,6 +123,14 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     "spans": ((CropWords((0.3, 0.7)), DropTokens(0.1)),),
     # Shen et al. 2020 (2009.13818): tokens and a run of words cut out; and words a little out of order.
     "cutoff": ((CutWords((0.0, 0.3)), DropTokens(0.1), ShuffleWords(3.0)),),
+    # Another voice, pace and place say the same: chosen on held-out speakers and rows (docs/results/sound.md).
+    "sound": ((MixSounds((0.0, 0.25)), CropTime((0.8, 1.0)), WarpTime(0.45), WarpMel(0.28), Tilt(0.85)),),
+    # For pairs, and with labels.
+    "sound_light": ((CropTime((0.9, 1.0)), WarpMel(0.1), Tilt(0.3)),),
+    # Park et al. 2019 (1904.08779), after a crop in time.
+    "spec_augment": ((CropTime((0.8, 1.0)), SpecAugment()),),
+    # Niizumi et al. 2021 (2103.06695): mixtures of log-mel spectrograms, and crops of both axes.
+    "byol_a": ((MixSounds((0.0, 0.4)), ResizeCrop()),),
     # For pairs of texts, whose two sides are views already.
     "tokens": ((DropTokens(0.1),),),
     "none": ((),),

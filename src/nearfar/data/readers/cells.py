@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.errors import DataError
-from nearfar.data.readers.raw import EXACT, are_pictures
+from nearfar.data.readers.raw import EXACT, are_files
 
 BRING = (
     "Bring a path, a list of texts, paths or pictures, an array of rows or pictures, a dict of columns, a table of "
@@ -36,7 +36,7 @@ def type_of(value: Any) -> str:
 def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any:
     """One column of a collection: numbers, also nested ones of one shape, as an array; anything else as a list.
 
-    Strings are `paths`, by default where more than half are named as pictures are. Raises a `DataError`, which calls
+    Strings are `paths`, by default where more than half are named as pictures or sounds are. Raises a `DataError`, which calls
     it `where`, for what is no collection, or one of what is not read, such as complex numbers.
     """
     values = opened(value, where)
@@ -47,7 +47,7 @@ def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any
     if all(isinstance(c, Real | np.bool_) for c in there):
         return _numbers(cells, there) if there else cells
     if any(isinstance(c, str | Path) for c in there):
-        paths = are_pictures([c for c in there if isinstance(c, str)]) if paths is None else paths
+        paths = are_files([c for c in there if isinstance(c, str)]) if paths is None else paths
         cells = [None if isinstance(c, float) and c != c else c for c in cells]
         return [Path(c) if paths and isinstance(c, str) else c for c in cells]
     if len(there) == len(cells) and all(isinstance(c, list | np.ndarray) for c in cells):

@@ -14,7 +14,7 @@ from nearfar.core.errors import DataError
 from nearfar.core.names import printable
 from nearfar.core.registry import READERS
 from nearfar.data.readers import structure
-from nearfar.data.readers.raw import IMAGE_ENDINGS, Chain, Raw, joined
+from nearfar.data.readers.raw import FILE_ENDINGS, IMAGE_ENDINGS, SOUND_ENDINGS, Chain, Raw, joined
 from nearfar.data.readers.structure import Place
 
 LINKS = 4  # links to folders on the way to a file; more are a maze
@@ -88,7 +88,7 @@ def chosen(
 ) -> list[tuple[str | None, Place]]:
     """The files of a folder that a reader takes, each with its split; none where the folder is not the reader's.
 
-    Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures in
+    Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures and sounds in
     split folders, or in folders that may be classes, come first, unless the files are named after splits themselves.
     `named`: only files in splits are taken. `over_pictures`: files that are not named after splits come before pictures
     that have none either.
@@ -99,7 +99,7 @@ def chosen(
         return []
     places = [_place(p) for p in files]
     direct = [i for i, p in enumerate(places) if len(p) == 1]
-    if around := [p[:-1] for p in all_.ending(IMAGE_ENDINGS)]:
+    if around := [p[:-1] for p in all_.ending(FILE_ENDINGS)]:
         first = structure.find(around, classes=True) or (any(around) and not over_pictures)
         if first and not structure.splits_of(places[i][0] for i in direct):
             return []
@@ -140,15 +140,17 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     names; all other files are only noted.
     """
     all_, read, own = listing(folder), set(raw.files), tuple(endings)
-    pictures = all_.ending(IMAGE_ENDINGS)
-    others = sorted(set(all_.files) - set(pictures)) if pictures else all_.files
+    alone = all_.ending(FILE_ENDINGS)  # files that are a row each
+    others = sorted(set(all_.files) - set(alone)) if alone else all_.files
     left = [p for p in others if all_.path(p) not in read]
     named = {p for p in left if structure.split_of(_place(p)[-1]) and all_.path(p).is_file()}
     counted = [p for p in left if p[-1].lower().endswith(own) or (p in named and reader(all_.path(p)))]
     items = [f"{printable('/'.join(p))} ({_rows(all_.path(p))})" for p in counted[: structure.SHOWN]]
     items += [f"{len(counted) - len(items):,} more files"] if len(counted) > len(items) else []
-    if pictures and own != IMAGE_ENDINGS and not any(map(names_files, raw.columns.values())):
-        items.append(f"{len(pictures):,} pictures")
+    if not any(map(names_files, raw.columns.values())):
+        kinds = {"pictures": IMAGE_ENDINGS, "sounds": SOUND_ENDINGS}
+        counts = {what: len(all_.ending(endings)) for what, endings in kinds.items() if own != endings}
+        items += [f"{count:,} {what}" for what, count in counts.items() if count]
     for why, places in all_.odd.items():
         raw.warnings += (f"Left out: {structure.listed([printable('/'.join(p)) for p in places])}, {why}.",)
     if items:
@@ -157,13 +159,13 @@ def with_rest(raw: Raw, folder: Path, endings: Sequence[str]) -> Raw:
     rest = Counter(Path(p[-1]).suffix.lower() or p[-1] for p in set(left) - set(counted))
     noted = [f"{n:,} {printable(e)}" for e, n in rest.most_common(structure.SHOWN)]
     raw.notes += (f"Files beside, not read: {', '.join(noted)}.",) if noted else ()
-    if own != IMAGE_ENDINGS and raw.splits is None:
+    if own not in (IMAGE_ENDINGS, SOUND_ENDINGS) and raw.splits is None:
         _say_doubts(raw, [p[-1] for p in all_.files if all_.path(p) in read])
     return raw
 
 
 def names_files(cells: Any) -> bool:
-    """Whether the cells of a column are paths of pictures."""
+    """Whether the cells of a column are paths of files."""
     if isinstance(cells, Chain):
         return any(map(names_files, cells.pieces))
     return getattr(cells, "folder", None) is not None
@@ -178,6 +180,22 @@ def _say_doubts(raw: Raw, files: list[str]) -> None:
         text = f"No splits: {said}, read as one set with what lies beside; files named train and test would be splits."
         raw.warnings += (text,) if several else ()
         raw.notes += () if several else (text,)
+
+
+def of_files(path: Path, endings: Sequence[str], column: str) -> Raw:
+    """All files below a folder with these endings as one column, in alphabetical order of their paths.
+
+    Sub-folders are labels, or splits where they are named so (structure.py).
+    """
+    all_ = listing(path)
+    files = all_.ending(endings)
+    placed = structure.of_folders([p[:-1] for p in files])
+    kept = [files[i] for i in placed.kept]
+    paths = [all_.path(p) for p in kept]
+    columns: dict[str, Any] = {column: paths} | ({"label": placed.labels} if placed.labels else {})
+    label = "label" if placed.labels else None
+    raw = Raw(columns, ["/".join(p) for p in kept], placed.splits, label, files=tuple(paths), warnings=placed.warnings)
+    return with_rest(raw, path, endings)
 
 
 def reader(path: Path) -> Any:

@@ -16,6 +16,8 @@ from nearfar.core.errors import BadCell, DataError, cell_or_error, reason
 from nearfar.core.names import printable
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+FILE_ENDINGS = (*IMAGE_ENDINGS, *SOUND_ENDINGS)  # of files that are a cell by themselves
 EXACT = 2**53  # whole numbers beyond this are no longer exact as floats
 
 
@@ -240,7 +242,7 @@ def cells_of(column: pa.ChunkedArray, folder: Path, *, bytes_are_text: bool = Fa
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.to_numpy(zero_copy_only=False)
     if is_text(kind) and valid(column):
-        return Cells(column, folder if are_pictures([v for v in column.slice(0, 100).to_pylist() if v]) else None)
+        return Cells(column, folder if are_files([v for v in column.slice(0, 100).to_pylist() if v]) else None)
     if is_text(kind):
         return Cells(column.cast(pa.binary()), text=True)
     return Cells(column, text=bytes_are_text and pa.types.is_binary(kind))
@@ -258,9 +260,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def are_pictures(texts: Sequence[str]) -> bool:
-    """Whether most are named as pictures are."""
-    return 2 * sum(t.lower().endswith(IMAGE_ENDINGS) for t in texts) > len(texts)
+def are_files(texts: Sequence[str]) -> bool:
+    """Whether most are named as pictures or as sounds are."""
+    return 2 * sum(t.lower().endswith(FILE_ENDINGS) for t in texts) > len(texts)
 
 
 def valid(column: Any) -> bool:

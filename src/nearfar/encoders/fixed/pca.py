@@ -6,7 +6,7 @@ from torch import nn
 
 from nearfar.encoders.fixed._svd import leading
 
-MODALITIES = ("image", "vector")
+MODALITIES = ("image", "sound", "vector")
 SIDE = 32  # pixels that larger pictures are brought to
 ROWS, NUMBERS = 5_000, 2**26  # that the components are computed from, at most: 256 MB
 

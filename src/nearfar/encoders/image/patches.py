@@ -5,7 +5,7 @@ from torch import nn
 
 from nearfar.core.registry import ENCODERS
 
-MODALITIES = ("image",)
+MODALITIES = ("image", "sound")
 MOST = 64  # patches along an axis
 
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-MODALITIES = ("image",)
+MODALITIES = ("image", "sound")
 
 
 def build(*, channels: int, size: int, stem: str = "auto") -> nn.Module:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-MODALITIES = ("image",)
+MODALITIES = ("image", "sound")
 
 
 class TutorialCnn(nn.Module):

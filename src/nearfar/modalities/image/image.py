@@ -50,14 +50,14 @@ Spec = Annotated[_Spec, CLOSED, as_many("channels", *bands.MEASURED), _fits]
 
 
 def recognise(cells: Sequence[Any]) -> float:
-    """1 for paths, bytes or structs of pictures and for arrays of two or three axes."""
+    """0.9 for paths, bytes or structs of pictures and for arrays of two or three axes."""
     from PIL import Image
 
     first = next((c for c in cells if c is not None), None)
     if isinstance(first, dict):
-        return 1.0 if {"bytes", "path"} & set(first) else 0.0
+        return 0.9 if {"bytes", "path"} & set(first) else 0.0  # which may hold a sound as well
     if isinstance(first, Path | Image.Image):
-        return 1.0
+        return 0.9
     if isinstance(first, bytes):
         # Few pictures begin as text does.
         start = first[:64].decode("utf-8", "replace").replace("\n", " ").replace("\t", " ")
