@@ -60,11 +60,23 @@ class DataConfig:
         "that adapt a pretrained encoder", low=0, high=0.9,
     )  # fmt: skip
     size: int | Auto | None = knob(
-        "auto", "side to which pictures are resized", unit="pixels", low=8, high=1024, flag=True
+        "auto", "side to which pictures are resized; number of mels, and of moments, of a sound", unit="pixels", low=8, high=1024, flag=True
     )
     tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)
     length: int | Auto | None = knob("auto", "maximum tokens per text", low=2, high=65536)
     depth: str = knob("auto", "bits of a stored pixel: 8, or full for 16 bits or floats", choices=("auto", "8", "full"))
+    rate: int | Auto | None = knob(
+        "auto", "sampling rate of sounds; auto: the commonest", unit="Hz", low=100, high=1_000_000, flag=True
+    )
+    seconds: float | Auto | None = knob(
+        "auto", "longest duration of a sound that is read; auto: that of 99 of 100, at most 10", unit="s", above=0,
+        high=600, flag=True,
+    )  # fmt: skip
+    normalise: str = knob(
+        "utterance", "spectrograms of sounds get mean 0 and standard deviation 1: each, all together, or not",
+        choices=("utterance", "corpus", "none"),
+    )  # fmt: skip
+    trim: bool = knob(True, "leave out the silence around a sound")
     stream: bool | Auto = knob(
         "auto", "decode rows during training instead of once before it; auto: where the cache lacks space", flag=True
     )

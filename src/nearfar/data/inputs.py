@@ -43,7 +43,7 @@ def choose(
     """
     for name in wanted:
         check(raw, name, "--column")
-    if not wanted and modality != VECTOR and usual in raw.columns and _modality(raw.columns[usual], modality, NAMED):
+    if not wanted and modality != VECTOR and usual in raw.columns and modality_of(raw.columns[usual], modality, NAMED):
         wanted = (usual,)
     names = (trained or {}).get("names", ())
     if any(n in raw.columns and getattr(raw.columns[n], "ndim", 1) < 2 for n in names):
@@ -83,7 +83,7 @@ def _recognised(
     """The columns that a modality claims, one unless they were named; an empty dict where none is."""
     least = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
     sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
-    kinds = {c: kind for c, cells in pool.items() if (kind := _modality(cells, modality, sure[c]))}
+    kinds = {c: kind for c, cells in pool.items() if (kind := modality_of(cells, modality, sure[c]))}
     if wanted:
         if kinds and (rest := [c for c in wanted if c not in kinds]):
             held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"
@@ -226,7 +226,8 @@ def _held(cells: Any) -> str:
     return {list: "lists", dict: "objects", bytes: "bytes"}.get(type(some[0]), type(some[0]).__name__)
 
 
-def _modality(cells: Any, only: str | None, least: float) -> str | None:
+def modality_of(cells: Any, only: str | None, least: float) -> str | None:
+    """The modality that claims cells most surely, or whether the `only` one does; None where it is less than `least`."""
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from nearfar.core.errors import DataError
 from nearfar.core.registry import MODALITIES
-from nearfar.data.inputs import NAMED
+from nearfar.data.inputs import LOOKED_AT, NAMED, modality_of
 from nearfar.data.readers.arrays import of_arrays
 from nearfar.data.readers.cells import BRING, column, is_a, opened, type_of
 from nearfar.data.readers.raw import Raw, check_names, joined, of_arrow
@@ -20,6 +20,8 @@ from nearfar.data.readers.structure import SPLITS
 
 READ = (str, bytes, Path, int, float, list, dict, np.ndarray)  # the types of cells, beside pictures of Pillow
 LETTERS = "abcdefghijklmnopqrstuvwxyz"  # names of the columns that tuples are made of
+CELL = {"bytes", "path", "array", "sampling_rate"}  # keys of a picture or a sound as `datasets` keeps it
+RATES = {8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 96000}  # of sounds, in samples per second
 CHANNELS = (1, 3, 4)  # of an array that is one picture (height, width, channels)
 
 Spec = Mapping[str, Any] | None
@@ -39,6 +41,8 @@ def open_object(source: Any, modality: str | None = None, spec: Spec = None) -> 
         return _of_columns({n: source[n] for n in source.dtype.names}, modality)
     if is_a(source, "torch", "Dataset"):
         return _of_items(source, modality)
+    if _is_sound(source, modality):
+        return _of_rows([source], modality)
     if isinstance(source, tuple) and len(source) == 2 and not all(_is_row(s, modality, spec) for s in source):
         return _labelled(*source, modality, spec)
     if _is_cell(source) or (set(_names_of(source)) & set((spec or {}).get("names", ()))):
@@ -248,23 +252,33 @@ def _of_rows(rows: list[Any], modality: str | None, spec: Spec = None) -> Raw:
     if there and all(map(_names_of, there)):
         rows = [None if r is None else dict(r.items()) for r in rows]
         there = [r for r in rows if r is not None]
-    # A dict of bytes and path is a picture as `datasets` keeps it.
-    if there and all(isinstance(r, dict) and not (r and set(r) <= {"bytes", "path"}) for r in there):
+    # A dict of bytes and path is a picture or a sound as `datasets` keeps it, one of array and sampling_rate a sound.
+    if there and all(isinstance(r, dict) and not (r and set(r) <= CELL) for r in there):
         return _of_dicts(rows, modality)
+    if there and all(_is_sound(r, modality) for r in there):
+        return Raw({"sound": rows}, [f"row {i}" for i in range(len(rows))])
     if there and all(isinstance(r, tuple) for r in there):
         values = (v for r in there for v in r if v is not None)
         numbers = all(np.ndim(v) == 0 and isinstance(v, int | float | np.number) for v in values)
         if not numbers or any(hasattr(r, "_fields") for r in there):
             return _of_tuples(rows, modality)
-    cells = column(rows, paths={"image": True, "text": False}.get(modality or ""))
+    cells = column(rows, paths={"image": True, "sound": True, "text": False}.get(modality or ""))
     if isinstance(cells, np.ndarray):
         return of_arrays({"x": rows_of(cells, modality, spec) if cells.ndim == 1 else cells}, "data")
     there = [c for c in cells if c is not None]
     if strange := [c for c in there if not (isinstance(c, READ) or is_a(c, "PIL", "Image"))]:
         raise DataError(f"the rows are of the type {type_of(strange[0])}, which is not read.", where="data", hint=BRING)
     if modality != "text" and any(map(_may_be_picture, there)):
-        return Raw({"image": cells}, [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)])
+        name = modality_of(there[:LOOKED_AT], modality, 0)
+        return Raw({name: cells}, [str(c) if isinstance(c, Path) else f"row {i}" for i, c in enumerate(cells)])
     return of_arrays({"text" if any(isinstance(c, str | bytes) for c in there) else "x": cells}, "data")
+
+
+def _is_sound(row: Any, modality: str | None) -> bool:
+    """Whether a tuple is a sound: samples and a rate that sounds have, where a label would be."""
+    if not isinstance(row, tuple) or len(row) != 2 or np.ndim(row[1]) != 0 or np.ndim(row[0]) not in (1, 2):
+        return False
+    return modality == "sound" or (modality is None and row[1] in RATES and len(row[0]) > 1)
 
 
 def _may_be_picture(cell: Any) -> bool:

@@ -40,6 +40,7 @@ def read(
     rating: str | None = None, min_rating: float | None = None, items: str | None = None, leave_out: str = "auto",
     size: int | None = None,
     depth: str = "auto", tokens: str = "auto", length: int | None = None,
+    rate: int | None = None, seconds: float | None = None, normalise: str | None = None, trim: bool = True,
     preprocessing: Mapping[str, Any] | None = None, max_bad: float = 0.05,
     limit: int | None = None, seed: int = 0, modality: str | None = None, spec: Mapping[str, Any] | None = None,
     known: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, stream: bool | str = False,
@@ -126,6 +127,7 @@ def read(
         rows, said = captions.raw_of(raw, texts), said.of(texts.owner)
         splits = {s: np.flatnonzero(np.isin(texts.owner, r)) for s, r in splits.items()}
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length, "preprocessing": preprocessing}
+    options |= {"rate": rate, "seconds": seconds, "normalise": normalise, "trim": trim}
     given = {} if spec is None else dict.fromkeys(columns, (modality, spec))
     specs = _planned(columns, splits.get("train"), texts, options, {**(known or {}), **given})
     if inputs.features and not trained:

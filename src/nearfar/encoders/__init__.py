@@ -29,6 +29,7 @@ A `ValueError` says which argument cannot have its value. A file may also define
 ============== ==================================================================================================
 ``TOKENS``     the tokeniser that it wants for texts
 ``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
+``BATCH``      how many rows a batch has there, if not 256
 ``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`
 ``NUMBERS``    other numbers of a method than its own, by method, on one column that does not begin with a run
 ``RATES``      learning rates for 256 rows there by method, where its own is not best

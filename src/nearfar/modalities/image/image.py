@@ -258,6 +258,10 @@ def thumbnail(values: np.ndarray, geometry: np.ndarray | None, spec: Mapping[str
     return image.resize((max(1, round(width * scale)), max(1, round(height * scale))))
 
 
+def reading(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"size": spec["size"], "depth": "8" if spec.get("dtype", "uint8") == "uint8" else "full"}
+
+
 def describe(spec: Mapping[str, Any]) -> str:
     kind = "grey pictures" if spec["channels"] == 1 else "colour pictures"
     if "dtype" in spec:

@@ -282,6 +282,12 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
     return Image.fromarray((255 * np.clip(colour, 0, 1)).astype(np.uint8)).resize((4 * RAW, 4 * RAW))
 
 
+def reading(spec: Mapping[str, Any]) -> dict[str, Any]:
+    loudness = {None: "utterance", NONE: "none"}.get(tuple(spec["scale"]) if "scale" in spec else None, "corpus")
+    return {"rate": spec["rate"], "seconds": spec["length"] / spec["rate"], "size": spec["size"],
+            "normalise": loudness, "trim": spec["trim"] is not None}  # fmt: skip
+
+
 def describe(spec: Mapping[str, Any]) -> str:
     size, seconds = spec["size"], spec["length"] / spec["rate"]
     return f"sounds of {seconds:.3g} s at {spec['rate']:,} Hz as log-mel spectrograms of {size} × {size}"

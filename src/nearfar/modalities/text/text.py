@@ -202,6 +202,10 @@ def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Im
     return Image.fromarray(shades.reshape(16, 16)).resize((64, 64), Image.Resampling.NEAREST)
 
 
+def reading(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"length": spec["length"]}
+
+
 def describe(spec: Mapping[str, Any]) -> str:
     t = spec["tokeniser"]
     return f"texts of at most {spec['length']} tokens, out of {t['vocabulary']:,} ({t['kind']})"

@@ -195,6 +195,7 @@ def _read(
     reading = warm_start.reading(starts, d)
     prepared = {} if known else columns.preparation(config.model)
     asked = {"tokens": columns.tokeniser(config.model, d.tokens), "size": d.size, "length": d.length}
+    asked |= {"rate": d.rate, "seconds": d.seconds, "normalise": d.normalise, "trim": d.trim}
     asked = prepared | {k: v for k, v in asked.items() if v != "auto"}
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,

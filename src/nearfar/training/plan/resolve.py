@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nearfar import modalities
 from nearfar.core import devices
 from nearfar.core.errors import ConfigError, DataError, UnknownName
 from nearfar.core.registry import MODALITIES, OBJECTIVES, POSITIVES
@@ -116,7 +117,7 @@ def resolved(
         of = f" of {name!r}" if len(table.columns) > 1 else ""
         notes.append(f"Views{of}: the recipe {recipes.name_for(views.recipe, c, table.columns)!r}, for "
                      f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(by_column[name].recipes)}.")  # fmt: skip
-    batch = batch_size_of(config, method, rows)
+    batch = batch_size_of(config, method, rows, getattr(defaults, "BATCH", 256))
     steps = getattr(defaults, "STEPS", TARGET_STEPS)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
@@ -157,11 +158,13 @@ def _data(config: Config, table: Table) -> DataConfig:
     d, column = config.data, table.first
     has_text = any(c.modality == "text" for c in table.columns.values())
     tokens = columns.tokeniser(config.model, d.tokens) if has_text else None
-    size = column.spec.get("size", 0) if d.size == "auto" else d.size
+    own = {k: v for c in reversed(table.columns.values()) for k, v in modalities.reading(c.modality, c.spec).items()}
+    # "auto" of what no column has means nothing; what somebody has asked for stays as it was asked.
+    own = {k: own.get(k) if getattr(d, k) == "auto" else getattr(d, k) for k in ("size", "length", "rate", "seconds")}
     return replace(
         # Columns of single numbers are one column of the table together, and several of the file.
         d, column=tuple(n for name, c in table.columns.items() for n in c.spec.get("names", (name,))),
-        size=size or None, stream=column.streams, workers=workers_of(config), length=column.spec.get("length"),
+        **own, stream=column.streams, workers=workers_of(config),
         tokens="hashed" if tokens == "auto" else tokens, ignore_duplicates=duplicates.kind(d.ignore_duplicates, table),
         depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
     )  # fmt: skip
@@ -190,12 +193,15 @@ def workers_of(config: Config) -> int:
     return workers.automatic(config.train.processes) if d.workers == "auto" else d.workers
 
 
-def batch_size_of(config: Config, method: Method, rows: int) -> int:
-    """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data."""
+def batch_size_of(config: Config, method: Method, rows: int, usual: int = 256) -> int:
+    """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data.
+
+    Of "auto" it is `usual`, or a quarter of the rows.
+    """
     t = config.train
     unit = int(np.lcm(max(1, method.bn_groups), t.processes))
     if t.batch_size == "auto":
-        batch = min(256, max(unit, rows // 4))
+        batch = min(usual, max(unit, rows // 4))
         batch -= batch % unit
         if t.balance:
             batch = math.prod(balanced.parse(t.balance))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nearfar import modalities
 from nearfar.core import files
 from nearfar.core.config import Config, DataConfig
 from nearfar.core.errors import ConfigError, RunError, UnknownName
@@ -42,12 +43,8 @@ class Start:
     @property
     def reading(self) -> dict[str, Any]:
         """The knobs of `DataConfig` that say how its cells were read."""
-        spec = self.column.spec
-        if self.column.modality == "text":
-            return {"tokens": self.config.data.tokens, "length": spec["length"]}
-        if self.column.modality == "image":
-            return {"size": spec["size"], "depth": "8" if spec.get("dtype", "uint8") == "uint8" else "full"}
-        return {}
+        tokens = {"tokens": self.config.data.tokens} if self.column.modality == "text" else {}
+        return tokens | modalities.reading(self.column.modality, self.column.spec)
 
     def reads_alike(self, data: DataConfig) -> bool:
         """Whether nothing else is asked for than how its cells were read."""
