@@ -16,6 +16,7 @@ from tests.helpers import texts
 BRIDGES = ("timm", "transformers", "st", "onnx", "open_clip")  # they need a name, and have tests of their own
 SHAPES = {
     "image": {"channels": 3, "size": 32},
+    "sound": {"channels": 1, "size": 32},
     "vector": {"features": 6},
     "text": {"vocabulary": 50, "length": 12},
 }
@@ -30,7 +31,8 @@ def some(modality):
     """Eight rows of a modality."""
     if modality == "text":
         return texts.drawn(LENGTHS)
-    return torch.randn(8, 3, 32, 32) if modality == "image" else torch.randn(8, 6)
+    shape = SHAPES[modality]
+    return torch.randn(8, shape["channels"], 32, 32) if "size" in shape else torch.randn(8, shape["features"])
 
 
 IMAGE, VECTOR, TEXT = of("image"), of("vector"), of("text")

@@ -60,7 +60,12 @@ class DataConfig:
         "that adapt a pretrained encoder", low=0, high=0.9,
     )  # fmt: skip
     size: int | Auto | None = knob(
-        "auto", "side to which pictures are resized; number of mels, and of moments, of a sound", unit="pixels", low=8, high=1024, flag=True
+        "auto",
+        "side to which pictures are resized; number of mels, and of moments, of a sound",
+        unit="pixels",
+        low=8,
+        high=1024,
+        flag=True,
     )
     tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)
     length: int | Auto | None = knob("auto", "maximum tokens per text", low=2, high=65536)

@@ -227,7 +227,7 @@ def _held(cells: Any) -> str:
 
 
 def modality_of(cells: Any, only: str | None, least: float) -> str | None:
-    """The modality that claims cells most surely, or whether the `only` one does; None where it is less than `least`."""
+    """The modality that is most sure of cells, of all or of the `only` one; None where that is less than `least`."""
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         sample: Sequence[Any] = list(cells[:8])
     else:

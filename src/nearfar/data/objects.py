@@ -276,9 +276,10 @@ def _of_rows(rows: list[Any], modality: str | None, spec: Spec = None) -> Raw:
 
 def _is_sound(row: Any, modality: str | None) -> bool:
     """Whether a tuple is a sound: samples and a rate that sounds have, where a label would be."""
-    if not isinstance(row, tuple) or len(row) != 2 or np.ndim(row[1]) != 0 or np.ndim(row[0]) not in (1, 2):
+    if not isinstance(row, tuple) or len(row) != 2 or not isinstance(row[1], int | np.integer):
         return False
-    return modality == "sound" or (modality is None and row[1] in RATES and len(row[0]) > 1)
+    sound = isinstance(row[0], np.ndarray) and row[0].ndim in (1, 2)
+    return sound and (modality == "sound" or (modality is None and int(row[1]) in RATES))
 
 
 def _may_be_picture(cell: Any) -> bool:

@@ -131,7 +131,8 @@ def _open_existing(path: Path, text: str) -> Raw:
         kind = "sound" if path.suffix.lower() in SOUND_ENDINGS else "image"
         return Raw({kind: [path]}, [path.name], files=(path,))
     raise DataError(
-        "holds nothing that is read: no pictures, sounds, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data set.",
+        "holds nothing that is read: no pictures, sounds, text, CSV, JSON lines, Parquet, npz, npy, tar or saved data "
+        "set.",
         where=text,
     )
 

@@ -23,7 +23,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``raw_features(values, spec) -> ndarray (N, F)``      the raw input as numbers, for the floor
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
-``reading(spec) -> dict``                             optional: the knobs of `DataConfig` that a spec answers, with its values
+``reading(spec) -> dict``                             optional: the knobs of `DataConfig` that it answers, with values
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
 ``too_long(name, lengths, most) -> str | None``       optional: beside it, what to say of longer ones
 ``doubts(name, cells) -> list of str``                optional: which cells are read as something else than they say

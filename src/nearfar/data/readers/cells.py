@@ -36,8 +36,8 @@ def type_of(value: Any) -> str:
 def column(value: Any, where: str = "data", *, paths: bool | None = None) -> Any:
     """One column of a collection: numbers, also nested ones of one shape, as an array; anything else as a list.
 
-    Strings are `paths`, by default where more than half are named as pictures or sounds are. Raises a `DataError`, which calls
-    it `where`, for what is no collection, or one of what is not read, such as complex numbers.
+    Strings are `paths`, by default where more than half are named as pictures or sounds are. Raises a `DataError`,
+    which calls it `where`, for what is no collection, or one of what is not read, such as complex numbers.
     """
     values = opened(value, where)
     if isinstance(values, np.ndarray):

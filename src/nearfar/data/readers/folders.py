@@ -88,8 +88,9 @@ def chosen(
 ) -> list[tuple[str | None, Place]]:
     """The files of a folder that a reader takes, each with its split; none where the folder is not the reader's.
 
-    Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures and sounds in
-    split folders, or in folders that may be classes, come first, unless the files are named after splits themselves.
+    Files in splits, wherever these are; else all that lie in the folder itself, or together in one below. Pictures and
+    sounds in split folders, or in folders that may be classes, come first, unless the files are named after splits
+    themselves.
     `named`: only files in splits are taken. `over_pictures`: files that are not named after splits come before pictures
     that have none either.
     """

@@ -17,7 +17,8 @@ SPLITS = {
 }  # fmt: skip
 BESIDE = {"set", "split", "data", "part", "shard", "chunk", "file", "of", "copy", "v"}  # say which piece of a split
 CLASSES = {"train", "valid"}  # are also what a picture may show, or be: bus, car, train; valid, invalid
-CONTAINERS = {"images", "image", "imgs", "img", "pictures", "photos", "data", "audio", "sounds", "wavs", "clips"}  # folders whose names are no class
+# Folders whose names are no class.
+CONTAINERS = {"images", "image", "imgs", "img", "pictures", "photos", "data", "audio", "sounds", "wavs", "clips"}
 SHOWN = 5  # names in a sentence
 
 Place = tuple[str, ...]

@@ -64,7 +64,7 @@ def _is_sound(cell: Any) -> bool:
     if isinstance(cell, Path):
         return cell.name.lower().endswith(SOUND_ENDINGS)
     if isinstance(cell, tuple):
-        return len(cell) == 2 and np.ndim(cell[0]) in (1, 2) and np.ndim(cell[1]) == 0
+        return len(cell) == 2 and isinstance(cell[0], np.ndarray) and isinstance(cell[1], int | np.integer)
     return isinstance(cell, bytes) and opened.is_sound(cell)
 
 
@@ -136,8 +136,8 @@ def doubts(name: str, cells: Sequence[Any]) -> list[str]:
             looked += 1
     if 4 * clipped <= looked:
         return []
-    return [f"Clipping: {clipped:,} of {looked:,} sounds of {name!r} that were looked at stay at full scale for several "
-            "samples, as those that were recorded too loud."]  # fmt: skip
+    return [f"Clipping: {clipped:,} of {looked:,} sounds of {name!r} that were looked at stay at full scale for "
+            "several samples, as those that were recorded too loud."]  # fmt: skip
 
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
@@ -198,7 +198,7 @@ def views(
         draws.batch = lambda whole=x: whole
     for transform in recipe:
         if transform.kind == "spectrogram":
-            x = transform.apply(x, draws)
+            x = transform.apply(x, draws, spec["rate"])
     return (x if "scale" in spec else _by_utterance(x))[:, None]
 
 
@@ -266,7 +266,7 @@ def encoder_shape(spec: Mapping[str, Any]) -> dict[str, int]:
 
 
 def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
-    """Standardised log-mel of 16 moments, float32 (N, 16 · S): with a logistic regression the strong floor of speech."""
+    """Standardised log-mel of 16 moments, float32 (N, 16 · S): a strong floor of speech."""
     parts = [values[i : i + BATCH] for i in range(0, len(values), BATCH)]
     found = [_standardised(_decibels(_tensor(p), spec, RAW), spec).flatten(1).numpy() for p in parts]
     return np.concatenate(found) if found else np.zeros((0, RAW * spec["size"]), np.float32)

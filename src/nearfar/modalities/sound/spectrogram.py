@@ -8,21 +8,21 @@ import math
 import torch
 import torch.nn.functional as F
 
+from nearfar.transforms.sound._mel import edges
+
 QUIETEST = 1e-10  # of a power, before the logarithm
 RANGE = 80.0  # decibels below a clip's loudest point; what is quieter counts as so loud
-BREAK, LINEAR = 1000.0, 200.0 / 3  # Hz up to which the mel scale is linear, and Hz of one mel there
-STEP = math.log(6.4) / 27  # of the logarithm above
 
 
 def log_mel(waves: torch.Tensor, lengths: torch.Tensor, *, rate: int, mels: int, window: int, hop: int) -> torch.Tensor:
-    """Log-mel spectrograms in decibels, (N, mels, T) float32, as librosa defines them for each clip by itself.
+    """Log-mel spectrograms in decibels, (N, mels, T), as librosa defines them for each clip by itself.
 
     That is ``power_to_db(melspectrogram(y, sr=rate, n_fft=window, hop_length=hop, n_mels=mels))``: a Hann window
     around every `hop` samples, zeros outside of the clip, Slaney's mel scale with filters of equal area.
 
     Parameters
     ----------
-    waves : Tensor (N, L), float32
+    waves : Tensor (N, L), float32 or float64
         Samples; zero from each clip's length on.
     lengths : Tensor (N,), int
         Samples of each clip.
@@ -35,10 +35,10 @@ def log_mel(waves: torch.Tensor, lengths: torch.Tensor, *, rate: int, mels: int,
     -------
     Tensor (N, mels, T), of which the first `frames_of` are the clip's; what follows is padding.
     """
-    hann = torch.hann_window(window, device=waves.device)
+    hann = torch.hann_window(window, device=waves.device, dtype=waves.dtype)
     padded = F.pad(waves, (window // 2, window // 2))
     spectrum = torch.fft.rfft(padded.unfold(1, window, hop) * hann).abs().square()  # (N, T, bins)
-    power = (spectrum @ filters(rate, mels, window, waves.device)).mT
+    power = (spectrum @ filters(rate, mels, window, waves.device).to(waves.dtype)).mT
     decibels = 10 * power.clamp_(min=QUIETEST).log10_()
     there = torch.arange(decibels.shape[2], device=waves.device) < frames_of(lengths, hop)[:, None]
     loudest = decibels.masked_fill(~there[:, None], -math.inf).amax((1, 2), keepdim=True)
@@ -52,26 +52,16 @@ def frames_of(lengths: torch.Tensor, hop: int) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=8)
 def filters(rate: int, mels: int, window: int, device: torch.device) -> torch.Tensor:
-    """Triangular filters on Slaney's mel scale from 0 Hz to half the rate, float32 (window // 2 + 1, mels).
+    """Triangular filters on Slaney's mel scale from 0 Hz to half the rate, float64 (window // 2 + 1, mels).
 
-    Each has the area 1 (in Hz · 1/Hz), as in Slaney's Auditory Toolbox (1998).
+    Each has the same area, as in the Auditory Toolbox (Slaney 1998).
     """
     bins = torch.linspace(0, rate / 2, window // 2 + 1, dtype=torch.float64)
-    edges = _hertz(torch.linspace(0, _mel(rate / 2), mels + 2, dtype=torch.float64))
-    rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
-    triangles = torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))
-    return triangles.float().to(device)
-
-
-def _mel(hertz: float) -> float:
-    """Slaney's scale: linear up to 1 kHz, logarithmic above."""
-    return hertz / LINEAR if hertz < BREAK else BREAK / LINEAR + math.log(hertz / BREAK) / STEP
-
-
-def _hertz(mel: torch.Tensor) -> torch.Tensor:
-    corner = BREAK / LINEAR
-    return torch.where(mel < corner, mel * LINEAR, BREAK * ((mel - corner) * STEP).exp())
+    ends = edges(rate, mels)
+    rising = (bins[:, None] - ends[:-2]) / (ends[1:-1] - ends[:-2])
+    falling = (ends[2:] - bins[:, None]) / (ends[2:] - ends[1:-1])
+    triangles = torch.minimum(rising, falling).clamp(min=0) * (2 / (ends[2:] - ends[:-2]))
+    return triangles.to(device)
 
 
 def length_of(waves: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ class CropTime:
     def __post_init__(self) -> None:
         check_range("crop_time.share", self.share, most=1)
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         share = draws.uniform(*self.share, 1)
         start = draws.uniform(0, 1, 1) * (1 - share)
         return read_at(x, start + share * even(x.shape[2], x.device), 2)

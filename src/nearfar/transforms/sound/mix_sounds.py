@@ -20,7 +20,7 @@ class MixSounds:
     p: float = knob(1.0, low=0, high=1)
     kind = "spectrogram"
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         if draws.batch is None:
             raise ValueError("mixing rows needs the values of the global batch")
         weight = draws.uniform(*self.share, 1, 1) * draws.bernoulli(self.p, 1, 1)

@@ -24,7 +24,7 @@ class ResizeCrop:
         check_range("resize_crop.mels", self.mels, most=4)
         check_range("resize_crop.time", self.time, most=4)
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         for axis, span in ((1, self.mels), (2, self.time)):
             share = draws.uniform(*span, 1)
             x = read_at(x, draws.uniform(0, 1, 1) * (1 - share) + share * even(x.shape[axis], x.device), axis)

@@ -23,7 +23,7 @@ class SpecAugment:
     masks: int = knob(1, low=1, high=16)
     kind = "spectrogram"
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         for axis, most in ((1, self.mels), (2, self.time)):
             place = (torch.arange(x.shape[axis], device=x.device) + 0.5) / x.shape[axis]
             width = draws.uniform(0, most, self.masks, 1)

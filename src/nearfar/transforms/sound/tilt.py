@@ -20,6 +20,6 @@ class Tilt:
     strength: float = knob(0.8, low=0)
     kind = "spectrogram"
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         slope = torch.linspace(-1, 1, x.shape[1], device=x.device)[:, None]
         return x + draws.uniform(-self.strength, self.strength, 1, 1) * slope

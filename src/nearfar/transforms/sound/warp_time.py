@@ -21,7 +21,7 @@ class WarpTime:
     strength: float = knob(0.4, low=0, high=1)
     kind = "spectrogram"
 
-    def apply(self, x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, draws: Draws, rate: int) -> torch.Tensor:
         time = even(x.shape[2], x.device)
         moved = draws.uniform(-self.strength, self.strength, 1) * torch.sin(math.pi * time) / math.pi
         return read_at(x, time + moved, 2)
