@@ -13,11 +13,13 @@ from nearfar.training.plan.prepare import prepare
 from nearfar.training.preview import sheet
 from nearfar.training.trainer import Trainer
 from nearfar.transforms.recipe import kind, name_of
+from tests.helpers.sounds import RATE, tone
 
 DRAW = np.random.default_rng(0)
 PICTURES = DRAW.integers(0, 255, (24, 32, 32, 3), dtype=np.uint8)
 TEXTS = [" ".join(DRAW.choice(list("abcdefghij"), 8)) for _ in range(24)]
-DATA = {"words": TEXTS, "rows": DRAW.normal(size=(24, 6))}
+SOUNDS = [(tone(0.1, 200 + 50 * i, seed=i), RATE) for i in range(24)]
+DATA = {"words": TEXTS, "rows": DRAW.normal(size=(24, 6)), "waveform": SOUNDS, "spectrogram": SOUNDS}
 
 
 def planned(values, *sets, **given):
@@ -35,6 +37,7 @@ def views(plan, rows=8):
 
 
 SMALL = {"words": {"encoder": "static", "tokens": "hashed:1024"}, "rows": {"encoder": "mlp"}}
+SMALL |= dict.fromkeys(("waveform", "spectrogram"), {"encoder": "lean_audio", "normalise": "none"})
 
 
 @pytest.mark.parametrize("name", [n for n in TRANSFORMS if n != "frame"])

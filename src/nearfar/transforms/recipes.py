@@ -124,7 +124,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     # Shen et al. 2020 (2009.13818): tokens and a run of words cut out; and words a little out of order.
     "cutoff": ((CutWords((0.0, 0.3)), DropTokens(0.1), ShuffleWords(3.0)),),
     # Another voice, pace and place say the same: chosen on held-out speakers and rows (docs/results/sound.md).
-    "sound": ((MixSounds((0.0, 0.25)), CropTime((0.8, 1.0)), WarpTime(0.45), WarpMel(0.28), Tilt(0.85)),),
+    "sound": ((MixSounds((0.0, 0.25)), CropTime((0.7, 1.0)), WarpTime(0.45), WarpMel(0.2), Tilt(0.85)),),
     # For pairs, and with labels.
     "sound_light": ((CropTime((0.9, 1.0)), WarpMel(0.1), Tilt(0.3)),),
     # Park et al. 2019 (1904.08779), after a crop in time.
