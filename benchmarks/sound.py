@@ -106,7 +106,7 @@ def main() -> None:
             found = {
                 "part": part, "seed": seed, "knobs": knobs, "set": a.set, "train_rows": len(rows), "test_rows": int(test.sum()),
                 "seconds": seconds, "model": measured(z, t, test, part), "floor": measured(raw, t, test, part),
-                "parameters": sum(w.numel() for w in model.networks.parameters()), "machine": machine(),
+                "parameters": sum(w.numel() for w in model.branches.parameters()), "machine": machine(),
             }  # fmt: skip
             files.write_json(a.out / f"{part}-seed{seed}.json", found)
             print(part, seed, f"{seconds:.0f} s", {w: {k: round(v.get("accuracy", v.get("mean", 0)), 3) for k, v in found[w].items()}
