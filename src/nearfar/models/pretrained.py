@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core.config import Config
+from nearfar.core.config import Config, knobs
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.registry import ENCODERS, METHODS, MODALITIES
 from nearfar.core.schema import fits
@@ -22,11 +22,9 @@ from nearfar.models import columns, stored
 # What a training would decide, in the words of one that trains nothing; libraries compute in fp32 by default.
 DECIDED = {
     "train.precision": "fp32", "train.device": "cpu", "train.epochs": 0, "train.batch_size": 2, "train.patience": 0,
-    "train.threads": 1, "optim.lr": 1e-3, "optim.weight_decay": 0, "optim.final_decay": None, "data.size": None,
-    "data.tokens": None, "data.length": None, "data.depth": "8", "data.stream": False, "data.workers": 0,
-    "data.rate": None, "data.seconds": None, "data.ignore_duplicates": "off", "data.holdout": 0.0,
-    "model.fixed_weight": 1.0,
-    "views.recipe": "none", "views.flip": None,
+    "train.threads": 1, "optim.lr": 1e-3, "optim.weight_decay": 0, "optim.final_decay": None,
+    "data.depth": "8", "data.stream": False, "data.workers": 0, "data.ignore_duplicates": "off", "data.holdout": 0.0,
+    "data.leave_out": "none", "model.fixed_weight": 1.0, "views.recipe": "none", "views.flip": None,
 }  # fmt: skip
 
 if TYPE_CHECKING:
@@ -96,6 +94,8 @@ def opened(word: str) -> Embedder:
     config = Config()
     for path, value in DECIDED.items():
         config = config.set(path, value)
+    nothing = {f.name: None for of, f, _ in knobs() if of == "data" and getattr(config.data, f.name) == "auto"}
+    config = replace(config, data=replace(config.data, **nothing))  # other modalities, which it does not read
     given = {"pretrained": True, **offered.options}
     model = replace(config.model, method="random", encoder=word, encoder_options=given, fixed="none", positives="views")
     model, plans = columns.resolved(model, columns.plan(model, kinds))
