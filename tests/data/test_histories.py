@@ -115,6 +115,8 @@ def test_wrong_columns_and_times_are_sentences():
         of_raw(table(["u"], ["a"]), "usr", "item", notes=Findings())
     with pytest.raises(DataError, match="'yesterday', which is no time"):
         read(["u"], ["a"], time="t", columns={"t": ["yesterday"]})
+    with pytest.raises(DataError, match="has a cell that is no number, 'x'"):
+        read(["u"] * 3, ["a", "b", "c"], time="t", columns={"t": ["1", "2", "x"]})
     with pytest.raises(ConfigError, match="needs a column of times"):
         read(["u"], ["a"], leave_out="last")
 

@@ -38,6 +38,8 @@ def seconds(cells: Any, name: str) -> np.ndarray:
     numbers = numeric(cells)
     if isinstance(numbers, Numeric):
         return np.where(np.isfinite(numbers.values), numbers.values, np.nan)
+    if isinstance(numbers, str):
+        raise DataError(f"the column {name!r} {numbers}.", where="--time")
     return np.fromiter((_second(cell_or_error(cells, i), name) for i in range(len(cells))), np.float64, len(cells))
 
 
