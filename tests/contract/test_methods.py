@@ -24,7 +24,8 @@ from nearfar.training.learner import Learner
 from nearfar.training.plan.prepare import prepare
 from nearfar.training.trainer import Trainer
 from tests.conftest import TINY, lines_of
-from tests.helpers.methods import OF_TEXTS, TRAINED, resolved, small, taught, teacher
+from tests.helpers import histories
+from tests.helpers.methods import OF_HISTORIES, OF_TEXTS, TRAINED, resolved, small, taught, teacher
 from tests.training.test_text_runs import sentences
 
 ALL = TRAINED + OF_TEXTS
@@ -36,6 +37,11 @@ def data_for(name, digits):
     given = {k: v for k, v in TINY.items() if k != "projector"} | small(name) | {"method": name}
     if takes == "rows":
         return digits, given
+    if takes == "histories":
+        given = {"method": name, "batch_size": 16, "epochs": 4, "threads": 1, "precision": "fp32", "leave_out": "none"}
+        encoder = "history" if METHODS.get(name).RECORD.steps else "lightgcn"
+        return histories.planted(), given | {"user": "user_id", "column": ("item_id",), "encoder": encoder,
+                                             "encoder_options": {"dim": 16}}  # fmt: skip
     en, de, who = sentences(160)
     given |= {"batch_size": 32, "encoder_options": {"dim": 16}, "monitor_rows": 0, "epochs": 3, "fixed": "none"}
     if takes == "texts":
@@ -44,7 +50,7 @@ def data_for(name, digits):
     return (data | {"score": who % 5.0}, given | {"score": "score"}) if takes == "scored pairs" else (data, given)
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=ALL + OF_HISTORIES)
 def whole(request, digits, tmp_path_factory):
     """A training of a second by each method, its data and its knobs."""
     data, given = data_for(request.param, digits)
@@ -84,6 +90,7 @@ def test_trains_and_encodes(whole):
     assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
     loaded = loading.load(trained.path, device="cpu")
     columns = {None: data["test"][0]} if "test" in data else {c: data[c] for c in loaded.columns}
+    columns = {None: [[0, 3, 5], [7, 21, 1], [2]]} if "user_id" in data else columns
     for column, cells in columns.items():
         z = loaded.encode(cells, column=column)
         assert z.shape == (len(cells), 16)

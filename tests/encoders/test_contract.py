@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from nearfar.core.errors import ConfigError
 from nearfar.core.registry import ENCODERS, FIXED
 from nearfar.encoders.image import tutorial_cnn
 from nearfar.modalities.image import image
-from tests.helpers import texts
+from tests.helpers import histories, texts
 
 BRIDGES = ("timm", "transformers", "st", "onnx", "open_clip")  # they need a name, and have tests of their own
 SHAPES = {
@@ -19,6 +20,7 @@ SHAPES = {
     "sound": {"channels": 1, "size": 32},
     "vector": {"features": 6},
     "text": {"vocabulary": 50, "length": 12},
+    "ids": {"items": 30, "length": 12, "features": 5, "each": 3, "events": 60},
 }
 LENGTHS = [12, 1, 0, 5, 3, 12, 8, 2]  # of texts; one has nothing
 
@@ -31,12 +33,20 @@ def some(modality):
     """Eight rows of a modality."""
     if modality == "text":
         return texts.drawn(LENGTHS)
+    if modality == "ids":
+        return histories.drawn(LENGTHS, 30)
     shape = SHAPES[modality]
     return torch.randn(8, shape["channels"], 32, 32) if "size" in shape else torch.randn(8, shape["features"])
 
 
 IMAGE, VECTOR, TEXT = of("image"), of("vector"), of("text")
 EACH = [(name, modality) for modality in SHAPES for name in of(modality)]
+
+
+def built(name, modality, **options):
+    """An encoder of the shape that a modality says, as far as it has arguments for it."""
+    build = ENCODERS.get(name).build
+    return build(**{k: v for k, v in SHAPES[modality].items() if k in inspect.signature(build).parameters}, **options)
 
 
 @pytest.mark.parametrize("name", [*ENCODERS])
@@ -106,15 +116,19 @@ def test_rows(name):
 @pytest.mark.parametrize(("name", "modality"), EACH)
 def test_every_parameter_gets_a_gradient_and_the_seed_decides(name, modality):
     torch.manual_seed(1)
-    encoder = ENCODERS.get(name).build(**SHAPES[modality])
+    encoder = built(name, modality)
     torch.manual_seed(1)
-    again = ENCODERS.get(name).build(**SHAPES[modality])
+    again = built(name, modality)
     for a, b in zip(encoder.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
+    if modality == "ids":
+        encoder.setup(some(modality), content=np.arange(90).reshape(30, 3) % 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         z = encoder(some(modality))
     assert z.shape == (8, encoder.out_features)
     assert z.isfinite().all()
+    if modality == "ids":  # the items have vectors too
+        z = torch.cat([z, encoder.candidates()])
     (z.float() * torch.randn(z.shape)).sum().backward()
     assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
     if name == "resnet18":  # the last norm of each block starts at zero, so what is before it waits a step

@@ -14,7 +14,8 @@ from nearfar.methods.parts import Facts
 
 OF_ROWS = [m for m in METHODS if METHODS.get(m).RECORD.takes == "rows"]
 TRAINED = [m for m in OF_ROWS if METHODS.get(m).RECORD.trains]
-OF_TEXTS = [m for m in METHODS if m not in OF_ROWS]  # of texts, and of pairs of them
+OF_HISTORIES = [m for m in METHODS if METHODS.get(m).RECORD.takes == "histories"]
+OF_TEXTS = [m for m in METHODS if m not in (*OF_ROWS, *OF_HISTORIES)]  # of texts, and of pairs of them
 PARTS = {"memory": {"size": 96}, "prototypes": {"size": 24}, "context": {"hidden": 16}, "clusters": {"size": 4}}
 VIEWS = 6  # of a row at most, where a method has more and needs no grid of them
 

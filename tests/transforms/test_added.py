@@ -13,6 +13,7 @@ from nearfar.training.plan.prepare import prepare
 from nearfar.training.preview import sheet
 from nearfar.training.trainer import Trainer
 from nearfar.transforms.recipe import kind, name_of
+from tests.helpers import histories
 from tests.helpers.sounds import RATE, tone
 
 DRAW = np.random.default_rng(0)
@@ -20,6 +21,7 @@ PICTURES = DRAW.integers(0, 255, (24, 32, 32, 3), dtype=np.uint8)
 TEXTS = [" ".join(DRAW.choice(list("abcdefghij"), 8)) for _ in range(24)]
 SOUNDS = [(tone(0.1, 200 + 50 * i, seed=i), RATE) for i in range(24)]
 DATA = {"words": TEXTS, "rows": DRAW.normal(size=(24, 6)), "waveform": SOUNDS, "spectrogram": SOUNDS}
+DATA["ids"] = histories.planted(24)
 
 
 def planned(values, *sets, **given):
@@ -38,6 +40,7 @@ def views(plan, rows=8):
 
 SMALL = {"words": {"encoder": "static", "tokens": "hashed:1024"}, "rows": {"encoder": "mlp"}}
 SMALL |= dict.fromkeys(("waveform", "spectrogram"), {"encoder": "lean_audio", "normalise": "none"})
+SMALL["ids"] = {"user": "user_id", "column": ("item_id",), "method": "simclr", "encoder_options": {"dim": 8}}
 
 
 @pytest.mark.parametrize("name", [n for n in TRANSFORMS if n != "frame"])

@@ -29,7 +29,8 @@ CLOSE = 2 / 255
 
 
 def draws(n, seed=0, share=None, device="cpu", batch=None):
-    return Draws(torch.Generator().manual_seed(seed), n, share, device, batch)
+    common = torch.Generator().manual_seed(seed + 1)
+    return Draws(torch.Generator().manual_seed(seed), n, share, device, batch, common)
 
 
 def images(n=6, c=3, side=24, seed=0):
@@ -44,6 +45,8 @@ def strong(name):
     t = kinds()[name]()
     if name == "affine":  # its defaults change nothing
         t = Affine(degrees=30, scale=(0.7, 1.3), shear=10, shift=0.1)
+    if name == "next_items":
+        t = replace(t, most=10)  # the test's histories have 40 events
     if name == "blur":
         t = replace(t, sigma=(5.0, 40.0))  # the test's pictures are small
     return replace(t, p=1.0) if hasattr(t, "p") else t
@@ -55,7 +58,7 @@ def run(t, values, d, **options):
     if d.batch is None and len(d) == d.total:
         d.batch = lambda: values
     rate = (RATE,) if t.kind in recipe_module.OF_SOUNDS else ()
-    return t.apply(values if t.kind == "words" else values.float(), d, *rate)
+    return t.apply(values if t.kind in ("words", "ids") else values.float(), d, *rate)
 
 
 def values_for(name, n=16):
@@ -70,6 +73,8 @@ def values_for(name, n=16):
         return waves
     if kinds()[name].kind == "spectrogram":
         return torch.randn(n, 16, 24)
+    if kinds()[name].kind == "ids":
+        return torch.randint(1, 1000, (n, 40, 2), dtype=torch.int32)
     return torch.randn(n, 10) if kinds()[name].kind == "rows" else images(n)
 
 
@@ -77,7 +82,7 @@ class Noted(Draws):
     """Draws that remember what they gave."""
 
     def __init__(self, *args):
-        super().__init__(*args)
+        super().__init__(*args, common=torch.Generator().manual_seed(1))
         self.given = []
 
     def _host(self, what, make):
@@ -102,7 +107,8 @@ def test_same_generator_same_views(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_values_given_are_not_written_into(name):
-    x = values_for(name).float() / (255 if name in PICTURES else 1)
+    x = values_for(name)
+    x = x if kinds()[name].kind == "ids" else x.float() / (255 if name in PICTURES else 1)
     before = x.clone()
     run(strong(name), x, draws(16))
     assert torch.equal(x, before)

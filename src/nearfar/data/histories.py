@@ -5,6 +5,7 @@ data/interactions.py makes them of a table. Some events may be left out of train
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,14 @@ class HistoryCells(Sequence):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_train", self.histories.of(TRAIN))
+
+    @property
+    def digest(self) -> str:
+        """Hash of the events for training, which depend on how the others were left out."""
+        made = hashlib.blake2b(digest_size=16)
+        for array in (self._train.indptr, self._train.indices, self._train.weight):
+            made.update(np.ascontiguousarray(array).view(np.uint8))
+        return made.hexdigest()
 
     def __len__(self) -> int:
         return len(self.histories)

@@ -6,7 +6,7 @@ has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
 ================== =============================================================================================
 ``channels, size`` shape of images (N, C, S, S), float
-``features``       shape of numeric rows (N, F), float
+``features``       shape of numeric rows (N, F), float; of histories see ``each``
 ``vocabulary``     the largest id of texts, int (N, L): 0 is nothing, and a network takes the absolute value, since
                    the sign only says whether a word begins. A text without ids gives zeros
 ``length``         tokens per text at most; these networks take texts of any length
@@ -21,6 +21,16 @@ has ``out_features`` = D. Arguments that several have mean the same everywhere:
 ``dropout``        share that is left out in training
 ``pooling``        one vector from the states of a text: "mean", "max", "cls" (the first) or "last"
 ``idf_power``      power of the inverse document frequencies; above 1 rare tokens count more, 0 means plain counts
+``items``          number of items of histories int (N, L, 2): the item's number and one, 0 being nothing, and its
+                   weight in thousandths; oldest first. Such an encoder also knows ``candidates(ids)``, vectors of items
+``events``         of the histories that are trained on, in all
+``each``           features of one item at most, of ``features`` different ones
+``ridge``          λ of the ridge regression of every item on all that vectors of items start as
+``rating``         how much more a rating that is one standard deviation above the mean counts than an average one
+``even``           in that regression users count by this negative power of how many events they have
+``content``        in that regression, the weight of features of the items, which stand below the users
+``recent``         so many of the last events have each a factor of their own, which is learnt; 0: order does not matter
+``first``          the factor of the very last at the start; those before fall to 1 evenly on a logarithmic scale
 ``ngram_weight``   of n-grams beside the word they are of, see `nearfar.encoders.text.static.token_weights`
 ================== =============================================================================================
 
@@ -46,6 +56,8 @@ A `ValueError` says which argument cannot have its value. A file may also define
 
 What it builds may have ``fetch()``, which takes pretrained weights and is called once, when a training begins, and
 ``setup(x)``, called then with the training rows as it takes them, or with no more than its ``setup_rows`` of them,
-drawn evenly. One that keeps an axis of time is a class with ``steps(x) -> (states (N, T, D_steps), there (N, T) bool)``
+drawn evenly, and by name what the modality says of them (`known`).
+
+One that keeps an axis of time is a class with ``steps(x) -> (states (N, T, D_steps), there (N, T) bool)``
 and ``pooled(states, there) -> (N, D)``, of which its ``forward`` is made; methods that compare steps ask for them.
 """

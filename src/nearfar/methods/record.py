@@ -130,8 +130,9 @@ class Method:
     objective : Loss or str
         The loss that `compare` calls as ``record.loss(…)``, which a user may exchange for another one of the same
         inputs; or, where the loss cannot be exchanged, the name of the module that says what no learning looks like.
-    takes : {"rows", "texts", "pairs", "scored pairs"}
-        What it learns from: views of one column, of any kind or of text; two or more columns; two and their scores.
+    takes : {"rows", "texts", "histories", "pairs", "scored pairs"}
+        What it learns from: views of one column, of any kind, of text or of what users took; two or more columns; two
+        and their scores.
     positives : {"views", "labels", "teacher"}
         Who belongs together: views of one row, or rows of one label too (unlabelled rows keep a group of their own).
         "teacher": each row learns the vector that another model gives of it.
@@ -206,9 +207,10 @@ class Method:
     lr: float = knob(1e-3, above=0)
     weight_decay: Number = knob(1e-4, low=0)
 
-    def loss(self, *inputs: Any, e: Embeddings) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The objective of these inputs; it gets the method's temperature and the step as seed if it takes them."""
-        known = {"temperature": self.temperature, "seed": e.step}
+    def loss(self, *inputs: Any, e: Embeddings, **given: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The objective of these inputs; it gets the method's temperature, the step as seed and what else is given, if
+        it takes them."""
+        known = {"temperature": self.temperature, "seed": e.step, **given}
         more = {k: v for k, v in known.items() if v is not None and k in self.objective.accepts}
         return self.objective(*inputs, world=e.world, **more)
 

@@ -26,6 +26,7 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``reading(spec) -> dict``                             optional: the knobs of `DataConfig` that it answers, with values
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it
 ``too_long(name, lengths, most) -> str | None``       optional: beside it, what to say of longer ones
+``known(cells) -> dict``                               optional: further arguments of an encoder's ``setup``
 ``doubts(name, cells) -> list of str``                optional: which cells are read as something else than they say
 ``FIXED``                                             optional: name and weight of features beside trained ones
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column, see `nearfar.training.plan`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,9 @@ def _built(of: Registry, name: str, options: Mapping[str, Any], column: ColumnPl
     what = f"the {of.kind}"
     module, _, variant = name.partition(":")
     build, shape = of.get(module).build, MODALITIES.get(column.modality).encoder_shape(column.spec)
+    takes = inspect.signature(build).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):  # what it has no argument for it need not know
+        shape = {k: v for k, v in shape.items() if k in takes}
     given = {**shape, **({"name": variant} if variant else {}), **options}
     if taken := [k for k in shape if given[k] != shape[k]]:
         raise ConfigError(f"is {shape[taken[0]]!r}, as the data are.", where=f"{where}_options.{taken[0]}")

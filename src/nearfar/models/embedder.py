@@ -23,7 +23,7 @@ from nearfar.data.interactions import OF_INTERACTIONS
 from nearfar.data.objects import settled
 from nearfar.data.read import read
 from nearfar.data.table import Column, Table
-from nearfar.models import branches, kept, stored
+from nearfar.models import branches, kept, recommending, stored
 from nearfar.models.blueprint import NUMBERS, widths
 from nearfar.models.encoding import vectors
 from nearfar.models.model import LAYERS, Model
@@ -31,6 +31,7 @@ from nearfar.models.model import LAYERS, Model
 if TYPE_CHECKING:
     from nearfar.core.config import Config
     from nearfar.core.console import Console
+    from nearfar.data.histories import Histories
     from nearfar.encoders.offer import Offer
     from nearfar.models.branches import Branches
     from nearfar.models.training_rows import TrainingRows
@@ -155,6 +156,18 @@ class Embedder(Model):
                 z = shelf.through(kept.content(column, rows), lambda at: encode(rows[at]), console)
                 z = z[:, : self.dimensions].contiguous()
         return (torch.nn.functional.normalize(z, dim=1, out=z) if normalize else z).numpy()
+
+    def scores(self, histories: Histories) -> np.ndarray:
+        """Score of every item for every user, see `nearfar.models.recommending.scores`."""
+        return recommending.scores(self, histories)
+
+    def contributions(self, histories: Histories, items: np.ndarray) -> list[np.ndarray] | None:
+        """What each event adds to a score, see `nearfar.models.recommending.contributions`."""
+        return recommending.contributions(self, histories, items)
+
+    def item_vectors(self) -> tuple[list[str], np.ndarray]:
+        """Names and vectors of all items, see `nearfar.models.recommending.item_vectors`."""
+        return recommending.item_vectors(self)
 
     def read(
         self, inputs: Any, *, column: str | None = None, data_column: str | Sequence[str] | None = None,

@@ -37,7 +37,9 @@ def set_up(modules: Mapping[str, Any], columns: Mapping[str, Column], rows: np.n
         some = _some(rows, getattr(module, "setup_rows", len(rows)))
         values, geometry = zip(*(c.take(some) for c in read_by), strict=True)
         geometry = None if geometry[0] is None else torch.cat(geometry)
-        module.setup(MODALITIES.get(read_by[0].modality).neutral(torch.cat(values), geometry, read_by[0].spec))
+        modality, spec = MODALITIES.get(read_by[0].modality), read_by[0].spec
+        known = modality.known(read_by[0].cells) if hasattr(modality, "known") else {}
+        module.setup(modality.neutral(torch.cat(values), geometry, spec), **known)
 
 
 def scale(networks: Branches, columns: Mapping[str, Column], rows: np.ndarray, precision: str) -> None:

@@ -93,6 +93,8 @@ def chunks(batch: ViewBatch, chunk: int) -> list[tuple]:
 
 def joined(parts: list[Projections]) -> Projections:
     """The projections of all pieces."""
+    if len(parts) == 1:
+        return parts[0]
 
     def join(side: str) -> tuple[Maybe, ...]:
         by_view = zip(*(getattr(p, side) for p in parts), strict=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.transforms.frame import Frame
+from nearfar.transforms.ids.drop_items import DropItems
+from nearfar.transforms.ids.next_items import NextItems
 from nearfar.transforms.image.affine import Affine
 from nearfar.transforms.image.blur import Blur
 from nearfar.transforms.image.crop import Crop
@@ -40,6 +42,7 @@ _COLOUR = (Jitter(0.4, 0.4, 0.4, 0.1, p=0.8), Greyscale(0.2))
 _SWAV = (Flip(), Jitter(0.8, 0.8, 0.8, 0.2, p=0.8), Greyscale(0.2), Blur(p=0.5))
 _DINO = (Flip(), Jitter(0.4, 0.4, 0.2, 0.1, p=0.8), Greyscale(0.2))
 _LOCAL = Frame(3 / 7, "local")  # 96 of 224 pixels
+_ANSWER = Frame(1.0, "answer")
 
 _EMP = (
     Crop((0.25, 0.25), ratio=(1.0, 1.0)),
@@ -133,19 +136,29 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     "byol_a": ((MixSounds((0.0, 0.4)), ResizeCrop()),),
     # For pairs of texts, whose two sides are views already.
     "tokens": ((DropTokens(0.1),),),
+    # Liang et al. 2018 (1802.05814): a user is known by half of the items; what was left out, and what was not.
+    "items": (
+        (DropItems(0.5),),
+        (_ANSWER, DropItems(0.5, rest=True)),
+        (_ANSWER, DropItems(0.5)),
+    ),
+    # Two halves of a history that have nothing in common, for methods that compare views.
+    "halves": ((DropItems(0.5),), (DropItems(0.5, rest=True),)),
+    # Kang & McAuley 2018 (1808.09781): a stretch of a history, and what follows each of its events.
+    "next": ((NextItems(),), (_ANSWER, NextItems(answer=True))),
     "none": ((),),
 }
 
 
 def for_kind(name: str, kind: str) -> tuple[Recipe, ...]:
-    """The recipe called `name`, if all its transforms are of this kind, such as "rows" or "words".
+    """The recipe called `name`, if all its transforms are of this kind, such as "rows" or "words", or say a role.
 
     Raises
     ------
     UnknownName, ConfigError
         There is none of that name, or it is for something else; those that fit are named.
     """
-    return of_kinds(name, (kind,), kind)
+    return of_kinds(name, (kind, "frame"), kind)
 
 
 def of_kinds(name: str, kinds: Sequence[str], what: str, size: int = 0, channels: int = 0) -> tuple[Recipe, ...]:

@@ -45,6 +45,7 @@ def decoded(
         for i, row in enumerate(raw.names):
             names.update((f"\n{row}" if i else row).encode("utf-8", "surrogateescape"))
         settings = {"column": name, "modality": kind, "spec": spec, "rows": names.hexdigest(), "missing": raw.missing}
+        settings |= {"cells": cells.digest} if hasattr(cells, "digest") else {}  # which the files do not say
         sources = list(dict.fromkeys([*raw.files, *(_named(cells) if raw.files else ())]))
         entry = cache.entry(sources, settings | ({"key": raw.key} if raw.key else {}))
         if streaming.wanted is not True and (stored := cache.load(entry)) is not None:

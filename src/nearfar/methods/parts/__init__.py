@@ -155,3 +155,16 @@ class LearntScale(Learnt):
 
     def temperature(self, number: float) -> float:
         return 1 / number
+
+
+@dataclass(frozen=True)
+class Items:
+    """The table of the items that the encoder knows; of more than `drawn` so many are drawn in each step."""
+
+    drawn: int = knob(16384, low=1, high=2**24)
+    power: float = knob(0.75, low=0, high=1)
+
+    def build(self, dim: int) -> torch.nn.Module:
+        from nearfar.methods.parts.items import ItemTable
+
+        return ItemTable(self.drawn, self.power)

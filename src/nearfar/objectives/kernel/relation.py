@@ -8,7 +8,9 @@ import torch
 
 NOBODY = -1  # fills the lists of rows that have fewer entries than others
 # Axes of what has not one alone.
-AXES = {"ignore": (1, 2), "positive_rows": (2,), "negative_rows": (2,), "shown": (2,), "guide": (3,)}
+AXES = {"ignore": (1, 2), "guide": (3,)} | dict.fromkeys(
+    ("positive_rows", "negative_rows", "shown", "answers", "seen"), (2,)
+)
 FLOATING = ("score", "guide")
 
 
@@ -40,6 +42,10 @@ class Relation:
         Unit vectors of the S sides of each row by another model. What these find more similar to a side than the row's
         own other side is neither positive nor negative of it (a false negative of GISTEmbed, Solatorio 2024, arXiv
         2402.16829).
+    answers : LongTensor (N, A), optional
+        The items of a table that each row is to find; -1 where it has fewer.
+    seen : LongTensor (N, S), optional
+        The items that each row is known by, which are neither to be found nor wrong; -1 where it has fewer.
 
     Raises
     ------
@@ -55,6 +61,8 @@ class Relation:
     shown: torch.Tensor | None = None
     guide: torch.Tensor | None = None
     within: torch.Tensor | None = None
+    answers: torch.Tensor | None = None
+    seen: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):

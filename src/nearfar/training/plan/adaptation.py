@@ -56,6 +56,8 @@ def with_holdout(config: Config, adaptation: Adaptation | None, table: Table) ->
     """The config with the share of rows that are held out."""
     if config.data.holdout != "auto":
         return config
+    if config.data.user is not None:  # users are known by their histories, of which parts are left out
+        return replace(config, data=replace(config.data, holdout=0.0))
     rows = len(table) if table.labels is None or len(table.columns) > 1 else int((table.labels >= 0).sum())
     few = adaptation is not None and rows < adaptation.holdout
     return replace(config, data=replace(config.data, holdout=0.0 if few else HOLDOUT))

@@ -68,6 +68,9 @@ def _check_takes(method: Method, table: Table) -> None:
     if method.takes == "scored pairs" and (table.scores is None or len(table.columns) != 2):
         raise ConfigError(f"{method.name} needs two columns and their scores.", where="model.method",
                           hint="Name the scores with --score.")  # fmt: skip
+    if method.takes == "histories" and (several or table.first.modality != "ids"):
+        raise ConfigError(f"{method.name} learns from what users took, one column of items.", where="model.method",
+                          hint="Name users and items with --pair USER ITEM.")  # fmt: skip
     if method.takes == "texts" and (several or not text):
         raise ConfigError(f"{method.name} is for one column of text.", where="model.method",
                           hint="For pairs there are clip and siglip, for pictures simclr.")  # fmt: skip
