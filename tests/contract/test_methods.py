@@ -38,7 +38,7 @@ def data_for(name, digits):
     if takes == "rows":
         return digits, given
     if takes == "histories":
-        given = {"method": name, "batch_size": 16, "epochs": 4, "threads": 1, "precision": "fp32", "leave_out": "none"}
+        given = {"method": name, "batch_size": 16, "epochs": 4, "lr": 0.02, "threads": 1, "precision": "fp32", "leave_out": "none"}
         encoder = "history" if METHODS.get(name).RECORD.steps else "lightgcn"
         return histories.planted(), given | {"user": "user_id", "column": ("item_id",), "encoder": encoder,
                                              "encoder_options": {"dim": 16}}  # fmt: skip
@@ -90,7 +90,7 @@ def test_trains_and_encodes(whole):
     assert Config.from_dict(trained.plan.config.as_dict()) == trained.plan.config
     loaded = loading.load(trained.path, device="cpu")
     columns = {None: data["test"][0]} if "test" in data else {c: data[c] for c in loaded.columns}
-    columns = {None: [[0, 3, 5], [7, 21, 1], [2]]} if "user_id" in data else columns
+    columns = {None: [[(str(i), 4.0, None) for i in own] for own in ((0, 3, 5), (7, 21, 1), (2,))]} if "user_id" in data else columns
     for column, cells in columns.items():
         z = loaded.encode(cells, column=column)
         assert z.shape == (len(cells), 16)

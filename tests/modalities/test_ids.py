@@ -21,7 +21,9 @@ def test_names_alone_are_a_history_too():
     assert not ids.decode([], SPEC)[0].any()
 
 
-@pytest.mark.parametrize(("cell", "said"), [(["x", "y"], "2 items, none of which the model knows, such as 'x'"), (3, "int")])
+@pytest.mark.parametrize(
+    ("cell", "said"), [(["x", "y"], "2 items, none of which the model knows, such as 'x'"), (3, "int")]
+)
 def test_bad_cells_say_what_they_are(cell, said):
     with pytest.raises(BadCell, match=said):
         ids.decode(cell, SPEC)

@@ -39,7 +39,9 @@ def test_the_rate_is_that_of_what_is_left_out():
 def test_an_answer_is_what_follows():
     x = histories([12, 5, 2, 1, 0], 12)
     for seed in range(5):
-        shared = [Draws(torch.Generator().manual_seed(i), 5, common=torch.Generator().manual_seed(seed)) for i in (1, 2)]
+        shared = [
+            Draws(torch.Generator().manual_seed(i), 5, common=torch.Generator().manual_seed(seed)) for i in (1, 2)
+        ]
         before, after = NextItems(4).apply(x, shared[0]), NextItems(4, answer=True).apply(x, shared[1])
         assert (before[:, :, 0] != 0).sum(1).tolist() == [4, 4, 1, 0, 0]
         there = before[:, :, 0] != 0
@@ -64,7 +66,9 @@ def test_gaps_close_in_order():
 def test_the_recipe_of_items_splits_a_history():
     x = histories([30, 8], 30)
     shown, answer, kept = (
-        ids.views(x, None, recipe, Draws(torch.Generator().manual_seed(i), 2, common=torch.Generator().manual_seed(7)), {})
+        ids.views(
+            x, None, recipe, Draws(torch.Generator().manual_seed(i), 2, common=torch.Generator().manual_seed(7)), {}
+        )
         for i, recipe in enumerate(RECIPES["items"])
     )
     assert torch.equal(shown, kept)

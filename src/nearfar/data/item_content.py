@@ -46,8 +46,10 @@ def _parts(cells: list[Any]) -> Iterator[list[str]]:
     if isinstance(numbers, Numeric):
         yield from _ranges(numbers.values)
         return
-    lists = [list(map(str, c)) if isinstance(c, list | tuple) else str(c).split(BETWEEN) for c in cells if c is not None]
-    words = all(len(parts) == 1 for parts in lists) and len({p for p, in lists}) > len(lists) / 2
+    lists = [
+        list(map(str, c)) if isinstance(c, list | tuple) else str(c).split(BETWEEN) for c in cells if c is not None
+    ]
+    words = all(len(parts) == 1 for parts in lists) and len({p for (p,) in lists}) > len(lists) / 2
     found = iter(lists)
     for cell in cells:
         parts = [] if cell is None else next(found)

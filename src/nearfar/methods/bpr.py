@@ -22,7 +22,7 @@ RECORD = Method(
     count=3,
     projector=None,
     parts={"candidates": Items(power=0.0)},
-    options={"negatives": 16, "pairs": 4096},
+    options={"negatives": 16.0, "pairs": 4096.0},
     lr=1e-3,
     weight_decay=0.0,
 )

@@ -22,7 +22,7 @@ RECORD = Method(
     count=3,
     projector=None,
     parts={"candidates": Items()},
-    options={"pairs": 2048},
+    options={"pairs": 2048.0},
     lr=1e-3,
     weight_decay=0.0,
 )

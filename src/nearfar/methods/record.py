@@ -209,7 +209,8 @@ class Method:
 
     def loss(self, *inputs: Any, e: Embeddings, **given: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The objective of these inputs; it gets the method's temperature, the step as seed and what else is given, if
-        it takes them."""
+        it takes them.
+        """
         known = {"temperature": self.temperature, "seed": e.step, **given}
         more = {k: v for k, v in known.items() if v is not None and k in self.objective.accepts}
         return self.objective(*inputs, world=e.world, **more)

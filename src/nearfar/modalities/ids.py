@@ -63,7 +63,8 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 def decode(cell: Any, spec: Mapping[str, Any]) -> tuple[np.ndarray, None]:
     """The newest events of one user, oldest first, int32 (L, 2): number of the item and one, 0 where there is none,
-    and its weight in thousandths."""
+    and its weight in thousandths.
+    """
     return _decoded(cell, numbers(spec), spec["length"]), None
 
 

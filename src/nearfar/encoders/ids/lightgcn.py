@@ -26,7 +26,9 @@ class LightGcn(ItemTable):
     def __init__(self, *, items: int, events: int, dim: int = 64, hops: int = 1) -> None:
         super().__init__(items, dim)
         self.hops = hops
-        self.register_buffer("edges", torch.full((2, events), -1))  # user and item of each event, −1 where there is none
+        self.register_buffer(
+            "edges", torch.full((2, events), -1)
+        )  # user and item of each event, −1 where there is none
 
     @torch.no_grad()
     def setup(self, x: torch.Tensor, content: object = None) -> None:

@@ -1,4 +1,4 @@
-"""What transforms of histories share: events (N, L, 2), the item's number and one, 0 where there is none, and weight."""
+"""What transforms of histories share: events (N, L, 2), an item's number and one, 0 where there is none, and weight."""
 
 import torch
 
