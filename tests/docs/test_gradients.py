@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from nearfar.core.registry import OBJECTIVES
+from nearfar.objectives.kernel.relation import Relation
 from tests.helpers.inputs import build, changed, function_of, gradients
 
 ROOT = Path(__file__).parents[2]
@@ -294,6 +295,21 @@ def test_of_classes():
         wanted = [*through("cosine", x, w, g).split(N), through("cosine", w, x, g.T)]
         for mine, theirs in zip(wanted, gradients(loss, arguments), strict=True):
             assert torch.allclose(mine, theirs, atol=1e-9), kind
+
+
+def test_of_several_items():
+    arguments = build("classes", N, D, seed=6)
+    answers, seen = torch.tensor([[0, 1]] * 3 + [[2, -1]] * 3), torch.tensor([[3], [4], [-1]] * 2)
+    arguments["relation"] = Relation(torch.arange(N), answers=answers, seen=seen)
+    x, w = torch.cat(arguments["views"]).detach(), arguments["weight"].detach()
+    own = F.one_hot(answers + 1, len(w) + 1).sum(1)[:, 1:].double().repeat(2, 1)
+    left_out = F.one_hot(seen[:, 0] + 1, len(w) + 1)[:, 1:].bool().repeat(2, 1)
+    p = (x @ w.T / 0.5).masked_fill(left_out, -math.inf).softmax(1)
+    g = (p - own / own.sum(1, keepdim=True)) / 0.5 / len(x)
+    loss = function_of("multinomial")(**arguments, temperature=0.5)[0]
+    wanted = [*through("dot", x, w, g).split(N), through("dot", w, x, g.T)]
+    for mine, theirs in zip(wanted, gradients(loss, arguments), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-10)
 
 
 def test_of_cross_entropy_swav_and_dino():
