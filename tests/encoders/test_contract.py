@@ -21,6 +21,7 @@ SHAPES = {
     "vector": {"features": 6},
     "text": {"vocabulary": 50, "length": 12},
     "ids": {"items": 30, "length": 12, "features": 5, "each": 3, "events": 60},
+    "series": {"channels": 3, "length": 20},
 }
 LENGTHS = [12, 1, 0, 5, 3, 12, 8, 2]  # of texts; one has nothing
 
@@ -36,6 +37,8 @@ def some(modality):
     if modality == "ids":
         return histories.drawn(LENGTHS, 30)
     shape = SHAPES[modality]
+    if modality == "series":
+        return torch.randn(8, 3, 20)
     return torch.randn(8, shape["channels"], 32, 32) if "size" in shape else torch.randn(8, shape["features"])
 
 

@@ -11,6 +11,7 @@ from nearfar.core.registry import OBJECTIVES
 from nearfar.objectives.kernel.relation import Relation
 
 CLASSES = 5
+STEPS = 5  # of series
 NOT_ROWS = ("weight",)  # arguments that all processes share
 
 
@@ -40,6 +41,11 @@ def build(takes, n, d=6, *, group="own", seed=0, dtype=torch.float64, scale=1.0,
         score = torch.randint(0, 4, (n,), generator=g)
         score[: min(2, n)] = torch.arange(min(2, n))  # never all equal
         return {"left": rows(n, d), "right": rows(n, d), "relation": replace(relation, score=score)}
+    if takes == "steps":
+        there = [torch.rand(n, STEPS, generator=g) < 0.8 for _ in range(views)]
+        for mask in there:
+            mask[:, 2] = True
+        return {"views": [rows(n, STEPS, d) for _ in range(views)], "there": there}
     if takes == "two sides":
         predicted, targets = ([rows(n, d) for _ in range(views)] for _ in range(2))
         return {"predicted": predicted, "targets": targets, "relation": relation}
@@ -52,18 +58,23 @@ def build(takes, n, d=6, *, group="own", seed=0, dtype=torch.float64, scale=1.0,
 
 def changed(arguments, function, *, rows_only=False):
     """The arguments with `function` applied to every tensor of embeddings."""
+
+    def one(v):  # masks are no embeddings
+        return v if v.dtype == torch.bool else function(v)
+
     out = {}
     for name, value in arguments.items():
         if isinstance(value, Relation) or (rows_only and name in NOT_ROWS):
             out[name] = value
         else:
-            out[name] = [function(v) for v in value] if isinstance(value, list) else function(value)
+            out[name] = [one(v) for v in value] if isinstance(value, list) else one(value)
     return out
 
 
 def some_rows(arguments, which):
     """The arguments of some of the rows, or of the rows in another order."""
     out = changed(arguments, lambda v: v[which], rows_only=True)
+    out |= {k: [mask[which] for mask in out[k]] for k in ("there",) if k in out}
     return {k: v.rows(which) if isinstance(v, Relation) else v for k, v in out.items()}
 
 

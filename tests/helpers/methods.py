@@ -39,6 +39,30 @@ def small(name, hidden=32, out=16, norm=None):
     return changes
 
 
+def of_time(name):
+    """Whether it compares the encoder's states along time."""
+    return METHODS.get(name).RECORD.steps
+
+
+def as_series(name, given):
+    """The knobs of a training on digits; a method of time reads them as series of eight channels and eight steps."""
+    if not of_time(name):
+        return given
+    others = {k: v for k, v in given.items() if k not in ("size", "recipe", "overrides", "encoder_options")}
+    return others | {"modality": "series", "encoder_options": {"width": 8, "out": 8, "layers": 1}}
+
+
+class ByColumn:
+    """Makes the columns of pictures the steps of an encoder that knows no time: of each it sees that column alone."""
+
+    def steps(self, x):
+        states = [self(x * (torch.arange(x.shape[-1]) == t)) for t in range(x.shape[-1])]
+        return torch.stack(states, 1), torch.ones(len(x), x.shape[-1], dtype=torch.bool)
+
+    def pooled(self, states, there):
+        return states.mean(1)
+
+
 @cache
 def teacher():
     """A run that has learnt digits by their labels, in a folder of this process."""

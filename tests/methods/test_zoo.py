@@ -23,9 +23,10 @@ from nearfar.training import train
 from nearfar.training.distributed import World
 from nearfar.training.learner import Learner
 from nearfar.training.plan import auto_method
-from tests.helpers.methods import TRAINED, resolved, small, taught
+from tests.helpers.methods import TRAINED, of_time, resolved, small, taught
 
-SEVERAL = [m for m in TRAINED if METHODS.get(m).RECORD.count > 1 and m != "cpc"]  # cpc's views are places of a grid
+# cpc's views are places of a grid, and steps of views of two sizes do not correspond
+SEVERAL = [m for m in TRAINED if METHODS.get(m).RECORD.count > 1 and m != "cpc" and not of_time(m)]
 
 
 class Net(torch.nn.Module):

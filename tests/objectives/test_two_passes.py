@@ -43,7 +43,11 @@ def arguments_from(takes, e, given):
     return {name: [first, second], "relation": e.relation} | ({"weight": given["weight"]} if "weight" in given else {})
 
 
-@pytest.mark.parametrize(("name", "case", "parameters"), [pytest.param(*c, id=f"{c[0]}-{c[1]}") for c in cases()])
+# gradients of steps are not kept by chunks
+CASES = [c for c in cases() if OBJECTIVES.get(c[0]).INFO.takes != "steps"]
+
+
+@pytest.mark.parametrize(("name", "case", "parameters"), [pytest.param(*c, id=f"{c[0]}-{c[1]}") for c in CASES])
 def test_two_passes_equal_one(name, case, parameters):
     takes = OBJECTIVES.get(name).INFO.takes
     given = build(takes, ROWS, 6, group="mixed")

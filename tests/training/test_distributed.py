@@ -21,13 +21,13 @@ from nearfar.training.launching import launch
 from nearfar.training.learner import Learner
 from tests.conftest import TINY
 from tests.helpers import forked, processes, two
-from tests.helpers.methods import TRAINED, resolved, small, taught
+from tests.helpers.methods import TRAINED, ByColumn, resolved, small, taught
 
 ROWS = 24
 NEAR = torch.tensor([[(i + 1) % 11, (i + 5) % 11] for i in range(11)])
 
 
-class Net(torch.nn.Module):
+class Net(ByColumn, torch.nn.Module):
     out_features = 10
 
     def __init__(self):

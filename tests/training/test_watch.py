@@ -19,7 +19,7 @@ from nearfar.training.watch import encode_rows
 from nearfar.vectors import geometry, label_free
 from nearfar.vectors.knn import online_knn
 from tests.conftest import TINY, lines_of
-from tests.helpers.methods import TRAINED, small
+from tests.helpers.methods import TRAINED, as_series, small
 
 PLAIN = {k: v for k, v in TINY.items() if k not in ("projector", "holdout")}
 OF_VIEWS = ("heldout_views", "heldout_raw", "heldout_alignment", "heldout_agreement")
@@ -38,7 +38,8 @@ def some(digits):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_looking_changes_nothing(name, some):
-    trainer = trainer_of(some, method=name, **PLAIN | small(name) | {"holdout": 0.25, "batch_size": 24, "size": 16})
+    given = as_series(name, PLAIN | small(name) | {"holdout": 0.25, "batch_size": 24, "size": 16})
+    trainer = trainer_of(some, method=name, **given)
     of = METHODS.get(name).RECORD.positives
     trainer._look_for_positives()
     trainer.learner.train()

@@ -31,11 +31,20 @@ class DataConfig:
 
     source: str = knob("", "folder, file, or data set on the Hugging Face hub")
     column: tuple[str, ...] = knob((), "columns to embed; two or more are the sides of a pair", flag=True)
+    modality: str | None = knob(
+        None, "what the columns hold: image, text, vector, series …; none: recognised by the data", flag=True
+    )
+    window: int | Auto | None = knob(
+        "auto", "steps of the windows that series are cut into; none: whole series; auto: whole ones unless there are "
+        "fewer than 8 recordings", low=2, flag=True,
+    )  # fmt: skip
+    hop: int | Auto | None = knob("auto", "steps from one window to the next; auto: half a window", low=1, flag=True)
     negative: tuple[str, ...] = knob((), "columns of hard negatives for the last side of a pair", flag=True)
     label: str | None = knob(None, "column of the class labels", flag=True)
     score: str | None = knob(None, "column of the similarity of the two sides of a pair", flag=True)
     user: str | None = knob(None, "column of users; --pair USER ITEM sets it beside the column, and a row is a user")
-    time: str | None = knob(None, "column of times, which order what a user took", flag=True)
+    time: str | None = knob(None, "column of times, which order what a user took; else the rows of a "
+                            "group, in their order, are one recording of all numeric columns", flag=True)  # fmt: skip
     rating: str | None = knob(None, "column of ratings of items by users", flag=True)
     min_rating: float | None = knob(None, "lowest rating that counts as liking the item", flag=True, low=0)
     items: str | None = knob(None, "table of what is known of the items; the column of ids is named as in the data or "
@@ -68,7 +77,7 @@ class DataConfig:
         flag=True,
     )
     tokens: str | None = knob("auto", "tokeniser of texts: hashed, bpe:8000, transformers:NAME …", flag=True)
-    length: int | Auto | None = knob("auto", "maximum tokens per text", low=2, high=65536)
+    length: int | Auto | None = knob("auto", "maximum tokens per text, or steps per series", low=2, high=65536)
     depth: str = knob("auto", "bits of a stored pixel: 8, or full for 16 bits or floats", choices=("auto", "8", "full"))
     rate: int | Auto | None = knob(
         "auto", "sampling rate of sounds; auto: the commonest", unit="Hz", low=100, high=1_000_000, flag=True
@@ -78,8 +87,8 @@ class DataConfig:
         high=600, flag=True,
     )  # fmt: skip
     normalise: str = knob(
-        "utterance", "spectrograms of sounds get mean 0 and standard deviation 1: each, all together, or not",
-        choices=("utterance", "corpus", "none"),
+        "auto", "sounds and series get mean 0 and standard deviation 1: each by itself (utterance), all together "
+        "(corpus), or not; auto: each sound, all series", choices=("auto", "utterance", "corpus", "none"),
     )  # fmt: skip
     trim: bool = knob(True, "leave out the silence around a sound")
     stream: bool | Auto = knob(

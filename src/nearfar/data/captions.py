@@ -15,6 +15,7 @@ from nearfar.core.errors import DataError, cell_or_error
 from nearfar.data.decoding.workers import Decoded
 from nearfar.data.readers.raw import Raw
 from nearfar.data.table import Rows, some_rows
+from nearfar.data.windows import Windows
 
 SAMPLE = 32  # cells that are looked at where a look is dear
 
@@ -35,6 +36,10 @@ class Texts(Sequence):
         if not _several(cell):
             return cell
         return cell[int(self.place[index])] if cell else None
+
+    def named(self, names: Sequence[str]) -> Sequence[str]:
+        """What the texts of cells of these names are called."""
+        return Names(names, self)
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,10 @@ def texts_of(columns: dict[str, tuple[str, Any]]) -> tuple[str, Texts] | None:
     return lists[0], Texts(cells, owner, np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner])
 
 
-def raw_of(raw: Raw, texts: Texts) -> Raw:
-    """The same data with one row for each text; its columns are left as they are."""
+def raw_of(raw: Raw, texts: Texts | Windows) -> Raw:
+    """The same data with one row for each text, or window; its columns are left as they are."""
     bad = {i: raw.bad[int(o)] for i, o in enumerate(texts.owner) if int(o) in raw.bad} if raw.bad else {}
-    return replace(raw, names=Names(raw.names, texts), bad=bad)
+    return replace(raw, names=texts.named(raw.names), bad=bad)
 
 
 def beside(d: Decoded, texts: Texts) -> Decoded:

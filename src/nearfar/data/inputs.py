@@ -43,6 +43,7 @@ def choose(
     """
     for name in wanted:
         check(raw, name, "--column")
+    said = {} if modality else raw.kinds
     if not wanted and modality != VECTOR and usual in raw.columns and modality_of(raw.columns[usual], modality, NAMED):
         wanted = (usual,)
     names = (trained or {}).get("names", ())
@@ -51,7 +52,7 @@ def choose(
     pool = {c: raw.columns[c] for c in (wanted or [c for c in raw.columns if c not in raw.index])}
     numbers = _numbers(pool) if modality in (None, VECTOR) and wanted else {}
     others = {c: cells for c, cells in pool.items() if not isinstance(numbers.get(c), Numeric)}
-    kinds = _recognised(others, numbers, wanted, modality, notes)
+    kinds = _recognised(others, numbers, wanted, modality, notes, said)
     if kinds:
         if names:
             notes.warn(f"The rows have no names of columns; they are taken in the model's order: {_listed(names)}.")
@@ -78,12 +79,16 @@ def choose(
 
 
 def _recognised(
-    pool: Mapping[str, Any], numbers: Mapping[str, Any], wanted: tuple[str, ...], modality: str | None, notes: Findings
-) -> dict[str, str]:
-    """The columns that a modality claims, one unless they were named; an empty dict where none is."""
+    pool: Mapping[str, Any], numbers: Mapping[str, Any], wanted: tuple[str, ...], modality: str | None, notes: Findings,
+    said: Mapping[str, str],
+) -> dict[str, str]:  # fmt: skip
+    """The columns that a modality claims, one unless they were named; an empty dict where none is.
+
+    Of a column whose modality is `said` none is asked.
+    """
     least = NAMED if wanted or (modality and len(pool) == 1) else SURE  # nothing else can be meant
     sure = {c: SURE if c in numbers else least for c in pool}  # what looks like numbers is no text of single words
-    kinds = {c: kind for c, cells in pool.items() if (kind := modality_of(cells, modality, sure[c]))}
+    kinds = {c: kind for c, cells in pool.items() if (kind := said.get(c) or modality_of(cells, modality, sure[c]))}
     if wanted:
         if kinds and (rest := [c for c in wanted if c not in kinds]):
             held = _held(pool[rest[0]]) if rest[0] in pool else "single numbers"

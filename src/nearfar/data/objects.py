@@ -120,7 +120,7 @@ def rows_of(array: np.ndarray, modality: str | None, spec: Spec, *, tensor: bool
             return array[None]
         raise DataError(f"the array of shape {shape} is not a row of {spec['features']} numbers.", where="data",
                         hint=f"Bring rows as an array of shape (N, {spec['features']}).")  # fmt: skip
-    if modality == "image" and array.ndim == 2:
+    if modality in ("image", "series") and array.ndim == 2:
         return array[None]
     if array.ndim != 3 or modality not in ("image", None):
         return array

@@ -37,7 +37,7 @@ def open_source(
         return open_object(source, modality, spec)
     raw = _open_path(str(Path(source)) if isinstance(source, os.PathLike) else source, stream)
     name, cells = next(iter(raw.columns.items()), ("", None))
-    if len(raw.columns) == 1 and isinstance(cells, np.ndarray) and cells.ndim > 1:  # a file of arrays
+    if len(raw.columns) == 1 and not raw.kinds and isinstance(cells, np.ndarray) and cells.ndim > 1:  # a file of arrays
         rows = rows_of(cells, modality, spec)
         if len(rows) != len(cells):
             return Raw({name: rows}, [name_of(source)], files=raw.files)

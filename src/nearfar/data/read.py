@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.console import QUIET
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, UnknownName
 from nearfar.core.registry import MODALITIES
 from nearfar.core.values import whole
-from nearfar.data import captions, groups, interactions, looks_grouped
+from nearfar.data import captions, groups, interactions, looks_grouped, recordings, windows
 from nearfar.data.columns import Findings, Said, limited, take_labels, take_scores, take_sets, take_splits, take_within
 from nearfar.data.decoding.decode import UTF8, decoded
 from nearfar.data.decoding.streaming import BUFFER, Streaming
@@ -26,10 +26,12 @@ from nearfar.data.numeric import without
 from nearfar.data.opening import expanded, name_of, open_source
 from nearfar.data.readers.raw import Picked, Raw, concatenated
 from nearfar.data.table import Column, Skipped, Table
+from nearfar.data.windows import Windows
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
 
+Cut = tuple[int | None, int | None]  # length of windows, and from one to the next; None where rows are whole
 ONE_IN = 10  # rows, of which one may be bad whatever share is tolerated
 
 
@@ -38,7 +40,7 @@ def read(
     score: str | None = None, sets: str | None = None, group: str | None = None, group_from: str | None = None,
     within: str | None = None, split_column: str | None = None, user: str | None = None, time: str | None = None,
     rating: str | None = None, min_rating: float | None = None, items: str | None = None, leave_out: str = "auto",
-    size: int | None = None,
+    window: int | str | None = None, hop: int | str | None = "auto", size: int | None = None,
     depth: str = "auto", tokens: str = "auto", length: int | None = None,
     rate: int | None = None, seconds: float | None = None, normalise: str | None = None, trim: bool = True,
     preprocessing: Mapping[str, Any] | None = None, max_bad: float = 0.05,
@@ -77,6 +79,7 @@ def read(
     """
     missing = (missing,) if isinstance(missing, str) else missing
     limit = None if limit is None else whole(limit, "limit", 1)
+    _check_modality(modality)
     raw = open_source(source, stream=stream is True, modality=modality, spec=spec)
     if len(raw) == 0:
         raise DataError("there are no rows.", where=name_of(source))
@@ -88,10 +91,18 @@ def read(
     streaming = Streaming(stream, workers, buffer)
     notes = Findings(raw.notes, raw.warnings)
 
+    wanted = (column,) if isinstance(column, str) else tuple(column or ())
+    channels: Sequence[str] = ()
+    cut: Cut = (None, None)
+    if time is not None and user is None:
+        said_beside = (label, split_column, within, score, sets)
+        asked = wanted or tuple((spec or {}).get("names", ()))
+        raw, channels, cut, group = _recorded(raw, time, group, asked, said_beside, window, hop, spec is None, notes)
+        wanted, time = () if channels else wanted, None
+
     # What says something of the rows is taken out first: what is left may be embedded.
     there = list(raw.columns)
     splits = take_splits(raw, split_column, notes)
-    wanted = (column,) if isinstance(column, str) else tuple(column or ())
     said_of_items = {"time": time, "rating": rating, "min_rating": min_rating, "items": items}
     raw, splits = _users(raw, splits, user, wanted, said_of_items, leave_out, seed, max_bad, notes)
     sides = () if wanted or known else raw.sides
@@ -99,6 +110,7 @@ def read(
     trained = spec if modality == VECTOR else None
     inside = take_within(raw, within, (*wanted, *negative, label, score, sets, group), notes)
     together = groups.take(raw, group, group_from, notes, splits, (*wanted, *negative, score, sets), label)
+    together = _by_recording(raw, together)
     kept = (*wanted, *negative, usual, *(trained or {}).get("names", ()))
     labels, label_names, label = take_labels(raw, label, notes, kept)
     said = Said(labels, label_names, take_scores(raw, score, notes), *take_sets(raw, sets), together, inside)
@@ -122,27 +134,22 @@ def read(
             notes.warn(doubt)
 
     # A cell of several texts becomes several rows, beside which the other columns are decoded once.
-    rows, texts = raw, _exploded(columns, several, notes)
+    rows, texts, cut = _expanded(raw, columns, several, window, hop, cut, notes)
     if texts is not None:
-        rows, said = captions.raw_of(raw, texts), said.of(texts.owner)
+        alone = isinstance(texts, Windows)  # which are of one recording, a row of before
+        said = replace(said, groups=_by_recording(raw, said.groups, always=alone)).of(texts.owner)
         splits = {s: np.flatnonzero(np.isin(texts.owner, r)) for s, r in splits.items()}
     options = {"size": size, "depth": depth, "tokens": tokens, "length": length, "preprocessing": preprocessing}
-    options |= {"rate": rate, "seconds": seconds, "normalise": normalise, "trim": trim}
+    options |= {"channels": list(channels), "rate": rate, "seconds": seconds, "normalise": normalise, "trim": trim}
     given = {} if spec is None else dict.fromkeys(columns, (modality, spec))
     specs = _planned(columns, splits.get("train"), texts, options, {**(known or {}), **given})
     if inputs.features and not trained:
         specs[VECTOR] |= {"names": list(inputs.features), "beside": [n for n in there if n not in inputs.features]}
 
-    made, bad, console = {}, {}, console or QUIET
-    for name, (kind, cells) in columns.items():
-        own, once = specs[name], texts is not None and cells is not texts
-        d = decoded(raw if once else rows, name, kind, cells, own, streaming, console)
-        d = captions.beside(d, texts) if once else d
-        notes.extend(d.notes)
-        bad |= d.bad
-        kept = None if kind == VECTOR else Picked(cells, texts.owner) if once else cells
-        made[name] = Column(name, kind, own, d.values, d.geometry, d.hashes, kept, d.lengths)
+    console = console or QUIET
+    made, bad = _decoded(raw, rows, texts, columns, specs, streaming, notes, console)
     about = {"column": list(wanted), "label": label, "size": size, "group": group, "group_from": group_from}
+    about |= {"window": cut[0], "hop": cut[1]}
     about["looks_grouped"] = None if guess is None else {"hint": guess[0], "cut": guess[1]}
     bad |= rows.bad
     table = _table(rows, made, list(beside), splits, said, bad, max_bad, {"source": source, **about}, notes)
@@ -186,6 +193,76 @@ def _exploded(columns: dict[str, tuple[str, Any]], several: bool, notes: Finding
     return texts
 
 
+def _expanded(
+    raw: Raw, columns: dict[str, tuple[str, Any]], several: bool, window: int | str | None, hop: int | str | None,
+    cut: Cut, notes: Findings,
+) -> tuple[Raw, captions.Texts | Windows | None, Cut]:  # fmt: skip
+    """The rows that cells of several texts, or recordings, become, which stand in their place in `columns` then."""
+    texts: captions.Texts | Windows | None = _exploded(columns, several, notes)
+    if texts is None and several and not raw.recordings:
+        texts, cut = _windowed(columns, window, hop, notes)
+    return raw if texts is None else captions.raw_of(raw, texts), texts, cut
+
+
+def _check_modality(name: str | None) -> None:
+    if name is not None and name not in MODALITIES:
+        raise UnknownName("modality", name, MODALITIES, where="--modality")
+
+
+def _recorded(
+    raw: Raw, time: str, group: str | None, channels: Sequence[str], beside: Sequence[str | None],
+    window: int | str | None, hop: int | str | None, needed: bool, notes: Findings,
+) -> tuple[Raw, Sequence[str], Cut, str | None]:  # fmt: skip
+    """A long table as recordings, with its channels, its windows and no group any more.
+
+    What a model reads need not have times like its training data: unless they are `needed` it stays as it is.
+    """
+    if time not in raw.columns and not needed:
+        return raw, (), (None, None), group if group in raw.columns else None
+    made, names, *cut = recordings.of_table(raw, time, group, channels, beside, window, hop, notes)
+    return made, names, (cut[0], cut[1]), None
+
+
+def _by_recording(raw: Raw, together: np.ndarray | None, *, always: bool = False) -> np.ndarray | None:
+    """Groups of rows: those that were asked for, else those of what was cut from one recording; `always`: each row."""
+    if together is not None or not (raw.recordings or always):
+        return together
+    return groups.numbered(raw.recordings or list(raw.names))
+
+
+def _windowed(
+    columns: dict[str, tuple[str, Any]], window: int | str | None, hop: int | str | None, notes: Findings
+) -> tuple[Windows | None, Cut]:
+    """Puts windows in place of a column of recordings, where it is the only one, and gives them; None without any."""
+    if len(columns) > 1:
+        if isinstance(window, int):
+            raise DataError("of several columns none is cut into windows.", where="--window")
+        return None, (None, None)
+    ((name, (kind, cells)),) = columns.items()
+    found, length, step = windows.cut(cells, kind, window, hop, notes)
+    if found is not None:
+        columns[name] = (kind, found)
+    return found, (length, step)
+
+
+def _decoded(
+    raw: Raw, rows: Raw, texts: captions.Texts | Windows | None, columns: dict[str, tuple[str, Any]],
+    specs: dict[str, dict[str, Any]], streaming: Streaming, notes: Findings, console: Console,
+) -> tuple[dict[str, Column], dict[int, str]]:  # fmt: skip
+    """The columns, and what is wrong with rows that cannot be read; beside several texts a cell is decoded once."""
+    made: dict[str, Column] = {}
+    bad: dict[int, str] = {}
+    for name, (kind, cells) in columns.items():
+        own, once = specs[name], texts is not None and cells is not texts
+        d = decoded(raw if once else rows, name, kind, cells, own, streaming, console)
+        d = captions.beside(d, texts) if once else d
+        notes.extend(d.notes)
+        bad |= d.bad
+        kept = None if kind == VECTOR else Picked(cells, texts.owner) if once else cells
+        made[name] = Column(name, kind, own, d.values, d.geometry, d.hashes, kept, d.lengths)
+    return made, bad
+
+
 def _table(
     raw: Raw, columns: dict[str, Column], beside: Sequence[str], splits: dict[str, np.ndarray], said: Said,
     bad: dict[int, str], max_bad: float, source: dict[str, Any], notes: Findings,
@@ -217,7 +294,7 @@ def _table(
 
 
 def _planned(
-    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: captions.Texts | None,
+    columns: dict[str, tuple[str, Any]], train: np.ndarray | None, texts: captions.Texts | Windows | None,
     options: dict[str, Any], known: Mapping[str, tuple[str | None, Mapping[str, Any]]],
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """What each column's modality needs to know: `known`, or found on training rows; those of one modality share it."""

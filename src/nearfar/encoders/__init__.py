@@ -5,11 +5,12 @@ are the modality's shape and its own options. What it builds maps a batch to fea
 has ``out_features`` = D. Arguments that several have mean the same everywhere:
 
 ================== =============================================================================================
-``channels, size`` shape of images (N, C, S, S), float
+``channels, size`` shape of images (N, C, S, S), float; ``channels`` of series (N, C, T), float, NaN where nothing is
+``missing``        whether steps of series may be missing between others
 ``features``       shape of numeric rows (N, F), float; of histories see ``each``
 ``vocabulary``     the largest id of texts, int (N, L): 0 is nothing, and a network takes the absolute value, since
                    the sign only says whether a word begins. A text without ids gives zeros
-``length``         tokens per text at most; these networks take texts of any length
+``length``         tokens per text, or steps per series, at most; these networks take texts and series of any length
 ``name``           what stands after the colon, as in ``timm:resnet50``
 ``pretrained``     whether `fetch` takes pretrained weights
 ``widths``         channels of the stages of an image network
@@ -39,8 +40,10 @@ A `ValueError` says which argument cannot have its value. A file may also define
 ============== ==================================================================================================
 ``TOKENS``     the tokeniser that it wants for texts
 ``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
-``BATCH``      how many rows a batch has there, if not 256
+``BATCH``      most rows of a batch there, if not 256; ``BATCH_LEAST``, fewest, if half of the rows are more than that,
+               and ``BATCH_SHARE``, the part of the rows in between, if not a fourth
 ``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`
+``RATE_POWER`` power of the batch's size that the learning rate grows with there, if not 1
 ``NUMBERS``    other numbers of a method than its own, by method, on one column that does not begin with a run
 ``RATES``      learning rates for 256 rows there by method, where its own is not best
 ``ADAPTED``    how its pretrained weights are trained further, by what there is to learn from; see

@@ -178,11 +178,13 @@ class Embedder(Model):
         asked = (data_column,) if isinstance(data_column, str) else tuple(data_column or ())
         if column is None and len(self.columns) > 1 and not asked:
             asked = tuple(self.columns)
-        given = {"stream": "auto", "max_bad": max_bad, "missing": self.config.data.missing}
         d = self.config.data
+        given = {"stream": "auto", "max_bad": max_bad, "missing": d.missing, "window": d.window, "hop": d.hop}
         if d.user is not None and isinstance(inputs, str | Path):  # a table of interactions, as that of the training
             given |= {name: getattr(d, name) for name in ("user", *OF_INTERACTIONS)}
             asked = asked or d.column
+        elif d.time and d.user is None:  # one of recordings
+            given |= {"time": d.time, "group": d.group}
         reads = self._read_one if len(asked) < 2 else self._read_several
         table = reads(settled(inputs), column, asked, given | options)
         for name, read_column in table.columns.items():

@@ -233,7 +233,8 @@ class Model(Protocol):
     def reading(self) -> dict[str, Any]:
         """How that was read: arguments of `nearfar.data.read.read`."""
         d = self.config.data
-        alike = ("label", "score", "sets", "split_column", "group", "group_from", "limit", "buffer", "user")
+        alike = ("label", "score", "sets", "split_column", "group", "group_from", "limit", "buffer", "user", "window",
+                 "hop")  # fmt: skip
         return {k: getattr(d, k) for k in (*alike, *OF_INTERACTIONS)} | {
             "seed": self.config.train.seed,
             "stream": d.stream or "auto",

@@ -100,4 +100,6 @@ def joined(parts: list[Projections]) -> Projections:
         by_view = zip(*(getattr(p, side) for p in parts), strict=True)
         return tuple(None if pieces[0] is None else torch.cat(pieces) for pieces in by_view)
 
-    return Projections(*(join(side) for side in ("features", "online", "predicted", "target")))
+    steps, there = join("steps"), join("there")
+    sides = (join(side) for side in ("features", "online", "predicted", "target"))
+    return Projections(*sides, steps=steps, there=there)

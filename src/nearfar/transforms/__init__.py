@@ -17,9 +17,10 @@ views.add=NAME`` adds it to a recipe. A transform is a frozen dataclass of JSON 
 ``words``       ``apply(ids, draws)``           ids (N, L), 0 where there is none; a positive one begins a word
 ``waveform``    ``apply(waves, draws, rate)``   waveforms (N, L), float in [−1, 1], zero behind their ends; `rate` in Hz
 ``spectrogram`` ``apply(x, draws, rate)``       log-mel spectrograms (N, mels, time), of mean 0 and standard deviation 1
+``series``      ``apply(series, draws)``        standardised series (N, C, T), NaN where nothing is; keeps the axis of
+                                                time, unless it says that it warps
 ``frame``       none                            the side and role of the view
-=============== =============================== ====================================================================
-
+=============== =============================== =============================================================
 Fields that several have mean the same everywhere:
 
 ============ ================================================================================================

@@ -23,6 +23,15 @@ from nearfar.transforms.image.solarise import Solarise
 from nearfar.transforms.image.window import Window
 from nearfar.transforms.recipe import Recipe
 from nearfar.transforms.rows.corrupt import Corrupt
+from nearfar.transforms.series.change_spectrum import ChangeSpectrum
+from nearfar.transforms.series.common_crop import CommonCrop
+from nearfar.transforms.series.crop_steps import CropSteps
+from nearfar.transforms.series.drop_channels import DropChannels
+from nearfar.transforms.series.mask_steps import MaskSteps
+from nearfar.transforms.series.noise_steps import NoiseSteps
+from nearfar.transforms.series.scale_steps import ScaleSteps
+from nearfar.transforms.series.warp_size import WarpSize
+from nearfar.transforms.series.warp_steps import WarpSteps
 from nearfar.transforms.sound.crop_time import CropTime
 from nearfar.transforms.sound.mix_sounds import MixSounds
 from nearfar.transforms.sound.resize_crop import ResizeCrop
@@ -146,6 +155,16 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     "halves": ((DropItems(0.5),), (DropItems(0.5, rest=True),)),
     # Kang & McAuley 2018 (1808.09781): a stretch of a history, and what follows each of its events.
     "next": ((NextItems(),), (_ANSWER, NextItems(answer=True))),
+    # Of series: overlapping crops, some steps hidden (Yue et al. 2022, 2106.10466), a little noise and another scale.
+    "series": ((CropSteps((0.5, 1.0), p=0.5), ScaleSteps(0.1), NoiseSteps(0.1), MaskSteps(0.1)),),
+    # Franceschi et al. 2019 (1901.10738): a part of the series, and a part of that part.
+    "subseries": ((CommonCrop((0.5, 1.0)),), (CommonCrop((0.5, 1.0)), CropSteps((0.1, 1.0)))),
+    # Um et al. 2017 (1706.00527): for methods that compare whole series, since time is bent as well.
+    "warps": ((CropSteps((0.7, 1.0)), WarpSteps(0.3), WarpSize(0.2), NoiseSteps(0.1), DropChannels(0.1)),),
+    # Zhang et al. 2022 (2206.08496): the series with noise, and the series with another spectrum.
+    "spectrum": ((ScaleSteps(0.2), NoiseSteps(0.1)), (ChangeSpectrum(0.1, 0.1),)),
+    # For pairs of columns, whose two sides are views already.
+    "jitter": ((ScaleSteps(0.1), NoiseSteps(0.1)),),
     "none": ((),),
 }
 

@@ -28,6 +28,8 @@ VERSIONS = ((1, 0), (2, 0), (3, 0))  # of npy; the last two differ by the alphab
 PLAIN = "Save plain arrays, as numpy.save and numpy.savez write them."
 ENDINGS = (".npz", ".npy")
 LABELS = ("y", "label", "labels", "target")
+CLASSES = ("classes", "class_names", "label_names")
+SERIES = "X"  # what the archives of time series call an array (rows, channels, steps)
 
 RANK = 1  # readers are asked in this order
 
@@ -139,6 +141,7 @@ def of_arrays(
 
     Where some have one and others have none, all are columns, unless `splits` says of each which it is.
     """
+    arrays, classes = _without_classes(arrays)
     by_split: dict[str | None, dict[str, Any]] = {}
     for key, array in arrays.items():
         split, column = structure.parted(key)
@@ -156,6 +159,23 @@ def of_arrays(
         flat = [k for k, a in columns.items() if k.lower() in LABELS and (isinstance(a, list) or a.ndim == 1)]
         # Memory-mapped labels and rows of numbers are read; pictures stay where they are.
         kept = {k: np.array(a) if isinstance(a, np.memmap) and a.ndim < 3 else a for k, a in columns.items()}
-        names = Numbered(f"{name}:{split}" if split else name, lengths.pop())
-        parts.append((split, Raw(kept, names, label=next(iter(flat), None), files=files)))
+        names, label = Numbered(f"{name}:{split}" if split else name, lengths.pop()), next(iter(flat), None)
+        kinds = {SERIES: "series"} if _are_series(columns.get(SERIES)) else {}
+        raw = Raw(
+            kept, names, label=label, files=files, kinds=kinds, classes={label: classes} if label and classes else {}
+        )
+        parts.append((split, raw))
     return joined(parts)
+
+
+def _without_classes(arrays: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The arrays that have a row each, and the names of the classes where one holds them and others are longer."""
+    found = next((k for k in arrays if k.lower() in CLASSES), None)
+    if found is None or len({len(a) for a in arrays.values() if np.ndim(a)}) < 2:
+        return arrays, []
+    return {k: a for k, a in arrays.items() if k != found}, [str(c) for c in arrays[found]]
+
+
+def _are_series(array: Any) -> bool:
+    """Whether an array called X is of series (rows, channels, steps), and of no pictures, which are bytes or whole."""
+    return isinstance(array, np.ndarray) and array.ndim == 3 and array.dtype.kind == "f"

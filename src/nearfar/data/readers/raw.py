@@ -51,6 +51,10 @@ class Raw:
         Columns that only number or name the rows, such as the index of a `pandas` table; embedded only when named.
     sides : tuple of str
         Columns that are the sides of a row, where the container says so.
+    kinds : dict of str to str
+        Modality by column, where the container says it.
+    recordings : list of str or None
+        What each row was cut from; rows of one recording are never held apart.
     missing : tuple of str
         Cells that count as empty ones; the cache is keyed by these too.
     """
@@ -67,6 +71,8 @@ class Raw:
     bad: dict[int, str] = field(default_factory=dict)
     index: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
+    kinds: dict[str, str] = field(default_factory=dict)
+    recordings: list[str] | None = None
     missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -94,7 +94,7 @@ def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         "rate": int(rate), "length": max(1, round(seconds * rate)), "size": int(size), "window": window,
         "hop": max(1, round(HOP * rate)), "trim": trim,
     }  # fmt: skip
-    kind = options.get("normalise") or "utterance"
+    kind = {None: "utterance", "auto": "utterance"}.get(options.get("normalise"), options.get("normalise"))
     return spec if kind == "utterance" else spec | {"scale": list(NONE if kind == "none" else _measured(cells, spec))}
 
 

@@ -38,6 +38,19 @@ def same_shapes(name: str, xs: Views, rows: int | None, least: int = 1) -> list[
     return _alike({f"{name}[{i}]": x for i, x in enumerate(xs)}, rows)
 
 
+def steps(views: Views, there: Views) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """States (N, T, D) of two or more views of the same rows, and masks bool (N, T) of the steps that there are."""
+    xs = [embeddings(f"views[{i}]", x, dims=3) for i, x in enumerate(views)]
+    if len(xs) < 2 or any(x.shape != xs[0].shape for x in xs):
+        raise ValueError(
+            f"views: expected 2 or more tensors (N, T, D) of one shape, got {[tuple(x.shape) for x in xs]}"
+        )
+    masks = list(there)
+    if len(masks) != len(xs) or any(m.shape != xs[0].shape[:2] or m.dtype != torch.bool for m in masks):
+        raise ValueError(f"there: expected {len(xs)} bool tensors of shape {tuple(xs[0].shape[:2])}")
+    return xs, masks
+
+
 def sides(relation: Any, **named: torch.Tensor) -> list[torch.Tensor]:
     """Embeddings (N, D) of the rows of a relation, such as ``left=`` and ``right=``, all of one shape."""
     return _alike(named, None if relation is None else len(relation))

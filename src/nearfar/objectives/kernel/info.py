@@ -19,6 +19,7 @@ TAKES = {
     "classes": "views, relation whose groups are classes, weight (C, D)",
     "scores": "scores: V tensors (N, C), relation whose groups are classes",
     "triplets": "anchor (N, D), positive (N, D), negative (N, K, D)",
+    "steps": "views: V tensors (N, T, D) of the steps of the same rows, there: V bool tensors (N, T)",
     "prototypes": "scores: V tensors (N, K) of the online views, targets: V tensors (N, K) of the target views",
 }
 

@@ -197,11 +197,13 @@ def _read(
     asked = {"tokens": columns.tokeniser(config.model, d.tokens), "size": d.size, "length": d.length}
     asked |= {"rate": d.rate, "seconds": d.seconds, "normalise": d.normalise, "trim": d.trim}
     asked = prepared | {k: v for k, v in asked.items() if v != "auto"}
+    asked |= {"modality": d.modality} if d.modality else {}
     table = read(
         source if source is not None else d.source, column=d.column or None, negative=d.negative, label=d.label,
         score=d.score, sets=d.sets, group=d.group, group_from=d.group_from, missing=d.missing,
         within=d.within, split_column=d.split_column, user=d.user, time=d.time, rating=d.rating,
         min_rating=d.min_rating, items=d.items, leave_out=d.leave_out, max_bad=d.max_bad,
+        window=d.window, hop=d.hop,
         limit=d.limit, seed=config.train.seed, depth=d.depth, stream=d.stream, workers=resolve.workers_of(config),
         buffer=d.buffer, console=console, **asked,
         **reading | ({"known": {**reading.get("known", {}), **known}} if known else {}),

@@ -30,7 +30,16 @@ def default(config: Config, method: Method, table: Table) -> str:
     recipe, general = modality.default_recipe(table.first.spec), getattr(modality, "GENERAL", None)
     if method.views == MILD:
         return MILD
-    return method.views if method.views and general and (recipe == general or method.own_views) else recipe
+    wanted = method.views and general and (recipe == general or method.own_views)
+    return method.views if wanted and _fits(method.views, table.first) else recipe
+
+
+def _fits(name: str, column: Column) -> bool:
+    """Whether a method's recipe is one for what a column holds."""
+    try:
+        return bool(MODALITIES.get(column.modality).recipes(name, column.spec))
+    except ConfigError:
+        return False
 
 
 def name_for(text: str, column: Column, columns: Mapping[str, Column]) -> str:

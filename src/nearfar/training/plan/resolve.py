@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nearfar.models.columns import ColumnPlan
 
 PATIENCE = 0.3  # share of the steps that "auto" epochs are, after which training ends if nothing is gained
+BY_DATA = ("size", "length", "rate", "seconds", "normalise")  # knobs of data that the modality of a column decides
 TARGET_STEPS = 3000  # "auto" epochs aim at about so many steps, within 10 … 200 epochs
 
 
@@ -117,7 +118,7 @@ def resolved(
         of = f" of {name!r}" if len(table.columns) > 1 else ""
         notes.append(f"Views{of}: the recipe {recipes.name_for(views.recipe, c, table.columns)!r}, for "
                      f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(by_column[name].recipes)}.")  # fmt: skip
-    batch = batch_size_of(config, method, rows, getattr(defaults, "BATCH", 256))
+    batch = batch_size_of(config, method, rows, defaults)
     steps = getattr(defaults, "STEPS", TARGET_STEPS)
     epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
     epochs = epochs if method.trains else 0
@@ -128,7 +129,7 @@ def resolved(
     threads = t.threads if t.threads != "auto" else max(1, torch.get_num_threads() // t.processes)
     asked = "lr" in config.method  # a rate of the method's that somebody chose stands above the encoder's
     rate = method.lr if asked else getattr(defaults, "RATES", {}).get(method.name, method.lr)
-    lr = rate * batch / 256 if o.lr == "auto" else o.lr
+    lr = rate * (batch / 256) ** getattr(defaults, "RATE_POWER", 1.0) if o.lr == "auto" else o.lr
     decay, final = o.weight_decay, o.final_decay
     if final == "auto":
         scheduled = isinstance(method.weight_decay, Schedule) and decay == "auto"
@@ -160,13 +161,14 @@ def _data(config: Config, table: Table) -> DataConfig:
     tokens = columns.tokeniser(config.model, d.tokens) if has_text else None
     own = {k: v for c in reversed(table.columns.values()) for k, v in modalities.reading(c.modality, c.spec).items()}
     # "auto" of what no column has means nothing; what somebody has asked for stays as it was asked.
-    own = {k: own.get(k) if getattr(d, k) == "auto" else getattr(d, k) for k in ("size", "length", "rate", "seconds")}
+    own = {k: own.get(k) if getattr(d, k) == "auto" else getattr(d, k) for k in BY_DATA}
     return replace(
         # Columns of single numbers are one column of the table together, and several of the file.
         d, column=tuple(n for name, c in table.columns.items() for n in c.spec.get("names", (name,))),
-        **own, stream=column.streams, workers=workers_of(config),
+        **own | {"normalise": own["normalise"] or "none"}, stream=column.streams, workers=workers_of(config),
         tokens="hashed" if tokens == "auto" else tokens, ignore_duplicates=duplicates.kind(d.ignore_duplicates, table),
         depth="full" if column.spec.get("dtype", "uint8") != "uint8" else "8",
+        window=table.source.get("window"), hop=table.source.get("hop"),
     )  # fmt: skip
 
 
@@ -193,15 +195,17 @@ def workers_of(config: Config) -> int:
     return workers.automatic(config.train.processes) if d.workers == "auto" else d.workers
 
 
-def batch_size_of(config: Config, method: Method, rows: int, usual: int = 256) -> int:
+def batch_size_of(config: Config, method: Method, rows: int, defaults: ModuleType | None = None) -> int:
     """The global batch size: a multiple of what processes and statistics groups need, and no larger than the data.
 
-    Of "auto" it is `usual`, or a quarter of the rows.
+    Of "auto" it is a share of the rows between what an encoder's file says is least and most.
     """
     t = config.train
     unit = int(np.lcm(max(1, method.bn_groups), t.processes))
     if t.batch_size == "auto":
-        batch = min(usual, max(unit, rows // 4))
+        usual = {"BATCH": 256, "BATCH_LEAST": 1, "BATCH_SHARE": 4}
+        most, least, share = (getattr(defaults, name, number) for name, number in usual.items())
+        batch = min(most, max(unit, min(least, rows // 2), rows // share))
         batch -= batch % unit
         if t.balance:
             batch = math.prod(balanced.parse(t.balance))

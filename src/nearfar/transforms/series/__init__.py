@@ -1,0 +1,1 @@
+"""Transforms of time series (N, C, T)."""
