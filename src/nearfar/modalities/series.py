@@ -117,8 +117,9 @@ def _sample(cells: Sequence[Any]) -> Iterator[np.ndarray]:
 def plan(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Channels, steps, and mean and standard deviation of each channel, of the training rows or a sample of them.
 
-    ``options["channels"]`` are their names in a table, ``options["length"]`` is how many steps are kept, by default those of the longest; ``options["normalise"]`` how
-    series are standardised: all together ("corpus"), each by itself ("utterance"), or not ("none").
+    ``options["channels"]`` are the names of channels in a table, ``options["length"]`` is how many steps are kept, by
+    default those of the longest; ``options["normalise"]`` how series are standardised: all together ("corpus"), each by
+    itself ("utterance"), or not ("none").
     """
     rows = list(_sample(cells))
     if not rows:
