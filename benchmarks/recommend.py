@@ -36,10 +36,13 @@ from nearfar.evaluation.recommend.measured import measured_on
 from nearfar.vectors.intervals import difference
 
 ASKED: dict[str, dict[str, Any]] = {  # beside the data; all else is as it is by default
-    "random": {"set": {"data.leave_out": "random"}},
-    "next": {"time": "timestamp", "method": "next_item", "set": {"data.leave_out": "last"}},
-    "new": {"encoder": "towers", "set": {"data.leave_out": "none"}},
-}
+    "random": {"rating": "rating", "leave_out": "random"},
+    "next": {
+        "time": "timestamp", "leave_out": "last", "method": "next_item", "lr": 1e-3, "epochs": 4, "batch_size": 32,
+        "encoder_options": {"recent": 11, "first": 50, "tied": False}, "set": {"method.parts.candidates.drawn": 1024},
+    },
+    "new": {"encoder": "towers", "leave_out": "none"},
+}  # fmt: skip
 NEW = 0.1  # of the items
 FACTORS = (16, 32, 64, 128)
 

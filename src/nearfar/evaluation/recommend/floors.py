@@ -5,6 +5,7 @@ U users, I items, E events; B users are scored at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -209,9 +210,10 @@ def content_rows(histories: Histories) -> csr_matrix | None:
     for cells in histories.content.values():
         values = [[str(v).strip() for v in (c if isinstance(c, list | tuple) else str(c).split("|"))]
                   if c is not None and c == c else [] for c in cells]  # fmt: skip
-        number = {v: i for i, v in enumerate(dict.fromkeys(v for some in values for v in some if v))}
-        if 10 * len(number) > len(cells):
+        often = Counter(v for some in values for v in dict.fromkeys(some) if v)
+        if 2 * sum(n == 1 for n in often.values()) > len(often):
             continue
+        number = {v: i for i, v in enumerate(often)}
         for item, some in enumerate(values):
             places = [count + number[v] for v in dict.fromkeys(some) if v]
             rows += places
