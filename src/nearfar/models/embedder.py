@@ -25,7 +25,7 @@ from nearfar.data.read import read
 from nearfar.data.table import Column, Table
 from nearfar.models import branches, kept, recommending, stored
 from nearfar.models.blueprint import NUMBERS, widths
-from nearfar.models.encoding import vectors
+from nearfar.models.encoding import states, vectors
 from nearfar.models.model import LAYERS, Model
 
 if TYPE_CHECKING:
@@ -168,6 +168,16 @@ class Embedder(Model):
     def item_vectors(self) -> tuple[list[str], np.ndarray]:
         """Names and vectors of all items, see `nearfar.models.recommending.item_vectors`."""
         return recommending.item_vectors(self)
+
+    def states(
+        self, column: Column, rows: np.ndarray, *, normalize: bool = False, batch_size: int = 1000
+    ) -> np.ndarray:  # fmt: skip
+        name = self.own_column(column)
+        branch, (column, rows) = self.branches[name], forms.for_model(column, np.asarray(rows), *self.columns[name])
+        if not hasattr(branch.encoder, "steps"):
+            encoder = type(branch.encoder).__name__
+            raise ConfigError(f"the encoder {encoder} keeps no axis of time, so there are no states.", where="per")
+        return states(branch, column, rows, self.device, self.config.train.precision, batch_size, normalize=normalize)
 
     def read(
         self, inputs: Any, *, column: str | None = None, data_column: str | Sequence[str] | None = None,

@@ -63,6 +63,24 @@ def vectors(
     return torch.zeros(0, branch.out_features)[:, :dimensions] if whole is None else whole
 
 
+def states(
+    branch: Branch, column: Column, rows: np.ndarray, device: torch.device | str, precision: str, batch_size: int, *,
+    normalize: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """States of the encoder at every step of rows, float32 (N, T, D), NaN where none is; raises as `check_finite`."""
+    modality, made = MODALITIES.get(column.modality), []
+    for start in range(0, len(rows), batch_size):
+        some = rows[start : start + batch_size]
+        values, geometry = column.take(some, device)
+        with torch.no_grad(), devices.autocast(torch.device(device), precision):
+            z, there = branch.encoder.steps(modality.neutral(values, geometry, column.spec))
+        z = torch.where(there[..., None], z.float(), 0)
+        check_finite(z.flatten(1), column, some)
+        z = torch.nn.functional.normalize(z, dim=2) if normalize else z
+        made.append(z.masked_fill(~there[..., None], torch.nan).cpu())
+    return torch.cat(made).numpy()
+
+
 def by_length(column: Column, rows: np.ndarray) -> np.ndarray:
     """Places among the rows, so that rows of like length come together, `SORTED` at a time, the longest first.
 

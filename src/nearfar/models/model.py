@@ -78,6 +78,18 @@ class Model(Protocol):
             The column was decoded for another model, and cannot be brought into the form that this one takes.
         """
 
+    def states(
+        self, column: Column, rows: np.ndarray, *, normalize: bool = False, batch_size: int = 1000
+    ) -> np.ndarray:  # fmt: skip
+        """States of every step of rows of a decoded column, float32 (len(rows), T, D), NaN where there is no step.
+
+        Raises
+        ------
+        ConfigError
+            The encoder keeps no axis of time, or the model is an ensemble.
+        """
+        raise ConfigError("several models together have no states of steps.", where="per", hint="Load one of them.")
+
     def read(self, inputs: Any, *, column: str | None = None, **options: Any) -> Any:
         """New data as a `Table`, decoded the way that each member was trained. A `Table` passes through.
 
@@ -120,7 +132,7 @@ class Model(Protocol):
     @checked
     def encode(
         self, inputs: Any, *, column: str | None = None, layer: str | None = None, normalize: bool = True,
-        batch_size: int = 256, console: Console | None = None,
+        batch_size: int = 256, per: str = "row", console: Console | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Vectors of new data.
 
@@ -137,10 +149,12 @@ class Model(Protocol):
             Unit length.
         batch_size : int
             Rows that go through the network at once.
+        per : {"row", "step"}
+            "step" gives the states that an encoder of series makes of each step, before they become one vector.
 
         Returns
         -------
-        ndarray of float32, shape (N, D)
+        ndarray of float32, shape (N, D), or (N, T, D) per step, NaN where a series has no such step
             D is the sum of the members' dimensions for an ensemble by ``concat``, theirs for one by ``average``.
 
         Raises
@@ -154,6 +168,8 @@ class Model(Protocol):
         from nearfar.data.opening import one_at_a_time, one_text
 
         whole(batch_size, "batch_size", 1)  # before the inputs are read
+        if per not in ("row", "step"):
+            raise UnknownName("way to encode", per, ("row", "step"), where="per")
         name = column or self.only_column()
         if name not in self.columns:
             raise UnknownName("column", name, self.columns)
@@ -162,6 +178,8 @@ class Model(Protocol):
         table = self.read(inputs, column=name, data_column=by_name, several=False, console=console)
         one_at_a_time(table, inputs)
         first = replace(table.first, name=name)  # `features` finds the branch by it
+        if per == "step":
+            return self.states(first, np.arange(len(table)), normalize=normalize, batch_size=batch_size)
         return self.features(
             first, np.arange(len(table)), layer, normalize=normalize, batch_size=batch_size, console=console
         )
