@@ -65,6 +65,13 @@ def test_another_seed_leaves_out_others(tmp_path, monkeypatch):
         assert decoded == [sorted(held.indices[a:b]) for a, b in zip(held.indptr, held.indptr[1:], strict=False)]
 
 
+def test_a_column_may_be_called_items():
+    data = histories.planted()
+    data["items"] = data.pop("item_id")
+    model = training.train(data, **GIVEN | {"column": ("items",), "epochs": 1}).model
+    assert model.encode([[("1", 1.0, None)]]).shape == (1, 16)
+
+
 def test_other_models_know_no_items(digits):
     model = training.train(digits["train"][0][:60], epochs=0, method="random", threads=1).model
     with pytest.raises(ConfigError, match="no items"):

@@ -209,6 +209,10 @@ class Branches(nn.ModuleDict):
                 same[column] = like
         return cls(branches, same)
 
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As of any module, but a column may be called "items" or "keys", which torch refuses as names of methods."""
+        self._modules[name] = module
+
     def __getitem__(self, column: str) -> Branch:
         return super().__getitem__(self.same.get(column, column))
 

@@ -24,10 +24,45 @@ def build(module: nn.Module, name: str, lr: float, weight_decay: float, momentum
     groups = [g for g in groups if g["params"]]
     if name == "adamw":
         fused = not any(hasattr(p, "full_tensor") for p in trained)  # shards have no fused form on every device
-        return eager(torch.optim.AdamW)(groups, lr=lr, fused=fused)
+        return RowsAdamW(groups, lr=lr, fused=fused)
     if name == "sgd":
         return eager(torch.optim.SGD)(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return Lars(groups, lr=lr, momentum=momentum)
+
+
+class RowsAdamW(eager(torch.optim.AdamW)):
+    """AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101) that moves only the rows of a table that have a gradient.
+
+    That is where a gradient is sparse: moments and decay of the other rows wait until these come again, so that a step
+    costs what the batch holds and not what the table does. Other parameters are as in AdamW.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step."""
+        tables = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and p.grad.is_sparse:
+                    tables.append((p, p.grad))
+                    self._move(p, p.grad.coalesce(), group)
+                    p.grad = None
+        super().step()
+        for p, gradient in tables:
+            p.grad = gradient
+
+    def _move(self, p: torch.nn.Parameter, gradient: torch.Tensor, group: dict[str, Any]) -> None:
+        rows, g = gradient.indices()[0], gradient.values()
+        if not (state := self.state[p]):
+            state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        state["step"] += 1
+        done, (first, second) = float(state["step"]), group["betas"]
+        mean = state["exp_avg"][rows].lerp_(g, 1 - first)
+        square = state["exp_avg_sq"][rows].mul_(second).addcmul_(g, g, value=1 - second)
+        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
+        root = square.div(1 - second**done).sqrt_().add_(group["eps"])
+        kept = p[rows] * (1 - group["lr"] * group["weight_decay"])
+        p[rows] = kept.addcdiv_(mean, root, value=-group["lr"] / (1 - first**done))
 
 
 class Lars(eager(torch.optim.Optimizer)):
