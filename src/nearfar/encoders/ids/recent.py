@@ -11,7 +11,8 @@ STEPS = 80
 class Recent(History):
     """A `History` that begins with the last event counting 50 times as much as those twelve or more back.
 
-    Items are compared by other vectors than users are summed from, since what follows an item is not what it follows.
+    Items are compared by other vectors than users are summed from, since what follows an item is not what it follows,
+    unless they are `tied`.
     """
 
     def __init__(
