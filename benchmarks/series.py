@@ -8,8 +8,8 @@ encoder learns from the training rows without their labels. A classifier on its 
 regression or an RBF-SVM, each with its penalty, is chosen by cross-validation on training rows; test rows are seen once.
 With few labels, ten rows a class are drawn ten times for each seed, the same for all that is compared.
 
-Floors: the nearest training row by Euclidean distance and by dynamic time warping without a window, of standardised
-channels; and, where `aeon` is installed, MiniROCKET's features with a ridge classifier. One JSON file a set.
+Floors: the nearest training row by Euclidean distance and by dynamic time warping without a window, of series in their
+own units, as the archive's figures are; and, where `aeon` is installed, MiniROCKET's features with a ridge classifier. One JSON file a set.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ PAIRS = 400_000  # of series that are warped at once
 
 
 def of_set(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Series (N, C, T) and labels to train on, and those of the test, channels standardised by the former."""
+    """Series (N, C, T) and labels to train on, and those of the test, in their own units."""
     parts = [np.load(folder / f"{split}.npz") for split in ("train", "test")]
     x, y, t, z = (part[name] for part in parts for name in ("X", "y"))
-    mean, spread = x.mean((0, 2), keepdims=True), x.std((0, 2), keepdims=True)
-    return (x - mean) / spread, y, (t - mean) / spread, z
+    return x, y, t, z
 
 
 def warped(a: np.ndarray, b: np.ndarray) -> np.ndarray:

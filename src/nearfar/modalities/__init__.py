@@ -28,6 +28,8 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``too_long(name, lengths, most) -> str | None``       optional: beside it, what to say of longer ones
 ``known(cells) -> dict``                               optional: further arguments of an encoder's ``setup``
 ``doubts(name, cells) -> list of str``                optional: which cells are read as something else than they say
+``extent(cell) -> int``                               optional: how many steps a cell has that may be cut into windows
+``part(cell, start, stop)``                           optional: beside it, some steps of a cell, without a copy
 ``FIXED``                                             optional: name and weight of features beside trained ones
 ``DEFAULT_METHOD``, ``GENERAL``                       optional: the method of one column, see `nearfar.training.plan`
 ===================================================== ==================================================

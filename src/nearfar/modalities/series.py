@@ -240,17 +240,18 @@ def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 
 
 def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Image.Image:
-    """One line a channel over time, 64 × 64 pixels, drawn twice as large and made smaller."""
+    """One line a channel over time, each at its own scale, 64 × 64 pixels, drawn twice as large and made smaller."""
     from PIL import Image, ImageDraw
 
     side = 128
     picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
-    mean, spread = (np.asarray(spec[k])[:, None] for k in ("mean", "spread"))
-    x = (np.asarray(values, np.float64) - mean) / spread
+    x = np.asarray(values, np.float64)  # in their own units, or of a view standardised
     there = np.flatnonzero(~np.isnan(x).all(0))
     if len(there):
-        x = x[:, there[0] : there[-1] + 1]
+        x = x[~np.isnan(x).all(1)]
+        spread = np.nanstd(x, 1, keepdims=True)
+        x = (x - np.nanmean(x, 1, keepdims=True)) / np.where(spread > 0, spread, 1)
         low, high = np.nanmin(x), np.nanmax(x)
         across = np.linspace(4, side - 4, x.shape[1])
         up = side - 6 - (side - 12) * (x - low) / ((high - low) or 1.0)
