@@ -121,7 +121,7 @@ def test_the_values_given_are_not_written_into(name):
 def test_rows_never_share_parameters(name):
     """Everything is drawn once per row of the global batch, and no two rows draw the same number."""
     n = 64
-    d = Noted(torch.Generator().manual_seed(0), n, None, "cpu", None, torch.Generator())
+    d = Noted(torch.Generator().manual_seed(0), n)
     run(kinds()[name](), values_for(name, n), d)
     for what, given in d.given:
         assert given.shape[0] == n, what

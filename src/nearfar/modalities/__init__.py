@@ -22,6 +22,8 @@ values that `plan` makes once, that is stored in the run, and that makes new dat
 ``encoder_shape(spec) -> dict``                       keyword arguments for the encoder's ``build``
 ``raw_features(values, spec) -> ndarray (N, F)``      the raw input as numbers, for the floor
 ``thumbnail(values, geometry, spec) -> PIL.Image``    one row as a small picture, for sheets and reports
+``drawn(view, spec) -> PIL.Image``                     optional: a view as the encoder takes it, as a small picture
+``audible(values, spec) -> bytes``                     optional: one row as a WAV file, to be heard in reports
 ``describe(spec) -> str``                             "32 × 32 colour pictures"
 ``reading(spec) -> dict``                             optional: the knobs of `DataConfig` that it answers, with values
 ``lengths(cells, values, spec) -> int32 (N,)``        optional: how long each cell is, where `decode` may cut it

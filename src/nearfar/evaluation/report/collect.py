@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nearfar.models.embedder import Embedder
 
 POINTS, GALLERY_ROWS, QUERIES, NEIGHBOURS, THUMB = 1200, 5000, 8, 8, 40
+HEARD, LOUDEST = 3, 200_000  # queries whose sounds can be played, and bytes of a sound at most
 LEGEND = 40  # classes that have a colour
 GREY = (127, 127, 127)
 
@@ -77,13 +78,15 @@ def _gallery(
         worst = [int(i) for i in np.argsort(-wrong)[:QUERIES] if wrong[i] > 0.2 and int(i) not in chosen]
         chosen += worst
         notes += ["miss"] * len(worst)
-    shown = []
+    shown: list[dict[str, Any]] = []
     for i, note in zip(chosen, notes, strict=True):
+        heard = len(shown) < HEARD
         near = [(n, s) for n, s in zip(gallery[found[i]], scores[i], strict=True) if n != rows[i]][:NEIGHBOURS]
         cells = [
-            {**_cell(table, column, n), "score": round(float(s), 3), "hit": _hit(table, rows[i], n)} for n, s in near
+            {**_cell(table, column, n, heard), "score": round(float(s), 3), "hit": _hit(table, rows[i], n)}
+            for n, s in near
         ]
-        shown.append({"note": note, **_cell(table, column, rows[i]), "near": cells})
+        shown.append({"note": note, **_cell(table, column, rows[i], heard), "near": cells})
     return shown
 
 
@@ -93,10 +96,18 @@ def _hit(table: Table, a: int, b: int) -> bool | None:
     return bool(table.labels[a] == table.labels[b])
 
 
-def _cell(table: Table, column: Column, row: int) -> dict[str, Any]:
+def _cell(table: Table, column: Column, row: int, heard: bool = False) -> dict[str, Any]:
+    """One row as the page shows it; sounds that are `heard` come along, unless they are long."""
     label = table.label_names[table.labels[row]] if table.labels is not None and table.labels[row] >= 0 else ""
     return {"image": _uri(_thumbnail(column, row, 64), quality=80), "name": str(table.names[row]), "label": label,
-            "text": column.shown(row)}  # fmt: skip
+            "text": column.shown(row), "audio": _sound(column, row) if heard else ""}  # fmt: skip
+
+
+def _sound(column: Column, row: int) -> str:
+    """A sound for the browser to play, nothing for all else and for long ones."""
+    modality = MODALITIES.get(column.modality)
+    wav = modality.audible(np.asarray(column.values[row]), column.spec) if hasattr(modality, "audible") else b""
+    return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}" if 0 < len(wav) <= LOUDEST else ""
 
 
 def _thumbnail(column: Column, row: int, side: int) -> Image.Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -186,16 +188,15 @@ def views(
 
     Transforms of waveforms come first, then those of spectrograms, which see standardised ones.
     """
-    waves = _unit(values)
-    for transform in recipe:
-        if transform.kind == "waveform":
-            waves = transform.apply(waves, draws, spec["rate"])
+    waves, of_waves = _unit(values), [t for t in recipe if t.kind == "waveform"]
+    for transform in of_waves:
+        waves = transform.apply(waves, draws, spec["rate"])
     x = _standardised(_decibels(waves, spec), spec)
-    raw = draws.batch
-    if raw is not None:
+    raw = draws.batch or (lambda: values)
+    if len(draws) == draws.total and not of_waves:
+        draws.batch = lambda whole=x: whole  # the rows are here already
+    else:
         draws.batch = lambda: _standardised(_decibels(_unit(raw()), spec), spec)
-    elif len(draws) == draws.total:
-        draws.batch = lambda whole=x: whole
     for transform in recipe:
         if transform.kind == "spectrogram":
             x = transform.apply(x, draws, spec["rate"])
@@ -213,7 +214,7 @@ def _unit(values: torch.Tensor) -> torch.Tensor:
 def _tensor(values: np.ndarray) -> torch.Tensor:
     import torch
 
-    return _unit(torch.from_numpy(np.ascontiguousarray(values)))
+    return _unit(torch.from_numpy(np.array(values)))
 
 
 def _decibels(waves: torch.Tensor, spec: Mapping[str, Any], moments: int = 0) -> torch.Tensor:
@@ -274,10 +275,31 @@ def raw_features(values: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
 
 def thumbnail(values: np.ndarray, geometry: None, spec: Mapping[str, Any]) -> Image.Image:
     """The spectrogram, low frequencies at the bottom, from dark to bright over 60 decibels."""
+    decibels = _decibels(_tensor(values[None]), spec, 2 * spec["size"])[0].numpy()
+    return _coloured((decibels - decibels.max()) / 60 + 1)
+
+
+def drawn(view: np.ndarray, spec: Mapping[str, Any]) -> Image.Image:
+    """A view as the encoder takes it, (1, S, S): two and a half standard deviations around its mean."""
+    return _coloured(view[0] / 5 + 0.5)
+
+
+def audible(values: np.ndarray, spec: Mapping[str, Any]) -> bytes:
+    """One stored sound as a WAV file of 16 bits."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(spec["rate"])
+        file.writeframes(np.trim_zeros(values, "b").astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def _coloured(shares: np.ndarray) -> Image.Image:
+    """From dark (0) to bright (1), the first row at the bottom."""
     from PIL import Image
 
-    decibels = _decibels(_tensor(values[None]), spec, 2 * spec["size"])[0].flip(0).numpy()
-    shade = np.clip((decibels - decibels.max()) / 60 + 1, 0, 1)
+    shade = np.clip(shares, 0, 1)[::-1]
     colour = np.stack([shade**0.7, shade**1.6, 0.35 + 0.3 * shade * (1 - shade) + 0.2 * shade**4], -1)
     return Image.fromarray((255 * np.clip(colour, 0, 1)).astype(np.uint8)).resize((4 * RAW, 4 * RAW))
 

@@ -111,13 +111,14 @@ def draw(plan: Plan, *, rows: int = 8, count: int = 8) -> tuple[bytes, list[str]
     chosen = np.sort(np.random.default_rng(plan.config.train.seed).permutation(plan.train)[:rows])
     viewer = Viewer({column.name: column}, plan.recipes, count, plan.positives, plan.config.train.seed, "cpu", World())
     batch: ViewBatch = viewer.batch(chosen, 0, 0)
+    drawn = getattr(modality, "drawn", lambda view, spec: modality.thumbnail(_stored(view, column), None, spec))
     page = Image.new("RGB", ((count + 1) * (CELL + GAP) + 3 * GAP, len(chosen) * (CELL + GAP) + GAP), INK)
     full = max(max(view.values.shape[-1] for view in batch.views), 1)
     for r, row in enumerate(chosen):
         geometry = None if column.geometry is None else np.asarray(column.geometry[row])
         _paste(page, modality.thumbnail(np.asarray(column.values[row]), geometry, column.spec), 0, r)
         for v, view in enumerate(batch.views):
-            picture = modality.thumbnail(_stored(view.values[r].numpy(), column), None, column.spec)
+            picture = drawn(view.values[r].numpy(), column.spec)
             _paste(page, picture, v + 1, r, view.values.shape[-1] / full)
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
