@@ -6,8 +6,8 @@ DATA is the folder of data sets. One configuration throughout. ``official``: tra
 speaker, measured on 0–4: logistic regression on 8 labels a digit (ten draws, as `few_labels`), and on all for who speaks.
 A speaker's name: trained on the other five, measured on that speaker with a linear probe of the other five's digits; as the
 vectors are, and with those of each speaker brought to mean 0 and standard deviation 1, which needs clips of that speaker, without
-labels. The floor is log-mel without training (`raw_features`), measured in the same way; so is what is trained alone, without the
-principal components beside it, which no loss sees. Labels are never seen by a training;
+labels. The floor is log-mel without training (`raw_features`), measured in the same way; so are principal components beside what is
+trained (``model``), which no loss sees, and what is trained alone, which is the default. Labels are never seen by a training;
 who speaks is, as batches of one speaker's clips each, so that negatives are of the same voice, but for ``mixed``, trained on the
 official rows in batches of all speakers. One JSON file a part and seed.
 """
@@ -36,7 +36,7 @@ from nearfar.evaluation.protocols.few_labels import TRAINING, C, FewLabels
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 CHOSEN_ON = ("jackson", "nicolas")  # speakers, of whom recordings 5–49 were looked at when the recipe was chosen
 PARTS = ("official", "mixed", *SPEAKERS)
-KNOBS: dict[str, Any] = {"epochs": 25, "holdout": 0.0, "select": "last", "threads": 1}
+KNOBS: dict[str, Any] = {"fixed": "pca", "fixed_weight": 0.7, "epochs": 25, "holdout": 0.0, "select": "last", "threads": 1}
 ONE_SPEAKER = {"sets": "speaker", "mix": 1.0}  # batches of one speaker's clips each
 CS = (0.01, 0.1, C)  # all of them are shown, so that no floor is held down by a penalty that suits it badly
 FEW = FewLabels(amounts=(8,), draws=10, c=C, features=TRAINING)

@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 MODALITIES = ("sound",)
-BESIDE: dict[str, object] = {}
 # Chosen on held-out training rows and speakers (docs/results/sound.md).
 BATCH = 64
 STEPS = 1200

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 NAME = "sound"
 MILD = "sound_light"
-FIXED = "pca", 0.7
 SAMPLE = 200  # cells looked at to plan
 SIDE = 32  # mels, and moments, of a spectrogram
 USUAL, MOST = 0.99, 10.0  # share of the sounds that are kept whole, and seconds that they are cut to at most
