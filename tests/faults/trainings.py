@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.core.registry import METHODS
+from tests.helpers import histories
 from tests.helpers.colours import pictures
 from tests.helpers.methods import OF_ROWS, small
 from tests.training.test_text_runs import sentences
@@ -79,6 +80,12 @@ def _numbers(_: Path, rows: int = ROWS) -> Any:
     classes = np.arange(rows) % 4
     noise = np.random.default_rng(0).normal(size=(rows, 6))
     return (noise + 2 * classes[:, None]).astype(np.float32), classes
+
+
+def _series(_: Path) -> Any:
+    classes = np.arange(ROWS) % 3
+    waves = np.sin(np.arange(20) * (0.3 + 0.5 * classes[:, None]))[:, None]
+    return (waves + np.random.default_rng(0).normal(0, 0.3, (ROWS, 2, 20))).astype(np.float32), classes
 
 
 def _texts(_: Path) -> Any:
@@ -148,13 +155,17 @@ def _long(place: Path) -> None:
 files, table = _once(_folder, "pictures"), _once(_table, "numbers.csv")
 long_table = _once(_long, "long.csv")
 
-DATA = {"pictures": _pictures, "numbers": _numbers, "texts": _texts, "pairs": _pairs, "scored pairs": _scored}
+DATA = {"pictures": _pictures, "numbers": _numbers, "texts": _texts, "pairs": _pairs, "scored pairs": _scored,
+        "series": _series, "histories": lambda _: histories.planted()}  # fmt: skip
 ENCODERS: dict[str, dict[str, Any]] = {
     "pictures": {"encoder": "small_cnn", "encoder_options": {"widths": [4, 8]}},
     "numbers": {"encoder": "mlp", "encoder_options": {"width": 12, "out": 8}},
     "texts": {"tokens": "hashed:4096", "encoder": "static", "encoder_options": {"dim": 12}},
     "pairs": {"tokens": "hashed:4096", "column": ("left", "right"), "encoder_options": {"dim": 12}},
     "scored pairs": {"tokens": "hashed:4096", "column": ("left", "right"), "score": "score", "encoder_options": {"dim": 12}},
+    "series": {"modality": "series", "encoder_options": {"width": 4, "out": 4, "layers": 1}},
+    "histories": {"user": "user_id", "column": ("item_id",), "leave_out": "none", "encoder_options": {"dim": 8},
+                  "batch_size": 16},
     "captions": {
         "tokens": "hashed:4096", "column": ("image", "caption"), "projector": {"out": 8},
         "encoder_options": {"image": {"widths": [4, 8]}, "caption": {"dim": 12}},
@@ -170,6 +181,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
 
 def _modalities(method: str) -> list[str]:
     record = METHODS.get(method).RECORD
+    if record.takes == "histories":
+        return ["histories"]
+    if record.steps:
+        return ["series"]
     if record.takes != "rows":
         return {"texts": ["texts"], "pairs": ["pairs"], "scored pairs": ["scored pairs"]}[record.takes]
     one_column = record.positives == "labels" or "context" in record.parts
@@ -179,6 +194,8 @@ def _modalities(method: str) -> list[str]:
 def _of(method: str, modality: str) -> Training:
     taught = METHODS.get(method).RECORD.positives == "teacher"
     more = {"needs": f"simclr on {modality}", "knobs": {"positives": "teacher:{run}"}} if taught else {}
+    if modality == "histories":
+        more = {"knobs": {"encoder": "history" if METHODS.get(method).RECORD.steps else "lightgcn"}}
     return Training(f"{method} on {modality}", method, modality, DATA[modality], **more)
 
 

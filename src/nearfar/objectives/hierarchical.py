@@ -89,7 +89,9 @@ def _contrast(
     own, others, known, start = torch.cat([a, b], 1), None, there, 0
     if rows_are_shared and world.size > 1:
         all_ = [world.gather(x.transpose(0, 1).contiguous()).transpose(0, 1) for x in (a, b)]
-        others, known, start = torch.cat(all_, 1), world.gather_int(there.T.contiguous()).T, world.rank * a.shape[1]
+        others, known = torch.cat(all_, 1), world.gather_int(there.T.contiguous()).T
+        shares = world.gather_int(torch.tensor([a.shape[1]], device=a.device))
+        start = int(shares[: world.rank].sum())
     others = own if others is None else others
     m, total = a.shape[1], known.shape[1]
     place = start + torch.arange(m, device=a.device)
