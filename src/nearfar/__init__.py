@@ -43,7 +43,7 @@ _HOMES = {
     "list_methods": "nearfar.methods.catalogue", "config": "nearfar.core.listing",
     "doctor": "nearfar.downstream.doctor", "align": "nearfar.downstream.align",
     "ensemble": "nearfar.downstream.ensemble", "combine": "nearfar.downstream.ensemble",
-    "recommend": "nearfar.downstream.recommend",
+    "recommend": "nearfar.downstream.recommend", "anomalies": "nearfar.downstream.anomalies",
     "export": "nearfar.downstream.export", "load": "nearfar.models.loading",
     "Ensemble": "nearfar.models.ensemble", "Classifier": "nearfar.downstream.classify.classifier",
     "Embedder": "nearfar.models.embedder", "ContrastiveEmbedding": "nearfar.training.estimator",
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from nearfar.core.errors import NearfarError, NearfarWarning
     from nearfar.core.listing import config
     from nearfar.downstream.align import align
+    from nearfar.downstream.anomalies import anomalies
     from nearfar.downstream.classify.classifier import Classifier
     from nearfar.downstream.classify.classify import classify
     from nearfar.downstream.demo import demo

@@ -36,7 +36,8 @@ from nearfar.core.version import __version__
 
 # Help lists the verbs in the order in which people need them; a verb that is not named here comes after.
 ORDER = (
-    "demo", "train", "eval", "tune", "search", "recommend", "embed", "classify", "views", "methods", "config", "doctor",
+    "demo", "train", "eval", "tune", "search", "recommend", "anomalies", "embed", "classify", "views", "methods",
+    "config", "doctor",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from nearfar.cli._options import Pairing, encoding_options, group_options, pair_
 @click.option("--on", "data", help="Data to measure on.  [the data of the first run's training]")
 @click.option("--label", help="Column that holds the labels.")
 @click.option("--column", help="Column to embed.")
+@click.option("--time", metavar="COLUMN", help="Column of times of a table of long recordings.  [as in training]")
 @click.option(
     "--missing",
     multiple=True,

@@ -25,6 +25,11 @@ from nearfar.cli._options import encoding_options
 )
 @click.option("--column", help="Column of the data to search, where several may be meant.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1), help="Number of neighbours of each query.")
+@click.option(
+    "--regions",
+    is_flag=True,
+    help="Find the windows of long recordings that are most like QUERIES, which are short ones.",
+)
 @encoding_options
 @verb
 def command(**given: Any) -> Any:
@@ -35,6 +40,7 @@ def command(**given: Any) -> Any:
     nearfar search runs/photos query.jpg --in other_photos/
     nearfar search runs/reviews "it never arrived"
     nearfar search runs/captions "a red dog" --in photos/
+    nearfar search runs/pump start.npy --in week.npy --regions
     """
     from nearfar.downstream.search import search
 

@@ -14,6 +14,7 @@ WORDS = {
     ("inequivalent", "equivalent"), ("irrelevant", "relevant"), ("off", "on"), ("fail", "pass"), ("bad", "good"),
     ("contradiction", "entailment"), ("nein", "ja"), ("falsch", "richtig"), ("falsch", "wahr"),
     ("verschieden", "gleich"), ("non", "oui"),
+    ("normal", "anomaly"), ("normal", "anomalous"), ("normal", "abnormal"), ("normal", "outlier"), ("normal", "fault"),
 }  # fmt: skip
 APART = r"(?:not|no|non|nicht|kein|keine) (?:an? |the )?"  # not_X, non-X, "not a X"
 JOINED = r"(?:no|non|not|un|im|ir|mis|dis)"  # nomatch, unrelated, mismatch, dissimilar

@@ -58,13 +58,12 @@ def of_table(
     cut, length, step = windows.cut(cells, SERIES, window, hop, notes, always=True)
     assert cut is not None
     called = cut.named(names) if length else [names[int(i)] for i in cut.owner]
-    columns: dict[str, Any] = {SERIES: cut}
-    for name in [c for c in raw.columns if c in beside and c not in numbers]:
-        columns[name] = _usual(raw.columns[name], cut, steps)
+    said = {c: [_said(raw.columns[c], rows) for rows in steps] for c in raw.columns if c in beside and c not in numbers}
+    columns: dict[str, Any] = {SERIES: replace(cut, said=said)} | {c: _usual(of, cut) for c, of in said.items()}
     return replace(
         raw, columns=columns, names=list(called), kinds={SERIES: SERIES}, bad={}, index=(), sides=(),
         recordings=[names[int(i)] for i in cut.owner],
-        splits=None if raw.splits is None else _usual(raw.splits, cut, steps),
+        splits=None if raw.splits is None else _usual([_said(raw.splits, rows) for rows in steps], cut),
     ), tuple(numbers), length, step  # fmt: skip
 
 
@@ -148,12 +147,16 @@ def _even(times: np.ndarray, x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarra
     return out, rows[np.where(to_next < from_last, after, after - 1)], "resampled"
 
 
-def _usual(cells: Sequence[Any], cut: windows.Windows, steps: Sequence[np.ndarray]) -> list[Any]:
+def _said(cells: Sequence[Any], rows: np.ndarray) -> list[Any]:
+    """What the steps of a recording, from these rows, say; None where they say nothing."""
+    said = (cell_or_error(cells, i) if i >= 0 else None for i in rows.tolist())
+    return [None if isinstance(c, BadCell) else c for c in said]
+
+
+def _usual(said: Sequence[Sequence[Any]], cut: windows.Windows) -> list[Any]:
     """What most steps of each window say; None where none says anything."""
     found = []
     for owner, start, stop in zip(cut.owner.tolist(), cut.start.tolist(), cut.stop.tolist(), strict=True):
-        rows = steps[owner][start:stop]
-        said = Counter(c for i in rows[rows >= 0].tolist()
-                       if not isinstance(c := cell_or_error(cells, i), BadCell) and c is not None)  # fmt: skip
-        found.append(said.most_common(1)[0][0] if said else None)
+        counts = Counter(c for c in said[owner][start:stop] if c is not None)
+        found.append(counts.most_common(1)[0][0] if counts else None)
     return found

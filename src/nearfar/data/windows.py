@@ -7,8 +7,8 @@ of it is (``part``) can be cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from nearfar.core.errors import BadCell, ConfigError, cell_or_error
 from nearfar.core.registry import MODALITIES
 from nearfar.data.columns import Findings
+from nearfar.data.readers.raw import Picked
 
 FEW = 8  # recordings; fewer are cut where nobody says how
 PARTS, SHORTEST, LONGEST = 8, 16, 256  # what "auto" windows are: an eighth of a recording, so many steps
@@ -30,6 +31,7 @@ class Windows(Sequence):
     start: np.ndarray  # int64 (N,), its first step there
     stop: np.ndarray  # int64 (N,), the step behind its last
     part: Callable[[Any, int, int], Any]
+    said: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)  # by column, of each cell's steps
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -55,6 +57,14 @@ class Names(Sequence):
     def __getitem__(self, index: int) -> str:
         w = self.windows
         return f"{self.names[int(w.owner[index])]}:{int(w.start[index])}–{int(w.stop[index]) - 1}"
+
+
+def windows_of(cells: Any) -> Windows | None:
+    """The windows that cells are, in the order of the cells; None where they are something else."""
+    if isinstance(cells, Picked):
+        inner = windows_of(cells.cells)
+        return inner and replace(inner, **{k: getattr(inner, k)[cells.rows] for k in ("owner", "start", "stop")})
+    return cells if isinstance(cells, Windows) else None
 
 
 def cut(

@@ -16,6 +16,7 @@ from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
 from nearfar.data.objects import settled
+from nearfar.downstream.regions import Hit, find_regions
 from nearfar.models import kept_histories, loading
 from nearfar.vectors import neighbours
 
@@ -24,23 +25,7 @@ if TYPE_CHECKING:
     from nearfar.data.table import Table
     from nearfar.models.model import Model
 
-WIDTH = 80  # characters of a text that are shown
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A row that is near a query, with its cosine similarity, its label and, of texts, its text."""
-
-    name: str
-    score: float
-    label: str | None = None
-    text: str | None = None
-
-    def __str__(self) -> str:
-        text = " ".join((self.text or "").split())
-        text = f"  {text if len(text) <= WIDTH else f'{text[: WIDTH - 1]}…'}" if text else ""
-        label = f"  ({self.label})" if self.label and self.label not in self.name else ""
-        return f"{self.score:6.3f}  {self.name}{text}{label}"
+HIT = ("name", "score", "label")  # what is said of every one
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,7 @@ class SearchResults:
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar search --json`` prints."""
         results = [
-            {"query": query, "hits": [{k: v for k, v in asdict(h).items() if k != "text" or v} for h in hits]}
+            {"query": query, "hits": [{k: v for k, v in asdict(h).items() if k in HIT or v is not None} for h in hits]}
             for query, hits in self.results
         ]
         return {"schema": 1, "verb": "search", "run": self.run, "metric": "cosine", "k": self.k, "results": results}
@@ -74,7 +59,7 @@ class SearchResults:
 @checked
 def search(
     run: Model | str | Path, queries: Any, *, data: Any = None, source: str | None = None,
-    target: str | None = None, column: str | None = None, k: int = 10, cache: bool = True,
+    target: str | None = None, column: str | None = None, k: int = 10, regions: bool = False, cache: bool = True,
     precision: str | None = None, quiet: bool = False, console: Console | None = None,
 ) -> SearchResults:  # fmt: skip
     """Find the rows of highest cosine similarity, exactly.
@@ -95,6 +80,9 @@ def search(
         Column of `data` that is searched, where several may be meant.
     k : int
         Neighbours of each query.
+    regions : bool
+        Each query is a short recording, and the windows of long ones that are most like it are found, no two of which
+        share a step.
 
     Returns
     -------
@@ -112,6 +100,9 @@ def search(
     queries = [queries] if isinstance(queries, str | Path) else settled(queries)
     words = [str(q) for q in queries if isinstance(q, str | Path)] if isinstance(queries, list | tuple) else []
     queries = words or queries
+    if regions:
+        found = find_regions(model, words or [queries], model.source() if data is None else data, k, console)
+        return SearchResults(called, k, found)
     if model.config.data.user is not None and data is None:
         return SearchResults(called, k, _similar_items(model, words, k))
     source, target = _columns(model, words, source, target)

@@ -21,13 +21,14 @@ from nearfar.data.groups import of_run
 from nearfar.data.interactions import paired
 from nearfar.data.read import read
 from nearfar.data.table import Table
-from nearfar.evaluation import below, labels, measure, summary
+from nearfar.evaluation import below, labels, measure, streams, summary
 from nearfar.evaluation import rows as rows_of
 from nearfar.evaluation.protocols import fits, takes
 from nearfar.evaluation.recommend import measured
 from nearfar.evaluation.report.of_run import keep as keep_in_run
 from nearfar.evaluation.table import render
 from nearfar.models import loading, prompts
+from nearfar.models.streams import reading as cut_by
 from nearfar.vectors import logistic
 
 if TYPE_CHECKING:
@@ -170,9 +171,14 @@ def evaluate(
         train_split, test_split = train_split or d.train_split, test_split or d.test_split
     options = {"layer": layer, "seed": seed, "limit": limit, "train_split": train_split, "test_split": test_split,
                "positive": positive, **reading}  # fmt: skip
+    if streams.asked(protocols):
+        reading |= cut_by(models[0], reading)
     tables = _tables(models, data, limit, console, reading)
     table = tables[0]
-    protocols = measure.chosen(models, table, protocols)
+    if streams.asked(protocols):
+        streams.check(table, protocols)
+    else:
+        protocols = measure.chosen(models, table, protocols)
     kinds = {takes(p) for p in protocols}
     options |= {"protocols": protocols, "floors": bool(floors)}
     if labels.NAMED in kinds:
@@ -198,7 +204,7 @@ def evaluate(
         new = data is not None and not isinstance(data, Table)
         histories = [measured.measured_on(m, t, new=new) for m, t in zip(models, tables, strict=True)]
         about |= measured.about(histories[0])
-    elif len(table.columns) == 1:
+    elif len(table.columns) == 1 and not streams.asked(protocols):
         more, said = rows_of.about_labels(table, plans, protocols)
         about, warnings = about | more, warnings + said
 

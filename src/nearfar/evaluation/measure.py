@@ -15,7 +15,7 @@ from nearfar.core.registry import PROTOCOLS
 from nearfar.data.groups import together
 from nearfar.data.splits import EvaluationPlan
 from nearfar.data.table import Column, Table
-from nearfar.evaluation import floors
+from nearfar.evaluation import floors, streams
 from nearfar.evaluation.labels import NAMED, check_names, has_classes, named_columns, named_features
 from nearfar.evaluation.protocols import Features, Sides, fits, takes
 from nearfar.evaluation.recommend import measured
@@ -158,6 +158,9 @@ class Task:
         if of_table(self.table) is not None:
             about = {"with_floors": bool(with_floors), "seed": self.seed, "console": self.console}
             return measured.results(models, self.histories, self.protocols, **about)
+        if streams.asked(self.protocols):
+            about = {"with_floors": bool(with_floors), "layer": layer, "seed": self.seed, "console": self.console}
+            return streams.results(models, tables, self.protocols, **about)
         if not self.protocols:
             rows, layer = self.plans[False].test, layer or "features"
             every = zip(models, tables, strict=True)

@@ -11,6 +11,7 @@ A protocol's file says what it ``TAKES`` and how it is to ``measure`` that:
 "scored pairs"    the same                                      with ``score``
 "labelled pairs"  the same                                      with ``label``
 "histories"       ``measure(ranked, *, seed) -> dict``          `Ranked`
+"streams"         ``measure(stream, *, seed) -> dict``          `Streams`
 ================  ============================================  ==================================================
 
 A file without ``TAKES`` takes labels. ``FITS`` says whether something is fitted on `train`, for which rows have to be
@@ -186,6 +187,30 @@ class Ranked:
         if len(self.held.indices) == 0:
             raise DataError("there is no interaction to measure on.", hint="Leave some out of training, with "
                             "--set data.leave_out=last, or bring later ones with --on.")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Windows of long recordings with one score each, and labels of the steps.
+
+    Parameters
+    ----------
+    scores : ndarray of float64 (N,)
+        More is more unusual, or more of a change at a window's first step; NaN where nothing is said.
+    owner, start, stop : ndarray of int64 (N,)
+        Recording of each window, its first step and the one behind its last.
+    labels : sequence of ndarray of int64 (T,)
+        Of each recording's steps: 1 for an anomaly and 0 for none, or of changes any class; −1 where nothing is said.
+    what : str
+        "anomalies" or "changes".
+    """
+
+    scores: np.ndarray
+    owner: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    labels: Sequence[np.ndarray]
+    what: str = "anomalies"
 
 
 class Figure(NamedTuple):
