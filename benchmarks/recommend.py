@@ -20,6 +20,7 @@ import csv
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ from written import of_training
 
 import nearfar
 from nearfar.core import files
-from nearfar.data.histories import TRAIN, VALIDATION, Histories
+from nearfar.data.histories import TEST, TRAIN, VALIDATION, Histories
 from nearfar.evaluation.protocols import Ranked, ranking
 from nearfar.evaluation.recommend.chosen import ranked
-from nearfar.evaluation.recommend.floors import Chance, Ease, Popularity, Transitions
+from nearfar.evaluation.recommend.floors import Chance, ContentRidge, Ease, Popularity, Transitions
 from nearfar.evaluation.recommend.measured import measured_on
 from nearfar.vectors.intervals import difference
 
@@ -45,6 +46,7 @@ ASKED: dict[str, dict[str, Any]] = {  # beside the data; all else is as it is by
 }  # fmt: skip
 NEW = 0.1  # of the items
 FACTORS = (16, 32, 64, 128)
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # of the regression on content
 
 
 class Factors:
@@ -119,6 +121,20 @@ class Among:
         return np.where(self.items, self.scorer.scores(histories), -np.inf)
 
 
+def regression(histories: Histories, seed: int) -> ContentRidge:
+    """Regression on content, whose penalty suits items of the training that it has not seen."""
+    train = histories.of(TRAIN)
+    taken = np.unique(train.indices)
+    unseen = np.zeros(len(train.items), bool)
+    unseen[np.random.default_rng(seed).permutation(taken)[: round(NEW * len(taken))]] = True
+    parted = replace(train, part=np.where(unseen[train.indices], TEST, TRAIN).astype(np.int8))
+    found = {}
+    for penalty in PENALTIES:
+        floor = ContentRidge(parted.of(TRAIN), penalty)
+        found[penalty] = ranking.measure(ranked(parted, Among(floor, unseen)))["ndcg"]["10"]
+    return ContentRidge(train, max(found, key=lambda p: found[p]))
+
+
 def of_new_items(data: Path, seed: int) -> dict[str, Any]:
     """Figures of items that no user took in training."""
     with (data / "ratings.csv").open(newline="", encoding="utf-8") as file:
@@ -138,20 +154,21 @@ def of_new_items(data: Path, seed: int) -> dict[str, Any]:
         table = trained.model.read(str(paths[False]))
         histories = measured_on(trained.model, table, new=True)
     among = np.isin(histories.items, list(new))
-    found = {"model": trained.model, "random": Chance(seed), "popularity": Popularity(histories.of(TRAIN))}
+    found = {"model": trained.model, "random": Chance(seed), "popularity": Popularity(histories.of(TRAIN)),
+             "regression on content": regression(histories, seed)}  # fmt: skip
     measured = {}
     for name, scorer in found.items():
         task: Ranked = ranked(histories, Among(scorer, among))
         measured[name] = ranking.measure(task, seed=seed)
     above = {
         floor: {k: difference(v, measured[floor]["by_user"][k], seed) for k, v in measured["model"]["by_user"].items()}
-        for floor in ("random", "popularity")
+        for floor in list(found)[1:]
     }
     measured["model"]["above"] = above  # where `nearfar eval` puts it
     model, *floors = (figures(m) for m in measured.values())
     about = {"users": measured["model"]["users"], "items": int(among.sum()), "interactions": len(histories.of(2).indices)}
     return {**of_training(trained, seconds), "data": about, "model": model,
-            "floors": dict(zip(("random", "popularity"), floors, strict=True)), "others": {}}  # fmt: skip
+            "floors": dict(zip(list(found)[1:], floors, strict=True)), "others": {}}  # fmt: skip
 
 
 def main() -> None:

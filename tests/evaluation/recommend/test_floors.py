@@ -119,3 +119,12 @@ def test_new_data_are_what_comes_after_the_training():
     assert (both.users, both.items) == (["u", "v", "stranger"], ["i0", "i1", "i2", "new"])
     assert [[e[0] for e in both.of(0).history(u)] for u in range(3)] == [["i0", "i1"], ["i1"], []]
     assert [[e[0] for e in both.of(2).history(u)] for u in range(3)] == [["new"], [], ["i0"]]  # i1 was known
+
+
+def test_regression_on_content_is_its_formula(histories):
+    content = {"genre": ["a|b", "a", "b", "b|c", "c", "a|c", "a", "b|c"]}
+    some = replace(histories.only(histories.indices < 6), content=content)  # nobody took the last two
+    x, genres = some.matrix().toarray(), "abc"
+    f = np.asarray([[g in cell.split("|") for g in genres] for cell in content["genre"]], float)
+    w = x[:, :6] @ f[:6] @ np.linalg.inv(f[:6].T @ f[:6] + 2.0 * np.eye(3)) @ f.T
+    assert floors.ContentRidge(some, 2.0).scores(some) == pytest.approx(w, abs=1e-5)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-import nearfar
 import numpy as np
 import pytest
+
+import nearfar
 from nearfar.core.errors import DataError, UnknownName
 
 TINY = {"epochs": 2, "threads": 1, "quiet": True}
@@ -53,7 +54,7 @@ def test_later_interactions_come_after_what_the_run_keeps(run, tmp_path):
 
 def test_recommended_and_searched_from_the_folder_alone(run):
     (user, items), = nearfar.recommend(run, user="u0", k=3, explain=True, quiet=True).results
-    assert user == "u0" and [i.item for i in items][0] in {f"i{i}" for i in range(6)}  # the one that is left of its half
+    assert user == "u0" and items[0].item in {f"i{i}" for i in range(6)}  # the one that is left of its half
     assert items[0].title == "a" and items[0].reasons
     (_, hits), = nearfar.search(run, "i1", k=3, quiet=True).results
     assert len(hits) == 3 and "i1" not in [h.name for h in hits]

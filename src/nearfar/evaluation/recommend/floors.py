@@ -1,4 +1,4 @@
-"""Popularity, nearest items, a Markov chain and EASE: each fitted on histories, and scoring all items for a user.
+"""Floors of recommenders: each is fitted on histories and scores all items for a user.
 
 U users, I items, E events; B users are scored at once.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfar.data.histories import Histories
+from nearfar.data.item_content import features
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -182,6 +183,39 @@ class Ease:
         whole = np.zeros((len(histories), len(histories.items)), np.float32)
         whole[:, self.kept] = found
         return whole
+
+
+class ContentRidge:
+    """Ridge regression of each user's history on what is known of the items: the floor of items that nobody took.
+
+    The features of an item are those of `nearfar.data.item_content.features`. A score is linear in the history
+    (Hoerl and Kennard 1970): ``s = x F (FᵀF + λI)⁻¹ F_allᵀ``, where F holds the items that were taken in training.
+
+    Parameters
+    ----------
+    train : Histories
+        With content.
+    penalty : float
+        λ.
+    """
+
+    name = "regression on content"
+
+    def __init__(self, train: Histories, penalty: float = 30.0) -> None:
+        from scipy.sparse import csr_matrix
+
+        known = features(train.content)
+        item, place = np.nonzero(known)
+        ones = np.ones(len(item), np.float32)
+        every = csr_matrix((ones, (item, known[item, place])), (len(known), int(known.max(initial=0)) + 1))
+        self.taken = np.bincount(train.indices, minlength=len(known)) > 0
+        own = every[self.taken]
+        gram = np.asarray((own.T @ own).todense(), np.float64) + penalty * np.eye(every.shape[1])
+        self.own, self.solved = own, np.linalg.solve(gram, np.asarray(every.T.todense(), np.float64)).astype(np.float32)
+
+    def scores(self, histories: Histories) -> np.ndarray:
+        """Float32 (B, I)."""
+        return np.asarray((histories.matrix()[:, self.taken] @ self.own) @ self.solved)
 
 
 def ages(histories: Histories) -> np.ndarray:
