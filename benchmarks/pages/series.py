@@ -36,6 +36,8 @@ def accuracies() -> str:
             f"| {NAMES[name]} | {f['rows']['train']:,} / {f['rows']['test']:,} | {ours:.3f} ± {f['deviation']:.3f} "
             f"| {f['seconds']:.0f} | " + " | ".join("–" if v is None else f"{v:.3f}" for v in others) + " |"
         )
+    if not sums:
+        return "\n".join(lines)
     columns = zip(*sums, strict=True)
     ours, *others = ("–" if None in c else f"{sum(c) / len(c):.4f}" for c in columns)
     return "\n".join([*lines, f"| mean | | {ours} | | " + " | ".join(others) + " |"])

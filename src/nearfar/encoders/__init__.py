@@ -42,7 +42,8 @@ A `ValueError` says which argument cannot have its value. A file may also define
 ``BESIDE``     where fixed features are known to help beside it: options that then stand for its defaults
 ``BATCH``      most rows of a batch there, if not 256; ``BATCH_LEAST``, fewest, if half of the rows are more than that,
                and ``BATCH_SHARE``, the part of the rows in between, if not a fourth
-``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`
+``STEPS``      about how many steps "auto" epochs are on one column without labels, if not `resolve.TARGET_STEPS`;
+               ``EPOCHS_LEAST``, the fewest epochs, if not 10
 ``RATE_POWER`` power of the batch's size that the learning rate grows with there, if not 1
 ``NUMBERS``    other numbers of a method than its own, by method, on one column that does not begin with a run
 ``RATES``      learning rates for 256 rows there by method, where its own is not best

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from nearfar.objectives.kernel import ONE, Compared, Objective, Views, World, checks
+from nearfar.objectives.kernel.pairs import offset
 from nearfar.objectives.kernel.tiles import slices
 
 INFO = Objective(
@@ -90,8 +91,7 @@ def _contrast(
     if rows_are_shared and world.size > 1:
         all_ = [world.gather(x.transpose(0, 1).contiguous()).transpose(0, 1) for x in (a, b)]
         others, known = torch.cat(all_, 1), world.gather_int(there.T.contiguous()).T
-        shares = world.gather_int(torch.tensor([a.shape[1]], device=a.device))
-        start = int(shares[: world.rank].sum())
+        start = offset(a.shape[1], world, a.device)
     others = own if others is None else others
     m, total = a.shape[1], known.shape[1]
     place = start + torch.arange(m, device=a.device)

@@ -12,7 +12,7 @@ from torch import nn
 from nearfar.encoders.series.steps import OverTime
 
 MODALITIES = ("series",)
-STEPS = 200
+STEPS, EPOCHS_LEAST = 200, 4
 BATCH_LEAST, BATCH_SHARE = 16, 250
 RATE_POWER = 0.5
 RATES = {"ts2vec": 4e-3, "t_loss": 4e-3, "tnc": 4e-3, "simclr": 4e-3}

@@ -120,7 +120,8 @@ def resolved(
                      f"{MODALITIES.get(c.modality).describe(c.spec)}: {summary(by_column[name].recipes)}.")  # fmt: skip
     batch = batch_size_of(config, method, rows, defaults)
     steps = getattr(defaults, "STEPS", TARGET_STEPS)
-    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), 10, 200))
+    fewest = getattr(defaults, "EPOCHS_LEAST", 10)
+    epochs = t.epochs if t.epochs != "auto" else int(np.clip(round(steps * batch / rows), fewest, 200))
     epochs = epochs if method.trains else 0
     # A number of epochs that somebody chose is trained to its end: no schedule is cut short unasked.
     patience = t.patience if t.patience != "auto" else PATIENCE if t.epochs == "auto" and epochs else 0.0
