@@ -11,8 +11,8 @@ import numpy as np
 
 from nearfar.core.errors import DataError
 from nearfar.models import streams
-from nearfar.vectors.basics import unit
-from nearfar.vectors.streams import best, whitened
+from nearfar.vectors.basics import standardised, unit
+from nearfar.vectors.streams import best
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -48,8 +48,8 @@ def find_regions(
 ) -> list[tuple[str, list[Hit]]]:
     """For each query its name, and the windows of long recordings most like it, of which no two share a step.
 
-    Windows are as long as the query, an eighth of that apart. Their vectors and the query's are compared by the cosine
-    in the principal directions of those, each by its deviation (`nearfar.vectors.streams.whitened`).
+    Windows are as long as the query, an eighth of that apart. Their vectors and the query's are standardised by the
+    mean and deviation of theirs, and compared by the cosine.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def find_regions(
         table = model.read(data, console=console, max_bad=1.0, **streams.reading(model, {"window": max(2, steps)}))
         windows = streams.windows(table)
         vectors = model.features(table.first, np.arange(len(table)), console=console)
-        z, q = map(unit, whitened(vectors, model.features(motif.first, np.arange(1))))
+        z, q = map(unit, standardised(vectors, model.features(motif.first, np.arange(1))))
         scores, place = (z @ q[0]).astype(np.float64), (windows.owner, windows.start, windows.stop)
         hits = [
             Hit(

@@ -11,6 +11,7 @@ import numpy as np
 from nearfar.core.errors import ConfigError, DataError
 from nearfar.data.windows import Windows, windows_of
 from nearfar.vectors import streams
+from nearfar.vectors.basics import standardised, unit
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
@@ -95,15 +96,14 @@ def known_windows(
 def scored(features: Features, table: Table, known: tuple[Column, np.ndarray] | None) -> Scored:
     """How unusual each window is beside those `known`, or the earlier ones of its recording, and where it changes.
 
-    Distances are of vectors in their principal directions, each by its deviation (`nearfar.vectors.streams.whitened`)
-    among those that are known, or else among all of the stream.
+    How unusual a window is goes by vectors in their principal directions, each by its deviation
+    (`nearfar.vectors.streams.whitened`), a change by the directions of standardised vectors: what hardly ever varies
+    tells of the first and only blurs the second. Deviations are those among windows that are known, or else among all
+    of the stream.
     """
     found, x = windows(table), features(table.first, np.arange(len(table)))
     place = found.owner, found.start, found.stop
-    if known is None:
-        (z,) = streams.whitened(x)
-        unusual = streams.unusual_so_far(z, *place)
-    else:
-        usual, z = streams.whitened(features(*known), x)
-        unusual = streams.unusual(z, usual)
-    return Scored(found, unusual, streams.changes(z, *place))
+    usual = x if known is None else features(*known)
+    z, w = streams.whitened(usual, x)
+    unusual = streams.unusual_so_far(w, *place) if known is None else streams.unusual(w, z)
+    return Scored(found, unusual, streams.changes(unit(standardised(usual, x)[1]), *place))
