@@ -373,6 +373,29 @@ def test_of_the_coding_rate():
         assert torch.allclose(wanted, theirs, atol=1e-9)
 
 
+def test_of_steps_of_series():
+    a, b = (torch.randn(N, 1, D, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    there = torch.ones(N, 1, dtype=torch.bool)
+    loss, _ = function_of("hierarchical")((a, b), (there, there), instance=1.0)
+    theirs = torch.autograd.grad(loss, (a, b))
+    z, partner = torch.cat((a, b))[:, 0].detach(), torch.arange(2 * N).roll(N)
+    p = torch.softmax((z @ z.T).fill_diagonal_(-torch.inf), 1)  # of each, among all others of both views
+    p[torch.arange(2 * N), partner] -= 1
+    wanted = (p @ z + p.T @ z) / (2 * N)
+    assert torch.allclose(wanted, torch.cat(theirs)[:, 0], atol=1e-9)
+
+
+def test_of_steps_near_each_other():
+    a, b = (torch.randn(2, 6, D, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    there = torch.ones(2, 6, dtype=torch.bool)
+    loss, _ = function_of("neighbourhood")((a, b), (there, there), near=0.2, weight=0.1)
+    theirs = torch.autograd.grad(loss, a)[0]
+    x = (a @ b.mT / D**0.5).detach()
+    near = (torch.arange(6)[:, None] - torch.arange(6)).abs() <= 1
+    rise = torch.where(near, (x.sigmoid() - 1) / (2 * near.sum()), (x.sigmoid() - 0.1) / (2 * (~near).sum()))
+    assert torch.allclose(rise @ b.detach() / D**0.5, theirs, atol=1e-9)
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 

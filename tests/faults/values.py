@@ -34,6 +34,7 @@ from nearfar.methods import record
 from nearfar.training import train
 from nearfar.transforms.recipe import kinds
 from tests.helpers.methods import small
+from tests.helpers.sounds import RATE, tone
 
 LONG, CODES = "x" * 5000, "\x1b[31m\n\r\u202e"
 TEXTS = ("nan", "inf", "-inf", "0", "-1", "1e308", "1e-320", "1" + "0" * 30, "", "abc", "true", "none", "[]", "[1,[2]]",
@@ -187,6 +188,9 @@ def of_config() -> Iterator[Case]:
 # --- what is built and trained --------------------------------------------------------------------------------
 
 
+TAKEN: dict[str, object] = {"user": "user_id", "column": ["item_id"]}
+
+
 class Data:
     """Small data of each kind, and files of them."""
 
@@ -200,19 +204,29 @@ class Data:
         self.labelled = tuple(a[:48] for a in found)
         self.texts = [" ".join(draw.choice(words, 8)) for _ in range(48)]
         self.rows = draw.normal(size=(48, 5)).astype("float32")
+        self.series = draw.normal(size=(48, 2, 12)).astype("float32")
+        self.sounds = [(tone(0.1, 200 + 20 * i), RATE) for i in range(24)]
+        self.taken = folder / "taken.csv"
+        taken = [f"u{i % 24},i{(i * 7) % 15}" for i in range(120)]
+        self.taken.write_text("\n".join(["user_id,item_id", *taken, ""]))
         self.pairs = folder / "pairs.csv"
         lines = [f"{a},{b},{i % 5},{i % 7}" for i, (a, b) in enumerate(zip(self.texts, self.texts[::-1], strict=True))]
         self.pairs.write_text("\n".join(["a,b,s,g", *lines, ""]))
 
     def of(self, modality: str) -> object:
         """The data of a modality."""
-        return {"image": self.pictures, "text": self.texts, "vector": self.rows}[modality]
+        return {"image": self.pictures, "text": self.texts, "vector": self.rows, "series": self.series,
+                "sound": self.sounds, "ids": str(self.taken)}[modality]  # fmt: skip
 
     def suiting(self, method: str) -> tuple[object, dict[str, object]]:
         """Data that a method learns from, and knobs that say so."""
         r = METHODS.get(method).RECORD
+        if r.steps:
+            return self.series, {"encoder_options": {"width": 8, "out": 8}}
         if r.takes == "rows":
             return self.labelled if r.positives == "labels" else self.pictures, {"encoder_options": {"widths": [8]}}
+        if r.takes == "histories":
+            return str(self.taken), TAKEN
         if r.takes == "texts":
             return self.texts, {"encoder": "static", "encoder_options": {"dim": 16}}
         scores = {"score": "s"} if r.takes == "scored pairs" else {}
@@ -258,10 +272,11 @@ def of_knobs(data: Data) -> Iterator[Case]:
 def of_encoders(data: Data) -> Iterator[Case]:
     """Every option of every encoder that is built here."""
     for name in set(ENCODERS) - {"transformers", "timm"}:
-        source = data.of(ENCODERS.get(name).MODALITIES[0])
+        modality = ENCODERS.get(name).MODALITIES[0]
+        source, said = data.of(modality), TAKEN if modality == "ids" else {}
         for option in inspect.signature(ENCODERS.get(name).build).parameters:
             for v in VALUES:
-                given = {"encoder": name, "encoder_options": {option: v}}
+                given = {"encoder": name, "encoder_options": {option: v}, **said}
                 yield Case("encoders", f"{name}.{option}", v, _trained(source, given), "encoder")
 
 
@@ -330,12 +345,17 @@ class Place:
         lines = [",".join(f"{x:.3f}" for x in r) + f",{'uv'[i % 2]}" for i, r in enumerate(draw.normal(size=(240, 4)))]
         (folder / "rows.csv").write_text("\n".join(["p,q,r,t,kind", *lines, ""]))
         (folder / "lines.txt").write_text("\n".join(self.data.texts[:12]) + "\n")
+        times = [f"{i},{np.sin(i / 3):.3f},{np.cos(i / 5):.3f}" for i in range(200)]
+        (folder / "sensors.csv").write_text("\n".join(["t,a,b", *times, ""]))
         self.odd = self._odd_paths()
         common = ["--epochs", "1", "--batch-size", "16", "--set", "train.threads=1", "--device", "cpu", "-q"]
         self.train = ["train", "rows.csv", "--out", "new", *common]
         with self.entered():
             for line in ([*self.train, "--out", "runs/rows"], ["train", "pairs.csv", "--pair", "a", "b", "--encoder",
-                         "static", "--out", "runs/pairs", *common]):  # fmt: skip
+                         "static", "--out", "runs/pairs", *common],
+                         ["train", "taken.csv", "--pair", "user_id", "item_id", "--out", "runs/taken", *common],
+                         ["train", "sensors.csv", "--time", "t", "--window", "8", "--hop", "2", "--out", "runs/sensors",
+                          *common]):  # fmt: skip
                 self.call(line)
         self.kept = self._listing()
 
@@ -352,6 +372,8 @@ class Place:
             "config": ["config", rows], "doctor": ["doctor"], "export": ["export", pairs, "--to", "sentence-transformers",
                                                                          "--out", "new", "-q"],
             "align": ["align", "lines.txt", "lines.txt", "--run", pairs, "--columns", "a", "b", "-q"],
+            "recommend": ["recommend", "runs/taken", "--user", "u1", "--out", "new.csv", "-q"],
+            "anomalies": ["anomalies", "runs/sensors", "sensors.csv", "--out", "new.csv", "-q"],
             "ensemble": ["ensemble", rows, rows, "--out", "new", "-q"],
         }  # fmt: skip
 

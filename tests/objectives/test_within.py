@@ -9,7 +9,11 @@ from nearfar.core.registry import METHODS
 from nearfar.objectives.dcl import dcl
 from nearfar.objectives.info_nce import info_nce, info_nce_between
 from nearfar.objectives.kernel.relation import Relation
+from nearfar.methods.embeddings import View
+from nearfar.training.distributed import World
+from nearfar.training.learner import Learner
 from tests.contract.test_methods import learner_and_batch
+from tests.training.test_steps_and_answers import Along
 
 WITHIN = torch.tensor([0, 0, 1, 1, 0, 2])
 
@@ -69,5 +73,9 @@ def test_a_record_says_whether_negatives_of_the_batch_are_compared(name):
     losses = []
     for within in (None, torch.arange(16) % 4):
         learner, batch = learner_and_batch(name)
+        if learner.record.steps:
+            torch.manual_seed(0)
+            learner = Learner(learner.record, {"x": Along()}, World()).double()
+            batch = replace(batch, views=tuple(View(drawn(16, 2, 8, seed=i), "x") for i in range(2)))
         losses.append(float(learner(replace(batch, relation=replace(batch.relation, within=within)))[0].detach()))
     assert (abs(losses[1] - losses[0]) > 1e-9) == learner.record.compares_negatives

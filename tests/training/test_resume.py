@@ -48,7 +48,7 @@ def other(f, value):
         return type(value)(value / 2 if value * 2 > (f.metadata["high"] or np.inf) else value * 2)
     if f.type.startswith("bool"):
         return True
-    return {"a": 1} if f.type.startswith("dict") else 3 if "int" in f.type else 0.25 if "float" in f.type else "other"
+    return {"a": 1} if f.type.startswith("dict") else max(3, f.metadata["low"] or 0) if "int" in f.type else 0.25 if "float" in f.type else "other"
 
 
 @pytest.mark.parametrize(("section", "f"), [(s, f) for s, f, _ in knobs()], ids=lambda x: getattr(x, "name", x))
