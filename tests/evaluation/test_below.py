@@ -76,6 +76,8 @@ def test_every_kind_of_figure_is_compared():
             "shares": {"10 %": drawn(x, x)}, "clustering": drawn(x, x) | {"chance": 0.01}, "retrieval": {"a->b": recall},
             "bitext": {"a->b": {"margin": accuracy(x), "chance": 0.01}}, "zero_shot": {"a": accuracy(x)},
             "sts": {"spearman": x}, "pair_classification": {"average_precision": x},
+            "stream": {"what": "anomalies", "auc": x, "average_precision": x, "auc_interval": [x - 0.01, x + 0.01],
+                       "interval": [x - 0.01, x + 0.01], "chance": 0.01},
             "verification": {"auc": x, "eer": x, "auc_interval": [x - 0.01, x + 0.01]},
             "ranking": {key: {"10": x} for key in ("ndcg", "recall", "hit")}
             | {"mrr": x, "coverage": x, "popularity": {"recommended": x}, "interval": [x - 0.01, x + 0.01]},
@@ -87,7 +89,7 @@ def test_every_kind_of_figure_is_compared():
     assert [b.name for b in found] == [
         "kNN", "linear probe", "5 labels per class", "8 labels per class", "10 % of the labels", "v-measure", "R@1 a->b",
         "nearest by margin a->b", "zero-shot a", "Spearman", "average precision", "AUC", "nDCG@10", "recall@10",
-        "AUC",  # no better than chance either
+        "anomalies AUC", "anomalies average precision", "AUC", "anomalies AUC",  # no better than chance either
     ]  # fmt: skip
     assert [b.name for b in found if not b.well] == ["Spearman", "average precision", "recall@10"]  # which have no interval here
     assert below.find(result(**all_of(0.6), untrained=all_of(0.5))) == []
