@@ -154,7 +154,11 @@ def anomalies(by_method: dict[str, Any], usual: np.ndarray, x: np.ndarray, seed:
 def changes(by_method: dict[str, Any], usual: np.ndarray, x: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     model = by_method["default"]
     first, table = read(model, usual).first, read(model, x)
-    return {n: figures(of(table, (first, np.arange(len(first)))), label, "changes") for n, of in scorers(by_method)}
+    known = first, np.arange(len(first))
+    return {
+        name: figures(scored(table, known), label, "changes")
+        for name, scored in scorers(by_method) if scored is not matrix_profile
+    }  # fmt: skip
 
 
 def copies(

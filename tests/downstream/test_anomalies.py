@@ -72,6 +72,7 @@ def test_labelled_steps_are_measured_beside_floors(place):
     assert "anomalies AUC" in repr(found) and "matrix profile" in repr(found)
     changes = nearfar.evaluate(place / "run", place / "states.csv", protocols="stream", label="state", quiet=True)
     assert changes.results[0]["stream"]["what"] == "changes"
+    assert set(changes.results[0]["floors"]) == {"untrained_encoder", "raw_input"}
     with pytest.raises(DataError, match="have no labels"):
         nearfar.evaluate(place / "run", place / "usual.csv", protocols="stream", quiet=True)
     with pytest.raises(DataError, match="other protocols"):

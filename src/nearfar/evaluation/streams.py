@@ -14,14 +14,13 @@ from nearfar.data.windows import Windows, windows_of
 from nearfar.evaluation import floors
 from nearfar.evaluation.protocols import Streams, takes
 from nearfar.models import streams
-from nearfar.vectors.streams import changes, profile
+from nearfar.vectors.streams import profile
 
 if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.data.table import Column, Table
 
 RAW = floors.RawInput()
-FLAT = 1e-6  # standard deviations: a window that varies no more is flat
 Known = tuple["Column", np.ndarray] | None
 Truth = tuple[list[np.ndarray], str]
 
@@ -89,8 +88,7 @@ def results(
 
         if with_floors and not shared:
             shared["raw_input"] = measured(RAW)
-            console.say("Measuring the matrix profile …")
-            if (found := matrix_profile(table, known)) is not None:
+            if said[1] == "anomalies" and (found := matrix_profile(table, known)) is not None:
                 shared["matrix profile"] = _figures(found, said, protocols, seed)
         under = dict(shared)
         if with_floors:
@@ -114,8 +112,7 @@ def matrix_profile(table: Table, known: Known) -> streams.Scored | None:
     """The scores of the matrix profile (`nearfar.vectors.streams.profile`), of several channels the largest.
 
     It is how anomalies are found without learning: a window is as unusual as the nearest one in all recordings that are
-    known, or before it, is far. Changes are of the windows themselves, each channel standardised. None for what is no
-    series of numbers.
+    known, or before it, is far. Of changes it says nothing. None for what is no series of numbers.
     """
     windows = streams.windows(table)
     cells = [np.atleast_2d(c) for c in windows.cells] if _numbers(windows) else []
@@ -133,12 +130,7 @@ def matrix_profile(table: Table, known: Known) -> streams.Scored | None:
             ]  # fmt: skip
             least = np.min(near, axis=0)
             unusual[rows] = np.fmax(unusual[rows], np.where(np.isfinite(least), least, np.nan))
-    z = RAW.features(table.first, np.arange(len(table)))
-    each = z.reshape(len(z), len(cells[0]), -1)
-    each = each - each.mean(2, keepdims=True)
-    each = each / np.maximum(each.std(2, keepdims=True), FLAT)
-    place = windows.owner, windows.start, windows.stop
-    return streams.Scored(windows, unusual, changes(each.reshape(len(each), -1), *place))
+    return streams.Scored(windows, unusual, np.full(len(windows), np.nan))
 
 
 def _numbers(windows: Windows) -> bool:
