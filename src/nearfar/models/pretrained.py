@@ -24,7 +24,8 @@ DECIDED = {
     "train.precision": "fp32", "train.device": "cpu", "train.epochs": 0, "train.batch_size": 2, "train.patience": 0,
     "train.threads": 1, "optim.lr": 1e-3, "optim.weight_decay": 0, "optim.final_decay": None,
     "data.depth": "8", "data.stream": False, "data.workers": 0, "data.ignore_duplicates": "off", "data.holdout": 0.0,
-    "data.leave_out": "none", "data.normalise": "utterance", "model.fixed_weight": 1.0, "views.recipe": "none", "views.flip": None,
+    "data.leave_out": "none", "data.normalise": "utterance", "model.fixed_weight": 1.0, "views.recipe": "none",
+    "views.flip": None,
 }  # fmt: skip
 
 if TYPE_CHECKING:
