@@ -66,8 +66,10 @@ class Trained:
         # Where every row taught, none of them tells whether the weights of the beginning were better.
         on = plan.table.labels is None or (begun and not len(plan.heldout))
         names = " ".join(map(shlex.quote, [*begun, str(self.path)]))
+        more = f"\nThen: nearfar recommend {names} --user USER" if (users := plan.config.data.user is not None) else ""
         return (f"The model is in {self.path}; its curves are in {self.path / 'report.html'}.\n"
-                f"Next: nearfar eval {names}{' --on LABELLED_DATA' * bool(on and len(plan.columns) == 1)}")  # fmt: skip
+                f"Next: nearfar eval {names}"
+                f"{' --on LABELLED_DATA' * bool(on and len(plan.columns) == 1 and not users)}{more}")  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """What ``nearfar train --json`` prints."""

@@ -29,7 +29,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("users")
     data = interactions(folder / "before.csv", 40)
     (folder / "items.csv").write_text("item_id,half\n" + "".join(f"i{i},{'ab'[i // 6]}\n" for i in range(12)))
-    nearfar.train(data, pair=("user_id", "item_id"), time="when", items=str(folder / "items.csv"), out=folder / "run", **TINY)
+    made = nearfar.train(data, pair=("user_id", "item_id"), time="when", items=str(folder / "items.csv"), out=folder / "run", **TINY)
+    assert repr(made).endswith(f"Next: nearfar eval {made.path}\nThen: nearfar recommend {made.path} --user USER")
     return folder / "run"
 
 
