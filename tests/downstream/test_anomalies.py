@@ -89,3 +89,11 @@ def test_regions_are_where_a_motif_stands(place):
     assert all(a.stop <= b.start or b.stop <= a.start for a in hits for b in hits if a is not b)
     with pytest.warns(NearfarWarning, match="longer"), pytest.raises(DataError, match="reads 32 at once"):
         nearfar.search(place / "run", [WAVES], data=place / "usual.csv", regions=True, quiet=True)
+
+
+def test_what_onnx_does_not_read_yet_is_said(place, tmp_path):
+    with pytest.raises(ConfigError, match="holds series, and ONNX files read text, image, vector"):
+        nearfar.export(place / "run", to="onnx", out=tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
+    with pytest.raises(ConfigError, match="holds series"):
+        nearfar.load(place / "run", engine="onnx")

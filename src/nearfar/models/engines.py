@@ -80,9 +80,12 @@ def written(model: Embedder, column: str, layer: str, int8: bool = False) -> tup
     ConfigError
         It cannot be written.
     """
-    from nearfar.encoders import onnx_graph
+    from nearfar.encoders import onnx_files, onnx_graph
 
     modality, spec = model.columns[column]
+    if modality not in onnx_files.KINDS:
+        can = ", ".join(onnx_files.KINDS)
+        raise ConfigError(f"{column!r} holds {modality}, and ONNX files read {can}.", hint="Use it with torch.")
     shape = MODALITIES.get(modality).encoder_shape(spec)
     try:
         return onnx_graph.made(model.branches[column], layer, shape, int8)
