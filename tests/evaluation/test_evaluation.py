@@ -12,7 +12,7 @@ from nearfar.core.registry import PROTOCOLS
 from nearfar.data.histories import TRAIN, of_lists
 from nearfar.data.read import read
 from nearfar.evaluation import evaluate, floors
-from nearfar.evaluation.protocols import Features, Ranked, Sides, few_labels, linear_probe
+from nearfar.evaluation.protocols import Features, Ranked, Sides, Streams, few_labels, linear_probe
 from nearfar.evaluation.protocols import knn as knn_protocol
 from nearfar.training import train
 from nearfar.vectors import geometry, knn
@@ -181,12 +181,14 @@ def test_every_protocol_is_measured_the_same_way():
     sides = Sides(x, y, np.arange(n), np.arange(n), ("a", "b"), score=draw.normal(size=n), label=np.arange(n) % 2)
     users = of_lists([["a", "b"], ["b"]], ["a", "b", "c"])
     ranked = Ranked(users.of(TRAIN), of_lists([["c"], ["a"]], users.items), np.ones(3), lambda h: np.eye(3)[: len(h)])
+    start = np.arange(0, 40, 4)
+    stream = Streams(draw.normal(size=10), np.zeros(10, np.int64), start, start + 8, [(np.arange(48) > 30).astype(np.int64)])
     for name in PROTOCOLS:
         protocol = PROTOCOLS.get(name)
         assert protocol.TITLE
-        assert protocol.TAKES in ("labels", "named labels", "pairs", "scored pairs", "labelled pairs", "histories")
+        assert protocol.TAKES in ("labels", "named labels", "pairs", "scored pairs", "labelled pairs", "histories", "streams")
         what = (train, read) if protocol.TAKES.endswith("labels") else (sides,)
-        what = (ranked,) if protocol.TAKES == "histories" else what
+        what = {"histories": (ranked,), "streams": (stream,)}.get(protocol.TAKES, what)
         found = protocol.measure(*what, seed=0)
         assert found
         json.dumps(found, allow_nan=False)
