@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.core import files
 from nearfar.core.console import of_call
-from nearfar.core.errors import ConfigError
 from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.facts import about_skipped
+from nearfar.downstream import tables
 from nearfar.models import loading, streams
 from nearfar.vectors.streams import best
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.models.model import Model
 
-ENDINGS = (".csv", ".parquet")
+KINDS = {"recording": "string", "start": "int64", "stop": "int64", "score": "float64", "change": "float64"}
 
 
 @dataclass(frozen=True)
@@ -80,21 +77,7 @@ class Anomalies:
 
     def write(self, path: str | Path) -> None:
         """Write a table with the columns ``recording``, ``start``, ``stop``, ``score`` and ``change``."""
-        rows, columns = [asdict(w) for w in self.windows], list(Window.__dataclass_fields__)
-        if Path(path).suffix == ".csv":
-            text = io.StringIO()
-            lines = csv.DictWriter(text, columns, lineterminator="\n")
-            lines.writeheader()
-            lines.writerows(rows)
-            files.write_text(path, text.getvalue())
-            return
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        kinds = (pa.string(), pa.int64(), pa.int64(), pa.float64(), pa.float64())
-        buffer = io.BytesIO()
-        parquet.write_table(pa.Table.from_pylist(rows, pa.schema(list(zip(columns, kinds, strict=True)))), buffer)
-        files.write_atomic(path, buffer.getvalue())
+        tables.write(path, KINDS, [asdict(w) for w in self.windows])
 
 
 @checked
@@ -137,10 +120,7 @@ def anomalies(
     """
     console, k = of_call(console, quiet), whole(k, "k", 1, "-k")
     if out is not None:
-        if Path(out).suffix not in ENDINGS:
-            raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
-                              hint=f"Use one of {', '.join(ENDINGS)}.")  # fmt: skip
-        files.check_target(out)
+        tables.check_out(out)
     model, called = loading.opened(run, cache=cache, precision=precision)
     cut = streams.reading(model, {"window": window, "hop": hop, "time": time, "group": group})
     table = model.read(data, max_bad=1.0, console=console, **cut)

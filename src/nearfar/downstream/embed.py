@@ -12,9 +12,10 @@ import numpy as np
 
 from nearfar.core import files
 from nearfar.core.console import of_call
-from nearfar.core.errors import ConfigError, UnknownName
+from nearfar.core.errors import UnknownName
 from nearfar.core.options import checked
 from nearfar.data.facts import about_skipped
+from nearfar.downstream import tables
 from nearfar.models import loading
 from nearfar.models.pretrained import is_pretrained
 from nearfar.vectors.layout import layout
@@ -133,10 +134,7 @@ def embed(
     """
     console = of_call(console, quiet)
     if out is not None:
-        if Path(out).suffix not in ENDINGS:
-            raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
-                              hint=f"Use one of {', '.join(ENDINGS)}.")  # fmt: skip
-        files.check_target(out, *([data] if isinstance(data, str | Path) else []))
+        tables.check_out(out, data, endings=ENDINGS)
     model, _ = loading.opened(run, cache=cache, precision=precision)
     model = model.cut(dimensions) if dimensions else model
     if prompt is not None:

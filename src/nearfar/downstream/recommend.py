@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core import files
 from nearfar.core.console import of_call
 from nearfar.core.errors import ConfigError, UnknownName
 from nearfar.core.options import checked
 from nearfar.core.values import whole
 from nearfar.data.histories import Histories, of_lists
+from nearfar.downstream import tables
 from nearfar.models import kept_histories, loading
 from nearfar.vectors.basics import unit
 
@@ -24,7 +22,9 @@ if TYPE_CHECKING:
     from nearfar.core.console import Console
     from nearfar.models.model import Model
 
-ENDINGS = (".parquet", ".csv")
+KINDS = {
+    "user": "string", "rank": "int32", "item": "string", "score": "float32", "title": "string", "reasons": "string",
+}  # fmt: skip
 REASONS = 3  # of each item
 CELLS = 1 << 24  # scores that are held at once
 
@@ -98,22 +98,7 @@ class Recommended:
              "reasons": "; ".join(f"{r.item} {r.share:.3f}" for r in i.reasons) or None}
             for user, items in self.results for rank, i in enumerate(items, 1)
         ]  # fmt: skip
-        columns = ("user", "rank", "item", "score", "title", "reasons")
-        if Path(path).suffix == ".csv":
-            text = io.StringIO()
-            lines = csv.DictWriter(text, columns, lineterminator="\n")
-            lines.writeheader()
-            lines.writerows(rows)
-            files.write_text(path, text.getvalue())
-            return
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        kinds = (pa.string(), pa.int32(), pa.string(), pa.float32(), pa.string(), pa.string())
-        buffer = io.BytesIO()
-        schema = pa.schema(list(zip(columns, kinds, strict=True)))
-        parquet.write_table(pa.Table.from_pylist(rows, schema), buffer)
-        files.write_atomic(path, buffer.getvalue())
+        tables.write(path, KINDS, rows)
 
 
 @checked
@@ -160,10 +145,7 @@ def recommend(
     if not (users or given or all):
         raise ConfigError("nobody is named.", hint="Name --user, what somebody took with --history, or --all.")
     if out is not None:
-        if Path(out).suffix not in ENDINGS:
-            raise ConfigError(f"cannot write {Path(out).suffix or 'a file without ending'}.", where="--out",
-                              hint=f"Use one of {', '.join(ENDINGS)}.")  # fmt: skip
-        files.check_target(out)
+        tables.check_out(out)
     model, called = loading.opened(run, cache=cache, precision=precision)
     known = kept_histories.load(model.path)
     asked = _asked(known, users, given, all)
