@@ -97,3 +97,12 @@ def test_what_onnx_does_not_read_yet_is_said(place, tmp_path):
     assert not (tmp_path / "onnx").exists()
     with pytest.raises(ConfigError, match="holds series"):
         nearfar.load(place / "run", engine="onnx")
+
+
+@pytest.mark.parametrize("role", ["data", "against"])
+def test_what_is_read_is_not_written_over(place, role):
+    data, against = place / "stream.csv", place / "usual.csv"
+    before = {f: f.read_bytes() for f in (data, against)}
+    with pytest.raises(ConfigError, match="is what is read, and would be written over"):
+        nearfar.anomalies(place / "run", data, against=against, out={"data": data, "against": against}[role], quiet=True)
+    assert before == {f: f.read_bytes() for f in (data, against)}

@@ -120,7 +120,7 @@ def anomalies(
     """
     console, k = of_call(console, quiet), whole(k, "k", 1, "-k")
     if out is not None:
-        tables.check_out(out)
+        tables.check_out(out, data, against)
     model, called = loading.opened(run, cache=cache, precision=precision)
     cut = streams.reading(model, {"window": window, "hop": hop, "time": time, "group": group})
     table = model.read(data, max_bad=1.0, console=console, **cut)
