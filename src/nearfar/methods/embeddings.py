@@ -5,7 +5,7 @@ Shapes: N rows of the batch (this process's share), V views of each, D dimension
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from nearfar.objectives.kernel.info import Compared
+from nearfar.objectives.kernel.info import Compared, mean_of_pairs
 
 if TYPE_CHECKING:
     from nearfar.objectives.kernel.relation import Relation
@@ -135,7 +135,7 @@ class Embeddings(Projections):
             guide = None if self.relation.guide is None else self.relation.guide[:, [i, j]]
             relation = replace(self.relation, ignore=of_two(self.relation.ignore, 1), guide=guide)
             compared.append(compare(sides[i], sides[j], relation, hard))
-        return _mean(compared)
+        return mean_of_pairs(compared)
 
     @property
     def global_first(self) -> tuple[list[int], int]:
@@ -145,10 +145,4 @@ class Embeddings(Projections):
 
     def over_pairs(self, compare: Callable[[int, int], Compared]) -> Compared:
         """Mean of ``compare(i, j)`` over the pairs of online view i and target view j; of its numbers likewise."""
-        return _mean([compare(i, j) for i, j in self.pairs])
-
-
-def _mean(compared: Sequence[Compared]) -> Compared:
-    losses, numbers = zip(*compared, strict=True)
-    shown = {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
-    return torch.stack(losses).mean(), shown
+        return mean_of_pairs([compare(i, j) for i, j in self.pairs])

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from nearfar.objectives.kernel import ONE, Compared, Objective, Views, World, checks
+from nearfar.objectives.kernel.info import mean_of_pairs
 from nearfar.objectives.kernel.pairs import offset
 from nearfar.objectives.kernel.tiles import slices
 
@@ -55,8 +56,7 @@ def hierarchical(
     with torch.autocast(xs[0].device.type, enabled=False):
         pairs = [_levels(xs[i], xs[j], masks[i] & masks[j], instance, longest, world)
                  for i, j in combinations(range(len(xs)), 2)]  # fmt: skip
-    losses, numbers = zip(*pairs, strict=True)
-    return torch.stack(losses).mean(), {k: torch.stack([n[k] for n in numbers]).mean() for k in numbers[0]}
+    return mean_of_pairs(pairs)
 
 
 def _levels(

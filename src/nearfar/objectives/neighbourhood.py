@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from nearfar.objectives.kernel import ONE, Compared, Objective, Views, World, checks
+from nearfar.objectives.kernel.info import mean_of_pairs
 from nearfar.objectives.kernel.tiles import slices
 
 INFO = Objective(
@@ -54,8 +55,7 @@ def neighbourhood(
         xs = [x / math.sqrt(math.sqrt(x.shape[2])) for x in xs]
         pairs = [_of_two(xs[i], xs[j], masks[i], masks[j], radius, weight, world)
                  for i, j in combinations(range(len(xs)), 2)]  # fmt: skip
-    losses, numbers = zip(*pairs, strict=True)
-    return torch.stack(losses).mean(), {k: torch.stack([n[k] for n in numbers]).mean() for k in numbers[0]}
+    return mean_of_pairs(pairs)
 
 
 def _of_two(

@@ -70,3 +70,9 @@ class Objective:
     def least_rows(self, dimensions: int) -> int:
         """Fewest rows of a batch of embeddings of so many dimensions."""
         return self.min_rows(dimensions) if callable(self.min_rows) else self.min_rows
+
+
+def mean_of_pairs(compared: Sequence[Compared]) -> Compared:
+    """The mean of what pairs of views or sides gave: of their losses, and of each of their numbers."""
+    losses, numbers = zip(*compared, strict=True)
+    return torch.stack(losses).mean(), {k: torch.stack([n[k].float() for n in numbers]).mean() for k in numbers[0]}
